@@ -1,0 +1,104 @@
+"""What medlocker keeps of one image in memory: pixels as stored, the file's bytes, the format's facts."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Pixels: TypeAlias = NDArray[Any]
+"""(H, W, C), uint8 or uint16, C-contiguous."""
+
+Kind = Literal["grey", "grey-alpha", "rgb", "rgba", "palette"]
+"""What the C channels mean: 1 grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha, 1 palette index."""
+
+CHANNELS: Mapping[Kind, int] = {"grey": 1, "grey-alpha": 2, "rgb": 3, "rgba": 4, "palette": 1}
+
+
+@dataclass(frozen=True, eq=False)
+class Image:
+    """One image, pixels exactly as stored (never rotated by an EXIF orientation).
+
+    Args:
+        pixels: (H, W, C) uint8 or uint16 in the file's own depth.
+        kind: What the channels mean.
+        format: ``"png"``, ``"tiff"``, ``"bmp"`` or ``"jpeg"``: how the file was stored.
+        source: The file's bytes; writing copies metadata from them.
+        palette: (N, 3) uint8 for ``kind="palette"``, else None.
+        facts: What ``inspect`` shows: names and short values, never metadata that names a person.
+    """
+
+    pixels: Pixels
+    kind: Kind
+    format: str
+    source: bytes = field(repr=False)
+    palette: NDArray[np.uint8] | None = None
+    facts: Mapping[str, str | int | bool] = field(default_factory=dict)
+
+    @property
+    def height(self) -> int:
+        """Rows."""
+        return int(self.pixels.shape[0])
+
+    @property
+    def width(self) -> int:
+        """Columns."""
+        return int(self.pixels.shape[1])
+
+    @property
+    def bits(self) -> int:
+        """Bits of one sample as held in memory: 8 or 16."""
+        return int(self.pixels.dtype.itemsize) * 8
+
+    @property
+    def color_channels(self) -> int:
+        """How many leading channels carry colour (1 or 3); a mark touches only these."""
+        return 3 if self.kind in ("rgb", "rgba") else 1
+
+    @property
+    def has_mark_channels(self) -> bool:
+        """Whether colours can be blended directly (False for palette indices)."""
+        return self.kind != "palette"
+
+
+def viewed(image: Image, pixels: Pixels | None = None) -> NDArray[Any]:
+    """Return the colours a viewer shows, alpha ignored, as (H, W, 3) in the image's own depth.
+
+    Args:
+        image: Gives kind and palette.
+        pixels: Other pixels of the same image (for instance marked ones); default the image's own.
+
+    Returns:
+        (H, W, 3) uint8 or uint16; grey is repeated, palette indices are looked up.
+    """
+    stored = image.pixels if pixels is None else pixels
+    if image.kind == "palette":
+        if image.palette is None:  # a reader's bug, not a user's
+            raise ValueError("palette image without a palette")
+        table = np.zeros((256, 3), np.uint8)
+        table[: len(image.palette)] = image.palette
+        return np.asarray(table[stored[..., 0]])
+    if image.color_channels == 3:
+        return stored[..., :3]
+    return np.repeat(stored[..., :1], 3, axis=2)
+
+
+def pixel_digest(pixels: Pixels) -> str:
+    """Return the SHA-256 of pixels, independent of file format and machine byte order.
+
+    The hashed bytes are ``medlocker-pixels-v1 H W C BITS\\n`` in ASCII, then the samples row by row,
+    16-bit ones little-endian.
+
+    Returns:
+        64 lower-case hex digits.
+    """
+    height, width, channels = pixels.shape
+    bits = pixels.dtype.itemsize * 8
+    digest = hashlib.sha256(f"medlocker-pixels-v1 {height} {width} {channels} {bits}\n".encode("ascii"))
+    little = np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("<"))
+    digest.update(memoryview(little).cast("B"))
+    return digest.hexdigest()
