@@ -1,1 +1,20 @@
-"""To be filled."""
+"""The logo: loading, the built-in one, rendering at any size and angle, and the one integer blend."""
+
+from medlocker.logo._blend import blend, unblend, weights
+from medlocker.logo._builtin import builtin_logo
+from medlocker.logo._hardening import Hardening
+from medlocker.logo._logo import Logo, load_logo
+from medlocker.logo._render import Raster, fit_color, render
+
+__all__ = [
+    "Hardening",
+    "Logo",
+    "Raster",
+    "blend",
+    "builtin_logo",
+    "fit_color",
+    "load_logo",
+    "render",
+    "unblend",
+    "weights",
+]

@@ -1,0 +1,76 @@
+"""Keyed changes of a rendered logo that only the key's holder can repeat.
+
+Who knows the logo and this program can otherwise invert the blend: everything here comes from a key
+derived from the release's secret and the original's digest. See docs/THREAT_MODEL.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Hardening:
+    """What is changed, how much, and by which key.
+
+    Args:
+        key: 16 to 64 bytes; the same key gives the same changes.
+        warp_256: Largest shift of a logo pixel in 1/256 px; colour and coverage move together.
+        texture: Standard deviation of the added texture in grey levels (of 255).
+        opaque_permille: Share of the logo's fully covered pixels that become fully opaque, in 1/1000.
+    """
+
+    key: bytes
+    warp_256: int = 0
+    texture: int = 0
+    opaque_permille: int = 0
+
+
+def _stream(key: bytes, purpose: str, count: int) -> NDArray[np.int64]:
+    """Return ``count`` integers in 0..65535 from SHAKE-256: stable for ever, unlike a library's generator."""
+    raw = hashlib.shake_256(b"medlocker/v1/" + purpose.encode("ascii") + b"\0" + key).digest(2 * count)
+    return np.frombuffer(raw, dtype="<u2").astype(np.int64)
+
+
+def _smooth_noise(key: bytes, purpose: str, height: int, width: int, *, cell: int) -> NDArray[np.int64]:
+    """Bilinear value noise in -32768..32767, one lattice point every ``cell`` pixels."""
+    rows, cols = height // cell + 2, width // cell + 2
+    lattice = _stream(key, purpose, rows * cols).reshape(rows, cols) - 32768
+    y, fy = np.divmod(np.arange(height, dtype=np.int64), cell)
+    x, fx = np.divmod(np.arange(width, dtype=np.int64), cell)
+    fy, fx = fy[:, None], fx[None, :]
+    upper = lattice[y][:, x] * (cell - fx) + lattice[y][:, x + 1] * fx
+    lower = lattice[y + 1][:, x] * (cell - fx) + lattice[y + 1][:, x + 1] * fx
+    return np.asarray((upper * (cell - fy) + lower * fy) // (cell * cell))
+
+
+def warp_field(height: int, width: int, hardening: Hardening) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return smooth shifts (dx, dy), each (height, width), in 1/65536 px."""
+    cell = max(max(height, width) // 8, 2)
+    reach = hardening.warp_256 << 8
+    dx = _smooth_noise(hardening.key, "warp-x", height, width, cell=cell) * reach // 32768
+    dy = _smooth_noise(hardening.key, "warp-y", height, width, cell=cell) * reach // 32768
+    return dx, dy
+
+
+def texture(height: int, width: int, hardening: Hardening) -> NDArray[np.int64]:
+    """Return (height, width) grey-level changes with the given standard deviation, two octaves."""
+    fine = _smooth_noise(hardening.key, "texture-fine", height, width, cell=1)
+    coarse = _smooth_noise(hardening.key, "texture-coarse", height, width, cell=4)
+    # a uniform value of +-32768 has a deviation of 18919; bilinear smoothing keeps about 0.44 of it
+    mixed = fine * 7 // 10 + coarse * 16 // 10
+    return np.asarray(mixed * hardening.texture // 18919)
+
+
+def opaque_strokes(height: int, width: int, hardening: Hardening) -> NDArray[np.bool_]:
+    """Return a (height, width) mask of wavy strokes that cover about the given share."""
+    cell = max(max(height, width) // 6, 2)
+    wave = _smooth_noise(hardening.key, "strokes", height, width, cell=cell)
+    share = min(max(hardening.opaque_permille, 0), 1000)
+    order = np.sort(np.abs(wave), axis=None)
+    threshold = int(order[max(share * order.size // 1000 - 1, 0)])
+    return np.asarray(np.abs(wave) <= threshold)

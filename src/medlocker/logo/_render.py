@@ -1,0 +1,155 @@
+"""Rendering a logo at a size and angle, in fixed-point integers.
+
+Restoring renders the same logo again, perhaps years later on another machine with other library
+versions. Image libraries do not promise equal pixels over versions, so the few lines of resampling
+that restoring depends on are our own and use integers only.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medlocker.errors import InputError
+from medlocker.logo._hardening import Hardening, opaque_strokes, texture, warp_field
+from medlocker.logo._logo import Logo
+
+_FIXED = 16
+_HALF = 1 << (_FIXED - 1)
+MAX_RENDERED_SIDE_PX = 65535
+
+
+@dataclass(frozen=True, eq=False)
+class Raster:
+    """A rendered logo.
+
+    Args:
+        color: (h, w, 3) uint8, straight (not premultiplied).
+        coverage: (h, w) uint8; 0 where the logo does not touch the image at all.
+        solid: (h, w) bool or None; pixels that are fully opaque whatever the opacity.
+    """
+
+    color: NDArray[np.uint8]
+    coverage: NDArray[np.uint8]
+    solid: NDArray[np.bool_] | None = None
+
+    @property
+    def support(self) -> NDArray[np.bool_]:
+        """(h, w) bool, True where the image is touched."""
+        return self.coverage > 0
+
+
+def render(logo: Logo, size_px: int, *, rotation: int = 0, hardening: Hardening | None = None) -> Raster:
+    """Render a logo so that its longer side, before rotation, measures ``size_px`` pixels.
+
+    Args:
+        logo: The picture.
+        size_px: 1 to 65535.
+        rotation: Counter-clockwise, in 1/65536 of a turn.
+        hardening: Keyed warp, texture and strokes, or None for the plain logo.
+
+    Raises:
+        InputError: If ``size_px`` is out of range.
+    """
+    if not 1 <= size_px <= MAX_RENDERED_SIDE_PX:
+        raise InputError(f"expected a logo size of 1 to {MAX_RENDERED_SIDE_PX} px, got {size_px}")
+    height, width = logo.rgba.shape[:2]
+    longer = max(height, width)
+    w = max((width * size_px * 2 + longer) // (2 * longer), 1)
+    h = max((height * size_px * 2 + longer) // (2 * longer), 1)
+    x, y = _source_grid(w, h, rotation, hardening)
+    by_x, by_y = max(width // w, 1), max(height // h, 1)
+    source = _shrunk(_premultiplied(logo), by_x, by_y)
+    sampled = _sample(source, x * width // (w * by_x), y * height // (h * by_y))
+    return _finish(sampled, hardening)
+
+
+def _source_grid(
+    w: int, h: int, rotation: int, hardening: Hardening | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Positions of output pixel centres in the unrotated w x h logo, in 1/65536 pixel."""
+    turn = 2 * math.pi * (rotation % 65536) / 65536
+    cos, sin = round(math.cos(turn) * 65536), round(math.sin(turn) * 65536)
+    out_w = (abs(cos) * w + abs(sin) * h + 65535) >> _FIXED
+    out_h = (abs(sin) * w + abs(cos) * h + 65535) >> _FIXED
+    # twice the offset from the centre, so that half pixels stay whole numbers
+    across = np.arange(out_w, dtype=np.int64)[None, :] * 2 + 1 - out_w
+    down = np.arange(out_h, dtype=np.int64)[:, None] * 2 + 1 - out_h
+    x = (across * cos - down * sin) // 2 + w * _HALF
+    y = (across * sin + down * cos) // 2 + h * _HALF
+    if hardening is not None and hardening.warp_256 > 0:
+        dx, dy = warp_field(out_h, out_w, hardening)
+        x, y = x + dx, y + dy
+    return x, y
+
+
+@lru_cache(maxsize=8)
+def _premultiplied(logo: Logo) -> NDArray[np.int64]:
+    rgba = logo.rgba.astype(np.int64)
+    rgba[..., :3] *= rgba[..., 3:]
+    rgba[..., 3] *= 255
+    return rgba
+
+
+def _shrunk(source: NDArray[np.int64], by_x: int, by_y: int) -> NDArray[np.int64]:
+    """Average whole blocks, so that the bilinear step after it shrinks less than twofold."""
+    height, width = source.shape[:2]
+    rows, cols = -(-height // by_y), -(-width // by_x)
+    padded = np.zeros((rows * by_y, cols * by_x, 4), np.int64)
+    padded[:height, :width] = source
+    blocks = padded.reshape(rows, by_y, cols, by_x, 4).sum(axis=(1, 3))
+    return np.asarray((blocks + by_x * by_y // 2) // (by_x * by_y))
+
+
+def _sample(source: NDArray[np.int64], x: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Bilinear, fixed point, transparent outside; x and y are (h, w) in 1/65536 source pixels."""
+    height, width = source.shape[:2]
+    framed = np.zeros((height + 2, width + 2, 4), np.int64)
+    framed[1:-1, 1:-1] = source
+    left, fx = np.divmod(x - _HALF, 1 << _FIXED)
+    top, fy = np.divmod(y - _HALF, 1 << _FIXED)
+    outside = (left < -1) | (left >= width) | (top < -1) | (top >= height)
+    left, top = np.clip(left + 1, 0, width), np.clip(top + 1, 0, height)
+    fx, fy = fx[..., None], fy[..., None]
+    upper = framed[top, left] * (65536 - fx) + framed[top, left + 1] * fx
+    lower = framed[top + 1, left] * (65536 - fx) + framed[top + 1, left + 1] * fx
+    value = (((upper + _HALF) >> _FIXED) * (65536 - fy) + ((lower + _HALF) >> _FIXED) * fy + _HALF) >> _FIXED
+    value[outside] = 0
+    return np.asarray(value)
+
+
+def _finish(premultiplied: NDArray[np.int64], hardening: Hardening | None) -> Raster:
+    alpha = premultiplied[..., 3]
+    coverage = ((alpha + 127) // 255).astype(np.uint8)
+    color = (premultiplied[..., :3] * 255 + alpha[..., None] // 2) // np.maximum(alpha, 1)[..., None]
+    color = np.where(coverage[..., None] > 0, np.clip(color, 0, 255), 0)
+    solid: NDArray[np.bool_] | None = None
+    if hardening is not None and hardening.texture > 0:
+        color = np.clip(color + texture(*coverage.shape, hardening)[..., None], 0, 255)
+        color = np.where(coverage[..., None] > 0, color, 0)
+    if hardening is not None and hardening.opaque_permille > 0:
+        solid = opaque_strokes(*coverage.shape, hardening) & (coverage == 255)
+    return Raster(color.astype(np.uint8), coverage, solid)
+
+
+def fit_color(color: NDArray[np.uint8], *, channels: int, bits: int) -> NDArray[Any]:
+    """Convert logo colours to an image's channels and depth.
+
+    Args:
+        color: (h, w, 3) uint8.
+        channels: 1 (ITU-R BT.601 luminance, in integers) or 3.
+        bits: 8 or 16.
+
+    Returns:
+        (h, w, channels) uint8 or uint16.
+    """
+    fitted = color
+    if channels == 1:
+        wide = color.astype(np.uint32)
+        fitted = ((299 * wide[..., 0] + 587 * wide[..., 1] + 114 * wide[..., 2] + 500) // 1000)[..., None]
+    return fitted.astype(np.uint8) if bits == 8 else fitted.astype(np.uint16) * np.uint16(257)

@@ -1,0 +1,163 @@
+"""Putting marks on an image's stored pixels, and taking them off again bit for bit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medlocker.errors import InputError, RestoreError
+from medlocker.images import Image
+from medlocker.images._image import Pixels
+from medlocker.logo import Logo, blend, fit_color, render, unblend, weights
+from medlocker.mark import Mark
+from medlocker.patch import apply_residual, make_residual
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One rendered mark in the depth of an image.
+
+    Args:
+        x: Left edge, pixels.
+        y: Top edge, pixels.
+        color: (h, w, C) in the image's depth and colour channels (RGB for palette images).
+        weight: (h, w) uint16; 0 where nothing is touched.
+    """
+
+    x: int
+    y: int
+    color: NDArray[Any]
+    weight: NDArray[np.uint16]
+
+    @property
+    def window(self) -> tuple[slice, slice]:
+        """The rows and columns of the image that the layer covers."""
+        height, width = self.weight.shape
+        return slice(self.y, self.y + height), slice(self.x, self.x + width)
+
+
+@dataclass(frozen=True, eq=False)
+class MarkedPixels:
+    """A marked image and what takes the mark off.
+
+    Args:
+        pixels: (H, W, C), dtype of the original.
+        residual: See :mod:`medlocker.patch`.
+        touched: (H, W) bool, every pixel a mark covers.
+    """
+
+    pixels: Pixels
+    residual: bytes
+    touched: NDArray[np.bool_]
+
+
+def lay(mark: Mark, *, logo: Logo, image: Image) -> Layer:
+    """Render one mark for one image.
+
+    Raises:
+        InputError: If the mark does not lie wholly inside the image.
+    """
+    raster = render(logo, mark.size_px, rotation=mark.rotation, hardening=mark.hardening)
+    height, width = raster.coverage.shape
+    if mark.x + width > image.width or mark.y + height > image.height:
+        raise InputError(
+            f"expected a mark inside {image.width} x {image.height} pixels, got {width} x {height} "
+            f"at ({mark.x}, {mark.y})"
+        )
+    channels = 3 if image.kind == "palette" else image.color_channels
+    weight = weights(raster.coverage, mark.opacity)
+    if raster.solid is not None:
+        weight = np.where(raster.solid, np.uint16(65535), weight)
+    return Layer(mark.x, mark.y, fit_color(raster.color, channels=channels, bits=image.bits), weight)
+
+
+def mark_pixels(image: Image, marks: Sequence[Mark], *, logo: Logo) -> MarkedPixels:
+    """Blend marks into an image, one after the other.
+
+    Palette images keep their palette: each blended colour becomes the index of the nearest entry.
+
+    Args:
+        image: The original.
+        marks: At least one.
+        logo: The picture to render.
+
+    Returns:
+        Marked pixels and the residual that restores the original exactly.
+
+    Raises:
+        InputError: If a mark leaves the image.
+    """
+    layers = [lay(mark, logo=logo, image=image) for mark in marks]
+    pixels = image.pixels.copy()
+    colors = image.color_channels
+    for layer in layers:
+        window = pixels[layer.window]
+        if image.kind == "palette":
+            window[...] = _blend_indices(window, layer, image)
+        else:
+            window[..., :colors] = blend(window[..., :colors], layer.color, layer.weight)
+    touched = _touched(layers, image)
+    estimate = _estimate(pixels, layers, image)
+    residual = make_residual(image.pixels[..., :colors], estimate[..., :colors], touched)
+    return MarkedPixels(pixels, residual, touched)
+
+
+def unmark_pixels(marked: Image, marks: Sequence[Mark], *, logo: Logo, residual: bytes) -> Pixels:
+    """Take marks off again.
+
+    Args:
+        marked: The marked image, pixels as read from its file.
+        marks: The parameters, in the order in which they were put on.
+        logo: The picture that was rendered.
+        residual: From :func:`mark_pixels`.
+
+    Returns:
+        (H, W, C) original pixels; the caller compares their digest.
+
+    Raises:
+        RestoreError: If parameters and residual do not belong to this image.
+    """
+    try:
+        layers = [lay(mark, logo=logo, image=marked) for mark in marks]
+    except InputError as error:
+        raise RestoreError(f"the parameters do not fit this image: {error}") from error
+    estimate = _estimate(marked.pixels, layers, marked)
+    colors = marked.color_channels
+    estimate[..., :colors] = apply_residual(estimate[..., :colors], _touched(layers, marked), residual)
+    return estimate
+
+
+def _touched(layers: Sequence[Layer], image: Image) -> NDArray[np.bool_]:
+    touched = np.zeros((image.height, image.width), np.bool_)
+    for layer in layers:
+        touched[layer.window] |= layer.weight > 0
+    return touched
+
+
+def _estimate(pixels: Pixels, layers: Sequence[Layer], image: Image) -> Pixels:
+    estimate = pixels.copy()
+    if image.kind == "palette":
+        return estimate  # a palette index cannot be unblended; the residual carries it all
+    colors = image.color_channels
+    for layer in reversed(layers):
+        window = estimate[layer.window]
+        window[..., :colors] = unblend(window[..., :colors], layer.color, layer.weight)
+    return estimate
+
+
+def _blend_indices(indices: Pixels, layer: Layer, image: Image) -> NDArray[np.uint8]:
+    if image.palette is None:
+        raise InputError("expected a palette, got none")
+    table = np.zeros((256, 3), np.uint8)
+    table[: len(image.palette)] = image.palette
+    wanted = blend(table[indices[..., 0]], layer.color, layer.weight).astype(np.int32)
+    entries = image.palette.astype(np.int32)
+    nearest = np.empty(indices.shape[:2], np.uint8)
+    for row in range(len(nearest)):  # row by row: a table of all pixels times 256 entries would be large
+        distance = ((wanted[row][:, None, :] - entries[None]) ** 2).sum(axis=2)
+        nearest[row] = distance.argmin(axis=1)
+    return np.asarray(np.where(layer.weight > 0, nearest, indices[..., 0])[..., None], dtype=np.uint8)
