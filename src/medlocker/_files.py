@@ -1,0 +1,124 @@
+"""Writing files so that a reader, a crash or a full disk never sees half of one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from pathlib import Path, PurePosixPath
+
+from medlocker.errors import InputError, OutputExistsError, WriteError
+
+MAX_NAME_BYTES = 255
+TEMPORARY_PREFIX = ".medlocker-tmp-"
+"""Every unfinished file starts with this, so that leftovers of a killed run can be told and swept."""
+
+
+def write_atomic(path: Path, data: bytes, *, overwrite: bool = False, mode: int = 0o644) -> None:
+    """Write a whole file or nothing: temporary file beside the target, flush to disk, then rename.
+
+    Args:
+        path: The target; its folder must exist.
+        data: The content.
+        overwrite: Replace an existing file instead of refusing it.
+        mode: Permission bits, from the first byte on.
+
+    Raises:
+        OutputExistsError: If the target exists and ``overwrite`` is false.
+        WriteError: If the system refuses (full disk, read-only folder).
+    """
+    if not overwrite and os.path.lexists(path):
+        raise OutputExistsError(f"{path.name} exists already", hint="choose another output or give --overwrite")
+    temporary = path.with_name(TEMPORARY_PREFIX + secrets.token_hex(8))
+    try:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            if overwrite:
+                os.replace(temporary, path)
+            else:
+                # link, unlike rename, fails if somebody made the target meanwhile
+                _link_or_rename(temporary, path)
+        finally:
+            if os.path.lexists(temporary):
+                os.unlink(temporary)
+    except FileExistsError as error:
+        raise OutputExistsError(f"{path.name} exists already") from error
+    except OSError as error:
+        raise WriteError(f"cannot write {path.name}: {_reason(error)}") from error
+
+
+def _link_or_rename(temporary: Path, path: Path) -> None:
+    try:
+        os.link(temporary, path)
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK):
+            raise
+        os.replace(temporary, path)  # a file system without hard links
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or type(error).__name__).lower()
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and its parents.
+
+    Raises:
+        WriteError: If the system refuses.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(f"cannot make the folder {path.name}: {_reason(error)}") from error
+
+
+def read_limited(path: Path, *, max_bytes: int, what: str) -> bytes:
+    """Read a regular file of at most ``max_bytes`` bytes; devices, pipes and larger files are refused unread.
+
+    Args:
+        path: The file.
+        max_bytes: Refuse more.
+        what: For messages: ``"label file"``, ``"certificate"``.
+
+    Raises:
+        InputError: If it is missing, unreadable, no regular file, or too large.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(descriptor, "rb") as stream:
+            if not _is_regular(stream.fileno()):
+                raise InputError(f"{what} {path.name}: expected a regular file")
+            data = stream.read(max_bytes + 1)
+    except OSError as error:
+        raise InputError(f"{what} {path.name}: {_reason(error)}") from error
+    if len(data) > max_bytes:
+        raise InputError(f"{what} {path.name}: expected at most {max_bytes} bytes")
+    return data
+
+
+def _is_regular(descriptor: int) -> bool:
+    return stat.S_ISREG(os.fstat(descriptor).st_mode)
+
+
+def check_relative_name(name: str, *, what: str) -> PurePosixPath:
+    """Return a name from an untrusted list as a path that cannot leave its folder.
+
+    Args:
+        name: A relative path with forward slashes.
+        what: For messages: where the name came from.
+
+    Raises:
+        InputError: If it is absolute, has empty, ``.`` or ``..`` parts, backslashes, control characters,
+            or a part over 255 bytes.
+    """
+    parts = name.split("/")
+    if any(part in ("", ".", "..") for part in parts) or "\\" in name or any(ord(c) < 32 for c in name):
+        raise InputError(f"{what}: expected a plain relative name, got {name!r:.80}")
+    if any(len(part.encode("utf-8", "surrogateescape")) > MAX_NAME_BYTES for part in parts):
+        raise InputError(f"{what}: expected names of at most {MAX_NAME_BYTES} bytes")
+    return PurePosixPath(name)

@@ -1,0 +1,31 @@
+"""Where text goes: results to stdout, everything else to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+
+stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+"""For messages, warnings and progress."""
+
+stdout = Console(highlight=False, soft_wrap=True)
+"""For results that a person reads."""
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print one JSON object, and nothing else, to stdout."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+
+
+def note(text: str) -> None:
+    """Tell the user something that is neither result nor error."""
+    stderr.print(text, markup=False)
+
+
+def warn(text: str) -> None:
+    """Tell the user something that deserves attention."""
+    stderr.print(f"warning: {text}", style="yellow", markup=False)

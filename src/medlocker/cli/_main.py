@@ -1,0 +1,58 @@
+"""The entry point: builds the command tree and turns errors into one sentence and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from medlocker import __version__
+from medlocker.cli import _commands
+from medlocker.cli._console import stderr, stdout
+from medlocker.errors import MedlockerError
+
+app = typer.Typer(
+    name="medlocker",
+    help="Put optimised visible logos on medical images: AI diagnosis fails, people still read, owners restore.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+_commands.register(app)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        stdout.print(f"medlocker {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line and exit: 0 done, 1 some image failed, 2 wrong usage, 3 trust failed."""
+    try:
+        app()
+    except MedlockerError as error:
+        stderr.print(f"error: {error}", style="bold red", markup=False)
+        if error.hint:
+            stderr.print(f"  {error.hint}", markup=False)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        stderr.print("interrupted", markup=False)
+        sys.exit(130)
+    except BrokenPipeError:
+        # whoever read our output has gone; keep the interpreter from failing again while flushing
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
