@@ -1,1 +1,26 @@
-"""To be filled."""
+"""Diagnostic models: the protocol, model cards, and one adapter per library."""
+
+from medlocker.classifiers._base import BaseClassifier
+from medlocker.classifiers._load import load_classifier
+from medlocker.classifiers._onnx import OnnxClassifier, load_onnx
+from medlocker.classifiers.card import Card, InputSpec, card_path, load_card, parse_card
+from medlocker.classifiers.protocol import Canvas, Classifier, Gradients
+from medlocker.classifiers.resize import LinearResize, linear_resize, resize_canvas
+
+__all__ = [
+    "BaseClassifier",
+    "Canvas",
+    "Card",
+    "Classifier",
+    "Gradients",
+    "InputSpec",
+    "LinearResize",
+    "OnnxClassifier",
+    "card_path",
+    "linear_resize",
+    "load_card",
+    "load_classifier",
+    "load_onnx",
+    "parse_card",
+    "resize_canvas",
+]

@@ -47,6 +47,8 @@ class Classifier(Protocol):
     has_gradients: bool
     fingerprint: str
     """SHA-256 of the weights' file."""
+    notes: tuple[str, ...]
+    """What was assumed about the model, one sentence each."""
 
     def canvas(self, viewed: NDArray[Any]) -> Canvas:
         """Resize (H, W, 3) uint8/uint16 colours exactly as judged: the pipeline of a user of the model."""

@@ -1,0 +1,123 @@
+"""What all classifiers share: canvases, normalisation, checks of shapes and of the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medlocker.classifiers.card import Card
+from medlocker.classifiers.protocol import Canvas, Gradients
+from medlocker.classifiers.resize import LinearResize, linear_resize, resize_canvas
+from medlocker.errors import ModelError
+
+
+class BaseClassifier:
+    """Pre-processing by the card; adapters add ``_run`` and, where they can, ``gradients``.
+
+    Args:
+        card: What the model expects.
+        name: Short name for tables and messages.
+        fingerprint: SHA-256 of the weights' file.
+        classes: Class names in the order of the logits.
+        notes: What was assumed for want of a card, one sentence each.
+    """
+
+    has_gradients = False
+
+    def __init__(
+        self,
+        card: Card,
+        *,
+        name: str,
+        fingerprint: str,
+        classes: tuple[str, ...],
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        self.card = card
+        self.name = name
+        self.fingerprint = fingerprint
+        self.classes = classes
+        self.notes = notes
+        self.height, self.width, self.channels = card.input.height, card.input.width, card.input.channels
+        scale, shift = _affine(card)
+        self._scale, self._shift = scale, shift
+
+    @property
+    def scale(self) -> NDArray[np.float32]:
+        """(channels,) float32: model units per grey level."""
+        return self._scale
+
+    def canvas(self, viewed: NDArray[Any]) -> Canvas:
+        """Resize (H, W, 3) uint8 or uint16 colours as the card says; (h, w, c) float32 in 0..255."""
+        return resize_canvas(
+            viewed,
+            height=self.height,
+            width=self.width,
+            channels=self.channels,
+            rule=self.card.input.resize,
+        )
+
+    def resize_for(self, height: int, width: int) -> LinearResize:
+        """Return the same resizing as matrices for images of (height, width)."""
+        return linear_resize(
+            height, width, out_height=self.height, out_width=self.width, rule=self.card.input.resize
+        )
+
+    def normalise(self, canvases: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Turn (N, h, w, c) canvases in 0..255 into the model's range and layout, contiguous float32."""
+        if self.card.input.layout == "NHWC":
+            return np.ascontiguousarray(canvases * self._scale + self._shift)
+        out = np.empty((len(canvases), self.channels, self.height, self.width), np.float32)
+        for c in range(self.channels):  # one pass over each plane: half the time of transposing afterwards
+            np.multiply(canvases[..., c], self._scale[c], out=out[:, c])
+            out[:, c] += self._shift[c]
+        return out
+
+    def logits(self, canvases: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Classify (N, h, w, c) float32 canvases; returns (N, K) float32, finite.
+
+        Raises:
+            ModelError: If the model fails or answers NaN.
+        """
+        expected = (self.height, self.width, self.channels)
+        if canvases.ndim != 4 or canvases.shape[1:] != expected:
+            raise ModelError(f"{self.name}: expected canvases of {expected}, got {canvases.shape[1:]}")
+        if len(canvases) == 0:
+            return np.zeros((0, len(self.classes)), np.float32)
+        answers = self._run(self.normalise(canvases))
+        return self._checked(answers, len(canvases))
+
+    def gradients(self, canvases: NDArray[np.float32], labels: Sequence[int]) -> Gradients:
+        """Differentiate the margin with respect to the canvases; only where ``has_gradients``."""
+        raise ModelError(f"{self.name}: this model gives no gradients")
+
+    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Answer logits (N, K) for a batch in the model's own layout."""
+        raise ModelError(f"{self.name}: this adapter cannot run")
+
+    def _checked(self, answers: NDArray[np.float32], count: int) -> NDArray[np.float32]:
+        if answers.shape != (count, len(self.classes)):
+            raise ModelError(
+                f"{self.name}: expected an output of {count} x {len(self.classes)}, got {answers.shape}"
+            )
+        if not np.isfinite(answers).all():
+            raise ModelError(f"{self.name}: the model answers NaN or infinity")
+        return answers
+
+
+def _affine(card: Card) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return scale and shift per channel: model value = canvas * scale + shift."""
+    spec = card.input
+    mean = np.array(spec.mean or [0.0] * spec.channels, np.float64)
+    std = np.array(spec.std or [1.0] * spec.channels, np.float64)
+    scale = (spec.high - spec.low) / 255.0 / std
+    shift = (spec.low - mean) / std
+    return scale.astype(np.float32), shift.astype(np.float32)
+
+
+def log_probabilities(probabilities: NDArray[Any]) -> NDArray[np.float32]:
+    """Return logarithms as logits; zero becomes that of 1e-12."""
+    return np.log(np.clip(probabilities.astype(np.float64), 1e-12, None)).astype(np.float32)

@@ -1,0 +1,55 @@
+"""Finding the right adapter for a model's path."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+from medlocker.classifiers._onnx import load_onnx
+from medlocker.classifiers.protocol import Classifier
+from medlocker.errors import MissingExtraError, ModelError
+
+_TORCH_SUFFIXES = (".safetensors", ".pt", ".pth")
+
+
+def load_classifier(path: Path) -> Classifier:
+    """Open a classifier: an ONNX file, torch weights beside their card, or a folder made by ``train``.
+
+    A folder opens with torch where it is installed (gradients make the search several times cheaper), and as
+    ONNX otherwise.
+
+    Raises:
+        ModelError: If there is no usable model.
+        MissingExtraError: If torch weights are named and torch is not installed.
+    """
+    if path.is_dir():
+        weights, onnx = path / "model.safetensors", path / "model.onnx"
+        if weights.is_file() and _has_torch():
+            return _load_torch(weights, name=path.name)
+        if onnx.is_file():
+            classifier = load_onnx(onnx)
+            classifier.name = path.name
+            return classifier
+        raise ModelError(
+            f"model {path.name}: expected model.onnx or model.safetensors in the folder",
+            hint="such a folder is made by `medlocker train classifier`",
+        )
+    if path.suffix.lower() == ".onnx":
+        return load_onnx(path)
+    if path.suffix.lower() in _TORCH_SUFFIXES:
+        if not _has_torch():
+            raise MissingExtraError("torch", "torch")
+        return _load_torch(path, name=path.stem)
+    raise ModelError(
+        f"model {path.name}: expected .onnx, .safetensors, .pt, .pth or a folder made by `train classifier`"
+    )
+
+
+def _has_torch() -> bool:
+    return all(importlib.util.find_spec(library) is not None for library in ("torch", "timm", "safetensors"))
+
+
+def _load_torch(path: Path, *, name: str) -> Classifier:
+    from medlocker.classifiers._torch import load_torch  # optional library
+
+    return load_torch(path, name=name)
