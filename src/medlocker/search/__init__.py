@@ -1,1 +1,34 @@
-"""To be filled."""
+"""Searches for marks that mislead models: one template, one file per strategy, one driver that batches."""
+
+from medlocker.search._ask import Answer, Ask, margins_of
+from medlocker.search._base import Found, Proposal, Scored, Search
+from medlocker.search._bhe import BheSearch
+from medlocker.search._driver import Clock, Driver, Task, Work
+from medlocker.search._evolution import EvolutionSearch
+from medlocker.search._guided import GradientSearch, ScreenedSearch
+from medlocker.search._preview import Preview, work_step
+from medlocker.search._problem import Candidate, Problem
+from medlocker.search._random import RandomSearch
+
+__all__ = [
+    "Answer",
+    "Ask",
+    "BheSearch",
+    "Candidate",
+    "Clock",
+    "Driver",
+    "EvolutionSearch",
+    "Found",
+    "GradientSearch",
+    "Preview",
+    "Problem",
+    "Proposal",
+    "RandomSearch",
+    "Scored",
+    "ScreenedSearch",
+    "Search",
+    "Task",
+    "Work",
+    "margins_of",
+    "work_step",
+]

@@ -1,0 +1,173 @@
+"""The template of every search: counts evaluations, keeps the best, stops in time."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medlocker.errors import InputError
+from medlocker.search._ask import Answer
+from medlocker.search._problem import Candidate, Problem
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Candidates to try next.
+
+    Args:
+        candidates: At least one.
+        gradients: Also ask for the gradients at them.
+    """
+
+    candidates: Sequence[Candidate]
+    gradients: bool = False
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a proposal got.
+
+    Args:
+        values: (n,) float64, the smallest margin over the models; above 0 all are fooled.
+        gradients: Per model (n, h, w, c), if asked for.
+    """
+
+    values: NDArray[np.float64]
+    gradients: tuple[Floats, ...] = ()
+
+
+@dataclass(frozen=True)
+class Found:
+    """The outcome of a search.
+
+    Args:
+        marks: The best candidate.
+        margin: Its smallest margin over the models.
+        evaluations: What the search cost.
+        reached: Whether the wanted margin was reached.
+        first_margin: Margin of the first marked candidate tried.
+    """
+
+    marks: Candidate
+    margin: float
+    evaluations: int
+    reached: bool
+    first_margin: float
+
+
+Steps: TypeAlias = Generator[Proposal, Scored, None]
+Judge: TypeAlias = Callable[[Candidate], Generator[Any, Any, float]]
+
+
+class Search(ABC):
+    """A strategy that chooses a mark.
+
+    Args:
+        budget: Most evaluations for one image (one image through one model once; a backward pass counts 2).
+        margin: Stop as soon as every model's margin is at least this, in logits.
+
+    Raises:
+        InputError: If the budget is below 1.
+    """
+
+    name: ClassVar[str]
+    needs_gradients: ClassVar[bool] = False
+
+    def __init__(self, *, budget: int, margin: float = 0.0) -> None:
+        if budget < 1:
+            raise InputError(f"expected a budget of at least 1 evaluation, got {budget}")
+        self.budget = budget
+        self.margin = margin
+
+    @abstractmethod
+    def steps(self, problem: Problem, rng: np.random.Generator) -> Steps:
+        """Yield proposals and receive their scores, until there is nothing more to try."""
+
+    def run(
+        self, problem: Problem, *, rng: np.random.Generator, judge: Judge | None = None
+    ) -> Generator[Any, Any, Found]:
+        """Search one image.
+
+        Args:
+            problem: What is allowed.
+            rng: All randomness.
+            judge: Called with a candidate that reaches the margin; a generator that returns the margin of
+                the real, written image. If that is not above 0 the search goes on with what is left.
+
+        Returns:
+            The best candidate found. At least one candidate is always tried, even when the budget is too
+            small for every model.
+        """
+        tally = _Tally()
+        steps = self.steps(problem, rng)
+        proposal = next(steps, None)
+        while proposal is not None:
+            price = len(problem.labels) * (2 if proposal.gradients else 1)
+            affordable = max((self.budget - tally.spent) // price, 0 if tally.best else 1)
+            candidates = list(proposal.candidates)[:affordable]
+            if not candidates:
+                break
+            ask = problem.ask(candidates, gradients=proposal.gradients)
+            answer: Answer = yield ask
+            tally.spent += ask.cost
+            # equal decisions whatever else shared the batch: libraries may differ in the last bits
+            values = np.round(answer.margins.min(axis=1).astype(np.float64), 4)
+            tally.add(candidates, values)
+            if tally.reaches(self.margin):
+                if judge is None:
+                    break
+                judged = yield from judge(tally.best)
+                tally.spent += len(problem.labels)
+                if judged > 0 or tally.refusals >= _MOST_REFUSALS:
+                    tally.value = judged
+                    break
+                values = tally.refuse(candidates, values, judged)
+            try:
+                proposal = steps.send(Scored(values, answer.gradients))
+            except StopIteration:
+                break
+        steps.close()
+        reached = tally.reaches(max(self.margin, 0.0)) if judge is None else tally.value > 0
+        return Found(tally.best, tally.value, tally.spent, reached, tally.first)
+
+
+_MOST_REFUSALS = 3
+
+
+@dataclass
+class _Tally:
+    """The running account of one search."""
+
+    best: Candidate = ()
+    value: float = -np.inf
+    first: float = -np.inf
+    spent: int = 0
+    refusals: int = 0
+
+    def add(self, candidates: Sequence[Candidate], values: NDArray[np.float64]) -> None:
+        for candidate, value in zip(candidates, values, strict=True):
+            if not candidate:
+                continue
+            if not self.best:
+                self.first = float(value)
+            if not self.best or value > self.value:
+                self.best, self.value = candidate, float(value)
+
+    def reaches(self, margin: float) -> bool:
+        return bool(self.best) and self.value >= margin
+
+    def refuse(
+        self, candidates: Sequence[Candidate], values: NDArray[np.float64], judged: float
+    ) -> NDArray[np.float64]:
+        """Note that the best candidate failed on the written file; return what the strategy should learn."""
+        self.refusals += 1
+        refused = np.array([candidate == self.best for candidate in candidates])
+        self.value = judged
+        return np.where(refused, judged, values)

@@ -1,0 +1,203 @@
+"""Searches guided by a surface fitted to the margins seen so far: few evaluations, no luck needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from medlocker.search._base import Floats, Proposal, Scored, Search, Steps
+from medlocker.search._problem import Candidate, Problem
+from medlocker.search._surface import F64, fit_surface
+
+_CURIOSITY = (0.5, 1.0, 2.0)
+"""Standard deviations added to the mean; alternating keeps a batch from betting on one idea."""
+
+
+class ScreenedSearch(Search):
+    """Try a few spread placements, then those that a Gaussian process over the placements promises most.
+
+    Needs no gradients. Opacity starts at its highest; towards the end of the budget, lower ones are tried at
+    the best places.
+
+    Args:
+        budget: As for every search.
+        margin: As for every search.
+        spread: Placements tried before the surface is trusted.
+        at_once: Candidates of one batch.
+    """
+
+    name = "screened"
+
+    def __init__(self, *, budget: int, margin: float = 0.0, spread: int = 8, at_once: int = 4) -> None:
+        super().__init__(budget=budget, margin=margin)
+        self._spread = spread
+        self._at_once = at_once
+
+    def steps(self, problem: Problem, rng: np.random.Generator) -> Steps:
+        """Yield a random placement, spread ones, then promising ones."""
+        memory = _Memory(problem)
+        first = int(rng.integers(len(memory.places)))
+        memory.learn([first], (yield Proposal(memory.candidates([first]))))
+        for batch in _chunks(_spread_out(memory.units, first, self._spread), self._at_once):
+            memory.learn(batch, (yield Proposal(memory.candidates(batch))))
+        while len(memory.tried) < len(memory.places):
+            batch = memory.promising(self._at_once)
+            memory.learn(batch, (yield Proposal(memory.candidates(batch))))
+
+
+class GradientSearch(Search):
+    """Screen every placement with one backward pass, verify the best exactly, refine with a surface.
+
+    To first order, a mark changes the margin by the scalar product of the margin's gradient with the change
+    of the image; for all placements at once that is a cross-correlation of the gradient with the logo, done
+    by FFT. It is not exact for strong opacity: so the surface learns how far to believe it, and the best
+    verified candidate is differentiated again.
+
+    Args:
+        budget: As for every search; a backward pass counts 2.
+        margin: As for every search.
+        verify: Placements verified after each screening.
+        at_once: Candidates of one batch.
+        rescreen: Further backward passes, each at the best candidate so far.
+    """
+
+    name = "gradient"
+    needs_gradients = True
+
+    def __init__(
+        self, *, budget: int, margin: float = 0.0, verify: int = 4, at_once: int = 4, rescreen: int = 3
+    ) -> None:
+        super().__init__(budget=budget, margin=margin)
+        self._verify = verify
+        self._at_once = at_once
+        self._rescreen = rescreen
+
+    def steps(self, problem: Problem, rng: np.random.Generator) -> Steps:
+        """Yield the screening, then the surface's proposals, screening again at the best in between."""
+        memory = _Memory(problem)
+        screened = yield Proposal([()], gradients=True)
+        memory.add_basis(screen(problem, screened.gradients, ()))
+        batch = memory.best_of_basis(self._verify)
+        memory.learn(batch, (yield Proposal(memory.candidates(batch))))
+        passes = 0
+        while len(memory.tried) < len(memory.places):
+            if passes < self._rescreen:
+                passes += 1
+                best = memory.best()
+                screened = yield Proposal([best], gradients=True)
+                memory.add_basis(screen(problem, screened.gradients, best))
+            batch = memory.promising(self._at_once)
+            memory.learn(batch, (yield Proposal(memory.candidates(batch))))
+
+
+def screen(problem: Problem, gradients: tuple[Floats, ...], at: Candidate) -> F64:
+    """Predict the margin's change for every placement of the grid, to first order around a candidate.
+
+    Args:
+        problem: Gives image, logo and grid.
+        gradients: Per model (1, h, w, c), at the candidate.
+        at: The candidate; its own marks are taken as given background.
+
+    Returns:
+        (n,) float64, one for each row of ``problem.free``, summed over the models.
+    """
+    preview = problem.preview
+    raster = preview.raster(problem.size_px)
+    work = preview.work
+    height, width = work.shape[:2]
+    total = np.zeros((height, width))
+    size = (_fast_length(height), _fast_length(width))
+    paint = np.fft.rfft2(raster.paint, size, axes=(0, 1))
+    coverage = np.fft.rfft2(raster.coverage[..., 0], size)
+    for model, gradient in enumerate(gradients):
+        slope = preview.pull_back(model, gradient[0])
+        slope = np.broadcast_to(slope / (3 if slope.shape[2] == 1 else 1), work.shape)
+        gain = np.fft.rfft2(slope, size, axes=(0, 1)) * paint.conj()
+        loss = np.fft.rfft2((slope * work).sum(axis=2), size) * coverage.conj()
+        total += np.fft.irfft2(gain.sum(axis=2) - loss, size)[:height, :width]
+    cells = problem.free // preview.step
+    return np.asarray(total[cells[:, 1], cells[:, 0]] * (problem.opacity_high / 65535))
+
+
+def _fast_length(count: int) -> int:
+    """Return the next length that has only small prime factors."""
+    while True:
+        rest = count
+        for prime in (2, 3, 5):
+            while rest % prime == 0:
+                rest //= prime
+        if rest == 1:
+            return count
+        count += 1
+
+
+class _Memory:
+    """What has been tried on one problem, and what the surface makes of it."""
+
+    def __init__(self, problem: Problem) -> None:
+        self._problem = problem
+        self.places = problem.thinned(problem.size_px / 8)
+        self.units: F64 = self.places / problem.size_px
+        self.tried: list[int] = []
+        self._values: list[float] = []
+        self._basis: F64 = np.zeros((len(self.places), 0))
+        where = {tuple(place): i for i, place in enumerate(problem.free.tolist())}
+        self._rows = np.array([where[tuple(place)] for place in self.places.tolist()])
+        self._round = 0
+
+    def candidates(self, chosen: list[int]) -> list[Candidate]:
+        return [(self._problem.mark(*map(int, self.places[i])),) for i in chosen]
+
+    def learn(self, chosen: list[int], scored: Scored) -> None:
+        self.tried += chosen[: len(scored.values)]
+        self._values += [float(value) for value in scored.values]
+
+    def best(self) -> Candidate:
+        return self.candidates([self.tried[int(np.argmax(self._values))]])[0]
+
+    def add_basis(self, screened: F64) -> None:
+        """Add a screening, over ``problem.free``, to the surface's mean functions."""
+        values = screened[self._rows]
+        spread = max(float(values.std()), 1e-12)
+        self._basis = np.column_stack([self._basis, (values - values.mean()) / spread])
+
+    def best_of_basis(self, count: int) -> list[int]:
+        return self._apart(self._basis[:, -1].copy(), count)
+
+    def promising(self, count: int) -> list[int]:
+        tried = np.array(self.tried)
+        surface = fit_surface(self.units[tried], self._basis[tried], np.array(self._values))
+        mean, deviation = surface.predict(self.units, self._basis)
+        self._round += 1
+        merit = mean + _CURIOSITY[self._round % len(_CURIOSITY)] * deviation
+        merit[tried] = -np.inf
+        return self._apart(merit, count)
+
+    def _apart(self, merit: F64, count: int) -> list[int]:
+        """Choose the best, one after another, none within a fifth of the logo's size of a chosen one."""
+        chosen: list[int] = []
+        for _ in range(count):
+            i = int(merit.argmax())
+            if merit[i] == -np.inf:
+                break
+            chosen.append(i)
+            near = ((self.units - self.units[i]) ** 2).sum(axis=1) < 0.2**2
+            merit[near] = -np.inf
+        return chosen
+
+
+def _spread_out(units: F64, first: int, count: int) -> list[int]:
+    """Farthest-point sampling (Gonzalez 1985), without the first point."""
+    distance = ((units - units[first]) ** 2).sum(axis=1)
+    chosen: list[int] = []
+    for _ in range(min(count, len(units) - 1)):
+        i = int(distance.argmax())
+        chosen.append(i)
+        distance = np.minimum(distance, ((units - units[i]) ** 2).sum(axis=1))
+    return chosen
+
+
+def _chunks(items: list[int], size: int) -> Iterator[list[int]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

@@ -1,0 +1,184 @@
+"""Seeing a marked image as a model sees it, without making the whole marked image.
+
+Resizing is linear, so a mark changes the canvas by ``rows @ (blend - image) @ cols.T``, and only the logo's
+own window has to be computed. Large images are first averaged over blocks of ``step`` pixels; placements
+then lie on multiples of ``step``. What this neglects (rounding, detail inside a block) is far below what the
+search distinguishes, and every result is judged on the written file anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medlocker.classifiers import Classifier
+from medlocker.images import Image, viewed
+from medlocker.logo import Logo, fit_color, render
+from medlocker.mark import OPACITY_ONE, Mark
+
+_FINENESS = 1.5
+"""Work pixels per canvas pixel at least; below 1 a block would be coarser than the model's own pixels."""
+_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+
+Floats = NDArray[np.float32]
+
+
+def work_step(height: int, width: int, classifiers: Sequence[Classifier]) -> int:
+    """Return the block side in pixels that suits the finest of the models."""
+    ratio = min(min(height / model.height, width / model.width) for model in classifiers)
+    return max(int(ratio / _FINENESS), 1)
+
+
+def block_mean(values: NDArray[Any], step: int) -> Floats:
+    """Average (H, W, C) over step x step blocks; the last ones may be smaller."""
+    if step == 1:
+        return values.astype(np.float32)
+    height, width = values.shape[:2]
+    rows, cols = np.arange(0, height, step), np.arange(0, width, step)
+    kind = np.uint32 if values.dtype.kind == "u" else np.float32
+    sums = np.add.reduceat(np.add.reduceat(values, cols, axis=1, dtype=kind), rows, axis=0, dtype=kind)
+    counts = np.minimum(step, height - rows)[:, None] * np.minimum(step, width - cols)[None, :]
+    return np.asarray(sums / counts[..., None], dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class WorkRaster:
+    """A rendered logo averaged over blocks.
+
+    Args:
+        paint: (h, w, 3) float32, colour times coverage, 0..255.
+        coverage: (h, w, 1) float32, 0..1.
+        support: (H, W) bool at full resolution: the pixels it touches.
+    """
+
+    paint: Floats
+    coverage: Floats
+    support: NDArray[np.bool_]
+
+
+@lru_cache(maxsize=64)
+def work_raster(logo: Logo, size_px: int, rotation: int, step: int, grey: bool) -> WorkRaster:
+    """Render a logo for previews; cached, since a data set usually has few image sizes."""
+    raster = render(logo, size_px, rotation=rotation)
+    color = fit_color(raster.color, channels=1 if grey else 3, bits=8)
+    coverage = raster.coverage[..., None].astype(np.float32) / 255
+    height, width = raster.coverage.shape
+    padded = ((0, -height % step), (0, -width % step), (0, 0))
+    paint = np.broadcast_to(color, (height, width, 3)) * coverage
+    return WorkRaster(
+        block_mean(np.pad(paint, padded), step),
+        block_mean(np.pad(coverage, padded), step),
+        raster.support,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _View:
+    """One model's view: its clean canvas and how work pixels map to it."""
+
+    canvas: Floats
+    rows: Floats
+    cols: Floats
+    row_reach: NDArray[np.int64]
+    col_reach: NDArray[np.int64]
+
+
+class Preview:
+    """All models' views of one image.
+
+    Args:
+        image: The original.
+        classifiers: The models, in the run's order.
+        logo: What will be put on.
+
+    Attributes:
+        step: Placements must lie on multiples of this many pixels.
+        cleans: Per model (h, w, c) float32, the original's canvas exactly as judged.
+    """
+
+    def __init__(self, image: Image, classifiers: Sequence[Classifier], *, logo: Logo) -> None:
+        colors = viewed(image)
+        self.height, self.width = image.height, image.width
+        self.grey = image.kind in ("grey", "grey-alpha")
+        self.step = work_step(image.height, image.width, classifiers)
+        self._logo = logo
+        self._work = block_mean(colors, self.step) / np.float32(1 if image.bits == 8 else 257)
+        self._views = [self._view(model, model.canvas(colors)) for model in classifiers]
+
+    def _view(self, model: Classifier, canvas: Floats) -> _View:
+        resize = model.resize_for(self.height, self.width)
+        rows, cols = _by_blocks(resize.rows, self.step), _by_blocks(resize.cols, self.step)
+        return _View(canvas, rows, cols, _reach(rows), _reach(cols))
+
+    @property
+    def cleans(self) -> list[Floats]:
+        """Per model the original's canvas."""
+        return [view.canvas for view in self._views]
+
+    def raster(self, size_px: int, rotation: int = 0) -> WorkRaster:
+        """Return the rendered logo at this preview's resolution."""
+        return work_raster(self._logo, size_px, rotation, self.step, self.grey)
+
+    def compose(self, model: int, marks: Sequence[Mark], out: Floats) -> None:
+        """Write the canvas of the marked image into ``out`` (h, w, c).
+
+        Marks that overlap are composed one after the other only approximately.
+        """
+        view = self._views[model]
+        out[...] = view.canvas
+        for mark in marks:
+            raster = self.raster(mark.size_px, mark.rotation)
+            y, x = mark.y // self.step, mark.x // self.step
+            h, w = raster.coverage.shape[:2]
+            h, w = min(h, self._work.shape[0] - y), min(w, self._work.shape[1] - x)
+            window = self._work[y : y + h, x : x + w]
+            change = raster.paint[:h, :w] - raster.coverage[:h, :w] * window
+            change *= np.float32(mark.opacity / OPACITY_ONE)
+            if out.shape[2] == 1:
+                change = (change @ _LUMA)[..., None]
+            r, c = _touched(view.row_reach, y, h), _touched(view.col_reach, x, w)
+            partial = view.rows[r, y : y + h] @ change.reshape(h, -1)
+            partial = partial.reshape(-1, w, out.shape[2])
+            out[r, c] += np.matmul(view.cols[c, x : x + w], partial)
+
+    def pull_back(self, model: int, gradient: Floats) -> Floats:
+        """Return the gradient with respect to work pixels, (h', w', c), of one with respect to the canvas."""
+        view = self._views[model]
+        across = np.matmul(view.cols.T, gradient)
+        return np.asarray(
+            (view.rows.T @ across.reshape(len(gradient), -1)).reshape(
+                view.rows.shape[1], -1, gradient.shape[2]
+            )
+        )
+
+    @property
+    def work(self) -> Floats:
+        """(h', w', 3) float32: the image averaged over blocks, 0..255."""
+        return self._work
+
+
+def _by_blocks(matrix: Floats, step: int) -> Floats:
+    """Sum the columns of a resize matrix over blocks."""
+    if step == 1:
+        return matrix
+    return np.add.reduceat(matrix, np.arange(0, matrix.shape[1], step), axis=1)
+
+
+def _reach(matrix: Floats) -> NDArray[np.int64]:
+    """Return (columns, 2): first and one past the last row of a banded matrix with weight in each column."""
+    weighted = matrix != 0
+    empty = ~weighted.any(axis=0)
+    first, last = weighted.argmax(axis=0), len(matrix) - weighted[::-1].argmax(axis=0)
+    first[empty], last[empty] = len(matrix), 0
+    return np.stack([first, last], axis=1)
+
+
+def _touched(reach: NDArray[np.int64], start: int, count: int) -> slice:
+    columns = reach[start : start + count]
+    first, last = int(columns[:, 0].min()), int(columns[:, 1].max())
+    return slice(min(first, last), last)

@@ -1,0 +1,93 @@
+"""One image's search problem: which marks are allowed, and how to ask about them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medlocker.errors import NoRoomError
+from medlocker.geometry import FreePlacements
+from medlocker.mark import Mark
+from medlocker.search._ask import Ask
+from medlocker.search._preview import Preview
+
+Candidate: TypeAlias = tuple[Mark, ...]
+"""Marks put on together; ``()`` is the unmarked image."""
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """Where a mark of one size may go on one image, and what must not be answered.
+
+    Args:
+        preview: How models see the marked image.
+        labels: Per model, the class that must not be answered.
+        placements: Free placements of the rendered logo.
+        size_px: Longer side of the logo, pixels.
+        opacity_low: 0 to 65535.
+        opacity_high: At least ``opacity_low``, at most 65535.
+    """
+
+    preview: Preview
+    labels: tuple[int, ...]
+    placements: FreePlacements
+    size_px: int
+    opacity_low: int
+    opacity_high: int
+
+    @cached_property
+    def grid(self) -> NDArray[np.bool_]:
+        """(rows, cols) bool: which placements at multiples of ``preview.step`` pixels are free."""
+        return self.placements.grid(self.preview.step)
+
+    @cached_property
+    def free(self) -> NDArray[np.int64]:
+        """(n, 2) int64, x and y in pixels of every free placement on the grid.
+
+        Raises:
+            NoRoomError: If there is none.
+        """
+        rows, cols = np.nonzero(self.grid)
+        if not len(rows):
+            raise NoRoomError("no placement of the logo stays clear of the regions")
+        return np.stack([cols, rows], axis=1) * self.preview.step
+
+    def thinned(self, spacing_px: float) -> NDArray[np.int64]:
+        """Return free placements on a grid of about the given spacing; finer where too few would remain."""
+        stride = max(int(spacing_px / self.preview.step), 1)
+        while stride > 1:
+            cells = self.free // self.preview.step
+            kept = self.free[(cells % stride == 0).all(axis=1)]
+            if len(kept) >= 32:
+                return kept
+            stride //= 2
+        return self.free
+
+    def nearest(self, x: float, y: float) -> tuple[int, int]:
+        """Return the free placement on the grid that is nearest to a position in pixels."""
+        distance = ((self.free - np.array([x, y])) ** 2).sum(axis=1)
+        found = self.free[int(distance.argmin())]
+        return int(found[0]), int(found[1])
+
+    def mark(self, x: int, y: int, opacity: float | None = None) -> Mark:
+        """Return a mark with its opacity (0..65535; default the highest) clipped to the allowed range."""
+        wanted = self.opacity_high if opacity is None else round(opacity)
+        return Mark(
+            x=int(x),
+            y=int(y),
+            size_px=self.size_px,
+            opacity=min(max(wanted, self.opacity_low), self.opacity_high),
+        )
+
+    def ask(self, candidates: Sequence[Candidate], *, gradients: bool = False) -> Ask:
+        """Ask every model about candidates."""
+
+        def fill(model: int, i: int, out: NDArray[np.float32]) -> None:
+            self.preview.compose(model, candidates[i], out)
+
+        return Ask(len(candidates), fill, self.labels, gradients)
