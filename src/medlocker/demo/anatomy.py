@@ -18,7 +18,15 @@ Points = NDArray[np.float64]
 
 _STEP = 0.02
 _WIDEST = {"artery": 0.023, "vein": 0.032}
-_TEMPORAL = ((0.0, 0.0), (0.0, 0.10), (-0.06, 0.26), (-0.22, 0.46), (-0.52, 0.60), (-0.92, 0.62), (-1.5, 0.48))
+_TEMPORAL = (
+    (0.0, 0.0),
+    (0.0, 0.10),
+    (-0.06, 0.26),
+    (-0.22, 0.46),
+    (-0.52, 0.60),
+    (-0.92, 0.62),
+    (-1.5, 0.48),
+)
 _NASAL = ((0.0, 0.0), (0.02, 0.09), (0.10, 0.24), (0.24, 0.46), (0.38, 0.74), (0.50, 1.05))
 
 
@@ -64,7 +72,7 @@ def plan_eye(rng: np.random.Generator) -> Eye:
     """Draw the anatomy of one eye, left or right."""
     disc = np.array([rng.uniform(0.50, 0.72), rng.uniform(-0.12, 0.06)])
     radius = float(rng.uniform(0.125, 0.15))
-    fovea = disc + [-rng.uniform(0.60, 0.70), rng.uniform(0.04, 0.11)]
+    fovea = disc + np.array([-rng.uniform(0.60, 0.70), rng.uniform(0.04, 0.11)])
     cup = disc + radius * np.array([rng.uniform(-0.22, 0.0), rng.uniform(-0.12, 0.12)])
     side = 1.0 if rng.random() < 0.5 else -1.0
     mirror = np.array([side, 1.0])
@@ -108,9 +116,7 @@ def _grow_vessels(rng: np.random.Generator, disc: Points, fovea: Points) -> list
     return vessels
 
 
-def _branch(
-    rng: np.random.Generator, parent: Vessel, order: int, gap: float, fovea: Points
-) -> list[Vessel]:
+def _branch(rng: np.random.Generator, parent: Vessel, order: int, gap: float, fovea: Points) -> list[Vessel]:
     """Grow the branches of one vessel, on alternating sides."""
     branches: list[Vessel] = []
     turn = 1.0 if rng.random() < 0.5 else -1.0
@@ -119,7 +125,7 @@ def _branch(
         heading = parent.points[index + 1] - parent.points[index]
         angle = float(np.arctan2(heading[1], heading[0])) + turn * float(rng.uniform(0.5, 1.1))
         width = float(parent.widths[index] * rng.uniform(0.42, 0.72))
-        if width > 0.0026:
+        if width > 0.0034:
             length = float(rng.uniform(0.25, 0.75)) * (0.75 ** (order - 1))
             path = _walk(rng, parent.points[index], angle, length, bend=-turn * float(rng.uniform(0.0, 1.2)))
             branches += _cut(path, width, 0.4, parent.kind, order, fovea)
@@ -128,9 +134,7 @@ def _branch(
     return branches
 
 
-def _walk(
-    rng: np.random.Generator, start: Points, angle: float, length: float, bend: float = 0.0
-) -> Points:
+def _walk(rng: np.random.Generator, start: Points, angle: float, length: float, bend: float = 0.0) -> Points:
     """Walk in a slowly and randomly turning direction; bend is radians per unit length."""
     steps = max(int(length / _STEP), 3)
     noise = np.cumsum(rng.normal(0.0, 0.09, steps))
@@ -163,9 +167,7 @@ def _spline(controls: Points) -> Points:
     return np.concatenate([*pieces, controls[-1:]])
 
 
-def _cut(
-    path: Points, width: float, taper: float, kind: str, order: int, fovea: Points
-) -> Sequence[Vessel]:
+def _cut(path: Points, width: float, taper: float, kind: str, order: int, fovea: Points) -> Sequence[Vessel]:
     """Cut a path where it leaves the field of view or reaches the fovea, which has no vessels; add widths."""
     outside = np.hypot(path[:, 0], path[:, 1]) > 1.04
     inside_fovea = np.hypot(*(path - fovea).T) < 0.13

@@ -19,6 +19,7 @@ Points = NDArray[np.float64]
 Kind = Literal["microaneurysm", "haemorrhage", "hard_exudate", "cotton_wool_spot"]
 
 _QUIET_HALF_SIDE = 0.36
+_SOFT_EDGE = 0.03
 _COUNTS: Mapping[str, Mapping[str, tuple[int, int]]] = {
     "none": {},
     "mild": {"microaneurysm": (4, 10), "haemorrhage": (3, 8), "exudate_cluster": (0, 2)},
@@ -30,6 +31,8 @@ _COUNTS: Mapping[str, Mapping[str, tuple[int, int]]] = {
     },
 }
 """Lowest and highest number per grade, both included."""
+GRADES = tuple(_COUNTS)
+"""``none``, ``mild``, ``severe``."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,22 @@ class Lesion:
     strength: float
 
 
-def plan_lesions(rng: np.random.Generator, eye: Eye, *, grade: str) -> tuple[Lesion, ...]:
+@dataclass(frozen=True)
+class Findings:
+    """The lesions of one eye and where there are none.
+
+    Args:
+        lesions: In the order in which they were drawn; none touches a quiet window.
+        quiet_centres: Centres of two square windows without lesions.
+        quiet_half_side: Half of their side.
+    """
+
+    lesions: tuple[Lesion, ...]
+    quiet_centres: tuple[tuple[float, float], ...]
+    quiet_half_side: float = _QUIET_HALF_SIDE
+
+
+def plan_lesions(rng: np.random.Generator, eye: Eye, *, grade: str) -> Findings:
     """Draw the lesions of one eye.
 
     Args:
@@ -72,7 +90,15 @@ def plan_lesions(rng: np.random.Generator, eye: Eye, *, grade: str) -> tuple[Les
         at = _place(rng, eye, windows, room=0.02)
         outline = _blob(rng, at, rng.uniform(0.006, 0.011), 0.12)
         lesions.append(Lesion("microaneurysm", outline, float(rng.uniform(0.55, 0.95))))
-    return tuple(lesions)
+    kept = tuple(lesion for lesion in lesions if not _reaches_into(lesion, windows))
+    return Findings(kept, tuple((float(x), float(y)) for x, y in windows))
+
+
+def _reaches_into(lesion: Lesion, windows: Points) -> bool:
+    """Tell whether a lesion's bounding box, with room for its soft edge, touches a quiet window."""
+    low, high = lesion.outline.min(axis=0) - _SOFT_EDGE, lesion.outline.max(axis=0) + _SOFT_EDGE
+    apart = (low > windows + _QUIET_HALF_SIDE) | (high < windows - _QUIET_HALF_SIDE)
+    return bool((~apart.any(axis=1)).any())
 
 
 def _haemorrhage(rng: np.random.Generator, eye: Eye, windows: Points, severe: bool) -> Lesion:
