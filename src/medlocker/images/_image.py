@@ -29,6 +29,7 @@ class Image:
         format: ``"png"``, ``"tiff"``, ``"bmp"`` or ``"jpeg"``: how the file was stored.
         source: The file's bytes; writing copies metadata from them.
         palette: (N, 3) uint8 for ``kind="palette"``, else None.
+        white_is_zero: Grey is stored reversed (TIFF MINISWHITE): 0 is shown white.
         facts: What ``inspect`` shows: names and short values, never metadata that names a person.
     """
 
@@ -38,6 +39,7 @@ class Image:
     source: bytes = field(repr=False)
     palette: NDArray[np.uint8] | None = None
     facts: Mapping[str, str | int | bool] = field(default_factory=dict)
+    white_is_zero: bool = False
 
     @property
     def height(self) -> int:
@@ -73,7 +75,8 @@ def viewed(image: Image, pixels: Pixels | None = None) -> NDArray[Any]:
         pixels: Other pixels of the same image (for instance marked ones); default the image's own.
 
     Returns:
-        (H, W, 3) uint8 or uint16; grey is repeated, palette indices are looked up.
+        (H, W, 3) uint8 or uint16; grey is repeated (and reversed where zero is white), palette indices are
+        looked up.
     """
     stored = image.pixels if pixels is None else pixels
     if image.kind == "palette":
@@ -84,7 +87,8 @@ def viewed(image: Image, pixels: Pixels | None = None) -> NDArray[Any]:
         return np.asarray(table[stored[..., 0]])
     if image.color_channels == 3:
         return stored[..., :3]
-    return np.repeat(stored[..., :1], 3, axis=2)
+    grey = np.repeat(stored[..., :1], 3, axis=2)
+    return np.iinfo(grey.dtype).max - grey if image.white_is_zero else grey
 
 
 def pixel_digest(pixels: Pixels) -> str:
@@ -100,5 +104,5 @@ def pixel_digest(pixels: Pixels) -> str:
     bits = pixels.dtype.itemsize * 8
     digest = hashlib.sha256(f"medlocker-pixels-v1 {height} {width} {channels} {bits}\n".encode("ascii"))
     little = np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("<"))
-    digest.update(memoryview(little).cast("B"))
+    digest.update(little.data.cast("B"))
     return digest.hexdigest()

@@ -1,0 +1,87 @@
+"""Compress fast, and decompress only as much as was announced.
+
+Measured on 2 cores of a 2024 server, one thread, filter and compression together, ms and bytes:
+
+=====================  =================  ====================  ====================
+encoder                1072x712 photo     4288x2848 photo-like  4288x2848 real fundus
+=====================  =================  ====================  ====================
+Pillow, level 6        162    403,874     2660   6,229,322      -
+Pillow, level 1        46     475,919     582    7,234,305      -
+OpenCV, default        13     421,868     205    6,577,984      276    10,022,280
+up + libdeflate 4      26     636,385     -      -              268     6,539,581
+average + zlib 1       14     476,368     248    7,269,547      -
+average + zlib-ng 2    8.5    457,723     165    7,051,946      -
+average + ISA-L 1      3.2    453,539     83     6,954,455      76      9,295,296
+up + ISA-L 1           3.1    490,216     54     7,517,916      58      7,666,040
+=====================  =================  ====================  ====================
+
+ISA-L's level 1 it is; its levels 2 and 3 gain less than 1 % or lose. All of these release the interpreter.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import numpy as np
+from isal import isal_zlib
+from numpy.typing import NDArray
+
+_STORED_MAX = 65_535
+_MAX_RATIO = 1_040
+"""Deflate cannot shrink by more than 1032; what promises more is cut off or a lie."""
+
+
+class DeflateError(ValueError):
+    """The stream is damaged, cut, or not of the announced length."""
+
+
+def compressor() -> Any:
+    """Return a zlib stream object with ``compress`` and ``flush``, fast rather than small."""
+    return isal_zlib.compressobj(1)
+
+
+def deflate(data: bytes | memoryview) -> bytes:
+    """Return a whole zlib stream."""
+    return bytes(isal_zlib.compress(data, 1))
+
+
+def inflate(stream: bytes, size: int, *, exact: bool = True) -> bytes:
+    """Return the ``size`` bytes of a zlib stream, never holding more than one byte above that.
+
+    Args:
+        stream: zlib stream; bytes after its end are not looked at.
+        size: Announced length.
+        exact: Refuse a stream that holds more, or whose end and checksum are missing.
+
+    Raises:
+        DeflateError: If it holds fewer bytes, or other than announced.
+        isal.isal_zlib.error: If it is damaged.
+    """
+    if size > (len(stream) + 1) * _MAX_RATIO:
+        raise DeflateError("expected a longer stream for the announced size")
+    machine = isal_zlib.decompressobj()
+    data = bytes(machine.decompress(stream, size + 1))
+    if len(data) < size or (exact and (len(data) > size or not machine.eof)):
+        raise DeflateError("expected a whole stream of the announced size")
+    return data[:size]
+
+
+def inflate_at_most(stream: bytes, size: int) -> bytes:
+    """Return at most the first ``size`` bytes of a zlib stream, nothing of a damaged one."""
+    try:
+        return bytes(isal_zlib.decompressobj().decompress(stream, size))
+    except Exception:  # the library's stub does not declare its error as one
+        return b""
+
+
+def stored(data: bytes | NDArray[np.uint8]) -> bytes:
+    """Return a zlib stream that holds ``data`` uncompressed, the same bytes on every machine."""
+    raw = np.frombuffer(data, np.uint8)
+    whole = len(raw) // _STORED_MAX
+    blocks = np.empty((whole, _STORED_MAX + 5), np.uint8)
+    blocks[:, :5] = np.frombuffer(struct.pack("<BHH", 0, _STORED_MAX, 0), np.uint8)
+    blocks[:, 5:] = raw[: whole * _STORED_MAX].reshape(whole, _STORED_MAX)
+    rest = raw[whole * _STORED_MAX :]
+    last = struct.pack("<BHH", 1, len(rest), len(rest) ^ 0xFFFF) + rest.tobytes()
+    return b"".join((b"\x78\x01", blocks.data, last, struct.pack(">I", isal_zlib.adler32(raw.data))))

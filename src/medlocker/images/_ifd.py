@@ -1,0 +1,154 @@
+"""Directories of tags, as TIFF files and EXIF blocks hold them (TIFF 6.0 section 2, EXIF 2.3 section 4.6)."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+ORDERS: Mapping[bytes, str] = {b"II": "<", b"MM": ">"}
+EXIF_IFD, GPS_IFD, INTEROP_IFD = 34665, 34853, 40965
+CHILDREN = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
+"""Tags whose value is the place of another directory."""
+
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
+_CODES = {1: "B", 3: "H", 4: "I", 13: "I"}
+_SHORT, _LONG = 3, 4
+_MAX_ENTRIES = 4096
+_MAX_DEPTH = 4
+
+
+class DirectoryError(ValueError):
+    """A directory is damaged or lies outside the file."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One tag.
+
+    Args:
+        tag: Its number.
+        type: TIFF field type, 1 to 13.
+        count: How many values.
+        data: The values' bytes in the file's order.
+        child: The directory that the value points to, for the tags of :data:`CHILDREN`.
+    """
+
+    tag: int
+    type: int
+    count: int
+    data: bytes
+    child: tuple[Entry, ...] | None = None
+
+    def numbers(self, order: str) -> tuple[int, ...]:
+        """Return unsigned integer values.
+
+        Raises:
+            DirectoryError: If the values are of another type.
+        """
+        if self.type not in _CODES:
+            raise DirectoryError("expected unsigned integers")
+        return struct.unpack(f"{order}{self.count}{_CODES[self.type]}", self.data)
+
+
+@dataclass(frozen=True)
+class Directory:
+    """Entries by tag, in file order, and where the next directory is (0 for none)."""
+
+    entries: tuple[Entry, ...]
+    next_at: int
+
+    def find(self, tag: int) -> Entry | None:
+        """Return the entry of a tag, or None."""
+        return next((entry for entry in self.entries if entry.tag == tag), None)
+
+
+def parse_header(block: bytes) -> tuple[str, int]:
+    """Return byte order (``<`` or ``>``) and the place of the first directory.
+
+    Raises:
+        DirectoryError: If the block does not begin like a classic TIFF file.
+    """
+    order = ORDERS.get(bytes(block[:2]))
+    if order is None or len(block) < 8 or struct.unpack_from(f"{order}H", block, 2)[0] != 42:
+        raise DirectoryError("expected a TIFF header")
+    return order, struct.unpack_from(f"{order}I", block, 4)[0]
+
+
+def parse_directory(block: bytes, at: int, *, order: str, depth: int = 0) -> Directory:
+    """Read the directory at offset ``at`` with the directories below it.
+
+    Raises:
+        DirectoryError: If anything lies outside the block, a tag comes twice, or directories nest too deep.
+    """
+    if depth >= _MAX_DEPTH or at + 2 > len(block):
+        raise DirectoryError("expected a directory inside the file")
+    (count,) = struct.unpack_from(f"{order}H", block, at)
+    end = at + 2 + 12 * count
+    if not 0 < count <= _MAX_ENTRIES or end + 4 > len(block):
+        raise DirectoryError("expected a directory inside the file")
+    entries = tuple(_parse_entry(block, at + 2 + 12 * i, order, depth) for i in range(count))
+    if len({entry.tag for entry in entries}) != count:
+        raise DirectoryError("expected each tag once")
+    if sum(len(entry.data) for entry in entries) > len(block):
+        raise DirectoryError("expected values that do not share their bytes")
+    return Directory(entries, struct.unpack_from(f"{order}I", block, end)[0])
+
+
+def _parse_entry(block: bytes, at: int, order: str, depth: int) -> Entry:
+    tag, kind, count = struct.unpack_from(f"{order}HHI", block, at)
+    if kind not in _SIZES:
+        raise DirectoryError("expected a known field type")
+    size = _SIZES[kind] * count
+    start = at + 8 if size <= 4 else struct.unpack_from(f"{order}I", block, at + 8)[0]
+    if start + size > len(block):
+        raise DirectoryError("expected values inside the file")
+    entry = Entry(tag, kind, count, bytes(block[start : start + size]))
+    if tag not in CHILDREN:
+        return entry
+    places = entry.numbers(order)
+    if len(places) != 1:
+        raise DirectoryError("expected one directory")
+    below = parse_directory(block, places[0], order=order, depth=depth + 1)
+    return Entry(tag, kind, count, b"", below.entries)
+
+
+def long_entry(tag: int, values: Iterable[int], *, order: str) -> Entry:
+    """Return an entry of 32-bit unsigned values."""
+    numbers = tuple(values)
+    return Entry(tag, _LONG, len(numbers), struct.pack(f"{order}{len(numbers)}I", *numbers))
+
+
+def build_directory(entries: Iterable[Entry], at: int, *, order: str) -> bytes:
+    """Lay out a directory, its values and the directories below it, to be put at offset ``at``.
+
+    Returns:
+        Bytes of even length; the directory stands first and has no successor.
+    """
+    listed = sorted(entries, key=lambda entry: entry.tag)
+    table = [struct.pack(f"{order}H", len(listed))]
+    extra = bytearray()
+    extra_at = at + 2 + 12 * len(listed) + 4
+    for entry in listed:
+        place = extra_at + len(extra)
+        if entry.child is not None:
+            extra += build_directory(entry.child, place, order=order)
+            table.append(struct.pack(f"{order}HHII", entry.tag, _LONG, 1, place))
+            continue
+        head = struct.pack(f"{order}HHI", entry.tag, entry.type, entry.count)
+        if len(entry.data) <= 4:
+            table.append(head + entry.data.ljust(4, b"\0"))
+            continue
+        extra += entry.data + b"\0" * (len(entry.data) % 2)
+        table.append(head + struct.pack(f"{order}I", place))
+    return b"".join((*table, b"\0\0\0\0", bytes(extra)))
+
+
+def canonical(entries: Iterable[Entry]) -> Iterator[bytes]:
+    """Yield bytes that tell entries apart wherever their values are stored."""
+    for entry in sorted(entries, key=lambda entry: entry.tag):
+        if entry.child is not None:
+            yield struct.pack("<HHQ", entry.tag, 0, len(entry.child))
+            yield from canonical(entry.child)
+        else:
+            yield struct.pack("<HHQ", entry.tag, entry.type, entry.count) + entry.data

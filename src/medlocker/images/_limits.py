@@ -1,0 +1,80 @@
+"""What is refused before anything is decoded, and how a decoder's failure becomes one sentence."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NoReturn
+
+from medlocker.errors import UnsupportedImageError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an image may need at most; larger ones are refused from their header alone.
+
+    Args:
+        max_file_bytes: Size of the file.
+        max_pixels: Width times height.
+        max_side: Width and height each, pixels.
+    """
+
+    max_file_bytes: int = 1 << 32
+    max_pixels: int = 400_000_000
+    max_side: int = 65_500
+
+
+LIMITS = Limits()
+NO_LIMITS = Limits(sys.maxsize, sys.maxsize, sys.maxsize)
+"""For sources that have passed their limits when they were read."""
+
+
+def refuse(name: str, fact: str, *, hint: str = "") -> NoReturn:
+    """Raise that the image ``name`` cannot be used.
+
+    Raises:
+        UnsupportedImageError: Always.
+    """
+    raise UnsupportedImageError(f"{name}: {fact}", hint=hint)
+
+
+def check_size(name: str, *, width: int, height: int, limits: Limits) -> None:
+    """Refuse an empty or huge picture, given what its header says.
+
+    Raises:
+        UnsupportedImageError: If a side is 0 or over the limits.
+    """
+    if width < 1 or height < 1:
+        refuse(name, f"expected at least one pixel, got {width} x {height}")
+    if max(width, height) > limits.max_side:
+        refuse(name, f"expected sides of at most {limits.max_side} pixels, got {width} x {height}")
+    if width * height > limits.max_pixels:
+        refuse(name, f"expected at most {limits.max_pixels} pixels, got {width} x {height}")
+
+
+@contextmanager
+def translated(name: str, *, what: str) -> Iterator[None]:
+    """Turn whatever a decoder raises into one :class:`UnsupportedImageError`.
+
+    Decoders see untrusted bytes and raise errors of many kinds, and their texts may quote the file. So
+    the text is dropped (it stays the cause) and only the fact is told.
+
+    Args:
+        name: The image, for the message.
+        what: The format, for the message.
+
+    Raises:
+        UnsupportedImageError: For every other exception.
+    """
+    try:
+        yield
+    except UnsupportedImageError:
+        raise
+    except MemoryError as error:
+        raise UnsupportedImageError(f"{name}: expected an image that fits into memory") from error
+    except Exception as error:
+        raise UnsupportedImageError(
+            f"{name}: expected a whole {what} image, got a damaged or cut one"
+        ) from error

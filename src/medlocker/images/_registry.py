@@ -1,0 +1,113 @@
+"""One entrance for all formats: content decides which adapter reads, the image's format which one writes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from medlocker.errors import InputError
+from medlocker.images._bmp import encode_bmp, metadata_bmp, read_bmp
+from medlocker.images._image import Image, Pixels
+from medlocker.images._jpeg import encode_jpeg, metadata_jpeg, read_jpeg
+from medlocker.images._limits import LIMITS, Limits, refuse
+from medlocker.images._png import encode_png, metadata_png, read_png
+from medlocker.images._pngrows import SIGNATURE
+from medlocker.images._tiff import encode_tiff, metadata_tiff, read_tiff
+
+
+class _Reader(Protocol):
+    def __call__(self, data: bytes, name: str, /, *, limits: Limits) -> Image: ...
+
+
+@dataclass(frozen=True)
+class _Adapter:
+    """How one format is told, read and written."""
+
+    starts: tuple[bytes, ...]
+    read: _Reader
+    encode: Callable[[Image, Pixels], bytes]
+    metadata: Callable[[Image], Iterator[bytes]]
+    suffix: str | None = None
+
+
+_ADAPTERS: Mapping[str, _Adapter] = {
+    "png": _Adapter((SIGNATURE,), read_png, encode_png, metadata_png),
+    "tiff": _Adapter((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), read_tiff, encode_tiff, metadata_tiff),
+    "bmp": _Adapter((b"BM",), read_bmp, encode_bmp, metadata_bmp),
+    "jpeg": _Adapter((b"\xff\xd8\xff",), read_jpeg, encode_jpeg, metadata_jpeg, ".png"),
+}
+_EXPECTED = "expected a PNG, TIFF, BMP or JPEG image"
+
+
+def read_image(data: bytes, *, name: str, limits: Limits = LIMITS) -> Image:
+    """Read one still picture, pixels exactly as stored.
+
+    Args:
+        data: The whole file. Its content tells the format, never its name.
+        name: How messages call the file.
+        limits: What is refused from the header, before anything is decoded.
+
+    Returns:
+        The image; its ``facts`` have ``bit depth``, ``kind``, ``compression``, ``icc``, ``exif``, ``gps``
+        and, where told, ``orientation`` and ``dpi``.
+
+    Raises:
+        UnsupportedImageError: If it is empty, cut, damaged, animated, of several pages, of an unsupported
+            pixel type, or beyond the limits; nothing else.
+    """
+    if not data:
+        refuse(name, f"{_EXPECTED}, got an empty file")
+    if len(data) > limits.max_file_bytes:
+        refuse(name, f"expected at most {limits.max_file_bytes} bytes, got {len(data)}")
+    for adapter in _ADAPTERS.values():
+        if data.startswith(adapter.starts):
+            return adapter.read(data, name, limits=limits)
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        refuse(name, f"{_EXPECTED}, got a GIF")
+    refuse(name, f"{_EXPECTED}, got something else")
+
+
+def encode_image(image: Image, pixels: Pixels) -> bytes:
+    """Return a file with other pixels and everything else as in the image's source, without loss.
+
+    The format, bit depth, kind and palette stay; a JPEG becomes PNG. Thumbnails and editors' layers, which
+    would show the picture unmarked, are left out.
+
+    Args:
+        image: From :func:`read_image`.
+        pixels: (H, W, C) of the image's shape and type.
+
+    Raises:
+        InputError: If the pixels do not fit the image.
+    """
+    if pixels.shape != image.pixels.shape or pixels.dtype != image.pixels.dtype:
+        raise InputError(
+            f"expected pixels {image.pixels.shape} {image.pixels.dtype}, got {pixels.shape} {pixels.dtype}"
+        )
+    if image.palette is not None and pixels.max() >= len(image.palette):
+        raise InputError(f"expected palette indices below {len(image.palette)}, got {pixels.max()}")
+    return _ADAPTERS[image.format].encode(image, np.ascontiguousarray(pixels))
+
+
+def metadata_digest(image: Image) -> str:
+    """Return the SHA-256 of everything a file holds besides its pixels and their layout.
+
+    A file written by :func:`encode_image` has the digest of its source. For a JPEG it is the digest of what
+    is carried over to PNG.
+
+    Returns:
+        64 lower-case hex digits.
+    """
+    digest = hashlib.sha256(b"medlocker-metadata-v1\n")
+    for piece in _ADAPTERS[image.format].metadata(image):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def output_suffix(image: Image, original_suffix: str) -> str:
+    """Return the file name suffix for what :func:`encode_image` writes, for instance ``.png`` for a JPEG."""
+    return _ADAPTERS[image.format].suffix or original_suffix
