@@ -75,13 +75,32 @@ def inflate_at_most(stream: bytes, size: int) -> bytes:
         return b""
 
 
-def stored(data: bytes | NDArray[np.uint8]) -> bytes:
-    """Return a zlib stream that holds ``data`` uncompressed, the same bytes on every machine."""
-    raw = np.frombuffer(data, np.uint8)
+def stored_size(size: int) -> int:
+    """Return the length of the zlib stream that :func:`store` writes for ``size`` bytes."""
+    return 2 + size // _STORED_MAX * (_STORED_MAX + 5) + 5 + size % _STORED_MAX + 4
+
+
+def store(raw: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
+    """Write a zlib stream that holds ``raw`` uncompressed, the same bytes on every machine.
+
+    Args:
+        raw: (N,) uint8.
+        out: (stored_size(N),) uint8, filled.
+    """
     whole = len(raw) // _STORED_MAX
-    blocks = np.empty((whole, _STORED_MAX + 5), np.uint8)
+    end = 2 + whole * (_STORED_MAX + 5)
+    out[:2] = (0x78, 0x01)
+    blocks = out[2:end].reshape(whole, _STORED_MAX + 5)
     blocks[:, :5] = np.frombuffer(struct.pack("<BHH", 0, _STORED_MAX, 0), np.uint8)
     blocks[:, 5:] = raw[: whole * _STORED_MAX].reshape(whole, _STORED_MAX)
     rest = raw[whole * _STORED_MAX :]
-    last = struct.pack("<BHH", 1, len(rest), len(rest) ^ 0xFFFF) + rest.tobytes()
-    return b"".join((b"\x78\x01", blocks.data, last, struct.pack(">I", isal_zlib.adler32(raw.data))))
+    out[end : end + 5] = np.frombuffer(struct.pack("<BHH", 1, len(rest), len(rest) ^ 0xFFFF), np.uint8)
+    out[end + 5 : -4] = rest
+    out[-4:] = np.frombuffer(struct.pack(">I", isal_zlib.adler32(raw.data)), np.uint8)
+
+
+def stored(data: bytes) -> bytes:
+    """Return ``data`` as :func:`store` writes it."""
+    out = np.empty(stored_size(len(data)), np.uint8)
+    store(np.frombuffer(data, np.uint8), out)
+    return out.tobytes()
