@@ -1,0 +1,183 @@
+"""Reading a release: nothing is handed out whose digest does not lead up to the pinned owner's signature."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from medlocker._files import read_limited
+from medlocker.certificates._dsse import MAX_STATEMENT_BYTES
+from medlocker.certificates._foreign import os_reason
+from medlocker.certificates._index import (
+    MAX_SHARD_BYTES,
+    SHARD_SIZE,
+    IndexEntry,
+    IndexLine,
+    index_name,
+    parse_shard,
+    sealed_name,
+)
+from medlocker.certificates._record import SealedRecord
+from medlocker.certificates._signing import VerifyKey
+from medlocker.certificates._statement import LOGO, STATEMENT, Statement, read_statement
+from medlocker.errors import CertificateError, InputError, MalformedError, WrongImageError
+from medlocker.logo import Logo, load_logo
+
+IMAGES = "images"
+_MAX_LOGO_BYTES = 128 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release whose statement was checked; every method checks what it reads.
+
+    Args:
+        path: The release's folder.
+        owner: The pinned key.
+        statement: What the owner states.
+    """
+
+    path: Path
+    owner: VerifyKey
+    statement: Statement
+
+    def shard_lines(self, shard: int) -> list[IndexLine]:
+        """Return the lines of one shard.
+
+        Raises:
+            WrongImageError: If the shard is missing or not the signed one.
+            MalformedError: If it breaks the format.
+        """
+        return parse_shard(self.read(index_name(shard), max_bytes=MAX_SHARD_BYTES), shard=shard)
+
+    def lines(self) -> Iterator[IndexLine]:
+        """Yield every image's line, shard by shard.
+
+        Raises:
+            CertificateError: See :meth:`shard_lines`; also if the number of images is not the stated one.
+        """
+        count = 0
+        for shard in self.statement.shards:
+            for line in self.shard_lines(shard):
+                count += 1
+                yield line
+        if count != self.statement.images:
+            raise MalformedError(f"index: expected {self.statement.images} images, got {count}")
+
+    def line(self, index: int) -> IndexLine:
+        """Return the line of one image.
+
+        Raises:
+            WrongImageError: If there is no such image.
+            CertificateError: See :meth:`shard_lines`.
+        """
+        shard = index // SHARD_SIZE
+        if shard in self.statement.shards:
+            for line in self.shard_lines(shard):
+                if line.entry.index == index:
+                    return line
+        raise WrongImageError(f"image {index}: not in this release")
+
+    def logo(self) -> Logo:
+        """Return the logo that was put on.
+
+        Raises:
+            CertificateError: If it is not the signed one.
+        """
+        return load_logo(self.read(LOGO, max_bytes=_MAX_LOGO_BYTES), name=LOGO)
+
+    def read_seal(self, line: IndexLine) -> bytes:
+        """Return the sealed record of one image.
+
+        Raises:
+            WrongImageError: If the bytes are missing or not the signed ones.
+        """
+        name = sealed_name(line.entry.index // SHARD_SIZE)
+        try:
+            with open(self.path / "certificate" / name, "rb") as stream:
+                stream.seek(line.offset)
+                blob = stream.read(line.length)
+        except OSError as error:
+            raise WrongImageError(f"{name}: {os_reason(error)}") from error
+        if hashlib.sha256(blob).hexdigest() != line.seal:
+            raise WrongImageError(f"{name}: the record of image {line.entry.index} is not the signed one")
+        return blob
+
+    def image_path(self, entry: IndexEntry) -> Path:
+        """Return where a marked file lies.
+
+        Raises:
+            WrongImageError: If it is missing, or reached through a symbolic link.
+        """
+        path = self.path / IMAGES
+        for part in entry.name.split("/"):
+            path = path / part
+            if path.is_symlink():
+                raise WrongImageError(f"{entry.name}: expected no symbolic link")
+        if not os.path.lexists(path):
+            raise WrongImageError(f"{entry.name}: the marked file is missing")
+        return path
+
+    def read(self, name: str, *, max_bytes: int) -> bytes:
+        """Return a signed file below ``certificate/``.
+
+        Raises:
+            WrongImageError: If it is missing, too large, or not the signed one.
+        """
+        try:
+            data = read_limited(self.path / "certificate" / name, max_bytes=max_bytes, what="certificate")
+        except InputError as error:  # the statement says that it is there: no mistake of the user
+            raise WrongImageError(str(error)) from error
+        if hashlib.sha256(data).hexdigest() != self.statement.subjects[name]:
+            raise WrongImageError(f"{name}: the file is not the signed one")
+        return data
+
+
+def open_release(path: Path, owner: VerifyKey) -> Release:
+    """Check a release's statement against the pinned owner.
+
+    Args:
+        path: The release's folder.
+        owner: The key that must have signed.
+
+    Raises:
+        SignatureError: If the statement is not signed by this owner.
+        MalformedError: If it breaks the format.
+        InputError: If there is no release.
+    """
+    file = path / "certificate" / STATEMENT
+    if not file.is_file():
+        raise InputError(
+            f"{path.name}: expected a finished release, which has certificate/{STATEMENT}",
+            hint="run protect again with the same output to finish an interrupted run",
+        )
+    data = read_limited(file, max_bytes=MAX_STATEMENT_BYTES, what="certificate")
+    return Release(path, owner, read_statement(data, owner=owner))
+
+
+def check_binding(record: SealedRecord, line: IndexLine, release: Release) -> None:
+    """Check that an opened record is the one of this image in this release by this owner.
+
+    Raises:
+        WrongImageError: If any of them differs.
+    """
+    entry = line.entry
+    pairs = (
+        ("release", record.release, release.statement.release),
+        ("owner", record.owner, release.owner.key_id),
+        ("number", record.index, entry.index),
+        ("name", record.name, entry.name),
+        ("file digest", record.file, entry.file),
+        ("pixel digest", record.pixels, entry.pixels),
+    )
+    for what, inside, outside in pairs:
+        if inside != outside:
+            raise WrongImageError(f"image {entry.index}: the sealed record has another {what}")
+
+
+def trust_failed(error: Exception) -> bool:
+    """Tell whether an error means that trust or integrity failed."""
+    return isinstance(error, CertificateError) or getattr(error, "exit_code", None) == 3
