@@ -1,0 +1,92 @@
+"""Regions from a CSV file."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+from medlocker.errors import InputError
+from medlocker.regions._names import normal_name
+from medlocker.regions._table import Table, TableBuilder
+
+COLUMNS = ("image", "region", "x", "y", "width", "height")
+MAX_LINE_CHARACTERS = 65_536
+
+
+def read_csv(path: Path) -> Table:
+    """Read ``image,region,x,y,width,height`` in pixels; more columns and any order are allowed.
+
+    Raises:
+        InputError: Naming the line, if a column, name or number is missing or wrong.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            return _read(stream, path.name)
+    except UnicodeDecodeError as error:
+        raise InputError(f"regions {path.name}: expected UTF-8 text") from error
+    except OSError as error:
+        raise InputError(f"regions {path.name}: {(error.strerror or 'cannot be read').lower()}") from error
+
+
+def _read(stream: TextIO, file: str) -> Table:
+    reader = csv.reader(_lines(stream, file))
+    builder = TableBuilder()
+
+    def place(_: str, line: int) -> str:
+        return f"regions {file}, line {line}"
+
+    try:
+        header = [column.strip().lower() for column in next(reader, [])]
+        missing = [column for column in COLUMNS if column not in header]
+        if missing:
+            raise InputError(
+                f"regions {file}, line 1: expected the columns {','.join(COLUMNS)}, "
+                f"got none called {', '.join(missing)}"
+            )
+        at_image, at_region, *at_numbers = (header.index(column) for column in COLUMNS)
+        for row in reader:
+            if not any(cell.strip() for cell in row):
+                continue
+            try:
+                if len(row) != len(header):
+                    raise ValueError(f"expected {len(header)} columns, got {len(row)}")
+                image, region = normal_name(row[at_image]), row[at_region].strip()
+                if not image or not region:
+                    raise ValueError("expected an image and a region, got an empty name")
+                x, y, width, height = (to_number(row[at]) for at in at_numbers)
+                builder.add(image, region, (x, y, width, height), line=reader.line_num)
+            except ValueError as error:
+                raise InputError(f"{place(file, reader.line_num)}: {error}") from error
+    except csv.Error as error:
+        raise InputError(f"{place(file, reader.line_num)}: expected comma-separated values") from error
+    return builder.build(place)
+
+
+def _lines(stream: TextIO, file: str) -> Iterator[str]:
+    """Yield lines, none of them so long that it would fill the memory."""
+    number = 0
+    while line := stream.readline(MAX_LINE_CHARACTERS + 1):
+        number += 1
+        if len(line) > MAX_LINE_CHARACTERS:
+            raise InputError(
+                f"regions {file}, line {number}: expected at most {MAX_LINE_CHARACTERS} characters"
+            )
+        if "\0" in line:
+            raise InputError(f"regions {file}, line {number}: expected text, got a binary file")
+        yield line
+
+
+def to_number(text: str) -> float:
+    """Read one decimal number.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    try:
+        if "_" in text:  # Python's own notation, a slip in a table
+            raise ValueError
+        return float(text)
+    except ValueError:
+        raise ValueError(f"expected a number, got {text.strip()!r:.40}") from None

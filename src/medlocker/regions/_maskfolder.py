@@ -1,0 +1,157 @@
+"""A folder of mask images: which mask belongs to which image, and of which kind of lesion it is."""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from medlocker.geometry import Box
+from medlocker.regions._masks import boxes_from_mask, read_mask
+from medlocker.regions._names import split_name, without_suffix
+
+MASK_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg"})
+UNNAMED = "mask"
+"""The kind of a mask whose name tells none."""
+
+_SEPARATORS = "_-. "
+_GENERIC = frozenset({"mask", "masks", "segmentation", "seg", "gt", "groundtruth", "label", "labels"})
+_NONE_LEFT_OUT = ""
+
+
+@dataclass(frozen=True, order=True)
+class _Mask:
+    stem: str
+    name: str
+
+
+@dataclass(frozen=True, eq=False)
+class MaskFolder:
+    """Masks in a folder, found by name and read one at a time.
+
+    Args:
+        root: The folder.
+        names: Relative paths of all masks, with forward slashes.
+    """
+
+    root: Path
+    names: Sequence[str]
+    _masks: Sequence[_Mask] = field(init=False, repr=False)
+
+    exclusive = True
+    """A mask belongs to one image; one that fits several is refused."""
+
+    def __post_init__(self) -> None:
+        masks = sorted(_Mask(without_suffix(split_name(name)[1]), name) for name in self.names)
+        object.__setattr__(self, "_masks", masks)
+        object.__setattr__(self, "names", tuple(mask.name for mask in masks))
+
+    @property
+    def kinds(self) -> Mapping[str, int]:
+        """Kinds with their number of masks, as far as file names alone tell them."""
+        counts: dict[str, int] = {}
+        for mask in self._masks:
+            kind = _guessed_kind(mask)
+            counts[kind] = counts.get(kind, 0) + 1
+        return counts
+
+    def check_kind(self, kind: str) -> bool:
+        """Tell whether a mask could be of this kind."""
+        return any(
+            kind in mask.name.split("/")[:-1]
+            or any(mask.stem.endswith(separator + kind) for separator in _SEPARATORS)
+            or kind == UNNAMED == _guessed_kind(mask)
+            for mask in self._masks
+        )
+
+    def candidates(self, name: str) -> Iterator[tuple[int, int]]:
+        """Yield (index, rank) of the masks that may belong to an image; lower ranks fit better.
+
+        Ranks: 0 the image's own relative path, 1 the same with a suffix; 2 and 3 likewise, but one folder
+        of the mask's path (the lesion type) left out; 4 the image's stem in any folder, 5 with a suffix.
+        """
+        folder, file = split_name(name)
+        stem = without_suffix(file)
+        for index in self._of_stem(stem):
+            mask = self._masks[index]
+            has_suffix = mask.stem != stem
+            own_folder = split_name(mask.name)[0]
+            if own_folder == folder:
+                yield index, 0 + has_suffix
+            elif _left_out(own_folder, folder) is not None:
+                yield index, 2 + has_suffix
+            else:
+                yield index, 4 + has_suffix
+
+    def _of_stem(self, stem: str) -> Iterator[int]:
+        for start in (stem, *(stem + separator for separator in _SEPARATORS)):
+            index = bisect_left(self._masks, start, key=lambda mask: mask.stem)
+            while index < len(self._masks):
+                found = self._masks[index].stem
+                if found != stem if start == stem else not found.startswith(start):
+                    break
+                yield index
+                index += 1
+
+    def alone(self, name: str) -> tuple[int, ...]:
+        """Return every mask that may belong to an image whose siblings are not known."""
+        return tuple(index for index, _ in self.candidates(name))
+
+    def label(self, index: int) -> str:
+        """Return a mask's name for messages."""
+        return self.names[index]
+
+    def kind(self, index: int, image: str) -> str:
+        """Return a mask's kind, given the image it belongs to."""
+        mask = self._masks[index]
+        folder, file = split_name(image)
+        suffix = mask.stem[len(without_suffix(file)) :].strip(_SEPARATORS)
+        own_folder = split_name(mask.name)[0]
+        left_out = _left_out(own_folder, folder)
+        if left_out is None and own_folder != folder:
+            left_out = own_folder.rpartition("/")[2]
+        return _kind(suffix, left_out or _NONE_LEFT_OUT)
+
+    def boxes(
+        self,
+        index: int,
+        image: str,
+        *,
+        size: tuple[int, int],
+        min_area_px: int,
+        wanted: Callable[[str], bool],
+    ) -> Sequence[Box]:
+        """Return one mask's boxes in an image of (width, height); the mask is read now."""
+        if not wanted(self.kind(index, image)):
+            return ()
+        name = self.names[index]
+        mask = read_mask(self.root / name, name=name, width=size[0], height=size[1])
+        return boxes_from_mask(mask, min_area_px=min_area_px)
+
+
+def _kind(suffix: str, folder: str) -> str:
+    if suffix and suffix.lower() not in _GENERIC:
+        return suffix
+    return folder or suffix or UNNAMED
+
+
+def _guessed_kind(mask: _Mask) -> str:
+    """What the name tells without the image's: words after the last number, or the last of several words."""
+    words = [word for word in re.split(r"([_\-. ])", mask.stem) if word]
+    numbered = [place for place, word in enumerate(words) if any(c.isdigit() for c in word)]
+    first = numbered[-1] + 1 if numbered else max(len(words) - 1, 1)
+    suffix = "".join(words[first:]).strip(_SEPARATORS)
+    return _kind(suffix, split_name(mask.name)[0].rpartition("/")[2])
+
+
+def _left_out(longer: str, shorter: str) -> str | None:
+    """The one folder that a path has more than another, None if they differ otherwise."""
+    more, less = longer.split("/"), shorter.split("/") if shorter else []
+    if not longer or len(more) != len(less) + 1:
+        return None
+    for place in reversed(range(len(more))):
+        if more[:place] + more[place + 1 :] == less:
+            return more[place]
+    return None

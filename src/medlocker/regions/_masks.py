@@ -1,0 +1,135 @@
+"""Boxes of lesions drawn as masks: decoding one mask and finding its connected parts."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image as PillowImage
+
+from medlocker._files import read_limited
+from medlocker.errors import InputError, UnsupportedImageError
+from medlocker.geometry import Box
+from medlocker.images import Image, Limits, read_image
+
+MAX_MASK_BYTES = 1 << 30
+
+_CONNECTIVITY = 8
+
+
+def boxes_from_mask(mask: NDArray[Any], *, min_area_px: int = 1) -> tuple[Box, ...]:
+    """Return the bounding box of every connected part of a mask.
+
+    Args:
+        mask: (H, W) bool or integers; whatever is not 0 belongs to a lesion. Pixels that touch at a corner
+            are connected.
+        min_area_px: Parts of fewer pixels are left out.
+
+    Returns:
+        The boxes, sorted.
+
+    Raises:
+        InputError: If the mask is not two-dimensional.
+
+    >>> import numpy as np
+    >>> boxes_from_mask(np.array([[1, 0, 0, 0], [0, 1, 0, 7]]))
+    (Box(x=0, y=0, width=2, height=2), Box(x=3, y=1, width=1, height=1))
+    """
+    if mask.ndim != 2:
+        raise InputError(f"expected a mask of (H, W), got {mask.ndim} dimensions")
+    if mask.size == 0:
+        return ()
+    marked = np.ascontiguousarray(mask != 0).view(np.uint8)
+    _, _, stats, _ = cv2.connectedComponentsWithStats(marked, connectivity=_CONNECTIVITY)
+    boxes = []
+    for x, y, width, height, area in stats[1:].tolist():
+        if area >= min_area_px:
+            boxes.append(Box(x, y, width, height))
+    return tuple(sorted(boxes))
+
+
+def read_mask(path: Path, *, name: str, width: int, height: int) -> NDArray[np.bool_]:
+    """Read a mask of a known size.
+
+    A pixel belongs to a lesion if its grey value or any of its colours is not 0; in a palette picture also
+    if its index is not 0. Where transparency differs between pixels, transparency alone decides: what is
+    not wholly transparent belongs to a lesion.
+
+    Args:
+        path: The file: what :func:`medlocker.images.read_image` reads, or a picture of 1 bit.
+        name: How messages call it.
+        width: Columns the mask must have; another size is refused before anything is decoded.
+        height: Rows.
+
+    Returns:
+        (height, width) bool.
+
+    Raises:
+        InputError: If the file cannot be read or is of another size.
+    """
+    data = read_limited(path, max_bytes=MAX_MASK_BYTES, what="mask")
+    mode = _check_header(data, name=name, width=width, height=height)
+    try:
+        image = read_image(data, name=f"mask {name}", limits=Limits(max_pixels=width * height))
+    except UnsupportedImageError:
+        if mode != "1":
+            raise
+        marked = _read_one_bit(data, name=name)
+    else:
+        marked = _lesion_pixels(image)
+    if marked.shape != (height, width):
+        raise _wrong_size(name, expected=(width, height), got=(marked.shape[1], marked.shape[0]))
+    return marked
+
+
+def _check_header(data: bytes, *, name: str, width: int, height: int) -> str:
+    """Refuse another size from the header alone; returns Pillow's mode, empty if Pillow cannot tell."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # only the size matters here, and it is checked below
+            with PillowImage.open(io.BytesIO(data)) as picture:
+                mode, size = picture.mode, picture.size
+    except Exception:  # decoders raise anything on foreign bytes; the real reader words the refusal
+        return ""
+    if size != (width, height):
+        raise _wrong_size(name, expected=(width, height), got=size)
+    return mode
+
+
+def _read_one_bit(data: bytes, *, name: str) -> NDArray[np.bool_]:
+    """Decode a black-and-white picture, which no image to be marked may be, but a mask may."""
+    try:
+        with PillowImage.open(io.BytesIO(data)) as picture:
+            pictures = getattr(picture, "n_frames", 1)
+            if pictures != 1:
+                raise InputError(f"mask {name}: expected one picture, got {pictures}")
+            return np.asarray(picture, np.bool_)
+    except InputError:
+        raise
+    except Exception as error:  # as above: decoders raise anything
+        raise UnsupportedImageError(f"mask {name}: expected a whole picture, got a damaged one") from error
+
+
+def _lesion_pixels(image: Image) -> NDArray[np.bool_]:
+    pixels = image.pixels
+    if image.kind in ("grey-alpha", "rgba"):
+        alpha = pixels[..., -1]
+        if alpha.min() != alpha.max():
+            return np.asarray(alpha != 0)
+    marked = np.asarray(pixels[..., : image.color_channels] != 0).any(axis=2)
+    if image.kind == "palette" and image.palette is not None:
+        colored = np.zeros(256, np.bool_)
+        colored[: len(image.palette)] = image.palette.any(axis=1)
+        marked |= colored[pixels[..., 0]]
+    return np.asarray(marked)
+
+
+def _wrong_size(name: str, *, expected: tuple[int, int], got: tuple[int, int]) -> InputError:
+    return InputError(
+        f"mask {name}: expected a mask of {expected[0]} x {expected[1]} pixels, got {got[0]} x {got[1]}"
+    )

@@ -1,0 +1,155 @@
+"""Keep-out boxes of each image, whatever the source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+from medlocker.errors import InputError
+from medlocker.geometry import Box
+
+
+class Source(Protocol):
+    """What a kind of source (table, folder of masks) has to offer. Entries are told by their index."""
+
+    exclusive: bool
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The entries' names as the source writes them."""
+
+    @property
+    def kinds(self) -> Mapping[str, int]:
+        """Kinds of regions with how often they occur."""
+
+    def check_kind(self, kind: str) -> bool:
+        """Tell whether the source knows a kind."""
+
+    def candidates(self, name: str) -> Iterator[tuple[int, int]]:
+        """Yield (index, rank) of the entries that may mean an image."""
+
+    def alone(self, name: str) -> tuple[int, ...]:
+        """Return the entries of an image whose siblings are not known."""
+
+    def label(self, index: int) -> str:
+        """Return an entry's name for messages."""
+
+    def boxes(
+        self,
+        index: int,
+        image: str,
+        *,
+        size: tuple[int, int],
+        min_area_px: int,
+        wanted: Callable[[str], bool],
+    ) -> Sequence[Box]:
+        """Return an entry's boxes, before the margin."""
+
+
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """Keep-out boxes of many images; make one with :func:`load_regions`.
+
+    Args:
+        source: Where the boxes come from.
+        margin_px: Added on every side of every box.
+        min_area_px: Smaller regions are left out.
+        wanted: Tells which kinds count.
+    """
+
+    source: Source = field(repr=False)
+    margin_px: int
+    min_area_px: int
+    wanted: Callable[[str], bool] = field(repr=False)
+    _owned: Mapping[str, tuple[int, ...]] | None = field(default=None, repr=False)
+    _shared: Mapping[int, tuple[str, ...]] = field(default_factory=dict, repr=False)
+
+    @property
+    def kinds(self) -> Mapping[str, int]:
+        """Kinds with their number of regions; for a folder of masks, of masks, judged by file name alone."""
+        return self.source.kinds
+
+    def among(self, names: Iterable[str]) -> Regions:
+        """Return the same regions for a known set of images, which settles whose each entry is.
+
+        Each entry then goes to the image that it fits best. A mask that fits two images equally well is
+        refused when one of them is asked for; a row of a table goes to both.
+
+        Args:
+            names: Relative paths of all images, with forward slashes.
+        """
+        names = tuple(names)
+        owned: dict[str, tuple[int, ...]] = dict.fromkeys(names, ())
+        shared: dict[int, tuple[str, ...]] = {}
+        for index, owners in self._owners(names).items():
+            for name in owners:
+                owned[name] = (*owned[name], index)
+            if self.source.exclusive and len(owners) > 1:
+                shared[index] = tuple(owners)
+        return replace(self, _owned=owned, _shared=shared)
+
+    def boxes_for(self, name: str, *, width: int, height: int) -> tuple[Box, ...]:
+        """Return an image's keep-out boxes, margin added and clipped to the image.
+
+        A table's entries are found by exact relative path, else by file name, else by stem; one that gives
+        no folder applies to every image of that file name, and several that fit equally well all apply: a
+        box too many is safe, a missing one is not. For masks see :func:`load_regions`. Without
+        :meth:`among`, every mask that may be this image's own is taken.
+
+        Args:
+            name: The image's relative path with forward slashes.
+            width: Its columns.
+            height: Its rows.
+
+        Returns:
+            Sorted, without duplicates; empty if the source has no entry.
+
+        Raises:
+            InputError: If a box lies wholly outside the image, a mask is unreadable or of another size, or
+                a mask could belong to another image too, or the image was not given to :meth:`among`.
+        """
+        if self._owned is None:
+            indices = self.source.alone(name)
+        elif name in self._owned:
+            indices = self._owned[name]
+        else:
+            # no boxes would look like no lesions
+            raise InputError(f"regions of {name}: expected one of the images given before")
+        boxes: set[Box] = set()
+        for index in indices:
+            if index in self._shared:
+                first, second = self._shared[index][:2]
+                raise InputError(
+                    f"mask {self.source.label(index)}: expected a name that fits one image, "
+                    f"got one that fits {first} and {second}",
+                    hint="name the mask after the image's relative path",
+                )
+            found = self.source.boxes(
+                index, name, size=(width, height), min_area_px=self.min_area_px, wanted=self.wanted
+            )
+            boxes.update(box.grown(self.margin_px, within=(width, height)) for box in found)
+        return tuple(sorted(boxes))
+
+    def unknown(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the source's own names that match none of these images."""
+        matched = {index for name in names for index, _ in self.source.candidates(name)}
+        return tuple(name for index, name in enumerate(self.source.names) if index not in matched)
+
+    def missing(self, names: Iterable[str]) -> tuple[str, ...]:
+        """Return the images that the source says nothing of, not even that they have no regions."""
+        names = list(names)
+        known = {name for owners in self._owners(names).values() for name in owners}
+        return tuple(name for name in names if name not in known)
+
+    def _owners(self, names: Iterable[str]) -> Mapping[int, list[str]]:
+        """Give each entry to the images that it fits best."""
+        best: dict[int, int] = {}
+        owners: dict[int, list[str]] = {}
+        for name in dict.fromkeys(names):
+            for index, rank in self.source.candidates(name):
+                if index not in best or rank < best[index]:
+                    best[index], owners[index] = rank, [name]
+                elif rank == best[index]:
+                    owners[index].append(name)
+        return owners
