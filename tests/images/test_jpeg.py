@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from image_samples import exif_block, noise, pillow, png_chunks
+from PIL import Image as Pillow
+
+from medlocker.errors import UnsupportedImageError
+from medlocker.images import encode_image, metadata_digest, output_suffix, read_image
+
+
+def smooth(channels: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+    ramp = np.add.outer(np.arange(40), np.arange(50))[..., None] * np.array([2, 1, 3])[:channels]
+    return np.asarray(ramp % 256, dtype=np.uint8)
+
+
+@pytest.mark.parametrize("subsampling", [0, 2])
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize(("channels", "kind"), [(1, "grey"), (3, "rgb")])
+def test_pixels_are_those_of_other_readers(
+    channels: int, kind: str, progressive: bool, subsampling: int
+) -> None:
+    options = {} if channels == 1 else {"subsampling": subsampling}
+    data = pillow(smooth(channels), "JPEG", progressive=progressive, **options)
+    image = read_image(data, name="a.jpg")
+    assert image.kind == kind
+    assert image.facts["compression"] == ("progressive JPEG" if progressive else "JPEG")
+    reference = np.asarray(Pillow.open(io.BytesIO(data))).reshape(40, 50, channels)
+    assert np.array_equal(image.pixels, reference)
+
+
+def test_becomes_png_with_exif_profile_xmp_and_resolution() -> None:
+    profile = noise((200_000,)).tobytes()  # longer than one segment
+    data = pillow(
+        smooth(3),
+        "JPEG",
+        exif=b"Exif\0\0" + exif_block(),
+        icc_profile=profile,
+        dpi=(300, 300),
+        xmp=b"<x:xmpmeta/>",
+    )
+    image = read_image(data, name="a.jpg")
+    facts = {"exif": True, "gps": True, "icc": True, "orientation": 6, "dpi": "300 x 300"}
+    assert dict(image.facts) | facts == dict(image.facts)
+    other = image.pixels[::-1].copy()
+    written = encode_image(image, other)
+    assert output_suffix(image, ".jpg") == ".png"
+    picture = Pillow.open(io.BytesIO(written))
+    assert picture.format == "PNG"
+    assert np.array_equal(np.asarray(picture), other)
+    assert picture.info["icc_profile"] == profile
+    assert picture.info["dpi"] == pytest.approx((300, 300), abs=0.01)
+    assert picture.getexif()[274] == 6
+    assert picture.getexif().get_ifd(34853) == {1: "N"}
+    assert picture.info["xmp"] == b"<x:xmpmeta/>"
+    again = read_image(written, name="a.png")
+    assert metadata_digest(again) == metadata_digest(image)
+    assert output_suffix(again, ".png") == ".png"
+
+
+def test_plain_jpeg_brings_nothing_but_pixels() -> None:
+    image = read_image(pillow(smooth(1), "JPEG"), name="a.jpg")
+    written = encode_image(image, image.pixels)
+    assert [kind for kind, _ in png_chunks(written)] == [b"IHDR", b"IDAT"]
+
+
+def test_thumbnail_is_not_carried_over() -> None:
+    thumbnail = pillow(noise((16, 16, 3)), "JPEG")
+    exif = b"Exif\0\0" + exif_block(thumbnail=thumbnail)
+    image = read_image(pillow(smooth(3), "JPEG", exif=exif), name="a.jpg")
+    written = encode_image(image, image.pixels)
+    assert thumbnail[20:60] in image.source
+    assert thumbnail[20:60] not in written
+    assert metadata_digest(read_image(written, name="a.png")) == metadata_digest(image)
+
+
+GOOD = pillow(noise((40, 50, 3)), "JPEG")
+CUT = "expected a whole JPEG image, got a cut one"
+DAMAGED = "expected a whole JPEG image, got a damaged or cut one"
+FRAME = GOOD.index(b"\xff\xc0")
+
+
+def _patched(offset: int, value: bytes) -> bytes:
+    at = FRAME + offset
+    return GOOD[:at] + value + GOOD[at + len(value) :]
+
+
+def _cmyk() -> bytes:
+    stream = io.BytesIO()
+    Pillow.new("CMYK", (9, 8)).save(stream, "JPEG")
+    return stream.getvalue()
+
+
+REFUSED = {
+    "no end": (GOOD[:-2], CUT),
+    "half": (GOOD[: len(GOOD) // 2], CUT),
+    "half with an end": (GOOD[: len(GOOD) // 2] + b"\xff\xd9", DAMAGED),
+    "start only": (GOOD[:3], CUT),
+    "cut in a segment": (GOOD[:40], CUT),
+    "no scan": (GOOD[:FRAME] + b"\xff\xd9", "expected a JPEG with pixels"),
+    "cmyk": (_cmyk(), "expected a grey or colour JPEG, got 4 components"),
+    "12 bits": (_patched(4, b"\x0c"), "expected a JPEG of 8 bits, got 12"),
+    "no rows": (_patched(5, b"\0\0"), "expected at least one pixel, got 50 x 0"),
+    "huge": (_patched(5, b"\xff\x00\xff\x00"), "expected at most 400000000 pixels, got 65280 x 65280"),
+    "lossless": (
+        _patched(1, b"\xc3"),
+        "expected a baseline or progressive JPEG, got a lossless or arithmetic one",
+    ),
+    "garbage": (GOOD[:2] + b"\xff\xe0\0\2hello", "expected a whole JPEG image, got a damaged one"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refuses_clearly(case: str) -> None:
+    data, message = REFUSED[case]
+    with pytest.raises(UnsupportedImageError) as caught:
+        read_image(data, name="a.jpg")
+    assert str(caught.value) == f"a.jpg: {message}"
