@@ -1,8 +1,9 @@
 """Keys, sealed records, signed statements, grants, and the owner's ledger: the only users of cryptography."""
 
+from medlocker.certificates._access import Access, open_secret, owner_access
 from medlocker.certificates._age import Identity, Recipient
 from medlocker.certificates._assemble import assemble
-from medlocker.certificates._index import SHARD_SIZE, IndexEntry, IndexLine
+from medlocker.certificates._index import SHARD_SIZE, IndexEntry, IndexLine, index_name
 from medlocker.certificates._keys import (
     Owner,
     OwnerPaths,
@@ -22,6 +23,7 @@ from medlocker.certificates._statement import PROMISE, ModelFact, PublicFacts, S
 __all__ = [
     "PROMISE",
     "SHARD_SIZE",
+    "Access",
     "Identity",
     "IndexEntry",
     "IndexLine",
@@ -38,6 +40,7 @@ __all__ = [
     "VerifyKey",
     "assemble",
     "check_binding",
+    "index_name",
     "load_identity",
     "load_owner",
     "load_recipient",
@@ -47,6 +50,8 @@ __all__ = [
     "open_owner_grant",
     "open_record",
     "open_release",
+    "open_secret",
+    "owner_access",
     "seal_record",
     "trust_failed",
     "write_owner_grant",

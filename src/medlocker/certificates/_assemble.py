@@ -21,7 +21,7 @@ from medlocker.certificates._foreign import os_reason
 from medlocker.certificates._index import SHARD_SIZE, IndexEntry, IndexLine, index_name, sealed_name
 from medlocker.certificates._names import NameSet
 from medlocker.certificates._record import MAX_SEAL_BYTES
-from medlocker.certificates._secret import ReleaseSecret
+from medlocker.certificates._secret import MAX_OWNER_GRANT_BYTES, ReleaseSecret
 from medlocker.certificates._signing import SigningKey
 from medlocker.certificates._statement import (
     LOGO,
@@ -39,7 +39,6 @@ from medlocker.errors import MalformedError, WriteError
 from medlocker.logo import Logo
 
 CERTIFICATE = "certificate"
-_MAX_OWNER_GRANT_BYTES = 64 * 1024
 
 
 def assemble(
@@ -86,7 +85,7 @@ def assemble(
     for name, data in ((LOGO, logo.to_png()), (POLICY, make_policy(facts))):
         write_atomic(folder / name, data, overwrite=True)
         subjects[name] = hashlib.sha256(data).hexdigest()
-    grant = read_limited(folder / OWNER_AGE, max_bytes=_MAX_OWNER_GRANT_BYTES, what="owner's grant")
+    grant = read_limited(folder / OWNER_AGE, max_bytes=MAX_OWNER_GRANT_BYTES, what="owner's grant")
     subjects[OWNER_AGE] = hashlib.sha256(grant).hexdigest()
     data = make_statement(
         facts,

@@ -26,7 +26,7 @@ from medlocker.errors import MalformedError
 
 OWNER_GRANT = "certificate/grants/owner.age"
 RELEASE_ID_BYTES = 16
-_MAX_GRANT_BYTES = 64 * 1024
+MAX_OWNER_GRANT_BYTES = 64 * 1024
 _FORM = re.compile(
     rb"# medlocker release secret, version 1\n"
     rb"# release: ([0-9a-f]{32})\n"
@@ -134,7 +134,7 @@ def open_owner_grant(release: Path, identity: Identity) -> ReleaseSecret:
         MalformedError: If the content is damaged.
     """
     what = "owner's grant"
-    blob = read_limited(release / OWNER_GRANT, max_bytes=_MAX_GRANT_BYTES, what=what)
+    blob = read_limited(release / OWNER_GRANT, max_bytes=MAX_OWNER_GRANT_BYTES, what=what)
     return parse_owner_grant(unseal(blob, [identity], what=what))
 
 

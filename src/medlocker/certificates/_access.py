@@ -1,0 +1,80 @@
+"""What a person can open of a release: everything, some images, or nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from medlocker.certificates._age import Identity, unseal
+from medlocker.certificates._index import IndexLine
+from medlocker.certificates._record import SealedRecord, open_record
+from medlocker.certificates._release import Release, check_binding
+from medlocker.certificates._secret import MAX_OWNER_GRANT_BYTES, ReleaseSecret, parse_owner_grant
+from medlocker.certificates._statement import OWNER_AGE
+from medlocker.errors import NoMatchingKeyError, WrongImageError
+
+
+@dataclass(frozen=True, eq=False)
+class Access:
+    """Identities for one release.
+
+    Args:
+        release: The release.
+        whole: Opens every record, or None.
+        images: Else by index of the image, ``AGE-SECRET-KEY-1...``.
+    """
+
+    release: Release
+    whole: Identity | None = field(default=None, repr=False)
+    images: Mapping[int, str] = field(default_factory=dict, repr=False)
+
+    def covers(self, index: int) -> bool:
+        """Tell whether there is an identity for an image."""
+        return self.whole is not None or index in self.images
+
+    def open(self, line: IndexLine) -> SealedRecord:
+        """Open the sealed record of one image: digest, decryption, format, inner binding.
+
+        Raises:
+            NoMatchingKeyError: If the image is not covered.
+            WrongImageError: If the sealed record is not the signed one or belongs to another image.
+            MalformedError: If it breaks the format.
+        """
+        index = line.entry.index
+        what = f"sealed record {index}"
+        identity = self.whole
+        if identity is None:
+            if index not in self.images:
+                raise NoMatchingKeyError(f"{what}: none of the given identities opens it")
+            identity = Identity.from_secrets([self.images[index]], what=what)
+        record = open_record(self.release.read_seal(line), [identity], what=what)
+        check_binding(record, line, self.release)
+        return record
+
+
+def open_secret(release: Release, identity: Identity) -> ReleaseSecret:
+    """Open a finished release's secret with the owner's private age key.
+
+    Raises:
+        NoMatchingKeyError: If the identity is not the owner's.
+        WrongImageError: If ``owner.age`` is not the signed one or belongs to another release.
+    """
+    blob = release.read(OWNER_AGE, max_bytes=MAX_OWNER_GRANT_BYTES)
+    try:
+        secret = parse_owner_grant(unseal(blob, [identity], what="owner's grant"))
+    except NoMatchingKeyError as error:
+        raise NoMatchingKeyError(
+            str(error), hint="only the owner opens a release without a grant: give --grant GRANT_DIR"
+        ) from None
+    if secret.release != release.statement.release:
+        raise WrongImageError("owner's grant: it belongs to another release")
+    return secret
+
+
+def owner_access(release: Release, identity: Identity) -> Access:
+    """Return the owner's access to everything.
+
+    Raises:
+        CertificateError: See :func:`open_secret`.
+    """
+    return Access(release, whole=open_secret(release, identity).identity())

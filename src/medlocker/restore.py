@@ -1,0 +1,316 @@
+"""Taking marks off: from a release and an identity back to the originals, bit for bit.
+
+The order is: pinned owner's key, statement, index shard, marked file's digest, sealed record's digest,
+opening, inner binding, unblending, digest of the restored pixels and metadata; only then is anything
+written. One bad image costs only itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from medlocker._files import make_folder, read_limited, write_atomic
+from medlocker.certificates import (
+    SHARD_SIZE,
+    Access,
+    IndexEntry,
+    IndexLine,
+    Release,
+    SealedRecord,
+    index_name,
+    trust_failed,
+)
+from medlocker.errors import (
+    CertificateError,
+    InputError,
+    MedlockerError,
+    OutputExistsError,
+    RestoreError,
+    UnsupportedImageError,
+    WrongImageError,
+)
+from medlocker.images import Limits, encode_image, metadata_digest, pixel_digest, read_image
+from medlocker.logo import Logo
+from medlocker.marking import unmark_pixels
+
+_METHOD = "pixels-v1"
+_MAX_WORKERS = 8
+_MAX_FAILURES = 1000
+_MAX_FILE_BYTES = Limits().max_file_bytes
+
+
+@dataclass(frozen=True)
+class RestoredFile:
+    """A file as restoring writes it.
+
+    Args:
+        name: Relative to the output, forward slashes.
+        data: Its bytes.
+        identical: Whether they are the original file's bytes.
+    """
+
+    name: str
+    data: bytes
+    identical: bool
+
+
+@dataclass(frozen=True)
+class ImageResult:
+    """How restoring one image ended.
+
+    Args:
+        index: Number of the image in the release.
+        name: Of the marked file.
+        status: ``restored`` or ``failed``.
+        reason: Why it failed.
+        trust: Whether trust or integrity failed (exit code 3).
+        identical: Whether the original file's very bytes came back; pixels and metadata always do.
+    """
+
+    index: int
+    name: str
+    status: Literal["restored", "failed"]
+    reason: str = ""
+    trust: bool = False
+    identical: bool = False
+
+
+@dataclass(frozen=True)
+class RestoreReport:
+    """What restoring a release did.
+
+    Args:
+        restored: Number of images.
+        identical: How many of them have the original file's very bytes.
+        failed: Number of images.
+        not_granted: Images that the identity does not open; not tried.
+        failures: The first 1000 failed ones.
+        trust: Whether trust or integrity failed anywhere.
+    """
+
+    restored: int
+    identical: int
+    failed: int
+    not_granted: int
+    failures: tuple[ImageResult, ...]
+    trust: bool
+
+    @property
+    def exit_code(self) -> int:
+        """0 done, 1 some image failed, 3 trust or integrity failed."""
+        if self.trust:
+            return 3
+        return 1 if self.failed else 0
+
+
+def restore_image(data: bytes, record: SealedRecord, *, logo: Logo) -> RestoredFile:
+    """Take the mark off one file in memory.
+
+    Args:
+        data: The marked file.
+        record: Its opened record.
+        logo: The logo that was put on.
+
+    Raises:
+        WrongImageError: If file or logo are not the record's.
+        RestoreError: If the result is not the original.
+    """
+    if hashlib.sha256(data).hexdigest() != record.file:
+        raise WrongImageError(f"{record.name}: the file is not the one that was marked")
+    if record.original is not None:
+        return _kept_original(record, record.original)
+    if record.method != _METHOD:
+        raise RestoreError(
+            f"{record.name}: unknown method {record.method}", hint="a newer medlocker may know it"
+        )
+    if logo.digest != record.logo:
+        raise WrongImageError(f"{record.name}: the logo is not the one that was put on")
+    try:
+        marked = read_image(data, name=record.name)
+        if pixel_digest(marked.pixels) != record.pixels:
+            raise RestoreError(
+                f"{record.name}: this machine reads other pixels from the file than the one that marked it"
+            )
+        pixels = unmark_pixels(marked, record.marks, logo=logo, residual=record.residual)
+        if pixel_digest(pixels) != record.original_pixels:
+            raise RestoreError(f"{record.name}: the restored pixels are not the original")
+        restored = encode_image(marked, pixels)
+        again = read_image(restored, name=record.name)
+    except InputError as error:
+        raise RestoreError(f"{record.name}: {error}") from error
+    except RestoreError as error:
+        if record.name in str(error):
+            raise
+        raise RestoreError(f"{record.name}: {error}") from error
+    if pixel_digest(again.pixels) != record.original_pixels:
+        raise RestoreError(f"{record.name}: the restored file does not hold the original pixels")
+    if metadata_digest(again) != record.metadata:
+        raise RestoreError(f"{record.name}: the restored metadata are not the original ones")
+    identical = hashlib.sha256(restored).hexdigest() == record.original_file
+    return RestoredFile(record.name, restored, identical)
+
+
+def _kept_original(record: SealedRecord, original: bytes) -> RestoredFile:
+    if hashlib.sha256(original).hexdigest() != record.original_file:
+        raise RestoreError(f"{record.name}: the kept original is not the file that was marked")
+    try:
+        pixels = read_image(original, name=record.name).pixels
+    except UnsupportedImageError as error:
+        raise RestoreError(f"{record.name}: {error}") from error
+    if pixel_digest(pixels) != record.original_pixels:
+        raise RestoreError(f"{record.name}: the kept original does not hold the original pixels")
+    return RestoredFile(record.original_name, original, identical=True)
+
+
+def check_output(out: Path, release: Path, *, overwrite: bool) -> None:
+    """Refuse an output folder that holds something, or that lies in or around the release.
+
+    Raises:
+        OutputExistsError: If so.
+    """
+    target, source = out.resolve(), release.resolve()
+    if target == source or target.is_relative_to(source) or source.is_relative_to(target):
+        raise OutputExistsError(
+            f"the output {out.name} and the release overlap", hint="choose an output elsewhere"
+        )
+    if not os.path.lexists(out):
+        return
+    if not out.is_dir():
+        raise OutputExistsError(f"the output {out.name} is a file", hint="choose another output")
+    if not overwrite and any(out.iterdir()):
+        raise OutputExistsError(
+            f"the output folder {out.name} is not empty", hint="choose another output or give --overwrite"
+        )
+
+
+def restore_release(
+    access: Access,
+    out: Path,
+    *,
+    overwrite: bool = False,
+    workers: int | None = None,
+    progress: Callable[[ImageResult], None] = lambda result: None,
+) -> RestoreReport:
+    """Restore every image that an identity opens.
+
+    Args:
+        access: Release and identities.
+        out: New or empty folder; the release's tree is kept. A kept original gets its own name back.
+        overwrite: Replace files in ``out``.
+        workers: Threads; default one per processor, at most 8.
+        progress: Called with each image's result, in order.
+
+    Raises:
+        OutputExistsError: See :func:`check_output`.
+        CertificateError: If the logo is not the signed one; a bad index shard costs only its images.
+    """
+    check_output(out, access.release.path, overwrite=overwrite)
+    job = _Job(access, out.resolve(), access.release.logo(), overwrite)
+    make_folder(out)
+    tally = _Tally()
+    count = workers or min(os.cpu_count() or 1, _MAX_WORKERS)
+    with ThreadPoolExecutor(count, thread_name_prefix="restore") as pool:
+        pending: deque[Future[ImageResult]] = deque()
+        try:
+            for shard in access.release.statement.shards:
+                for line in _lines(access, shard, tally, progress):
+                    pending.append(pool.submit(job.run, line))
+                    if len(pending) > 2 * count:
+                        progress(tally.add(pending.popleft().result()))
+            while pending:
+                progress(tally.add(pending.popleft().result()))
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+    return tally.report()
+
+
+def _lines(
+    access: Access, shard: int, tally: _Tally, progress: Callable[[ImageResult], None]
+) -> Iterator[IndexLine]:
+    """Yield the lines of one shard that the identity opens."""
+    try:
+        lines = access.release.shard_lines(shard)
+    except CertificateError as error:
+        name = f"certificate/{index_name(shard)}"
+        progress(tally.add(ImageResult(shard * SHARD_SIZE, name, "failed", str(error), trust=True)))
+        return
+    for line in lines:
+        if access.covers(line.entry.index):
+            yield line
+        else:
+            tally.not_granted += 1
+
+
+class _Tally:
+    """Counts results without keeping them."""
+
+    def __init__(self) -> None:
+        self.restored = self.identical = self.failed = self.not_granted = 0
+        self.failures: list[ImageResult] = []
+        self.trust = False
+
+    def add(self, result: ImageResult) -> ImageResult:
+        if result.status == "restored":
+            self.restored += 1
+            self.identical += result.identical
+        else:
+            self.failed += 1
+            self.trust = self.trust or result.trust
+            if len(self.failures) < _MAX_FAILURES:
+                self.failures.append(result)
+        return result
+
+    def report(self) -> RestoreReport:
+        return RestoreReport(
+            self.restored, self.identical, self.failed, self.not_granted, tuple(self.failures), self.trust
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    access: Access
+    out: Path
+    logo: Logo
+    overwrite: bool
+
+    def run(self, line: IndexLine) -> ImageResult:
+        entry = line.entry
+        try:
+            data = read_marked(self.access.release, entry)
+            record = self.access.open(line)
+            restored = restore_image(data, record, logo=self.logo)
+            self._write(restored)
+        except MedlockerError as error:
+            return ImageResult(entry.index, entry.name, "failed", str(error), trust_failed(error))
+        return ImageResult(entry.index, entry.name, "restored", identical=restored.identical)
+
+    def _write(self, restored: RestoredFile) -> None:
+        target = self.out.joinpath(*restored.name.split("/"))
+        make_folder(target.parent)
+        # with --overwrite a link in an old output could lead elsewhere
+        if not target.parent.resolve().is_relative_to(self.out):
+            raise OutputExistsError(f"{restored.name}: its folder leads out of the output")
+        write_atomic(target, restored.data, overwrite=self.overwrite)
+
+
+def read_marked(release: Release, entry: IndexEntry) -> bytes:
+    """Return a marked file after checking that it is the signed one.
+
+    Raises:
+        WrongImageError: If it is missing, no regular file, or has another digest.
+    """
+    path = release.image_path(entry)
+    try:
+        data = read_limited(path, max_bytes=_MAX_FILE_BYTES, what="marked file")
+    except InputError as error:
+        raise WrongImageError(str(error)) from error
+    if hashlib.sha256(data).hexdigest() != entry.file:
+        raise WrongImageError(f"{entry.name}: the marked file is not the signed one")
+    return data
