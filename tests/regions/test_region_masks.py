@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +126,23 @@ def test_a_mask_that_fits_two_images_is_refused_for_these_only(tmp_path: Path) -
 @pytest.mark.parametrize("suffix", ["png", "tif", "bmp"])
 def test_every_usual_pixel_type_is_read(tmp_path: Path, mode: str, suffix: str) -> None:
     put(tmp_path, f"1.{suffix}", 4, mode=mode)
+    assert columns(tmp_path, "1.jpg") == [4]
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("palette", [b"", bytes([0, 0, 0, 255, 0, 0])])
+def test_png_of_every_depth_is_read(tmp_path: Path, bits: int, palette: bytes) -> None:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + check
+
+    rows = np.zeros((HEIGHT, WIDTH, bits), np.uint8)
+    rows[1, 4, -1] = 1
+    packed = np.packbits(rows.reshape(HEIGHT, -1), axis=1)
+    header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, bits, 3 if palette else 0, 0, 0, 0)
+    content = chunk(b"IHDR", header) + (chunk(b"PLTE", palette) if palette else b"")
+    content += chunk(b"IDAT", zlib.compress(np.pad(packed, ((0, 0), (1, 0))).tobytes())) + chunk(b"IEND", b"")
+    (tmp_path / "1.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
     assert columns(tmp_path, "1.jpg") == [4]
 
 

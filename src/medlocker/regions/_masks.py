@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
+from PIL.TiffImagePlugin import TiffImageFile
 
 from medlocker._files import read_limited
 from medlocker.errors import InputError, UnsupportedImageError
@@ -20,6 +21,8 @@ from medlocker.images import Image, Limits, read_image
 MAX_MASK_BYTES = 1 << 30
 
 _CONNECTIVITY = 8
+_PNG_BIT_DEPTH_AT = 24
+_TIFF_BITS_PER_SAMPLE = 258
 
 
 def boxes_from_mask(mask: NDArray[Any], *, min_area_px: int = 1) -> tuple[Box, ...]:
@@ -61,7 +64,8 @@ def read_mask(path: Path, *, name: str, width: int, height: int) -> NDArray[np.b
     not wholly transparent belongs to a lesion.
 
     Args:
-        path: The file: what :func:`medlocker.images.read_image` reads, or a picture of 1 bit.
+        path: The file: what :func:`medlocker.images.read_image` reads, or a picture of
+            1, 2 or 4 bits.
         name: How messages call it.
         width: Columns the mask must have; another size is refused before anything is decoded.
         height: Rows.
@@ -73,13 +77,13 @@ def read_mask(path: Path, *, name: str, width: int, height: int) -> NDArray[np.b
         InputError: If the file cannot be read or is of another size.
     """
     data = read_limited(path, max_bytes=MAX_MASK_BYTES, what="mask")
-    mode = _check_header(data, name=name, width=width, height=height)
+    is_packed = _check_header(data, name=name, width=width, height=height)
     try:
         image = read_image(data, name=f"mask {name}", limits=Limits(max_pixels=width * height))
     except UnsupportedImageError:
-        if mode != "1":
+        if not is_packed:
             raise
-        marked = _read_one_bit(data, name=name)
+        marked = _read_packed(data, name=name)
     else:
         marked = _lesion_pixels(image)
     if marked.shape != (height, width):
@@ -87,28 +91,41 @@ def read_mask(path: Path, *, name: str, width: int, height: int) -> NDArray[np.b
     return marked
 
 
-def _check_header(data: bytes, *, name: str, width: int, height: int) -> str:
-    """Refuse another size from the header alone; returns Pillow's mode, empty if Pillow cannot tell."""
+def _check_header(data: bytes, *, name: str, width: int, height: int) -> bool:
+    """Refuse another size from the header alone; tells whether a sample has fewer than 8 bits."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # only the size matters here, and it is checked below
             with PillowImage.open(io.BytesIO(data)) as picture:
-                mode, size = picture.mode, picture.size
+                size, is_packed = picture.size, _is_packed(picture, data)
     except Exception:  # decoders raise anything on foreign bytes; the real reader words the refusal
-        return ""
+        return False
     if size != (width, height):
         raise _wrong_size(name, expected=(width, height), got=size)
-    return mode
+    return is_packed
 
 
-def _read_one_bit(data: bytes, *, name: str) -> NDArray[np.bool_]:
-    """Decode a black-and-white picture, which no image to be marked may be, but a mask may."""
+def _is_packed(picture: PillowImage.Image, data: bytes) -> bool:
+    if picture.mode == "1":
+        return True
+    if picture.format == "PNG" and picture.mode in ("L", "P"):
+        return data[_PNG_BIT_DEPTH_AT] < 8
+    if isinstance(picture, TiffImageFile) and picture.mode in ("L", "P"):
+        return bool(max(picture.tag_v2.get(_TIFF_BITS_PER_SAMPLE, (1,))) < 8)
+    return False
+
+
+def _read_packed(data: bytes, *, name: str) -> NDArray[np.bool_]:
+    """Decode a picture of 1, 2 or 4 bits, which no image to be marked may be, but a mask may."""
     try:
         with PillowImage.open(io.BytesIO(data)) as picture:
             pictures = getattr(picture, "n_frames", 1)
             if pictures != 1:
                 raise InputError(f"mask {name}: expected one picture, got {pictures}")
-            return np.asarray(picture, np.bool_)
+            marked = np.asarray(picture) != 0
+            if picture.mode == "P":
+                marked |= np.asarray(picture.convert("RGB")).any(axis=2)
+            return np.asarray(marked)
     except InputError:
         raise
     except Exception as error:  # as above: decoders raise anything
