@@ -72,7 +72,10 @@ def lay(mark: Mark, *, logo: Logo, image: Image) -> Layer:
     weight = weights(raster.coverage, mark.opacity)
     if raster.solid is not None:
         weight = np.where(raster.solid, np.uint16(65535), weight)
-    return Layer(mark.x, mark.y, fit_color(raster.color, channels=channels, bits=image.bits), weight)
+    color = fit_color(raster.color, channels=channels, bits=image.bits)
+    if image.white_is_zero:  # stored reversed: so is the logo, to look as it should
+        color = np.iinfo(color.dtype).max - color
+    return Layer(mark.x, mark.y, color, weight)
 
 
 def mark_pixels(image: Image, marks: Sequence[Mark], *, logo: Logo) -> MarkedPixels:

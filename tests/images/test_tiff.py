@@ -12,6 +12,9 @@ from PIL import Image as Pillow
 
 from medlocker.errors import UnsupportedImageError
 from medlocker.images import Limits, encode_image, metadata_digest, read_image, viewed
+from medlocker.logo import builtin_logo
+from medlocker.mark import OPACITY_ONE, Mark
+from medlocker.marking import mark_pixels
 
 LAYOUTS: dict[str, dict[str, Any]] = {
     "one strip": {},
@@ -94,6 +97,18 @@ def test_white_is_zero() -> None:
     assert image.white_is_zero
     assert np.array_equal(viewed(image), np.repeat(65535 - pixels, 3, axis=2))
     _roundtrip(data, pixels, "grey")
+
+
+def test_a_mark_looks_alike_where_white_is_zero() -> None:
+    pixels = noise((60, 80, 1))
+    usual = read_image(tiff(pixels), name="a.tif")
+    reversed_ = read_image(tiff(255 - pixels, photometric="miniswhite"), name="b.tif")
+    logo, mark = builtin_logo(), Mark(x=10, y=20, size_px=30, opacity=OPACITY_ONE // 2)
+    shown = viewed(usual, mark_pixels(usual, [mark], logo=logo).pixels)
+    marked = mark_pixels(reversed_, [mark], logo=logo)
+    difference = viewed(reversed_, marked.pixels).astype(int) - shown
+    assert np.abs(difference).max() <= 1  # halves are rounded up in both
+    assert np.abs(shown.astype(int) - viewed(usual)).max() > 40
 
 
 def test_keeps_tags() -> None:
