@@ -40,6 +40,10 @@ class NoRoomError(InputError):
     """No placement of the logo stays clear of all keep-out boxes."""
 
 
+class AlreadyMarkedError(InputError):
+    """The owner has marked these pixels before, in another way."""
+
+
 class OutputExistsError(MedlockerError):
     """The output exists already, or would fall onto an input."""
 

@@ -3,8 +3,13 @@
 from medlocker.certificates._access import Access, open_secret, owner_access
 from medlocker.certificates._age import Identity, Recipient
 from medlocker.certificates._assemble import assemble
-from medlocker.certificates._index import SHARD_SIZE, IndexEntry, IndexLine, index_name
+from medlocker.certificates._grants import NOTICE, Grant, open_grant, read_grant, write_grant
+from medlocker.certificates._index import SHARD_SIZE, IndexEntry, IndexLine, index_name, sha256_file
 from medlocker.certificates._keys import (
+    AGE_KEY,
+    AGE_PUB,
+    SIGN_KEY,
+    SIGN_PUB,
     Owner,
     OwnerPaths,
     load_identity,
@@ -14,19 +19,29 @@ from medlocker.certificates._keys import (
     load_verify_key,
     new_owner,
 )
+from medlocker.certificates._ledger import Ledger, ledger_path
 from medlocker.certificates._record import SealedRecord, open_record, seal_record
 from medlocker.certificates._release import Release, check_binding, open_release, trust_failed
 from medlocker.certificates._secret import ReleaseSecret, open_owner_grant, write_owner_grant
 from medlocker.certificates._signing import SigningKey, VerifyKey
 from medlocker.certificates._statement import PROMISE, ModelFact, PublicFacts, Statement
+from medlocker.certificates._verify import Faults, VerifyReport, find_file, verify_release
 
 __all__ = [
+    "AGE_KEY",
+    "AGE_PUB",
+    "NOTICE",
     "PROMISE",
     "SHARD_SIZE",
+    "SIGN_KEY",
+    "SIGN_PUB",
     "Access",
+    "Faults",
+    "Grant",
     "Identity",
     "IndexEntry",
     "IndexLine",
+    "Ledger",
     "ModelFact",
     "Owner",
     "OwnerPaths",
@@ -38,21 +53,29 @@ __all__ = [
     "SigningKey",
     "Statement",
     "VerifyKey",
+    "VerifyReport",
     "assemble",
     "check_binding",
+    "find_file",
     "index_name",
+    "ledger_path",
     "load_identity",
     "load_owner",
     "load_recipient",
     "load_signing_key",
     "load_verify_key",
     "new_owner",
+    "open_grant",
     "open_owner_grant",
     "open_record",
     "open_release",
     "open_secret",
     "owner_access",
+    "read_grant",
     "seal_record",
+    "sha256_file",
     "trust_failed",
+    "verify_release",
+    "write_grant",
     "write_owner_grant",
 ]

@@ -7,6 +7,14 @@ from __future__ import annotations
 
 import typer
 
+from medlocker.cli import grant, key
+from medlocker.cli.restore import restore
+from medlocker.cli.verify import verify
+
 
 def register(app: typer.Typer) -> None:
     """Add every command to the application."""
+    app.add_typer(key.app, name="key")
+    app.command()(verify)
+    app.add_typer(grant.app, name="grant")
+    app.command()(restore)

@@ -1,0 +1,83 @@
+"""The sealed part of a grant: a plain identity file, so that the age tool can use it as it is."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from medlocker.certificates._record import MAX_INDEX
+from medlocker.errors import MalformedError
+
+MAX_IDENTITIES_BYTES = 256 * 1024 * 1024
+_HEAD = re.compile(rb"# medlocker grant, version 1\n# release: ([0-9a-f]{32})\n# scope: (whole|images)\n")
+_SECRET = re.compile(rb"AGE-SECRET-KEY-1[0-9A-Z]{50,70}")
+_IMAGE = re.compile(rb"# image ([0-9]{1,10})")
+
+
+@dataclass(frozen=True)
+class GrantedIdentities:
+    """What a grant lets its holder open.
+
+    Args:
+        release: Release id.
+        whole: The ``AGE-SECRET-KEY-1...`` of the whole release, or None.
+        images: Else one for each granted image.
+    """
+
+    release: str
+    whole: str | None = field(repr=False)
+    images: Mapping[int, str] = field(default_factory=dict, repr=False)
+
+    def to_bytes(self) -> bytes:
+        """Return the identity file."""
+        scope = "images" if self.whole is None else "whole"
+        parts = [f"# medlocker grant, version 1\n# release: {self.release}\n# scope: {scope}\n"]
+        if self.whole is not None:
+            parts.append(f"{self.whole}\n")
+        parts.extend(f"# image {index}\n{self.images[index]}\n" for index in sorted(self.images))
+        return "".join(parts).encode("ascii")
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, what: str) -> GrantedIdentities:
+        """Read what :meth:`to_bytes` wrote.
+
+        Raises:
+            MalformedError: If it follows another form; images must ascend.
+        """
+        head = _HEAD.match(data)
+        if not head or not data.endswith(b"\n"):
+            raise MalformedError(f"{what}: expected the identities of a grant, version 1")
+        release = head[1].decode("ascii")
+        lines = data[head.end() : -1].split(b"\n")
+        if head[2] == b"whole":
+            if len(lines) != 1 or not _SECRET.fullmatch(lines[0]):
+                raise MalformedError(f"{what}: expected one identity")
+            return cls(release, lines[0].decode("ascii"))
+        if len(lines) % 2:
+            raise MalformedError(f"{what}: expected two lines for each image")
+        images: dict[int, str] = {}
+        last = -1
+        for comment, secret in zip(lines[::2], lines[1::2], strict=True):
+            found = _IMAGE.fullmatch(comment)
+            index = int(found[1]) if found else -1
+            if not last < index <= MAX_INDEX or not _SECRET.fullmatch(secret):
+                raise MalformedError(f"{what}: expected ascending images with an identity each")
+            images[index] = secret.decode("ascii")
+            last = index
+        return cls(release, None, images)
+
+
+def to_ranges(indices: Iterable[int]) -> list[list[int]]:
+    """Return ascending numbers as [first, last] pairs, both included.
+
+    >>> to_ranges([0, 1, 2, 7])
+    [[0, 2], [7, 7]]
+    """
+    ranges: list[list[int]] = []
+    for index in indices:
+        if ranges and ranges[-1][1] == index - 1:
+            ranges[-1][1] = index
+        else:
+            ranges.append([index, index])
+    return ranges

@@ -1,0 +1,165 @@
+"""The owner's ledger: no original is ever marked in two ways.
+
+Two differently marked versions of one image, merged pixel by pixel, give the original back. The ledger knows
+every original that was marked, by a keyed digest (HMAC-SHA256 under a key derived from the owner's signing
+key), so that the file by itself does not tell which images exist.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from medlocker.certificates._keys import OwnerPaths
+from medlocker.certificates._signing import SigningKey
+from medlocker.errors import AlreadyMarkedError, InputError, WriteError
+
+LEDGER = ".ledger.sqlite"
+_VERSION = 1
+_APPLICATION = 0x4D4C4B4C  # "MLKL"
+_BUSY_S = 30.0
+
+
+def ledger_path(owner: OwnerPaths) -> Path:
+    """Return where an owner's ledger lies: ``NAME.ledger.sqlite`` beside the keys."""
+    return owner.path(LEDGER)
+
+
+class Ledger:
+    """Remembers which originals were marked, and how.
+
+    Safe against two runs at once and for several threads: :meth:`record` decides in one statement.
+
+    Args:
+        path: The ledger's file; made with mode 0600 if missing.
+        signing: The owner's key; another owner's ledger is refused.
+
+    Raises:
+        InputError: If the file is no ledger, of another owner, or of a newer version.
+        WriteError: If the system refuses.
+    """
+
+    def __init__(self, path: Path, signing: SigningKey) -> None:
+        self._name = path.name
+        self._key = signing.derive("ledger")
+        self._lock = threading.RLock()
+        with self._errors():
+            path.touch(mode=0o600, exist_ok=True)
+            self._base = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+        try:
+            with self._errors():
+                self._open()
+        except BaseException:
+            self._base.close()
+            raise
+
+    def _open(self) -> None:
+        base = self._base
+        base.execute("PRAGMA journal_mode=WAL")
+        base.execute("PRAGMA synchronous=NORMAL")
+        base.execute("BEGIN IMMEDIATE")
+        application = base.execute("PRAGMA application_id").fetchone()[0]
+        version = base.execute("PRAGMA user_version").fetchone()[0]
+        is_new = base.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
+        owner = self._digest("owner")
+        if is_new:
+            base.execute("CREATE TABLE owner (check_value BLOB NOT NULL)")
+            base.execute(
+                "CREATE TABLE marking"
+                " (original BLOB PRIMARY KEY, release TEXT NOT NULL, marked BLOB NOT NULL) WITHOUT ROWID"
+            )
+            base.execute("INSERT INTO owner VALUES (?)", (owner,))
+            base.execute(f"PRAGMA application_id={_APPLICATION}")
+            base.execute(f"PRAGMA user_version={_VERSION}")
+        elif application != _APPLICATION:
+            raise InputError(f"ledger {self._name}: expected a medlocker ledger")
+        elif version != _VERSION:
+            raise InputError(f"ledger {self._name}: expected version {_VERSION}, got {version}")
+        elif base.execute("SELECT check_value FROM owner").fetchall() != [(owner,)]:
+            raise InputError(f"ledger {self._name}: it belongs to another owner's key")
+        base.execute("COMMIT")
+
+    def check(self, original: str, *, release: str) -> None:
+        """Refuse an original that another release has marked already.
+
+        Args:
+            original: Pixel digest of the original, 64 hex digits.
+            release: Id of the release that wants to mark it.
+
+        Raises:
+            AlreadyMarkedError: If another release has.
+        """
+        found = self._find(original)
+        if found is not None and found[0] != release:
+            raise self._refusal(found[0])
+
+    def record(self, original: str, *, release: str, marked: str) -> None:
+        """Remember that an original was marked; call it before the marked file gets its place.
+
+        Repeating it with the same values does nothing, so a run may be resumed.
+
+        Args:
+            original: Pixel digest of the original.
+            release: Id of the release.
+            marked: Pixel digest of the marked pixels.
+
+        Raises:
+            AlreadyMarkedError: If it was marked in another way, here or elsewhere.
+            WriteError: If the system refuses.
+        """
+        with self._errors():
+            self._base.execute(
+                "INSERT INTO marking VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                (self._digest(f"original {original}"), release, self._digest(f"marked {marked}")),
+            )
+        found = self._find(original)
+        if found is None or found != (release, self._digest(f"marked {marked}")):
+            raise self._refusal(found[0] if found else release)
+
+    def __len__(self) -> int:
+        with self._errors():
+            return int(self._base.execute("SELECT count(*) FROM marking").fetchone()[0])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._base.close()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _find(self, original: str) -> tuple[str, bytes] | None:
+        with self._errors():
+            row = self._base.execute(
+                "SELECT release, marked FROM marking WHERE original = ?",
+                (self._digest(f"original {original}"),),
+            ).fetchone()
+        return None if row is None else (str(row[0]), bytes(row[1]))
+
+    def _digest(self, text: str) -> bytes:
+        return hmac.new(self._key, text.encode("ascii"), hashlib.sha256).digest()
+
+    def _refusal(self, release: str) -> AlreadyMarkedError:
+        return AlreadyMarkedError(
+            f"an image with these pixels was marked in another way in release {release}",
+            hint="two marked versions give the original away: hand out the first one again",
+        )
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            with self._lock:
+                yield
+        except sqlite3.DatabaseError as error:
+            if isinstance(error, sqlite3.OperationalError):
+                raise WriteError(f"ledger {self._name}: {error}") from error
+            raise InputError(f"ledger {self._name}: expected a medlocker ledger") from error
+        except OSError as error:
+            raise WriteError(f"ledger {self._name}: {(error.strerror or '').lower()}") from error
