@@ -106,10 +106,23 @@ def test_writes_any_size_exactly(height: int, width: int, channels: int, dtype: 
 
 
 def test_large_rows_are_written_in_blocks() -> None:
-    pixels = np.cumsum(noise((700, 1100, 3), top=3), axis=1).astype(np.uint8)
+    pixels = np.cumsum(noise((700, 1100, 3), top=3), axis=0).astype(np.uint8)
     image = read_image(pillow(pixels, "PNG", compress_level=1), name="a.png")
     data = encode_image(image, pixels[::-1])
     assert np.array_equal(np.asarray(Pillow.open(io.BytesIO(data))), pixels[::-1])
+
+
+@pytest.mark.parametrize(("axis", "kind"), [(1, 1), (0, 2), (None, 0)])
+def test_chooses_the_filter_that_shrinks_most(axis: int | None, kind: int) -> None:
+    pixels = noise((64, 64, 1), top=3)
+    if axis is None:
+        pixels *= 90
+    else:
+        start = noise((64, 1, 1) if axis else (1, 64, 1), seed=5)
+        pixels = (start + np.cumsum(pixels, axis=axis)).astype(np.uint8)
+    image = read_image(pillow(pixels, "PNG"), name="a.png")
+    stream = b"".join(data for name, data in png_chunks(encode_image(image, pixels)) if name == b"IDAT")
+    assert set(zlib.decompress(stream)[::65]) == {kind}
 
 
 def test_keeps_every_other_chunk_in_its_order() -> None:
@@ -182,6 +195,14 @@ REFUSED = {
     ),
     "unknown filter": (
         _with_data(b"\x09" * 16 * 6, 5, 6),
+        "expected a whole PNG image, got a damaged or cut one",
+    ),
+    "no checksum": (
+        png_file(png_header(5, 6), (b"IDAT", zlib.compress(bytes(16 * 6))[:-4])),
+        "expected a whole PNG image, got a damaged or cut one",
+    ),
+    "one byte too many": (
+        _with_data(bytes(16 * 6 + 1), 5, 6),
         "expected a whole PNG image, got a damaged or cut one",
     ),
     "wrong checksum": (
