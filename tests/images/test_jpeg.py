@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -74,6 +76,22 @@ def test_thumbnail_is_not_carried_over() -> None:
     assert thumbnail[20:60] in image.source
     assert thumbnail[20:60] not in written
     assert metadata_digest(read_image(written, name="a.png")) == metadata_digest(image)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif("MEDLOCKER_DATA" not in os.environ, reason="no folder of real images is named")
+def test_real_photographs_are_read_as_by_pillow_and_written_exactly() -> None:
+    files = sorted(Path(os.environ["MEDLOCKER_DATA"]).rglob("*.jpg"))
+    assert files, "expected JPEG files in the folder"
+    for path in files[:: max(1, len(files) // 60)]:
+        data = path.read_bytes()
+        image = read_image(data, name=path.name)
+        assert np.array_equal(
+            image.pixels, np.asarray(Pillow.open(io.BytesIO(data))).reshape(image.pixels.shape)
+        )
+        again = read_image(encode_image(image, image.pixels), name=path.name)
+        assert np.array_equal(again.pixels, image.pixels)
+        assert metadata_digest(again) == metadata_digest(image)
 
 
 GOOD = pillow(noise((40, 50, 3)), "JPEG")

@@ -1,21 +1,22 @@
 """Compress fast, and decompress only as much as was announced.
 
-Measured on 2 cores of a 2024 server, one thread, filter and compression together, ms and bytes:
+Measured on one thread of a 2-core machine, filter and compression together, ms and bytes:
 
-=====================  =================  ====================  ====================
-encoder                1072x712 photo     4288x2848 photo-like  4288x2848 real fundus
-=====================  =================  ====================  ====================
-Pillow, level 6        162    403,874     2660   6,229,322      -
-Pillow, level 1        46     475,919     582    7,234,305      -
-OpenCV, default        13     421,868     205    6,577,984      276    10,022,280
-up + libdeflate 4      26     636,385     -      -              268     6,539,581
-average + zlib 1       14     476,368     248    7,269,547      -
-average + zlib-ng 2    8.5    457,723     165    7,051,946      -
-average + ISA-L 1      3.2    453,539     83     6,954,455      76      9,295,296
-up + ISA-L 1           3.1    490,216     54     7,517,916      58      7,666,040
-=====================  =================  ====================  ====================
+=================  ================  ====================  ====================
+encoder            1072x712          4288x2848             4288x2848
+                   photo-like        photo-like            real fundus
+=================  ================  ====================  ====================
+Pillow, level 6    162    403,874    2660   6,229,322      -
+Pillow, level 1    46     475,919    582    7,234,305      -
+OpenCV, default    13     421,868    205    6,577,984      276    10,022,280
+up, libdeflate 4   -                 -                     274    6,539,581
+average, zlib 1    14     476,368    248    7,269,547      -
+average, zlib-ng   8.5    457,723    165    7,051,946      -
+average, ISA-L 1   3.2    453,539    83     6,954,455      104    9,295,296
+up, ISA-L 1        3.1    490,216    54     7,517,916      64     7,666,040
+=================  ================  ====================  ====================
 
-ISA-L's level 1 it is; its levels 2 and 3 gain less than 1 % or lose. All of these release the interpreter.
+So ISA-L's level 1: its levels 2 and 3 gain less than 1 % or lose. All of these release the interpreter lock.
 """
 
 from __future__ import annotations
