@@ -1,1 +1,21 @@
-"""To be filled."""
+"""A whole data set: inputs, resuming, threads, and the finished release."""
+
+from medlocker.release._inputs import IMAGE_SUFFIXES, Input, Inputs, find_inputs
+from medlocker.release._run import Owner, Result, Run, check_target, run_release
+from medlocker.release._strategy import make_search
+from medlocker.release._summary import Summary, peak_rss_mb
+
+__all__ = [
+    "IMAGE_SUFFIXES",
+    "Input",
+    "Inputs",
+    "Owner",
+    "Result",
+    "Run",
+    "Summary",
+    "check_target",
+    "find_inputs",
+    "make_search",
+    "peak_rss_mb",
+    "run_release",
+]

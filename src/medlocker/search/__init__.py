@@ -3,7 +3,7 @@
 from medlocker.search._ask import Answer, Ask, margins_of
 from medlocker.search._base import Found, Proposal, Scored, Search
 from medlocker.search._bhe import BheSearch
-from medlocker.search._driver import Clock, Driver, Task, Work
+from medlocker.search._driver import Clock, Driver, Task, Work, file_threads
 from medlocker.search._evolution import EvolutionSearch
 from medlocker.search._guided import GradientSearch, ScreenedSearch
 from medlocker.search._preview import Preview, work_step
@@ -29,6 +29,7 @@ __all__ = [
     "Search",
     "Task",
     "Work",
+    "file_threads",
     "margins_of",
     "work_step",
 ]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.classifiers import Classifier
+from medlocker.errors import ModelError
 from medlocker.search._ask import Answer, Ask, margins_of
 
 R = TypeVar("R")
@@ -24,9 +25,16 @@ class Work:
 
     Args:
         call: Runs in a thread; its result, or its exception, comes back from the ``yield``.
+        stage: Under which name its time is counted.
     """
 
     call: Callable[[], Any]
+    stage: str = "work"
+
+    def timed(self) -> tuple[Any, float]:
+        """Return the call's result and its seconds."""
+        started = time.perf_counter()
+        return self.call(), time.perf_counter() - started
 
 
 Task: TypeAlias = Generator[Ask | Work, Any, R]
@@ -43,6 +51,8 @@ class Clock:
     idle: float = 0.0
     evaluations: int = 0
     batches: int = 0
+    stages: dict[str, float] = field(default_factory=dict)
+    """Seconds of :class:`Work` by stage, summed over the threads that did it."""
 
     @property
     def total(self) -> float:
@@ -54,6 +64,7 @@ class Clock:
 class _Running(Generic[R]):
     key: int
     task: Task[R]
+    stage: str = ""
 
 
 @dataclass(eq=False)
@@ -63,6 +74,13 @@ class _Pending(Generic[R]):
     done: int = 0
     logits: list[list[NDArray[np.float32]]] = field(default_factory=list)
     gradients: list[list[NDArray[np.float32]]] = field(default_factory=list)
+
+    def forget(self, first: int) -> None:
+        """Drop the answers from candidate ``first`` on: their batch failed in a later model."""
+        for lists in (self.logits, self.gradients):
+            for parts in lists:
+                while sum(map(len, parts)) > first:
+                    parts.pop()
 
 
 class Driver:
@@ -130,8 +148,7 @@ class Driver:
             if futures:
                 self._collect(futures, ready, block=not asks)
             if asks and not ready:
-                for pending, answer in self._step(asks):
-                    ready.append((pending.running, answer))
+                ready += [(pending.running, answer) for pending, answer in self._step(asks)]
             if exhausted and not (ready or futures or asks):
                 return
 
@@ -142,13 +159,20 @@ class Driver:
         ready: deque[tuple[_Running[R], Any]],
         futures: dict[Future[Any], _Running[R]],
     ) -> None:
+        one.stage = work.stage
         if self._executor is not None:
-            futures[self._executor.submit(work.call)] = one
+            futures[self._executor.submit(work.timed)] = one
             return
         try:
-            ready.append((one, work.call()))
+            result, seconds = work.timed()
         except Exception as error:
             ready.append((one, error))
+        else:
+            self._count(one, seconds)
+            ready.append((one, result))
+
+    def _count(self, one: _Running[R], seconds: float) -> None:
+        self.clock.stages[one.stage] = self.clock.stages.get(one.stage, 0.0) + seconds
 
     def _collect(
         self,
@@ -163,11 +187,16 @@ class Driver:
         for future in sorted(done, key=lambda f: futures[f].key):
             one = futures.pop(future)
             error = future.exception()
-            if error is not None and not isinstance(error, Exception):
+            if error is None:
+                result, seconds = future.result()
+                self._count(one, seconds)
+                ready.append((one, result))
+            elif isinstance(error, Exception):
+                ready.append((one, error))
+            else:
                 raise error
-            ready.append((one, future.result() if error is None else error))
 
-    def _step(self, asks: deque[_Pending[R]]) -> list[tuple[_Pending[R], Answer]]:
+    def _step(self, asks: deque[_Pending[R]]) -> list[tuple[_Pending[R], Answer | ModelError]]:
         """Run one batch, with gradients if the first question wants them; return what is finished."""
         wants_gradients = asks[0].ask.gradients
         taken: list[tuple[_Pending[R], int, int]] = []
@@ -177,27 +206,43 @@ class Driver:
                 count = min(pending.ask.count - pending.done, places)
                 taken.append((pending, pending.done, count))
                 places -= count
-        filled = self.batch - places
-        for k, model in enumerate(self.classifiers):
-            self._run_model(k, model, taken, filled, gradients=wants_gradients)
-        finished: list[tuple[_Pending[R], Answer]] = []
-        for pending, _, count in taken:
-            pending.done += count
-            if pending.done == pending.ask.count:
-                asks.remove(pending)
-                finished.append((pending, self._answer(pending)))
+        finished: list[tuple[_Pending[R], Answer | ModelError]] = []
+        for group in self._asked(taken, gradients=wants_gradients):
+            for pending, _, count, error in group:
+                pending.done += count
+                if error is not None or pending.done == pending.ask.count:
+                    asks.remove(pending)
+                    finished.append((pending, error or self._answer(pending)))
         return finished
+
+    def _asked(
+        self, taken: Sequence[tuple[_Pending[R], int, int]], *, gradients: bool
+    ) -> Iterator[list[tuple[_Pending[R], int, int, ModelError | None]]]:
+        """Ask about a whole batch; if the model fails on it, about each task alone."""
+        try:
+            for k, model in enumerate(self.classifiers):
+                self._run_model(k, model, taken, gradients=gradients)
+        except ModelError as error:
+            if len(taken) == 1:
+                yield [(*taken[0], error)]
+                return
+            for pending, first, _ in taken:
+                pending.forget(first)
+            for one in taken:
+                yield from self._asked([one], gradients=gradients)
+            return
+        yield [(*one, None) for one in taken]
 
     def _run_model(
         self,
         k: int,
         model: Classifier,
         taken: Sequence[tuple[_Pending[R], int, int]],
-        filled: int,
         *,
         gradients: bool,
     ) -> None:
         started = time.perf_counter()
+        filled = sum(count for _, _, count in taken)
         buffer = self._buffers[k][:filled]
         labels: list[int] = []
         at = 0

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.errors import NoRoomError
-from medlocker.geometry import FreePlacements
 from medlocker.mark import Mark
+from medlocker.placements import FreePlacements
 from medlocker.search._ask import Ask
 from medlocker.search._preview import Preview
 

@@ -1,0 +1,253 @@
+"""`medlocker protect`: mark a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.progress import Task as ProgressTask
+from rich.text import Text
+
+from medlocker.certificates import load_identity, load_recipient, load_signing_key
+from medlocker.classifiers import load_classifier
+from medlocker.cli._console import note, print_json, stderr, stdout, warn
+from medlocker.errors import InputError
+from medlocker.labels import Labels, load_labels
+from medlocker.logo import Logo, builtin_logo, load_logo
+from medlocker.protect import DEFAULT_BUDGET, DEFAULT_MARGIN, Outcome, Preset, SearchName, Settings
+from medlocker.regions import Regions, load_regions
+from medlocker.release import Inputs, Owner, Result, Run, check_target, find_inputs, run_release
+
+_EXAMPLES = """
+[bold]Examples[/bold]
+
+  medlocker key new --out hospital
+  medlocker protect fundus/ --model dr.onnx --labels labels.csv --regions lesions.csv --owner hospital --out release
+  medlocker protect eye.png --model dr.onnx --logo logo.png --owner hospital --out release --opacity 0.39 1
+
+[bold]What it promises[/bold]: a mark raises the cost of unauthorised analysis and proves origin. It is not access
+control: it cannot stop mask-and-inpaint or retraining, nor protect images whose originals are public.
+"""
+
+
+def protect(
+    source: Annotated[
+        Path, typer.Argument(metavar="INPUT", help="Image, folder, or list file (one path a line).")
+    ],
+    model: Annotated[
+        list[Path],
+        typer.Option(
+            "--model", help="Model to mislead: .onnx, torch weights, or a folder made by `train`. Repeatable."
+        ),
+    ],
+    owner: Annotated[Path, typer.Option(help="NAME of the owner's keys, see `medlocker key new`.")],
+    out: Annotated[
+        Path, typer.Option(help="Folder of the release; new, empty, or an interrupted run of the same.")
+    ],
+    labels: Annotated[
+        Path | None, typer.Option(help="CSV `image,<label>`; else the model's own answer.")
+    ] = None,
+    label_column: Annotated[str | None, typer.Option(help="Column of the label; default the second.")] = None,
+    regions: Annotated[
+        Path | None, typer.Option(help="Keep-out: folder of masks, CSV, COCO JSON, or folder of YOLO text.")
+    ] = None,
+    margin_px: Annotated[
+        int, typer.Option("--margin", min=0, help="Grow every region by this many pixels.")
+    ] = 0,
+    logo: Annotated[
+        Path | None, typer.Option(help="Picture, best a PNG with alpha; default a padlock.")
+    ] = None,
+    preset: Annotated[Preset, typer.Option(help="Kind of mark.")] = "paper",
+    size: Annotated[float, typer.Option(help="Longer side of the logo / shorter side of the image.")] = 0.25,
+    min_size: Annotated[float, typer.Option(help="Shrink down to this where regions leave no room.")] = 0.125,
+    opacity: Annotated[
+        tuple[float, float], typer.Option(metavar="LOW HIGH", help="Range of the opacity, 0 to 1.")
+    ] = (0.39, 0.8),
+    search: Annotated[
+        SearchName, typer.Option(help="Strategy; auto takes gradients where there are any.")
+    ] = "auto",
+    budget: Annotated[int, typer.Option(help="Most evaluations per image.")] = DEFAULT_BUDGET,
+    confidence: Annotated[
+        float,
+        typer.Option(help="Logits by which the wrong class should win; more survives other resizing code."),
+    ] = DEFAULT_MARGIN,
+    seed: Annotated[
+        int | None, typer.Option(help="Repeat a search exactly; default secret randomness.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Threads that read and write files.")] = 2,
+    batch: Annotated[int, typer.Option(min=1, help="Pictures in one call of the model.")] = 16,
+    keep_original: Annotated[
+        bool, typer.Option("--keep-original", help="Seal the original files too: restored byte for byte.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Put an optimised visible logo on every image, so that MODEL answers wrongly and people still read it."""
+    settings = Settings(
+        preset=preset,
+        size=size,
+        min_size=min(min_size, size),
+        opacity=opacity,
+        search=search,
+        budget=budget,
+        margin=confidence,
+        seed=seed,
+        keep_original=keep_original,
+    )
+    inputs = find_inputs(source)
+    check_target(out, inputs)
+    owner_keys = _owner(owner)
+    picture = _logo(logo)
+    known_labels = load_labels(labels, column=label_column) if labels else None
+    names = [item.name for item in inputs.items]
+    known_regions = load_regions(regions, margin_px=margin_px).among(names) if regions else None
+    classifiers = [load_classifier(path) for path in model]
+    for classifier in classifiers:
+        for text in classifier.notes:
+            note(text)
+    _say_inputs(inputs, known_labels, known_regions)
+    run = Run(
+        inputs=inputs,
+        release=out,
+        classifiers=classifiers,
+        logo=picture,
+        owner=owner_keys,
+        settings=settings,
+        labels=known_labels,
+        regions=known_regions,
+        sources=tuple(path for path in (labels, regions) if path),
+        workers=workers,
+        batch=batch,
+    )
+    result = _run_with_progress(run)
+    _say_result(result, out, as_json=json)
+    if result.exit_code:
+        raise typer.Exit(result.exit_code)
+
+
+protect.__doc__ = (protect.__doc__ or "") + _EXAMPLES
+
+
+def _owner(name: Path) -> Owner:
+    private = Path(f"{name}.age.key")
+    signing = load_signing_key(Path(f"{name}.sign.key"))
+    for text in signing.notes:
+        warn(text)
+    return Owner(signing, load_recipient(Path(f"{name}.age.pub")), lambda: load_identity(private))
+
+
+def _logo(path: Path | None) -> Logo:
+    if path is None:
+        return builtin_logo()
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"logo {path.name}: {(error.strerror or 'cannot be read').lower()}") from error
+    logo = load_logo(data, name=path.name)
+    for text in logo.notes:
+        warn(text)
+    return logo
+
+
+def _say_inputs(inputs: Inputs, labels: Labels | None, regions: Regions | None) -> None:
+    names = [item.name for item in inputs.items]
+    note(f"{len(names)} images")
+    if inputs.passed_over:
+        note(
+            f"passed over {_some(inputs.passed_over)}: no image by the ending of its name, or a link out of the folder"
+        )
+    if inputs.unreadable:
+        warn(f"cannot list {_some(inputs.unreadable)}")
+    if labels is not None:
+        missing, unknown = labels.missing(names), labels.unknown(names)
+        if missing:
+            warn(f"no label for {_some(missing)}: the model's own answer is taken")
+        if unknown:
+            warn(f"the labels name {_some(unknown)}, which the input does not have")
+    if regions is not None:
+        missing, unknown = regions.missing(names), regions.unknown(names)
+        if missing:
+            warn(f"no regions for {_some(missing)}: nothing is kept out there")
+        if unknown:
+            warn(f"the regions name {_some(unknown)}, which the input does not have")
+    jpeg = sum(
+        item.output_name.lower().endswith(".png") and item.name != item.output_name for item in inputs.items
+    )
+    if jpeg:
+        note(f"{jpeg} JPEG images will be written as PNG, which is lossless but larger")
+
+
+def _some(names: tuple[str, ...]) -> str:
+    if len(names) == 1:
+        return names[0]
+    return f"{len(names)} files ({names[0]}{', ...' if len(names) > 1 else ''})"
+
+
+class _RateColumn(ProgressColumn):
+    """Images per second."""
+
+    def render(self, task: ProgressTask) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:.2f} images/s" if speed else "- images/s")
+
+
+def _run_with_progress(run: Run) -> Result:
+    bar = Progress(
+        TextColumn("protecting"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        _RateColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=stderr,
+        speed_estimate_period=120,
+    )
+    with bar:
+        task = bar.add_task("protect", total=len(run.inputs.items))
+
+        def progress(outcome: Outcome) -> None:
+            if outcome.status != "marked":
+                bar.console.print(f"{outcome.status}: {_named(outcome)}", markup=False)
+            bar.advance(task)
+
+        return run_release(run, progress=progress)
+
+
+def _named(outcome: Outcome) -> str:
+    return outcome.reason if outcome.name in outcome.reason else f"{outcome.name}: {outcome.reason}"
+
+
+def _say_result(result: Result, out: Path, *, as_json: bool) -> None:
+    if as_json:
+        print_json(result.json)
+        return
+    summary, value = result.summary, result.json
+    stdout.print(f"marked {summary.marked} of {summary.images} images into {out}", markup=False)
+    for name, correct, fooled in zip(summary.models, summary.clean_correct, summary.fooled, strict=True):
+        stdout.print(
+            f"{name}: right on {correct} originals, wrong on {fooled} of those once marked", markup=False
+        )
+    if summary.shrunk:
+        stdout.print(f"smaller logo on {summary.shrunk} images, where regions left little room", markup=False)
+    for kind, items in (("skipped", summary.skipped), ("failed", summary.failed)):
+        if items:
+            stdout.print(f"{kind} {len(items)}:", markup=False)
+            for name, reason in items[:20]:
+                stdout.print(f"  {name}: {reason}", markup=False)
+            if len(items) > 20:
+                stdout.print(f"  ... and {len(items) - 20} more, see --json", markup=False)
+    per_image = summary.evaluations / max(summary.marked, 1)
+    stdout.print(
+        f"{per_image:.1f} evaluations an image, {value['images_per_second']:.2f} images/s, "
+        f"{value['seconds']['total']:.1f} s",
+        markup=False,
+    )
+    stdout.print("marks raise the cost of unauthorised analysis; they are not access control", markup=False)

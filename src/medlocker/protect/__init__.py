@@ -1,0 +1,17 @@
+"""The pipeline of one image, from the file to the marked file."""
+
+from medlocker.protect._one import Protector
+from medlocker.protect._outcome import Job, Marked, Outcome
+from medlocker.protect._settings import DEFAULT_BUDGET, DEFAULT_MARGIN, Preset, SearchName, Settings
+
+__all__ = [
+    "DEFAULT_BUDGET",
+    "DEFAULT_MARGIN",
+    "Job",
+    "Marked",
+    "Outcome",
+    "Preset",
+    "Protector",
+    "SearchName",
+    "Settings",
+]

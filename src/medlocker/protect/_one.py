@@ -1,0 +1,244 @@
+"""The way of one image: read, search, mark, write, read again, judge, hand over for sealing."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medlocker._files import TEMPORARY_PREFIX, make_folder, read_limited, write_atomic
+from medlocker.classifiers import Classifier
+from medlocker.errors import InputError, MedlockerError, NoRoomError, UnsupportedImageError, WriteError
+from medlocker.geometry import Box
+from medlocker.images import (
+    LIMITS,
+    Image,
+    encode_image,
+    metadata_digest,
+    pixel_digest,
+    read_image,
+    viewed,
+)
+from medlocker.logo import Logo, render
+from medlocker.marking import mark_pixels
+from medlocker.placements import FreePlacements
+from medlocker.protect._outcome import Job, Marked, Outcome
+from medlocker.protect._settings import Settings
+from medlocker.regions import Regions
+from medlocker.search import Answer, Ask, Candidate, Found, Preview, Problem, Search, Task, Work
+
+Canvases = list[NDArray[np.float32]]
+
+
+@dataclass(frozen=True, eq=False)
+class Protector:
+    """Everything that the images of one run share.
+
+    Args:
+        classifiers: The surrogates.
+        logo: The owner's logo.
+        settings: Options.
+        search: The strategy.
+        regions: Keep-out boxes, or None.
+        randomness: From the digest of an original to 32 bytes, the same for the same original in one run.
+        commit: Seals a marked image and puts it into its place; runs in a thread, once for each image.
+    """
+
+    classifiers: Sequence[Classifier]
+    logo: Logo
+    settings: Settings
+    search: Search
+    regions: Regions | None
+    randomness: Callable[[str], bytes]
+    commit: Callable[[Marked, Outcome], None]
+
+    def task(self, job: Job) -> Task[Outcome]:
+        """Return the work on one image, for :class:`medlocker.search.Driver`.
+
+        Whatever goes wrong with this image ends in its outcome, not in an exception; only errors of a model
+        or of the place that is written to end the run.
+        """
+        return _guarded(job, self._steps(job))
+
+    def _steps(self, job: Job) -> Generator[Any, Any, Outcome]:
+        loaded: _Loaded = yield Work(lambda: self._load(job), "read")
+        first: Answer = yield _ask(loaded.preview.cleans, job.labels or (0,) * len(self.classifiers))
+        answered = tuple(int(k) for k in first.top[0])
+        labels = job.labels or answered
+        clean_correct = tuple(k == label for k, label in zip(answered, labels, strict=True))
+        seed = self.randomness(loaded.digest)
+        problem = loaded.problem(labels)
+        attempt = _Attempt(self, job, loaded, labels, seed)
+        try:
+            found: Found = yield from self.search.run(
+                problem, rng=np.random.default_rng(list(seed)), judge=attempt.judge
+            )
+            extra = 0
+            if attempt.written is None or attempt.written.marks != found.marks:
+                yield from attempt.judge(found.marks)
+                extra = len(self.classifiers)
+            written = attempt.written
+            if written is None:
+                raise InputError("the search found no mark")  # a search's bug: it always tries one
+            outcome = Outcome(
+                index=job.index,
+                name=job.name,
+                status="marked",
+                labelled=bool(job.labels),
+                clean_correct=clean_correct,
+                fooled=attempt.fooled,
+                evaluations=found.evaluations + len(self.classifiers) + extra,
+                size_px=problem.size_px,
+                shrunk=loaded.shrunk,
+                notes=("JPEG written as PNG",) if loaded.image.format == "jpeg" else (),
+            )
+            yield Work(lambda: self.commit(written, outcome), "seal")
+        except BaseException:
+            attempt.discard()
+            raise
+        return outcome
+
+    def _load(self, job: Job) -> _Loaded:
+        """Read an image and find out where the logo may go; runs in a thread."""
+        data = read_limited(job.source, max_bytes=LIMITS.max_file_bytes, what="image")
+        image = read_image(data, name=job.name)
+        boxes: tuple[Box, ...] = ()
+        if self.regions is not None:
+            boxes = self.regions.boxes_for(job.name, width=image.width, height=image.height)
+        preview = Preview(image, self.classifiers, logo=self.logo)
+        placements, size_px, shrunk = self._room(image, boxes, preview.step)
+        low, high = self.settings.opacity_range
+        return _Loaded(
+            image=image,
+            file_digest=hashlib.sha256(data).hexdigest(),
+            digest=pixel_digest(image.pixels),
+            boxes=boxes,
+            preview=preview,
+            placements=placements,
+            size_px=size_px,
+            shrunk=shrunk,
+            opacity=(low, high),
+        )
+
+    def _room(self, image: Image, boxes: tuple[Box, ...], step: int) -> tuple[FreePlacements, int, bool]:
+        sizes = self.settings.sizes_px(image.height, image.width)
+        for size_px in sizes:
+            support = render(self.logo, size_px).support
+            if support.shape[0] > image.height or support.shape[1] > image.width:
+                continue
+            placements = FreePlacements(image=(image.width, image.height), support=support, boxes=boxes)
+            if placements.grid(step).any():
+                return placements, size_px, size_px != sizes[0]
+        where = f" beside {len(boxes)} regions" if boxes else ""
+        raise NoRoomError(
+            f"{image.width} x {image.height} pixels leave no room for the logo{where}, "
+            f"down to {self.settings.min_size:g} of the shorter side"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _Loaded:
+    image: Image
+    file_digest: str
+    digest: str
+    boxes: tuple[Box, ...]
+    preview: Preview
+    placements: FreePlacements
+    size_px: int
+    shrunk: bool
+    opacity: tuple[int, int]
+
+    def problem(self, labels: tuple[int, ...]) -> Problem:
+        return Problem(self.preview, labels, self.placements, self.size_px, *self.opacity)
+
+
+class _Attempt:
+    """Writes candidates to a temporary file and judges what is read back from it."""
+
+    def __init__(
+        self, protector: Protector, job: Job, loaded: _Loaded, labels: tuple[int, ...], seed: bytes
+    ) -> None:
+        self._protector = protector
+        self._job = job
+        self._loaded = loaded
+        self._labels = labels
+        self._seed = seed
+        self._temporary = job.target.with_name(TEMPORARY_PREFIX + secrets.token_hex(8))
+        self.written: Marked | None = None
+        self.fooled: tuple[bool, ...] = ()
+
+    def judge(self, candidate: Candidate) -> Generator[Any, Any, float]:
+        """Write a candidate, read it again and return its smallest margin over the models."""
+        self.written, canvases = yield Work(lambda: self._write(candidate), "write")
+        answer: Answer = yield _ask(canvases, self._labels)
+        self.fooled = tuple(bool(k != label) for k, label in zip(answer.top[0], self._labels, strict=True))
+        return float(answer.margins.min())
+
+    def discard(self) -> None:
+        """Remove the temporary file."""
+        with suppress(OSError):
+            os.unlink(self._temporary)
+
+    def _write(self, candidate: Candidate) -> tuple[Marked, Canvases]:
+        image, job = self._loaded.image, self._job
+        marked = mark_pixels(image, candidate, logo=self._protector.logo)
+        make_folder(self._temporary.parent)
+        write_atomic(self._temporary, encode_image(image, marked.pixels), overwrite=True)
+        data = read_limited(self._temporary, max_bytes=LIMITS.max_file_bytes, what="marked image")
+        again = read_image(data, name=job.output_name)
+        _check_written(self._loaded, marked.pixels, again)
+        written = Marked(
+            job=job,
+            temporary=self._temporary,
+            marks=candidate,
+            residual=marked.residual,
+            sha256=hashlib.sha256(data).hexdigest(),
+            marked_pixels=pixel_digest(again.pixels),
+            original_file=self._loaded.file_digest,
+            original_pixels=self._loaded.digest,
+            metadata=metadata_digest(again),
+            original=image.source if self._protector.settings.keep_original else None,
+            seed=self._seed,
+        )
+        colors = viewed(again)
+        return written, [model.canvas(colors) for model in self._protector.classifiers]
+
+
+def _check_written(loaded: _Loaded, wanted: NDArray[Any], again: Image) -> None:
+    """Compare the file on disk with what was meant, and the regions with the original."""
+    if again.pixels.dtype != wanted.dtype or not np.array_equal(again.pixels, wanted):
+        raise UnsupportedImageError("this kind of file did not keep the marked pixels")
+    if again.kind == loaded.image.kind:
+        for box in loaded.boxes:
+            window = (slice(box.y, box.bottom), slice(box.x, box.right))
+            if not np.array_equal(again.pixels[window], loaded.image.pixels[window]):
+                raise UnsupportedImageError("this kind of file did not keep the pixels of a region")
+
+
+def _ask(canvases: Canvases, labels: tuple[int, ...]) -> Ask:
+    def fill(model: int, i: int, out: NDArray[np.float32]) -> None:
+        out[...] = canvases[model]
+
+    return Ask(1, fill, labels)
+
+
+def _guarded(job: Job, steps: Generator[Any, Any, Outcome]) -> Task[Outcome]:
+    """Turn what goes wrong with one image into its outcome."""
+    try:
+        return (yield from steps)
+    except NoRoomError as error:
+        return Outcome(job.index, job.name, "skipped", str(error))
+    except InputError as error:
+        return Outcome(job.index, job.name, "failed", str(error))
+    except WriteError:
+        raise
+    except (MedlockerError, MemoryError) as error:
+        reason = str(error) if isinstance(error, MedlockerError) else "not enough memory"
+        return Outcome(job.index, job.name, "failed", reason)

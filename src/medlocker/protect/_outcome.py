@@ -1,0 +1,92 @@
+"""What is known of one image before and after it was marked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from medlocker.mark import Mark
+
+
+@dataclass(frozen=True)
+class Job:
+    """One image to protect.
+
+    Args:
+        index: Its place in the data set.
+        name: Relative input name with forward slashes.
+        source: The file to read.
+        output_name: Relative name of the marked file.
+        target: Where the marked file goes.
+        labels: Per model, the index of the right class; empty if the image has no label.
+    """
+
+    index: int
+    name: str
+    source: Path
+    output_name: str
+    target: Path
+    labels: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A marked image, written and checked but not yet in its place.
+
+    Args:
+        job: Which image.
+        temporary: The written file, beside its target.
+        marks: The parameter list.
+        residual: What, besides the parameters, restores the original exactly.
+        sha256: Of the marked file.
+        marked_pixels: Digest of the marked pixels.
+        original_file: SHA-256 of the original file.
+        original_pixels: Digest of the original pixels.
+        metadata: Digest of the marked file's metadata.
+        original: The original file's bytes if they are to be kept, else None.
+        seed: 32 bytes that all randomness of this image came from.
+    """
+
+    job: Job
+    temporary: Path
+    marks: tuple[Mark, ...]
+    residual: bytes = field(repr=False)
+    sha256: str
+    marked_pixels: str
+    original_file: str
+    original_pixels: str
+    metadata: str
+    original: bytes | None = field(repr=False)
+    seed: bytes = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one image ended.
+
+    Args:
+        index: Its place in the data set.
+        name: Relative input name.
+        status: ``marked``; ``skipped`` on purpose (no room); ``failed`` by an error.
+        reason: Why it was not marked, one sentence.
+        labelled: Whether the user gave its class.
+        clean_correct: Per model, whether the original is classified as its label says.
+        fooled: Per model, whether the written file, read again, is not classified as the label.
+        evaluations: What it cost: search and both judgements.
+        size_px: Side of the logo.
+        shrunk: Whether the logo had to be smaller than asked for.
+        notes: What happened to the file (for instance JPEG written as PNG).
+    """
+
+    index: int
+    name: str
+    status: Literal["marked", "skipped", "failed"]
+    reason: str = ""
+    labelled: bool = False
+    clean_correct: tuple[bool, ...] = ()
+    fooled: tuple[bool, ...] = ()
+    evaluations: int = 0
+    size_px: int = 0
+    shrunk: bool = False
+    notes: tuple[str, ...] = ()

@@ -1,0 +1,82 @@
+"""The options of a run that decide what the marks look like and how they are searched."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from medlocker.errors import InputError
+from medlocker.mark import OPACITY_ONE
+
+Preset = Literal["paper"]
+SearchName = Literal["auto", "random", "evolution", "bhe", "screened", "gradient"]
+
+DEFAULT_BUDGET = 64
+DEFAULT_MARGIN = 0.2
+SMALLEST_LOGO_PX = 8
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Options of one run.
+
+    Args:
+        preset: ``paper``: position and opacity of one plain logo of fixed size.
+        size: Longer side of the logo / shorter side of the image, above 0, at most 1.
+        min_size: Where regions leave no room, the logo shrinks down to this before the image is skipped.
+        opacity: Lowest and highest, 0 to 1.
+        search: Name of the strategy; ``auto`` takes gradients where the models offer them.
+        budget: Most evaluations of one image's search.
+        margin: Logits by which the search wants the wrong class to win; more survives other resizing code.
+        seed: Repeats the search exactly; None derives it from the release's secret.
+        keep_original: Put the original file into its sealed record.
+
+    Raises:
+        InputError: If a value is out of range.
+    """
+
+    preset: Preset = "paper"
+    size: float = 0.25
+    min_size: float = 0.125
+    opacity: tuple[float, float] = (0.39, 0.8)
+    search: SearchName = "auto"
+    budget: int = DEFAULT_BUDGET
+    margin: float = DEFAULT_MARGIN
+    seed: int | None = None
+    keep_original: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.size <= 1:
+            raise InputError(f"expected a size above 0 and at most 1, got {self.size:g}")
+        if not 0 < self.min_size <= 1:
+            raise InputError(f"expected a smallest size above 0 and at most 1, got {self.min_size:g}")
+        low, high = self.opacity
+        if not 0 < low <= high <= 1:
+            raise InputError(f"expected opacities above 0, at most 1, the lower first, got {low:g} {high:g}")
+        if self.budget < 1:
+            raise InputError(f"expected a budget of at least 1 evaluation, got {self.budget}")
+        if not -100 <= self.margin <= 100:
+            raise InputError(f"expected a margin of -100 to 100 logits, got {self.margin:g}")
+        if self.seed is not None and not 0 <= self.seed < 1 << 64:
+            raise InputError(f"expected a seed of 0 to 2**64 - 1, got {self.seed}")
+
+    @property
+    def opacity_range(self) -> tuple[int, int]:
+        """Lowest and highest opacity as 16-bit weights."""
+        return round(self.opacity[0] * OPACITY_ONE), round(self.opacity[1] * OPACITY_ONE)
+
+    def sizes_px(self, height: int, width: int) -> list[int]:
+        """Return the logo sizes to try on an image, largest first, each about a tenth smaller."""
+        shorter = min(height, width)
+        size = self.size
+        sizes: list[int] = []
+        while size > self.min_size or not sizes:
+            sizes.append(max(round(size * shorter), 1))
+            size *= 0.9
+        if self.min_size < self.size:
+            sizes.append(max(round(self.min_size * shorter), 1))
+        return [px for px in dict.fromkeys(sizes) if px >= SMALLEST_LOGO_PX]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return all options as a JSON-ready object."""
+        return asdict(self)

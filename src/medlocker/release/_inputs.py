@@ -1,0 +1,143 @@
+"""Which files a run takes, and what their marked versions are called; all decided before work starts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from medlocker._files import TEMPORARY_PREFIX, read_limited
+from medlocker.errors import InputError
+
+IMAGE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg", ".jpe", ".jfif"})
+LIST_SUFFIXES = frozenset({".txt", ".lst", ".list"})
+MAX_LIST_BYTES = 256 << 20
+_JPEG_MAGIC = b"\xff\xd8\xff"
+
+
+@dataclass(frozen=True)
+class Input:
+    """One file of the data set.
+
+    Args:
+        name: Relative name with forward slashes.
+        path: Where it lies.
+        output_name: Relative name of its marked version.
+    """
+
+    name: str
+    path: Path
+    output_name: str
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The data set in its fixed order.
+
+    Args:
+        items: Sorted by name.
+        passed_over: Names of files in the folder that are no images by their endings, or links out of it.
+        unreadable: Names of folders that could not be listed.
+        root: The folder that outputs must not fall into.
+    """
+
+    items: tuple[Input, ...]
+    passed_over: tuple[str, ...]
+    unreadable: tuple[str, ...]
+    root: Path
+
+
+def find_inputs(source: Path) -> Inputs:
+    """List the images of a file, a folder (walked, tree kept) or a list file (one path a line).
+
+    Hidden files and folders are left out. Symbolic links are followed only to files inside the folder.
+
+    Raises:
+        InputError: If there is nothing to protect.
+    """
+    passed_over: list[str] = []
+    unreadable: list[str] = []
+    if source.is_dir():
+        found = dict(_walk(source, passed_over, unreadable))
+        root = source
+    elif source.suffix.lower() in LIST_SUFFIXES:
+        found = _read_list(source)
+        root = source.parent
+    elif source.exists():
+        found = {source.name: source}
+        root = source.parent
+    else:
+        raise InputError(f"input {source.name}: no such file or folder")
+    if not found:
+        raise InputError(
+            f"input {source.name}: expected images ({', '.join(sorted(IMAGE_SUFFIXES))}), found none"
+        )
+    names = sorted(found)
+    outputs = _output_names(names, found)
+    items = tuple(Input(name, found[name], outputs[name]) for name in names)
+    return Inputs(items, tuple(passed_over), tuple(unreadable), root)
+
+
+def _walk(root: Path, passed_over: list[str], unreadable: list[str]) -> Iterator[tuple[str, Path]]:
+    resolved = root.resolve()
+
+    def note(error: OSError) -> None:
+        unreadable.append(os.path.relpath(error.filename, root) if error.filename else "?")
+
+    for folder, folders, files in os.walk(root, onerror=note):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for file in sorted(files):
+            if file.startswith((".", TEMPORARY_PREFIX)):
+                continue
+            path = Path(folder, file)
+            name = path.relative_to(root).as_posix()
+            linked_out = path.is_symlink() and not path.resolve().is_relative_to(resolved)
+            if path.suffix.lower() in IMAGE_SUFFIXES and not linked_out:
+                yield name, path
+            else:
+                passed_over.append(name)
+
+
+def _read_list(path: Path) -> dict[str, Path]:
+    data = read_limited(path, max_bytes=MAX_LIST_BYTES, what="list file")
+    try:
+        lines = data.decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise InputError(f"list file {path.name}: expected UTF-8 text, one path a line") from error
+    base = path.parent.resolve()
+    found: dict[str, Path] = {}
+    for number, line in enumerate(lines, 1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        target = Path(os.path.abspath(base / text))
+        # a file elsewhere keeps only its own name: the release must not show the folders of this machine
+        name = target.relative_to(base).as_posix() if target.is_relative_to(base) else target.name
+        if found.setdefault(name, target) != target:
+            raise InputError(f"list file {path.name} line {number}: two files would be called {name}")
+    return found
+
+
+def _output_names(names: list[str], found: dict[str, Path]) -> dict[str, str]:
+    """Keep every name, but ``.png`` for JPEG files; where that name is taken, ``.jpg.png``."""
+    jpeg = {name for name in names if _is_jpeg(found[name])}
+    taken = {name for name in names if name not in jpeg}
+    outputs = {name: name for name in taken}
+    for name in sorted(jpeg):
+        candidate = str(PurePosixPath(name).with_suffix(".png"))
+        while candidate in taken:
+            candidate = f"{name}.png" if candidate != f"{name}.png" else f"{candidate}.png"
+        taken.add(candidate)
+        outputs[name] = candidate
+    return outputs
+
+
+def _is_jpeg(path: Path) -> bool:
+    """Look at the first bytes; content, not the name, decides the format."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(descriptor, "rb") as stream:
+            return stream.read(len(_JPEG_MAGIC)) == _JPEG_MAGIC
+    except OSError:
+        return False

@@ -1,0 +1,323 @@
+"""One run over a data set: from the inputs to a finished, signed release; resumes where it was stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from medlocker._files import TEMPORARY_PREFIX, make_folder
+from medlocker.certificates import (
+    Identity,
+    IndexEntry,
+    ModelFact,
+    PublicFacts,
+    Recipient,
+    ReleaseSecret,
+    SealedRecord,
+    SigningKey,
+    assemble,
+    open_owner_grant,
+    seal_record,
+    write_owner_grant,
+)
+from medlocker.classifiers import Classifier
+from medlocker.errors import OutputExistsError, WriteError
+from medlocker.labels import Labels
+from medlocker.logo import Logo
+from medlocker.protect import Job, Marked, Outcome, Protector, Settings
+from medlocker.regions import Regions
+from medlocker.release._fingerprint import fingerprint_path
+from medlocker.release._inputs import Inputs
+from medlocker.release._journal import FOLDER, Journal
+from medlocker.release._strategy import make_search
+from medlocker.release._summary import Summary
+from medlocker.search import Driver, Task, file_threads
+
+IMAGES = "images"
+_STATEMENT = Path("certificate", "statement.dsse.json")
+_IN_FLIGHT = 8
+"""Images in memory at once, read ahead and being written included; more gains no speed."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """The keys of the one who releases.
+
+    Args:
+        signing: Signs the statement.
+        recipient: The release's secret is sealed to it.
+        identity: Opens it again when a run is resumed; None if the private key is not at hand.
+    """
+
+    signing: SigningKey
+    recipient: Recipient
+    identity: Callable[[], Identity]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """All that one run needs.
+
+    Args:
+        inputs: The images, in their order.
+        release: The output folder.
+        classifiers: Surrogates, at least one.
+        logo: The owner's logo.
+        owner: Keys.
+        settings: Options.
+        labels: Right classes, or None to take the surrogates' own answers.
+        classes: Per model, from a label's text to the index of its class.
+        regions: Keep-out boxes, or None.
+        sources: Files or folders that labels and regions came from.
+        workers: Threads that read and write.
+        batch: Most pictures in one call of a model.
+    """
+
+    inputs: Inputs
+    release: Path
+    classifiers: Sequence[Classifier]
+    logo: Logo
+    owner: Owner
+    settings: Settings
+    labels: Labels | None = None
+    classes: tuple[Mapping[str, int], ...] = ()
+    regions: Regions | None = None
+    sources: tuple[Path, ...] = ()
+    workers: int = 2
+    batch: int = 16
+
+    def fingerprint(self) -> str:
+        """SHA-256 of everything that decides the result; only the same run may be resumed."""
+        value = {
+            "settings": self.settings.to_json(),
+            "models": [model.fingerprint for model in self.classifiers],
+            "logo": self.logo.digest,
+            "owner": self.owner.signing.public.key_id,
+            "sources": [fingerprint_path(path) for path in self.sources],
+            "names": hashlib.sha256(
+                "\n".join(item.name for item in self.inputs.items).encode("utf-8", "surrogateescape")
+            ).hexdigest(),
+        }
+        return hashlib.sha256(json.dumps(value, sort_keys=True).encode("utf-8")).hexdigest()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run did.
+
+    Args:
+        summary: Counts.
+        json: The object for ``--json``.
+    """
+
+    summary: Summary
+    json: dict[str, Any]
+
+    @property
+    def exit_code(self) -> int:
+        """0 if no image failed, else 1."""
+        return 1 if self.summary.failed else 0
+
+
+def check_target(release: Path, inputs: Inputs) -> None:
+    """Refuse an output that would fall onto inputs or onto something else.
+
+    Raises:
+        OutputExistsError: If the folder holds anything but an unfinished run, or inputs and output overlap.
+    """
+    target, root = release.resolve(), inputs.root.resolve()
+    if root.is_dir() and (target == root or target.is_relative_to(root)) and _is_walked(inputs):
+        raise OutputExistsError(
+            f"the output {release.name} lies inside the input folder", hint="choose an output elsewhere"
+        )
+    if any(item.path.resolve().is_relative_to(target) for item in inputs.items):
+        raise OutputExistsError(f"an input lies inside the output {release.name}")
+    if not os.path.lexists(release):
+        return
+    if not release.is_dir():
+        raise OutputExistsError(f"the output {release.name} is a file", hint="choose another output")
+    if (release / FOLDER).is_dir():
+        return
+    if (release / _STATEMENT).exists():
+        raise OutputExistsError(
+            f"{release.name} is a finished release", hint="a release is never changed: choose another --out"
+        )
+    if any(release.iterdir()):
+        raise OutputExistsError(
+            f"the output folder {release.name} is not empty", hint="choose another output"
+        )
+
+
+def _is_walked(inputs: Inputs) -> bool:
+    return any("/" in item.name for item in inputs.items) or len(inputs.items) != 1
+
+
+def run_release(run: Run, *, progress: Callable[[Outcome], None] = lambda outcome: None) -> Result:
+    """Protect a data set.
+
+    Args:
+        run: What to do.
+        progress: Called with each outcome as it is known, also with those of an earlier, interrupted run.
+
+    Returns:
+        Counts and timings.
+
+    Raises:
+        OutputExistsError: See :func:`check_target`.
+        WriteError: If the system refuses; the run can be resumed.
+        ModelError: If a model cannot be used.
+    """
+    started = time.perf_counter()
+    check_target(run.release, run.inputs)
+    make_folder(run.release / IMAGES)
+    journal = Journal(run.release, run={"fingerprint": run.fingerprint()})
+    with closing(journal):
+        secret = _secret(run)
+        _sweep(run.release / IMAGES)
+        summary = Summary(tuple(model.name for model in run.classifiers), len(run.inputs.items))
+        for done in journal.done.values():
+            summary.add(done.outcome)
+            progress(done.outcome)
+        driver = _work(run, secret, journal, summary, progress)
+        _finish(run, secret, journal, summary)
+        journal.remove()
+    return Result(summary, summary.to_json(driver.clock, time.perf_counter() - started))
+
+
+def _secret(run: Run) -> ReleaseSecret:
+    """Make the release's secret, or open that of the interrupted run."""
+    if (run.release / "certificate" / "grants" / "owner.age").exists():
+        return open_owner_grant(run.release, run.owner.identity())
+    secret = ReleaseSecret.new()
+    write_owner_grant(run.release, secret, recipient=run.owner.recipient)
+    return secret
+
+
+def _sweep(images: Path) -> None:
+    """Remove temporary files that a killed run left."""
+    for leftover in images.rglob(f"{TEMPORARY_PREFIX}*"):
+        with suppress(OSError):
+            leftover.unlink()
+
+
+def _work(
+    run: Run,
+    secret: ReleaseSecret,
+    journal: Journal,
+    summary: Summary,
+    progress: Callable[[Outcome], None],
+) -> Driver:
+    keeper = _Keeper(run, secret, journal)
+    protector = Protector(
+        classifiers=run.classifiers,
+        logo=run.logo,
+        settings=run.settings,
+        search=make_search(run.settings, run.classifiers),
+        regions=run.regions,
+        randomness=keeper.randomness,
+        commit=keeper.commit,
+    )
+    threads = file_threads(run.workers)
+    driver = Driver(run.classifiers, batch=run.batch, in_flight=_IN_FLIGHT, executor=threads)
+    try:
+        for _, outcome in driver.run(_tasks(run, protector, journal)):
+            if outcome.status == "skipped":
+                journal.add(outcome)
+            summary.add(outcome)
+            progress(outcome)
+    finally:
+        threads.shutdown(wait=True, cancel_futures=True)
+        if journal.done.keys() != set(range(len(run.inputs.items))):
+            _sweep(run.release / IMAGES)
+    return driver
+
+
+def _tasks(run: Run, protector: Protector, journal: Journal) -> Iterator[Task[Outcome]]:
+    for index, item in enumerate(run.inputs.items):
+        if index in journal.done:
+            continue
+        text = run.labels.for_name(item.name) if run.labels is not None else None
+        labels = () if text is None else tuple(classes[text] for classes in run.classes)
+        target = (run.release / IMAGES).joinpath(*item.output_name.split("/"))
+        yield protector.task(Job(index, item.name, item.path, item.output_name, target, labels))
+
+
+class _Keeper:
+    """Seals what was marked and puts it into its place."""
+
+    def __init__(self, run: Run, secret: ReleaseSecret, journal: Journal) -> None:
+        self._run = run
+        self._secret = secret
+        self._journal = journal
+        self._owner = run.owner.signing.public.key_id
+
+    def randomness(self, original_digest: str) -> bytes:
+        """Return 32 bytes for the search of one image."""
+        seed = self._run.settings.seed
+        if seed is None:
+            return self._secret.derive("search", original_digest)
+        return hashlib.sha256(f"medlocker-seed-v1 {seed} {original_digest}".encode("ascii")).digest()
+
+    def commit(self, marked: Marked, outcome: Outcome) -> None:
+        """Seal the record, move the file to its place, note it in the journal; in that order.
+
+        A kill between the last two leaves a file that the resumed run writes again.
+
+        Raises:
+            WriteError: If the system refuses.
+        """
+        job = marked.job
+        record = SealedRecord(
+            release=self._secret.release,
+            index=job.index,
+            name=job.output_name,
+            file=marked.sha256,
+            pixels=marked.marked_pixels,
+            original_file=marked.original_file,
+            original_name=job.name,
+            original_pixels=marked.original_pixels,
+            metadata=marked.metadata,
+            owner=self._owner,
+            marks=marked.marks,
+            logo=self._run.logo.digest,
+            residual=marked.residual,
+            seeds={"search": int.from_bytes(marked.seed[:6], "big")},
+            original=marked.original,
+        )
+        blob = seal_record(record, self._secret)
+        try:
+            os.replace(marked.temporary, job.target)
+        except OSError as error:
+            reason = (error.strerror or "").lower()
+            raise WriteError(f"cannot write {job.target.name}: {reason}") from error
+        entry = {"name": job.output_name, "file": marked.sha256, "pixels": marked.marked_pixels}
+        self._journal.add(outcome, entry=entry, record=blob)
+
+
+def _finish(run: Run, secret: ReleaseSecret, journal: Journal, summary: Summary) -> None:
+    sealed = (
+        (IndexEntry(index, entry["name"], entry["file"], entry["pixels"]), blob)
+        for index, entry, blob in journal.marked()
+    )
+    facts = PublicFacts(
+        preset=run.settings.preset,
+        models=tuple(ModelFact(model.name, model.fingerprint) for model in run.classifiers),
+        counts={"inputs": summary.images, "skipped": len(summary.skipped), "failed": len(summary.failed)},
+        keeps_originals=run.settings.keep_original,
+    )
+    assemble(
+        run.release,
+        sealed,
+        secret=secret,
+        signing=run.owner.signing,
+        owner_age=run.owner.recipient.key_id,
+        logo=run.logo,
+        facts=facts,
+    )

@@ -1,0 +1,95 @@
+"""Adding up a run: the numbers that `protect` prints."""
+
+from __future__ import annotations
+
+import resource
+import sys
+from dataclasses import dataclass, field
+from typing import Any
+
+from medlocker.protect import Outcome
+from medlocker.search import Clock
+
+
+@dataclass
+class Summary:
+    """Counts over the images of a run, including those finished before it was resumed.
+
+    Args:
+        models: Names of the surrogates.
+        images: How many images the input holds.
+    """
+
+    models: tuple[str, ...]
+    images: int
+    marked: int = 0
+    labelled: int = 0
+    shrunk: int = 0
+    evaluations: int = 0
+    clean_correct: list[int] = field(default_factory=list)
+    fooled: list[int] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    failed: list[tuple[str, str]] = field(default_factory=list)
+    notes: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.clean_correct = [0] * len(self.models)
+        self.fooled = [0] * len(self.models)
+
+    def add(self, outcome: Outcome) -> None:
+        """Count one image."""
+        self.evaluations += outcome.evaluations
+        if outcome.status == "skipped":
+            self.skipped.append((outcome.name, outcome.reason))
+        elif outcome.status == "failed":
+            self.failed.append((outcome.name, outcome.reason))
+        else:
+            self._add_marked(outcome)
+
+    def _add_marked(self, outcome: Outcome) -> None:
+        self.marked += 1
+        self.labelled += outcome.labelled
+        self.shrunk += outcome.shrunk
+        for note in outcome.notes:
+            self.notes[note] = self.notes.get(note, 0) + 1
+        for k, (correct, fooled) in enumerate(zip(outcome.clean_correct, outcome.fooled, strict=True)):
+            self.clean_correct[k] += correct
+            self.fooled[k] += correct and fooled
+
+    def to_json(self, clock: Clock, seconds: float) -> dict[str, Any]:
+        """Return the object that `protect --json` prints.
+
+        ``clean_correct`` and ``fooled`` at the top are those of the first model; ``models`` has all.
+        """
+        return {
+            "images": self.images,
+            "marked": self.marked,
+            "clean_correct": self.clean_correct[0],
+            "fooled": self.fooled[0],
+            "models": [
+                {"name": name, "clean_correct": correct, "fooled": fooled}
+                for name, correct, fooled in zip(self.models, self.clean_correct, self.fooled, strict=True)
+            ],
+            "labelled": self.labelled,
+            "shrunk": self.shrunk,
+            "skipped": [{"image": name, "reason": reason} for name, reason in sorted(self.skipped)],
+            "failed": [{"image": name, "reason": reason} for name, reason in sorted(self.failed)],
+            "notes": self.notes,
+            "evaluations": self.evaluations,
+            "seconds": {
+                "total": round(seconds, 3),
+                "model": round(clock.model, 3),
+                "compose": round(clock.compose, 3),
+                "search": round(clock.think, 3),
+                "waiting_for_files": round(clock.idle, 3),
+                **{f"{stage}_threads": round(spent, 3) for stage, spent in sorted(clock.stages.items())},
+            },
+            "images_per_second": round(self.marked / seconds, 3) if seconds > 0 else 0.0,
+            "peak_rss_mb": round(peak_rss_mb(), 1),
+        }
+
+
+def peak_rss_mb() -> float:
+    """Return the most memory this process has had, in 10^6 bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
