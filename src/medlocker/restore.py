@@ -128,7 +128,8 @@ def restore_image(data: bytes, record: SealedRecord, *, logo: Logo) -> RestoredF
         return _kept_original(record, record.original)
     if record.method != _METHOD:
         raise RestoreError(
-            f"{record.name}: unknown method {record.method}", hint="a newer medlocker may know it"
+            f"{record.name}: expected the method {_METHOD}, got {record.method}",
+            hint="a newer medlocker may know it",
         )
     if logo.digest != record.logo:
         raise WrongImageError(f"{record.name}: the logo is not the one that was put on")
