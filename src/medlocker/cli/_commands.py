@@ -1,6 +1,6 @@
 """The list of commands. Each lives in a file of its own and is imported when the command line starts.
 
-Command files import heavy libraries (models, image codecs) inside their functions, so that ``--help`` is instant.
+Command files import heavy libraries (torch) inside their functions, so that ``--help`` is quick.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import typer
 
 from medlocker.cli import grant, key
+from medlocker.cli.protect import protect
 from medlocker.cli.restore import restore
 from medlocker.cli.verify import verify
 
@@ -15,6 +16,7 @@ from medlocker.cli.verify import verify
 def register(app: typer.Typer) -> None:
     """Add every command to the application."""
     app.add_typer(key.app, name="key")
+    app.command()(protect)
     app.command()(verify)
     app.add_typer(grant.app, name="grant")
     app.command()(restore)

@@ -15,7 +15,7 @@ from medlocker.errors import MedlockerError
 
 app = typer.Typer(
     name="medlocker",
-    help="Put optimised visible logos on medical images: AI diagnosis fails, people still read, owners restore.",
+    help="Put optimised visible logos on medical images: AI fails, people read, owners restore.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -34,7 +34,8 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
     ] = False,
 ) -> None:
     pass

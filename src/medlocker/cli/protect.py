@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.progress import Task as ProgressTask
-from rich.text import Text
 
-from medlocker.certificates import load_identity, load_recipient, load_signing_key
-from medlocker.classifiers import load_classifier
-from medlocker.cli._console import note, print_json, stderr, stdout, warn
+from medlocker.certificates import Owner, load_owner
+from medlocker.classifiers import Classifier, load_classifier
+from medlocker.cli._console import note, print_json, stdout, warn
+from medlocker.cli._progress import image_progress
 from medlocker.errors import InputError
-from medlocker.labels import Labels, load_labels
+from medlocker.labels import Labels, class_indices, load_labels
 from medlocker.logo import Logo, builtin_logo, load_logo
 from medlocker.protect import DEFAULT_BUDGET, DEFAULT_MARGIN, Outcome, Preset, SearchName, Settings
 from medlocker.regions import Regions, load_regions
-from medlocker.release import Inputs, Owner, Result, Run, check_target, find_inputs, run_release
+from medlocker.release import Inputs, Result, Run, check_target, find_inputs, run_release
 
 _EXAMPLES = """
 [bold]Examples[/bold]
 
   medlocker key new --out hospital
-  medlocker protect fundus/ --model dr.onnx --labels labels.csv --regions lesions.csv --owner hospital --out release
+  medlocker protect fundus/ --model dr.onnx --regions lesions.csv --owner hospital --out release
   medlocker protect eye.png --model dr.onnx --logo logo.png --owner hospital --out release --opacity 0.39 1
 
-[bold]What it promises[/bold]: a mark raises the cost of unauthorised analysis and proves origin. It is not access
-control: it cannot stop mask-and-inpaint or retraining, nor protect images whose originals are public.
+[bold]What it promises[/bold]: a mark raises the cost of unauthorised analysis and proves origin. It is not
+access control: it cannot stop mask-and-inpaint or retraining, nor protect images whose originals are public.
 """
 
 
@@ -90,7 +82,7 @@ def protect(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Put an optimised visible logo on every image, so that MODEL answers wrongly and people still read it."""
+    """Put an optimised visible logo on every image: MODEL answers wrongly, people still read it."""
     settings = Settings(
         preset=preset,
         size=size,
@@ -122,6 +114,7 @@ def protect(
         owner=owner_keys,
         settings=settings,
         labels=known_labels,
+        classes=_classes(known_labels, classifiers),
         regions=known_regions,
         sources=tuple(path for path in (labels, regions) if path),
         workers=workers,
@@ -137,11 +130,19 @@ protect.__doc__ = (protect.__doc__ or "") + _EXAMPLES
 
 
 def _owner(name: Path) -> Owner:
-    private = Path(f"{name}.age.key")
-    signing = load_signing_key(Path(f"{name}.sign.key"))
-    for text in signing.notes:
+    owner = load_owner(name)
+    for text in owner.signing.notes:
         warn(text)
-    return Owner(signing, load_recipient(Path(f"{name}.age.pub")), lambda: load_identity(private))
+    return owner
+
+
+def _classes(labels: Labels | None, classifiers: list[Classifier]) -> tuple[Mapping[str, int], ...]:
+    if labels is None:
+        return ()
+    found = [class_indices(labels, classifier.classes) for classifier in classifiers]
+    for text in dict.fromkeys(text for indices in found for text in indices.notes):
+        note(text)
+    return tuple(indices.indices for indices in found)
 
 
 def _logo(path: Path | None) -> Logo:
@@ -161,9 +162,7 @@ def _say_inputs(inputs: Inputs, labels: Labels | None, regions: Regions | None) 
     names = [item.name for item in inputs.items]
     note(f"{len(names)} images")
     if inputs.passed_over:
-        note(
-            f"passed over {_some(inputs.passed_over)}: no image by the ending of its name, or a link out of the folder"
-        )
+        note(f"passed over {_some(inputs.passed_over)}: no images, or links out of the folder")
     if inputs.unreadable:
         warn(f"cannot list {_some(inputs.unreadable)}")
     if labels is not None:
@@ -191,32 +190,13 @@ def _some(names: tuple[str, ...]) -> str:
     return f"{len(names)} files ({names[0]}{', ...' if len(names) > 1 else ''})"
 
 
-class _RateColumn(ProgressColumn):
-    """Images per second."""
-
-    def render(self, task: ProgressTask) -> Text:
-        speed = task.finished_speed or task.speed
-        return Text(f"{speed:.2f} images/s" if speed else "- images/s")
-
-
 def _run_with_progress(run: Run) -> Result:
-    bar = Progress(
-        TextColumn("protecting"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        _RateColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=stderr,
-        speed_estimate_period=120,
-    )
-    with bar:
-        task = bar.add_task("protect", total=len(run.inputs.items))
+    with image_progress("protecting", len(run.inputs.items)) as bar:
 
         def progress(outcome: Outcome) -> None:
             if outcome.status != "marked":
-                bar.console.print(f"{outcome.status}: {_named(outcome)}", markup=False)
-            bar.advance(task)
+                bar.say(f"{outcome.status}: {_named(outcome)}")
+            bar.advance()
 
         return run_release(run, progress=progress)
 

@@ -1,7 +1,7 @@
 """A whole data set: inputs, resuming, threads, and the finished release."""
 
 from medlocker.release._inputs import IMAGE_SUFFIXES, Input, Inputs, find_inputs
-from medlocker.release._run import Owner, Result, Run, check_target, run_release
+from medlocker.release._run import Result, Run, check_target, run_release
 from medlocker.release._strategy import make_search
 from medlocker.release._summary import Summary, peak_rss_mb
 
@@ -9,7 +9,6 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "Input",
     "Inputs",
-    "Owner",
     "Result",
     "Run",
     "Summary",

@@ -14,14 +14,12 @@ from typing import Any
 
 from medlocker._files import TEMPORARY_PREFIX, make_folder
 from medlocker.certificates import (
-    Identity,
     IndexEntry,
     ModelFact,
+    Owner,
     PublicFacts,
-    Recipient,
     ReleaseSecret,
     SealedRecord,
-    SigningKey,
     assemble,
     open_owner_grant,
     seal_record,
@@ -44,21 +42,6 @@ IMAGES = "images"
 _STATEMENT = Path("certificate", "statement.dsse.json")
 _IN_FLIGHT = 8
 """Images in memory at once, read ahead and being written included; more gains no speed."""
-
-
-@dataclass(frozen=True)
-class Owner:
-    """The keys of the one who releases.
-
-    Args:
-        signing: Signs the statement.
-        recipient: The release's secret is sealed to it.
-        identity: Opens it again when a run is resumed; None if the private key is not at hand.
-    """
-
-    signing: SigningKey
-    recipient: Recipient
-    identity: Callable[[], Identity]
 
 
 @dataclass(frozen=True, eq=False)

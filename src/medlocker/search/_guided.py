@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medlocker.search._base import Floats, Proposal, Scored, Search, Steps
 from medlocker.search._problem import Candidate, Problem
@@ -77,30 +78,29 @@ class GradientSearch(Search):
         """Yield the screening, then the surface's proposals, screening again at the best in between."""
         memory = _Memory(problem)
         screened = yield Proposal([()], gradients=True)
-        memory.add_basis(screen(problem, screened.gradients, ()))
+        memory.add_basis(screen(problem, screened.gradients, memory.places))
         batch = memory.best_of_basis(self._verify)
         memory.learn(batch, (yield Proposal(memory.candidates(batch))))
         passes = 0
         while len(memory.tried) < len(memory.places):
             if passes < self._rescreen:
                 passes += 1
-                best = memory.best()
-                screened = yield Proposal([best], gradients=True)
-                memory.add_basis(screen(problem, screened.gradients, best))
+                screened = yield Proposal([memory.best()], gradients=True)
+                memory.add_basis(screen(problem, screened.gradients, memory.places))
             batch = memory.promising(self._at_once)
             memory.learn(batch, (yield Proposal(memory.candidates(batch))))
 
 
-def screen(problem: Problem, gradients: tuple[Floats, ...], at: Candidate) -> F64:
-    """Predict the margin's change for every placement of the grid, to first order around a candidate.
+def screen(problem: Problem, gradients: tuple[Floats, ...], places: NDArray[np.int64]) -> F64:
+    """Predict the margin's change for many placements at the highest opacity, to first order.
 
     Args:
-        problem: Gives image, logo and grid.
-        gradients: Per model (1, h, w, c), at the candidate.
-        at: The candidate; its own marks are taken as given background.
+        problem: Gives image and logo.
+        gradients: Per model (1, h, w, c), d(margin)/d(grey level) at the clean or at a marked image.
+        places: (n, 2) x and y in pixels, multiples of the preview's step.
 
     Returns:
-        (n,) float64, one for each row of ``problem.free``, summed over the models.
+        (n,) float64, summed over the models.
     """
     preview = problem.preview
     raster = preview.raster(problem.size_px)
@@ -116,7 +116,7 @@ def screen(problem: Problem, gradients: tuple[Floats, ...], at: Candidate) -> F6
         gain = np.fft.rfft2(slope, size, axes=(0, 1)) * paint.conj()
         loss = np.fft.rfft2((slope * work).sum(axis=2), size) * coverage.conj()
         total += np.fft.irfft2(gain.sum(axis=2) - loss, size)[:height, :width]
-    cells = problem.free // preview.step
+    cells = places // preview.step
     return np.asarray(total[cells[:, 1], cells[:, 0]] * (problem.opacity_high / 65535))
 
 
@@ -142,8 +142,6 @@ class _Memory:
         self.tried: list[int] = []
         self._values: list[float] = []
         self._basis: F64 = np.zeros((len(self.places), 0))
-        where = {tuple(place): i for i, place in enumerate(problem.free.tolist())}
-        self._rows = np.array([where[tuple(place)] for place in self.places.tolist()])
         self._round = 0
 
     def candidates(self, chosen: list[int]) -> list[Candidate]:
@@ -157,10 +155,9 @@ class _Memory:
         return self.candidates([self.tried[int(np.argmax(self._values))]])[0]
 
     def add_basis(self, screened: F64) -> None:
-        """Add a screening, over ``problem.free``, to the surface's mean functions."""
-        values = screened[self._rows]
-        spread = max(float(values.std()), 1e-12)
-        self._basis = np.column_stack([self._basis, (values - values.mean()) / spread])
+        """Add a screening of all places to the surface's mean functions."""
+        spread = max(float(screened.std()), 1e-12)
+        self._basis = np.column_stack([self._basis, (screened - screened.mean()) / spread])
 
     def best_of_basis(self, count: int) -> list[int]:
         return self._apart(self._basis[:, -1].copy(), count)
