@@ -1,0 +1,206 @@
+"""Torch networks: logits and exact gradients, from weights that cannot carry code."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from medlocker.classifiers._architectures import build, head_names, load_state, read_state
+from medlocker.classifiers._base import BaseClassifier, log_probabilities
+from medlocker.classifiers.card import Card, card_path, load_card
+from medlocker.classifiers.protocol import Gradients
+from medlocker.errors import ModelError
+
+_CHUNK = 32
+"""Images in one forward pass; more only costs memory on a CPU."""
+
+
+class TorchClassifier(BaseClassifier):
+    """A torch network in evaluation mode, float32, on the CPU or a GPU if there is one.
+
+    Use :func:`load_torch`, or wrap a network of your own.
+
+    Args:
+        network: From (N, c, h, w) to (N, K) logits, or probabilities if the card says so.
+        card: What the network expects; its layout is not used, torch is always NCHW.
+        name: Short name.
+        fingerprint: SHA-256 of the weights' file.
+        classes: Class names in the order of the logits.
+        notes: What was assumed.
+        device: Where to run; default a GPU if there is one.
+    """
+
+    has_gradients = True
+
+    def __init__(
+        self,
+        network: nn.Module,
+        *,
+        card: Card,
+        name: str,
+        fingerprint: str,
+        classes: tuple[str, ...],
+        notes: tuple[str, ...] = (),
+        device: str | None = None,
+    ) -> None:
+        super().__init__(card, name=name, fingerprint=fingerprint, classes=classes, notes=notes)
+        self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self._network = network.float().eval().requires_grad_(False)
+        self._network = self._network.to(self._device).to(memory_format=torch.channels_last)
+        self._softmaxed = card.output == "probabilities"
+        # (h, w, c) order, so that a canvas is read as it lies and torch sees channels_last
+        self._scale_t = torch.from_numpy(self._scale).to(self._device)
+        self._shift_t = torch.from_numpy(self._shift).to(self._device)
+
+    def normalise(self, canvases: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Bring (N, h, w, c) canvases to the network's range; NHWC in memory is torch's channels_last."""
+        return np.ascontiguousarray(canvases * self._scale + self._shift)
+
+    def _forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Classify (N, h, w, c) normalised inputs."""
+        answers = self._network(inputs.permute(0, 3, 1, 2))
+        if not isinstance(answers, torch.Tensor) or answers.ndim != 2:
+            raise ModelError(f"{self.name}: expected one number per class from the network")
+        return answers
+
+    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        pieces = []
+        with torch.inference_mode():
+            for start in range(0, len(batch), _CHUNK):
+                piece = torch.from_numpy(batch[start : start + _CHUNK]).to(self._device)
+                pieces.append(self._guarded(piece).cpu().numpy())
+        answers = np.concatenate(pieces)
+        return log_probabilities(answers) if self._softmaxed else answers
+
+    def _guarded(self, inputs: torch.Tensor) -> torch.Tensor:
+        try:
+            return self._forward(inputs)
+        except RuntimeError as error:  # shapes that the architecture cannot take, or no memory
+            raise ModelError(
+                f"{self.name}: the network fails on {len(inputs)} images of {self.width} x {self.height}"
+            ) from error
+
+    def gradients(self, canvases: NDArray[np.float32], labels: Sequence[int]) -> Gradients:
+        """Differentiate the margin ``max(z[k != label]) - z[label]`` per grey level of the canvas.
+
+        Args:
+            canvases: (N, h, w, c) float32 in 0..255.
+            labels: (N,) class that must not be answered.
+
+        Raises:
+            ModelError: If the network fails or answers NaN.
+        """
+        expected = (self.height, self.width, self.channels)
+        if canvases.ndim != 4 or canvases.shape[1:] != expected:
+            raise ModelError(f"{self.name}: expected canvases of {expected}, got {canvases.shape[1:]}")
+        if len(labels) != len(canvases):
+            raise ModelError(f"{self.name}: expected {len(canvases)} labels, got {len(labels)}")
+        count = len(self.classes)
+        if any(not 0 <= label < count for label in labels):
+            raise ModelError(f"{self.name}: expected labels from 0 to {count - 1}")
+        slopes = np.empty_like(canvases, dtype=np.float32)
+        logits = np.empty((len(canvases), count), np.float32)
+        for start in range(0, len(canvases), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            logits[part], slopes[part] = self._differentiate(canvases[part], labels[part])
+        if not np.isfinite(slopes).all():
+            raise ModelError(f"{self.name}: the gradient is NaN or infinite")
+        return Gradients(self._checked(logits, len(canvases)), slopes)
+
+    def _differentiate(
+        self, canvases: NDArray[np.float32], labels: Sequence[int]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        with torch.enable_grad():
+            leaf = torch.from_numpy(np.ascontiguousarray(canvases)).to(self._device).requires_grad_(True)
+            answers = self._guarded(leaf * self._scale_t + self._shift_t)
+            if self._softmaxed:
+                answers = answers.clamp_min(1e-12).log()
+            chosen = torch.tensor([int(label) for label in labels], device=self._device)[:, None]
+            own = answers.gather(1, chosen)[:, 0]
+            others = answers.scatter(1, chosen, -torch.inf).amax(dim=1)
+            (slope,) = torch.autograd.grad((others - own).sum(), leaf)
+        return answers.detach().cpu().numpy(), slope.cpu().numpy()
+
+
+def load_torch(path: Path, *, name: str, device: str | None = None) -> TorchClassifier:
+    """Open torch weights with the card beside them; the card names the architecture.
+
+    Args:
+        path: ``NAME.safetensors``, or a state dict ``NAME.pt``/``NAME.pth``; pickled code is refused.
+        name: Short name for tables.
+        device: Where to run; default a GPU if there is one.
+
+    Raises:
+        ModelError: If card and weights do not make a classifier.
+    """
+    if not path.is_file():
+        raise ModelError(f"model {path.name}: no such file")
+    beside = card_path(path)
+    if not beside.exists():
+        raise ModelError(
+            f"model {path.name}: expected a card {beside.name} beside it",
+            hint='it names the network: {"architecture": "resnet18", "input": {...}, "classes": [...]}',
+        )
+    card = load_card(beside)
+    architecture = card.extra.get("architecture")
+    if not isinstance(architecture, str):
+        raise ModelError(
+            f'model card {beside.name}: expected "architecture" with a name of timm or torchvision'
+        )
+    fingerprint = _sha256(path)
+    if _stated_digest(card, path) not in (None, fingerprint):
+        raise ModelError(
+            f"model {path.name}: its sha256 is not the one in {beside.name}",
+            hint="the file was changed or the card belongs to another model",
+        )
+    state = read_state(path)
+    spec = card.input
+    outputs = len(card.classes) or _outputs(architecture, state)
+    network = build(
+        architecture, outputs=outputs, channels=spec.channels, height=spec.height, width=spec.width
+    )
+    load_state(network, state, what=f"model {path.name}")
+    notes: tuple[str, ...] = ()
+    if card.output is None:
+        notes = (f"model {name}: its card does not say what it answers, logits are assumed",)
+    return TorchClassifier(
+        network,
+        card=card,
+        name=name,
+        fingerprint=fingerprint,
+        classes=card.classes or tuple(str(k) for k in range(outputs)),
+        notes=notes,
+        device=device,
+    )
+
+
+def _stated_digest(card: Card, path: Path) -> str | None:
+    """Return the digest stated of these weights; ``sha256`` is of the ONNX file where there is one."""
+    stated: Any = card.extra.get("weights_sha256")
+    if stated is None:
+        return None if path.with_suffix(".onnx").exists() else card.sha256
+    return str(stated).lower()
+
+
+def _outputs(architecture: str, state: Mapping[str, torch.Tensor]) -> int:
+    """Return how many classes the weights' last layer has."""
+    network = build(architecture, outputs=2, channels=3, height=224, width=224)
+    for name in sorted(head_names(network)):
+        if name in state and state[name].ndim in (1, 2, 4):
+            return int(state[name].shape[0])
+    raise ModelError(
+        f"architecture {architecture}: the number of classes cannot be told from the weights",
+        hint='name them in the card: "classes": ["healthy", "ill"]',
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
