@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from medlocker.classifiers import Classifier
 from medlocker.errors import ModelError
@@ -116,6 +117,11 @@ class Driver:
 
         Tasks are taken from the iterable only as places become free. An exception of a task ends the run.
         """
+        # the matrices here are small: threads of numpy's would only fight those of the models
+        with threadpool_limits(limits=1, user_api="blas"):
+            yield from self._run(tasks)
+
+    def _run(self, tasks: Iterable[Task[R]]) -> Iterator[tuple[int, R]]:
         source = enumerate(tasks)
         ready: deque[tuple[_Running[R], Any]] = deque()
         futures: dict[Future[Any], _Running[R]] = {}

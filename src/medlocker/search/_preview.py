@@ -142,24 +142,25 @@ class Preview:
             if out.shape[2] == 1:
                 change = (change @ _LUMA)[..., None]
             r, c = _touched(view.row_reach, y, h), _touched(view.col_reach, x, w)
-            partial = view.rows[r, y : y + h] @ change.reshape(h, -1)
-            partial = partial.reshape(-1, w, out.shape[2])
-            out[r, c] += np.matmul(view.cols[c, x : x + w], partial)
+            out[r, c] += _resized(change, view.rows[r, y : y + h], view.cols[c, x : x + w])
 
     def pull_back(self, model: int, gradient: Floats) -> Floats:
         """Return the gradient with respect to work pixels, (h', w', c), of one with respect to the canvas."""
         view = self._views[model]
-        across = np.matmul(view.cols.T, gradient)
-        return np.asarray(
-            (view.rows.T @ across.reshape(len(gradient), -1)).reshape(
-                view.rows.shape[1], -1, gradient.shape[2]
-            )
-        )
+        return _resized(gradient, view.rows.T, view.cols.T)
 
     @property
     def work(self) -> Floats:
         """(h', w', 3) float32: the image averaged over blocks, 0..255."""
         return self._work
+
+
+def _resized(values: Floats, rows: Floats, cols: Floats) -> Floats:
+    """Return ``rows @ values @ cols.T`` for every channel of (h, w, c), as two plain matrix products."""
+    height, width, channels = values.shape
+    tall = (rows @ values.reshape(height, -1)).reshape(-1, width, channels)
+    flat = np.ascontiguousarray(tall.transpose(0, 2, 1)).reshape(-1, width) @ cols.T
+    return np.asarray(flat.reshape(len(rows), channels, -1).transpose(0, 2, 1))
 
 
 def _by_blocks(matrix: Floats, step: int) -> Floats:

@@ -66,7 +66,7 @@ class Problem:
             if len(kept) >= 32:
                 return kept
             stride //= 2
-        return self.free
+        return np.asarray(self.free)
 
     def nearest(self, x: float, y: float) -> tuple[int, int]:
         """Return the free placement on the grid that is nearest to a position in pixels."""

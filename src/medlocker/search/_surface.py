@@ -24,10 +24,8 @@ class Surface:
 
     Args:
         points: (n, d) tried, in units of the kernel's length.
-        basis: (n, b) basis functions there.
-        values: (n,) standardised margins.
         length: The kernel's length, in the caller's units.
-        factor: (n, n) lower Cholesky factor of the covariance.
+        whitener: (n, n), inverse of the lower Cholesky factor of the covariance.
         solved: (n,) covariance^-1 (values - basis @ weights).
         weights: (b,) of the basis.
         scale: Standard deviation of the process, in the values' units.
@@ -35,9 +33,8 @@ class Surface:
     """
 
     points: F64
-    basis: F64
     length: float
-    factor: F64
+    whitener: F64
     solved: F64
     weights: F64
     scale: float
@@ -47,8 +44,8 @@ class Surface:
         """Return mean and standard deviation at (m, d) points with (m, b) basis functions."""
         cross = _matern(points, self.points, self.length)
         mean = basis @ self.weights + cross @ self.solved
-        half = np.linalg.solve(self.factor, cross.T)
-        variance = np.clip(1 + _NOISE - (half * half).sum(axis=0), 1e-9, None)
+        half = cross @ self.whitener.T
+        variance = np.clip(1 + _NOISE - (half * half).sum(axis=1), 1e-9, None)
         return mean * self.scale + self.centre, np.sqrt(variance) * self.scale
 
 
@@ -63,23 +60,23 @@ def fit_surface(points: F64, basis: F64, values: F64, *, ridge: float = 1.0) -> 
     """
     centre, scale = float(values.mean()), max(float(values.std()), 1e-6)
     standard = (values - centre) / scale
-    best: tuple[float, Surface] | None = None
-    for length in _LENGTHS:
-        covariance = _matern(points, points, length)
-        covariance[np.diag_indices_from(covariance)] += _NOISE
-        # with the weights integrated out, their prior adds basis @ basis.T / ridge
-        full = covariance + basis @ basis.T / ridge
-        lower = np.linalg.cholesky(full)
-        white = np.linalg.solve(lower, standard)
-        likelihood = -0.5 * float(white @ white) - float(np.log(np.diag(lower)).sum())
-        if best is None or likelihood > best[0]:
-            weights = basis.T @ np.linalg.solve(full, standard) / ridge
-            factor: F64 = np.linalg.cholesky(covariance).astype(np.float64)
-            rest = np.linalg.solve(factor.T, np.linalg.solve(factor, standard - basis @ weights))
-            best = likelihood, Surface(points, basis, length, factor, rest, weights, scale, centre)
-    if best is None:
-        raise ValueError("no kernel length could be fitted")
-    return best[1]
+    prior = basis @ basis.T / ridge
+    noise = _NOISE * np.eye(len(points))
+    # with the weights integrated out, their prior adds to the covariance
+    length = max(
+        _LENGTHS, key=lambda trial: _likelihood(_matern(points, points, trial) + noise + prior, standard)
+    )
+    covariance = _matern(points, points, length) + noise
+    weights = basis.T @ np.linalg.solve(covariance + prior, standard) / ridge
+    whitener = np.linalg.inv(np.linalg.cholesky(covariance))
+    solved = whitener.T @ (whitener @ (standard - basis @ weights))
+    return Surface(points, length, whitener, solved, weights, scale, centre)
+
+
+def _likelihood(covariance: F64, values: F64) -> float:
+    lower = np.linalg.cholesky(covariance)
+    white = np.linalg.solve(lower, values)
+    return float(-0.5 * (white @ white) - np.log(np.diag(lower)).sum())
 
 
 def _matern(a: F64, b: F64, length: float) -> F64:
