@@ -22,7 +22,7 @@ from medlocker.geometry import Box
 _BLOOD = np.array([0.42, 0.95, 0.55], np.float32)
 _EXUDATE = np.array([0.97, 0.86, 0.42], np.float32)
 _COTTON = np.array([0.93, 0.85, 0.66], np.float32)
-_MASK_FROM = 0.06
+_MASK_FROM = 0.055
 _SMALLEST_SIDE_PX = 64
 
 
@@ -100,7 +100,7 @@ def _paint_lesions(picture: Picture, frame: Frame, lesions: tuple[Lesion, ...]) 
         if not outlines:
             return None
         plane = frame.fill(outlines, blur_px=blur_px * pixel)
-        np.maximum(touched, plane, out=touched)
+        np.maximum(touched, blurred(plane, pixel), out=touched)  # the camera's focus spreads it further
         return plane
 
     if (cotton := coverage("cotton_wool_spot", 4.5)) is not None:
