@@ -8,6 +8,7 @@ from __future__ import annotations
 import typer
 
 from medlocker.cli import grant, key
+from medlocker.cli.inspect import inspect
 from medlocker.cli.protect import protect
 from medlocker.cli.restore import restore
 from medlocker.cli.verify import verify
@@ -20,3 +21,4 @@ def register(app: typer.Typer) -> None:
     app.command()(verify)
     app.add_typer(grant.app, name="grant")
     app.command()(restore)
+    app.command()(inspect)

@@ -1,11 +1,13 @@
 """A whole data set: inputs, resuming, threads, and the finished release."""
 
 from medlocker.release._inputs import IMAGE_SUFFIXES, Input, Inputs, find_inputs
+from medlocker.release._journal import FOLDER
 from medlocker.release._run import Result, Run, check_target, run_release
 from medlocker.release._strategy import make_search
 from medlocker.release._summary import Summary, peak_rss_mb
 
 __all__ = [
+    "FOLDER",
     "IMAGE_SUFFIXES",
     "Input",
     "Inputs",

@@ -1,0 +1,104 @@
+"""`medlocker inspect`: what a file, a release, or a model holds."""
+
+from __future__ import annotations
+
+import base64
+import json as json_library
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from medlocker._files import read_limited
+from medlocker.classifiers import Classifier, load_classifier
+from medlocker.cli._console import print_json, stdout, warn
+from medlocker.errors import InputError, MalformedError
+from medlocker.images import LIMITS, pixel_digest, read_image
+from medlocker.release import FOLDER
+
+_STATEMENT = Path("certificate", "statement.dsse.json")
+_MAX_STATEMENT_BYTES = 1 << 24
+_MODEL_SUFFIXES = (".onnx", ".safetensors", ".pt", ".pth")
+
+
+def inspect(
+    path: Annotated[Path, typer.Argument(metavar="FILE|RELEASE|MODEL", help="What to look at.")],
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Tell what an image, a release, or a model holds, without changing or trusting it.
+
+    For images: size, depth, kind, and whether metadata such as GPS positions travel with them (never their
+    values). For releases: what the statement says, unverified; use `verify` to check it.
+    """
+    if (path / _STATEMENT).is_file():
+        facts = _release_facts(path)
+    elif (path / FOLDER).is_dir():
+        facts = {
+            "what": "unfinished release",
+            "next": "repeat the `protect` command that made it to finish it",
+        }
+    elif path.is_dir() or path.suffix.lower() in _MODEL_SUFFIXES:
+        facts = _model_facts(load_classifier(path))
+    else:
+        facts = _image_facts(path)
+    if json:
+        print_json(facts)
+        return
+    for name, value in facts.items():
+        stdout.print(f"{name + ':':<16} {_plain(value)}", markup=False)
+    if facts.get("gps"):
+        warn("this file carries a GPS position in its metadata; marking keeps it")
+
+
+def _image_facts(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        raise InputError(f"{path.name}: no such file or folder")
+    data = read_limited(path, max_bytes=LIMITS.max_file_bytes, what="image")
+    image = read_image(data, name=path.name)
+    return {
+        "what": f"{image.format} image",
+        "width": image.width,
+        "height": image.height,
+        "bytes": len(data),
+        "pixel digest": pixel_digest(image.pixels),
+        **image.facts,
+    }
+
+
+def _model_facts(model: Classifier) -> dict[str, Any]:
+    return {
+        "what": "classifier",
+        "name": model.name,
+        "sha256": model.fingerprint,
+        "input": f"{model.width} x {model.height}, {model.channels} channels",
+        "classes": list(model.classes),
+        "gradients": model.has_gradients,
+        "notes": list(model.notes),
+    }
+
+
+def _release_facts(path: Path) -> dict[str, Any]:
+    data = read_limited(path / _STATEMENT, max_bytes=_MAX_STATEMENT_BYTES, what="statement")
+    try:
+        statement = json_library.loads(base64.b64decode(json_library.loads(data)["payload"]))
+        predicate = dict(statement["predicate"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise MalformedError(
+            f"{_STATEMENT.name}: expected a DSSE envelope with an in-toto statement"
+        ) from error
+    return {"what": "release, signature not checked", **predicate}
+
+
+def _plain(value: object) -> str:
+    """Show any JSON value in one line; control characters of untrusted text are escaped."""
+    if isinstance(value, str):
+        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in value)
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return _plain(", ".join(value)) or "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return (
+        _plain(json_library.dumps(value, ensure_ascii=False))
+        if isinstance(value, dict | list)
+        else str(value)
+    )
