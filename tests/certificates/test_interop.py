@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from securesystemslib.dsse import Envelope
 from securesystemslib.exceptions import VerificationError
-from securesystemslib.signer import Key
+from securesystemslib.signer import Key  # type: ignore[attr-defined]  # exported, but not by __all__
 from trust_samples import Sample
 
 from medlocker.certificates import (
