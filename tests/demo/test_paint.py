@@ -10,6 +10,8 @@ from medlocker.demo.anatomy import plan_eye
 from medlocker.demo.lesions import plan_lesions
 from medlocker.errors import InputError
 
+EYE = plan_eye(np.random.default_rng(0))
+
 
 def test_same_arguments_give_the_same_pixels() -> None:
     first, second = (synthesise(5, grade="severe", width=256, height=256) for _ in range(2))
@@ -68,15 +70,14 @@ def test_quiet_windows_are_free_of_lesions_and_inside() -> None:
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_no_planned_lesion_reaches_into_a_quiet_window(seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    findings = plan_lesions(rng, plan_eye(rng), grade="severe")
+    findings = plan_lesions(np.random.default_rng(seed), EYE, grade="severe")
     assert findings.lesions
     for x, y in findings.quiet_centres:
         for lesion in findings.lesions:
             away = np.abs(lesion.outline - [x, y]).max(axis=1)
-            assert away.min() > findings.quiet_half_side
+            assert away.min() > findings.quiet_half_side + 0.02  # room for the soft edge
 
 
 def test_the_surround_is_dark_and_the_eye_is_not() -> None:
