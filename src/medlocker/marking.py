@@ -47,12 +47,10 @@ class MarkedPixels:
     Args:
         pixels: (H, W, C), dtype of the original.
         residual: See :mod:`medlocker.patch`.
-        touched: (H, W) bool, every pixel a mark covers.
     """
 
     pixels: Pixels
     residual: bytes
-    touched: NDArray[np.bool_]
 
 
 def lay(mark: Mark, *, logo: Logo, image: Image) -> Layer:
@@ -103,10 +101,10 @@ def mark_pixels(image: Image, marks: Sequence[Mark], *, logo: Logo) -> MarkedPix
             window[...] = _blend_indices(window, layer, image)
         else:
             window[..., :colors] = blend(window[..., :colors], layer.color, layer.weight)
-    touched = _touched(layers, image)
-    estimate = _estimate(pixels, layers, image)
-    residual = make_residual(image.pixels[..., :colors], estimate[..., :colors], touched)
-    return MarkedPixels(pixels, residual, touched)
+    part = _part(layers)
+    estimate = _estimate(pixels, layers, image, part)
+    residual = make_residual(image.pixels[part][..., :colors], estimate, _touched(layers, part))
+    return MarkedPixels(pixels, residual)
 
 
 def unmark_pixels(marked: Image, marks: Sequence[Mark], *, logo: Logo, residual: bytes) -> Pixels:
@@ -128,27 +126,45 @@ def unmark_pixels(marked: Image, marks: Sequence[Mark], *, logo: Logo, residual:
         layers = [lay(mark, logo=logo, image=marked) for mark in marks]
     except InputError as error:
         raise RestoreError(f"the parameters do not fit this image: {error}") from error
-    estimate = _estimate(marked.pixels, layers, marked)
-    colors = marked.color_channels
-    estimate[..., :colors] = apply_residual(estimate[..., :colors], _touched(layers, marked), residual)
-    return estimate
+    part = _part(layers)
+    estimate = _estimate(marked.pixels, layers, marked, part)
+    original = marked.pixels.copy()
+    original[part][..., : marked.color_channels] = apply_residual(estimate, _touched(layers, part), residual)
+    return original
 
 
-def _touched(layers: Sequence[Layer], image: Image) -> NDArray[np.bool_]:
-    touched = np.zeros((image.height, image.width), np.bool_)
+def _part(layers: Sequence[Layer]) -> tuple[slice, slice]:
+    """Return the smallest window around all layers: outside it nothing is touched, so nothing is computed."""
+    rows, cols = [layer.window[0] for layer in layers], [layer.window[1] for layer in layers]
+    return (
+        slice(min(r.start for r in rows), max(r.stop for r in rows)),
+        slice(min(c.start for c in cols), max(c.stop for c in cols)),
+    )
+
+
+def _inside(layer: Layer, part: tuple[slice, slice]) -> tuple[slice, slice]:
+    """Return a layer's window in coordinates of a part."""
+    rows, cols = layer.window
+    top, left = part[0].start, part[1].start
+    return slice(rows.start - top, rows.stop - top), slice(cols.start - left, cols.stop - left)
+
+
+def _touched(layers: Sequence[Layer], part: tuple[slice, slice]) -> NDArray[np.bool_]:
+    """(h, w) bool of a part: every pixel that a mark covers."""
+    touched = np.zeros((part[0].stop - part[0].start, part[1].stop - part[1].start), np.bool_)
     for layer in layers:
-        touched[layer.window] |= layer.weight > 0
+        touched[_inside(layer, part)] |= layer.weight > 0
     return touched
 
 
-def _estimate(pixels: Pixels, layers: Sequence[Layer], image: Image) -> Pixels:
-    estimate = pixels.copy()
+def _estimate(pixels: Pixels, layers: Sequence[Layer], image: Image, part: tuple[slice, slice]) -> Pixels:
+    """Undo the blends in a part, colour channels only."""
+    estimate = pixels[part][..., : image.color_channels].copy()
     if image.kind == "palette":
         return estimate  # a palette index cannot be unblended; the residual carries it all
-    colors = image.color_channels
     for layer in reversed(layers):
-        window = estimate[layer.window]
-        window[..., :colors] = unblend(window[..., :colors], layer.color, layer.weight)
+        window = estimate[_inside(layer, part)]
+        window[...] = unblend(window, layer.color, layer.weight)
     return estimate
 
 

@@ -61,9 +61,14 @@ def unblend(mixed: NDArray[Any], color: NDArray[Any], weight: NDArray[np.uint16]
         (h, w, C), dtype of ``mixed``.
     """
     top = int(np.iinfo(mixed.dtype).max)
-    m = weight[..., None].astype(np.int64)
+    m = weight[..., None].astype(np.float64)
     rest = ONE - m
-    numerator = mixed.astype(np.int64) * ONE - color.astype(np.int64) * m
-    estimate = (numerator + rest // 2) // np.maximum(rest, 1)
-    estimate = np.where(rest == 0, 0, np.clip(estimate, 0, top))
-    return np.asarray(estimate, dtype=mixed.dtype)
+    numerator = mixed.astype(np.float64)
+    numerator *= ONE
+    numerator -= color.astype(np.float64) * m
+    numerator += np.floor(rest / 2)
+    # whole numbers below 2**33 over ones below 2**17: their quotient in 64-bit floats is never rounded up to
+    # the next whole number, so its floor is that of exact arithmetic, in a tenth of the time
+    estimate = np.floor(numerator / np.maximum(rest, 1))
+    estimate[(weight == ONE).nonzero()] = 0
+    return np.asarray(np.clip(estimate, 0, top), dtype=mixed.dtype)

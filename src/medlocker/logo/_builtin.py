@@ -35,7 +35,12 @@ def builtin_logo() -> Logo:
     draw.rounded_rectangle(scaled(0.26, 0.42, 0.74, 0.77), radius=0.05 * side, fill=_WHITE)
     draw.ellipse(scaled(0.45, 0.5, 0.55, 0.6), fill=_NAVY)
     draw.polygon(
-        [(0.48 * side, 0.57 * side), (0.52 * side, 0.57 * side), (0.545 * side, 0.7 * side), (0.455 * side, 0.7 * side)],
+        [
+            (0.48 * side, 0.57 * side),
+            (0.52 * side, 0.57 * side),
+            (0.545 * side, 0.7 * side),
+            (0.455 * side, 0.7 * side),
+        ],
         fill=_NAVY,
     )
     small = picture.resize((_SIDE_PX, _SIDE_PX), PillowImage.Resampling.BOX)

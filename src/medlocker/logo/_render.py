@@ -44,6 +44,7 @@ class Raster:
         return self.coverage > 0
 
 
+@lru_cache(maxsize=16)
 def render(logo: Logo, size_px: int, *, rotation: int = 0, hardening: Hardening | None = None) -> Raster:
     """Render a logo so that its longer side, before rotation, measures ``size_px`` pixels.
 
@@ -52,6 +53,8 @@ def render(logo: Logo, size_px: int, *, rotation: int = 0, hardening: Hardening 
         size_px: 1 to 65535.
         rotation: Counter-clockwise, in 1/65536 of a turn.
         hardening: Keyed warp, texture and strokes, or None for the plain logo.
+
+    The latest results are kept: a data set usually has few image sizes. Do not write into them.
 
     Raises:
         InputError: If ``size_px`` is out of range.
@@ -65,7 +68,8 @@ def render(logo: Logo, size_px: int, *, rotation: int = 0, hardening: Hardening 
     x, y = _source_grid(w, h, rotation, hardening)
     by_x, by_y = max(width // w, 1), max(height // h, 1)
     source = _shrunk(_premultiplied(logo), by_x, by_y)
-    sampled = _sample(source, x * width // (w * by_x), y * height // (h * by_y))
+    x, y = x * width // (w * by_x), y * height // (h * by_y)
+    sampled = _sample_upright(source, x, y) if 1 in (x.shape[0], y.shape[1]) else _sample(source, x, y)
     return _finish(sampled, hardening)
 
 
@@ -80,6 +84,11 @@ def _source_grid(
     # twice the offset from the centre, so that half pixels stay whole numbers
     across = np.arange(out_w, dtype=np.int64)[None, :] * 2 + 1 - out_w
     down = np.arange(out_h, dtype=np.int64)[:, None] * 2 + 1 - out_h
+    if sin == 0 and cos > 0 and (hardening is None or hardening.warp_256 == 0):
+        return (
+            across * _HALF + w * _HALF,
+            down * _HALF + h * _HALF,
+        )  # one row, one column: see _sample_upright
     x = (across * cos - down * sin) // 2 + w * _HALF
     y = (across * sin + down * cos) // 2 + h * _HALF
     if hardening is not None and hardening.warp_256 > 0:
@@ -106,6 +115,25 @@ def _shrunk(source: NDArray[np.int64], by_x: int, by_y: int) -> NDArray[np.int64
     return np.asarray((blocks + by_x * by_y // 2) // (by_x * by_y))
 
 
+def _sample_upright(
+    source: NDArray[np.int64], x: NDArray[np.int64], y: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """The same as :func:`_sample` for x of (1, w) and y of (h, 1): first along rows, then along columns."""
+    height, width = source.shape[:2]
+    framed = np.zeros((height + 2, width + 2, 4), np.int64)
+    framed[1:-1, 1:-1] = source
+    left, fx = np.divmod(x[0] - _HALF, 1 << _FIXED)
+    top, fy = np.divmod(y[:, 0] - _HALF, 1 << _FIXED)
+    outside_x, outside_y = (left < -1) | (left >= width), (top < -1) | (top >= height)
+    left, top = np.clip(left + 1, 0, width), np.clip(top + 1, 0, height)
+    fx, fy = fx[None, :, None], fy[:, None, None]
+    across = (framed[:, left] * (65536 - fx) + framed[:, left + 1] * fx + _HALF) >> _FIXED
+    value = (across[top] * (65536 - fy) + across[top + 1] * fy + _HALF) >> _FIXED
+    value[outside_y] = 0
+    value[:, outside_x] = 0
+    return np.asarray(value)
+
+
 def _sample(source: NDArray[np.int64], x: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.int64]:
     """Bilinear, fixed point, transparent outside; x and y are (h, w) in 1/65536 source pixels."""
     height, width = source.shape[:2]
@@ -124,16 +152,17 @@ def _sample(source: NDArray[np.int64], x: NDArray[np.int64], y: NDArray[np.int64
 
 
 def _finish(premultiplied: NDArray[np.int64], hardening: Hardening | None) -> Raster:
+    height, width = premultiplied.shape[:2]
     alpha = premultiplied[..., 3]
     coverage = ((alpha + 127) // 255).astype(np.uint8)
     color = (premultiplied[..., :3] * 255 + alpha[..., None] // 2) // np.maximum(alpha, 1)[..., None]
     color = np.where(coverage[..., None] > 0, np.clip(color, 0, 255), 0)
     solid: NDArray[np.bool_] | None = None
     if hardening is not None and hardening.texture > 0:
-        color = np.clip(color + texture(*coverage.shape, hardening)[..., None], 0, 255)
+        color = np.clip(color + texture(height, width, hardening)[..., None], 0, 255)
         color = np.where(coverage[..., None] > 0, color, 0)
     if hardening is not None and hardening.opaque_permille > 0:
-        solid = opaque_strokes(*coverage.shape, hardening) & (coverage == 255)
+        solid = opaque_strokes(height, width, hardening) & (coverage == 255)
     return Raster(color.astype(np.uint8), coverage, solid)
 
 
