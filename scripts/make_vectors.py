@@ -174,7 +174,6 @@ def mark_vectors() -> Iterator[tuple[str, Vector]]:
                     "marks": [mark.to_json() for mark in marks],
                     "original_pixels": pixel_digest(image.pixels),
                     "marked_pixels": pixel_digest(result.pixels),
-                    "touched": int(result.touched.sum()),
                     "residual": encoded(result.residual),
                 },
             )

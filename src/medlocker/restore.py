@@ -290,6 +290,8 @@ class _Job:
             self._write(restored)
         except MedlockerError as error:
             return ImageResult(entry.index, entry.name, "failed", str(error), trust_failed(error))
+        except MemoryError:
+            return ImageResult(entry.index, entry.name, "failed", f"{entry.name}: not enough memory")
         return ImageResult(entry.index, entry.name, "restored", identical=restored.identical)
 
     def _write(self, restored: RestoredFile) -> None:

@@ -16,7 +16,6 @@ from trust_samples import LOGO, NAMES, Sample, canonical, flip, payload_of
 
 from medlocker.certificates import (
     Release,
-    find_file,
     load_identity,
     open_release,
     owner_access,
@@ -526,16 +525,31 @@ def test_a_wrong_number_of_images_is_refused(sample: Sample) -> None:
     with pytest.raises(MalformedError, match="index: expected 4 images, got 3"):
         verify_release(_open(sample))
     with pytest.raises(MalformedError, match="index: expected 4 images, got 3"):
-        find_file(_open(sample), "0" * 64)
+        list(_open(sample).lines())
 
 
 def test_a_single_file_is_found_by_its_content(pristine: Sample) -> None:
     release = _open(pristine)
-    assert find_file(release, pristine.records[1].file).name == NAMES[1]
+    assert release.find_file(pristine.records[1].file).entry.name == NAMES[1]
     with pytest.raises(WrongImageError, match="the file is not one of this release"):
-        find_file(release, "0" * 64)
+        release.find_file("0" * 64)
     with pytest.raises(WrongImageError, match="image 77: not in this release"):
         release.line(77)
+    with pytest.raises(WrongImageError, match="image 4096: not in this release"):
+        release.line(4096)
+
+
+def test_a_name_cannot_pass_for_another_image(sample: Sample) -> None:
+    disguise = '","index":2,"name":"x'
+    sample.edit_index(lambda lines: lines[0].update(name=disguise))
+    assert [_open(sample).line(index).entry.index for index in range(3)] == [0, 1, 2]
+    assert _open(sample).line(0).entry.name == disguise
+
+
+def test_a_single_line_of_another_shard_is_refused(sample: Sample) -> None:
+    sample.edit_index(lambda lines: lines[2].update(index=5000))
+    with pytest.raises(MalformedError, match=r"index/00000.jsonl: expected images of this shard, got 5000"):
+        _open(sample).find_file(sample.records[2].file)
 
 
 def test_the_key_id_in_the_envelope_is_not_trusted(sample: Sample) -> None:

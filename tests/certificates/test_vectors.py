@@ -97,7 +97,6 @@ def _mark(v: dict[str, Any]) -> None:
     result = mark_pixels(image, marks, logo=logo)
     assert pixel_digest(image.pixels) == v["original_pixels"]
     assert pixel_digest(result.pixels) == v["marked_pixels"]
-    assert int(result.touched.sum()) == v["touched"]
     marked = type(image)(result.pixels, image.kind, image.format, image.source)
     # the compressed bytes may differ between versions of zlib; what they say may not
     restored = unmark_pixels(marked, marks, logo=logo, residual=_bytes(v["residual"]))

@@ -25,7 +25,7 @@ from medlocker.certificates._release import Release, check_binding, open_release
 from medlocker.certificates._secret import ReleaseSecret, open_owner_grant, write_owner_grant
 from medlocker.certificates._signing import SigningKey, VerifyKey
 from medlocker.certificates._statement import PROMISE, ModelFact, PublicFacts, Statement
-from medlocker.certificates._verify import Faults, VerifyReport, find_file, verify_release
+from medlocker.certificates._verify import Faults, VerifyReport, verify_release
 
 __all__ = [
     "AGE_KEY",
@@ -56,7 +56,6 @@ __all__ = [
     "VerifyReport",
     "assemble",
     "check_binding",
-    "find_file",
     "index_name",
     "ledger_path",
     "load_identity",

@@ -139,11 +139,11 @@ class Fields:
             raise self.refuse(name, f"{2 * size} lower-case hex digits")
         return bytes.fromhex(value)
 
-    def items(self, name: str, *, max_items: int) -> list[Any]:
+    def items(self, name: str, *, max_items: int, min_items: int = 0) -> list[Any]:
         """Return an array of limited length."""
         value = self._value[name]
-        if not isinstance(value, list) or len(value) > max_items:
-            raise self.refuse(name, f"an array of at most {max_items} entries")
+        if not isinstance(value, list) or not min_items <= len(value) <= max_items:
+            raise self.refuse(name, f"an array of {min_items} to {max_items} entries")
         return value
 
     def mapping(self, name: str, *, max_items: int = 64) -> dict[str, Any]:

@@ -144,6 +144,36 @@ def parse_shard(data: bytes, *, shard: int) -> list[IndexLine]:
     return lines
 
 
+def find_line(
+    data: bytes, *, shard: int, index: int | None = None, file: str | None = None
+) -> IndexLine | None:
+    """Return one line of an index shard without reading the others, which a single image does not need.
+
+    Args:
+        data: The file's bytes, digest checked by the caller.
+        shard: Its number.
+        index: The image's number, or
+        file: the digest of its marked file.
+
+    Raises:
+        MalformedError: If that line is wrong.
+    """
+    # inside a name a quotation mark is escaped, so these bytes can only be a line's own fields
+    needle = (
+        b'","index":%d,"name":' % index
+        if index is not None
+        else b'{"file":"%b",' % (file or "").encode("ascii")
+    )
+    place = data.find(needle)
+    if place < 0:
+        return None
+    start, end = data.rfind(b"\n", 0, place) + 1, data.find(b"\n", place)
+    line = IndexLine.from_json(data[start:end], what=f"{index_name(shard)} at byte {start}")
+    if line.entry.index // SHARD_SIZE != shard:
+        raise MalformedError(f"{index_name(shard)}: expected images of this shard, got {line.entry.index}")
+    return line
+
+
 def sha256_file(path: Path) -> str:
     """Return the SHA-256 of a file, read in pieces.
 

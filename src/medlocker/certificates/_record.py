@@ -57,7 +57,7 @@ class SealedRecord:
         original_pixels: Pixel digest of the original.
         metadata: Metadata digest of the file that restoring writes.
         owner: Key id of the owner's signing key.
-        marks: The parameter list, in the order in which the marks were put on.
+        marks: The parameter list, 1 to 64, in the order in which the marks were put on.
         logo: Digest of the logo.
         residual: See :mod:`medlocker.patch`.
         seeds: Named seeds of the search.
@@ -190,7 +190,7 @@ def relative_name(name: str, *, what: str) -> str:
 
 def _read_marks(reader: Fields) -> tuple[Mark, ...]:
     try:
-        return tuple(Mark.from_json(mark) for mark in reader.items("marks", max_items=MAX_MARKS))
+        return tuple(Mark.from_json(mark) for mark in reader.items("marks", min_items=1, max_items=MAX_MARKS))
     except InputError as error:
         raise MalformedError(f"{reader.what}: {error}") from None
 

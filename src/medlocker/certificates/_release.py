@@ -16,6 +16,7 @@ from medlocker.certificates._index import (
     SHARD_SIZE,
     IndexEntry,
     IndexLine,
+    find_line,
     index_name,
     parse_shard,
     sealed_name,
@@ -51,7 +52,10 @@ class Release:
             WrongImageError: If the shard is missing or not the signed one.
             MalformedError: If it breaks the format.
         """
-        return parse_shard(self.read(index_name(shard), max_bytes=MAX_SHARD_BYTES), shard=shard)
+        return parse_shard(self._shard(shard), shard=shard)
+
+    def _shard(self, shard: int) -> bytes:
+        return self.read(index_name(shard), max_bytes=MAX_SHARD_BYTES)
 
     def lines(self) -> Iterator[IndexLine]:
         """Yield every image's line, shard by shard.
@@ -76,10 +80,25 @@ class Release:
         """
         shard = index // SHARD_SIZE
         if shard in self.statement.shards:
-            for line in self.shard_lines(shard):
-                if line.entry.index == index:
-                    return line
+            line = find_line(self._shard(shard), shard=shard, index=index)
+            if line is not None:
+                return line
         raise WrongImageError(f"image {index}: not in this release")
+
+    def find_file(self, digest: str) -> IndexLine:
+        """Return the line of a marked file by its SHA-256, wherever the file lies now.
+
+        Raises:
+            WrongImageError: If no image of the release has this digest.
+            CertificateError: See :meth:`shard_lines`.
+        """
+        for shard in self.statement.shards:
+            line = find_line(self._shard(shard), shard=shard, file=digest)
+            if line is not None:
+                return line
+        raise WrongImageError(
+            "the file is not one of this release", hint="it was changed, or belongs elsewhere"
+        )
 
     def logo(self) -> Logo:
         """Return the logo that was put on.

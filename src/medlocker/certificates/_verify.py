@@ -184,16 +184,3 @@ def walk(folder: Path) -> Iterator[str]:
                         yield name
         except OSError:
             continue  # what cannot be listed has no readable file; signed ones in it are reported missing
-
-
-def find_file(release: Release, digest: str) -> IndexEntry:
-    """Return the entry of a marked file by its SHA-256, wherever it lies now.
-
-    Raises:
-        WrongImageError: If no image of the release has this digest.
-        CertificateError: If the index is not the signed one.
-    """
-    for line in release.lines():
-        if line.entry.file == digest:
-            return line.entry
-    raise WrongImageError("the file is not one of this release", hint="it was changed, or belongs elsewhere")

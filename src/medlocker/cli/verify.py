@@ -14,7 +14,7 @@ from medlocker.cli._progress import image_progress
 from medlocker.errors import InputError, WrongImageError
 
 if TYPE_CHECKING:
-    from medlocker.certificates import Access, Faults, IndexEntry, Release, SealedRecord, VerifyReport
+    from medlocker.certificates import Access, Faults, Release, VerifyReport
     from medlocker.mark import Mark
 
 _SHOWN = 20
@@ -131,9 +131,8 @@ def _verify_file(
     *,
     as_json: bool,
 ) -> None:
-    from medlocker.certificates import find_file
-
-    entry = find_file(release, _digest(file))
+    line = release.find_file(_digest(file))
+    entry = line.entry
     value: dict[str, Any] = {
         "valid": True,
         **_facts(release),
@@ -142,7 +141,7 @@ def _verify_file(
         "sha256": entry.file,
     }
     if identity is not None:
-        record = _record(release, entry, identity, grant)
+        record = load_access(release, identity, grant).open(line)
         if parameters is not None:
             if _read_parameters(parameters) != record.marks:
                 raise WrongImageError(f"{parameters.name}: it is not the parameter list of {entry.name}")
@@ -169,10 +168,6 @@ def _digest(file: Path) -> str:
         return sha256_file(file)
     except OSError as error:
         raise InputError(f"{file.name}: {(error.strerror or 'cannot be read').lower()}") from error
-
-
-def _record(release: Release, entry: IndexEntry, identity: Path, grant: Path | None) -> SealedRecord:
-    return load_access(release, identity, grant).open(release.line(entry.index))
 
 
 def load_access(release: Release, identity: Path, grant: Path | None) -> Access:
