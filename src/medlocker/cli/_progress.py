@@ -57,6 +57,12 @@ def image_progress(title: str, total: int) -> Iterator[ImageProgress]:
         title: What is being done: ``"restoring"``.
         total: How many images there are.
     """
+    with image_bar() as bar:
+        yield ImageProgress(bar, title, total)
+
+
+def image_bar() -> Progress:
+    """Return an empty bar for several tasks one after the other."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -65,5 +71,4 @@ def image_progress(title: str, total: int) -> Iterator[ImageProgress]:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=stderr) as bar:
-        yield ImageProgress(bar, title, total)
+    return Progress(*columns, console=stderr)

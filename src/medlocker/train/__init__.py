@@ -1,1 +1,28 @@
-"""To be filled."""
+"""Train surrogates: classifiers to search against. Needs the ``torch`` extra."""
+
+from medlocker.errors import MissingExtraError
+
+try:
+    import safetensors  # noqa: F401
+    import timm  # noqa: F401
+    import torch  # noqa: F401
+except ImportError as error:
+    raise MissingExtraError(error.name or "torch", "torch") from error
+
+from medlocker.train._backbone import Weights
+from medlocker.train._classifier import TrainObserver, TrainOptions, TrainResult, train_classifier
+from medlocker.train._metrics import Metrics, measure
+from medlocker.train._samples import Found, Sample, read_names
+
+__all__ = [
+    "Found",
+    "Metrics",
+    "Sample",
+    "TrainObserver",
+    "TrainOptions",
+    "TrainResult",
+    "Weights",
+    "measure",
+    "read_names",
+    "train_classifier",
+]

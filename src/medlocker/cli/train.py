@@ -1,0 +1,198 @@
+"""`medlocker train`: make surrogates to search against."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import TaskID
+
+from medlocker.cli._console import note, print_json, stderr, stdout, warn
+from medlocker.cli._progress import image_bar
+
+if TYPE_CHECKING:
+    from medlocker.train import TrainResult, Weights
+
+app = typer.Typer(help="Train models to search against.", no_args_is_help=True)
+
+_EXAMPLES = """
+[bold]Examples[/bold]
+
+  medlocker train classifier fundus/ --labels grades.csv --backbone resnet18 --out surrogate
+  medlocker train classifier skin/ --labels skin.csv --label-column melanoma --backbone mobilenetv2_100
+      --weights mobilenet.safetensors --exclude held-out.txt --out surrogate
+  medlocker protect fundus/ --model surrogate --owner hospital --out release
+
+[bold]What comes out[/bold]: model.onnx and model.safetensors with one card, model.card.json; training.json;
+learning-curve.png; confusion-matrix.png.
+"""
+
+
+@app.callback()
+def _root() -> None:
+    pass
+
+
+@app.command()
+def classifier(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of images, searched with subfolders.")
+    ],
+    labels: Annotated[Path, typer.Option(metavar="CSV", help="Header, then `file name,class` lines.")],
+    backbone: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="Network of timm (resnet18, vit_tiny_patch16_224), torchvision."),
+    ],
+    out: Annotated[Path, typer.Option(metavar="SURROGATE_DIR", help="New folder for the model.")],
+    weights: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE|hub|none", help="Start: .safetensors or state dict .pt, pretrained, random."
+        ),
+    ] = "hub",
+    label_column: Annotated[str | None, typer.Option(help="Column of the class; default the second.")] = None,
+    exclude: Annotated[
+        Path | None, typer.Option(metavar="LIST", help="File with names of images to leave out, one a line.")
+    ] = None,
+    epochs: Annotated[int, typer.Option(help="At most so many passes.")] = 12,
+    size: Annotated[
+        int | None, typer.Option(help="Side of the input in pixels; default 224, 299 for Inception.")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Images per step.")] = 32,
+    lr: Annotated[float, typer.Option(help="Highest learning rate.")] = 5e-4,
+    validation: Annotated[float, typer.Option(help="Share of each class to judge epochs by.")] = 0.15,
+    patience: Annotated[int, typer.Option(help="Stop after so many epochs without progress.")] = 6,
+    limit: Annotated[int | None, typer.Option(help="Use at most about this many images.")] = None,
+    seed: Annotated[int, typer.Option(help="Of split, order and augmentation.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older surrogate.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Train a classifier on labelled images, as a surrogate for `medlocker protect --model`.
+
+    A protected image misleads models like those it was searched against, so train two or three that differ.
+    """
+    from medlocker.labels import load_labels
+    from medlocker.train import TrainOptions, read_names, train_classifier
+
+    options = TrainOptions(
+        epochs=epochs,
+        size=size,
+        batch_size=batch_size,
+        lr=lr,
+        seed=seed,
+        validation=validation,
+        patience=patience,
+        limit=limit,
+        device=device,
+    )
+    table = load_labels(labels, column=label_column)
+    held_out = read_names(exclude) if exclude else ()
+    with image_bar() as bar:
+        result = train_classifier(
+            folder,
+            table,
+            backbone=backbone,
+            out=out,
+            weights=_weights(weights),
+            exclude=held_out,
+            options=options,
+            overwrite=overwrite,
+            observer=_observer(bar),
+        )
+    if json:
+        print_json(result.to_json())
+    else:
+        _print(result)
+
+
+classifier.__doc__ = (classifier.__doc__ or "") + _EXAMPLES
+
+
+def _weights(text: str) -> Weights:
+    if text == "hub":
+        return "hub"
+    return "none" if text == "none" else Path(text)
+
+
+def _observer(bar: Any) -> Any:
+    """Return what shows progress; a function, because the base class needs the optional libraries."""
+    from medlocker.train import Found, TrainObserver
+    from medlocker.train._backbone import Backbone
+
+    class Shown(TrainObserver):
+        task: TaskID
+
+        def found(self, found: Found) -> None:
+            note(f"{len(found.samples)} labelled images, classes {', '.join(found.classes)!s:.200}")
+            if found.excluded:
+                note(f"left out as asked: {len(found.excluded)} images")
+            for names, text in (
+                (found.unlabelled, "no label for {}: not used"),
+                (found.unknown, "the labels name {}, which the folder does not have"),
+                (found.unmatched, "the list of exclusions names {}, which the folder does not have"),
+            ):
+                if names:
+                    warn(text.format(_some(names)))
+
+        def backbone(self, backbone: Backbone) -> None:
+            for text in backbone.notes:
+                note(text)
+
+        def reading(self, total: int) -> None:
+            self.task = bar.add_task("reading", total=total)
+
+        def read(self) -> None:
+            bar.advance(self.task)
+
+        def unreadable(self, name: str, reason: str) -> None:
+            warn(f"skipped {name}: {reason}")
+
+        def training(self, total: int) -> None:
+            bar.remove_task(self.task)
+            self.task = bar.add_task("training", total=total)
+
+        def trained(self, count: int) -> None:
+            bar.advance(self.task, count)
+
+        def epoch(self, row: dict[str, Any]) -> None:
+            note(_epoch_line(row))
+
+        def exporting(self) -> None:
+            bar.remove_task(self.task)
+            note("writing and checking the model")
+
+    return Shown()
+
+
+def _epoch_line(row: dict[str, Any]) -> str:
+    auc = row["validation_auc"]
+    last = f"AUC {auc:.3f}" if auc is not None else f"kappa {row['validation_qwk']:.3f}"
+    return (
+        f"epoch {row['epoch']:>3}  loss {row['train_loss']:.3f}, validation {row['validation_loss']:.3f}  "
+        f"accuracy {row['validation_accuracy']:.3f}  balanced {row['validation_balanced_accuracy']:.3f}  "
+        f"{last}  {row['seconds']:.0f} s"
+    )
+
+
+def _some(names: tuple[str, ...]) -> str:
+    return names[0] if len(names) == 1 else f"{len(names)} files ({names[0]}, ...)"
+
+
+_CRITERIA = {"qwk": "quadratic kappa", "balanced_accuracy": "balanced accuracy"}
+
+
+def _print(result: TrainResult) -> None:
+    metrics = result.metrics
+    auc = "" if metrics.auc is None else f", AUC {metrics.auc:.3f}"
+    lines = [
+        f"trained {result.architecture} on {result.train_images} images into {result.out}",
+        f"kept epoch {result.best_epoch} of {len(result.history)}, the best {_CRITERIA[result.criterion]}",
+        f"validation, {metrics.n} images: accuracy {metrics.accuracy:.3f}, balanced accuracy "
+        f"{metrics.balanced_accuracy:.3f}, quadratic kappa {metrics.qwk:.3f}{auc}",
+        f"ONNX and torch differ by at most {result.written.onnx_difference:.1e}",
+    ]
+    for line in lines:
+        stdout.print(line, markup=False)
+    stderr.print("the epoch was chosen on these validation images; judge on others", markup=False)

@@ -1,0 +1,157 @@
+"""Writing a trained classifier: safetensors, ONNX, one card for both, each checked by reading it again."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import secrets
+import shutil
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from medlocker._files import TEMPORARY_PREFIX, make_folder
+from medlocker.classifiers import load_onnx
+from medlocker.classifiers._torch import load_torch
+from medlocker.errors import ModelError, OutputExistsError, WriteError
+
+WEIGHTS, ONNX, CARD = "model.safetensors", "model.onnx", "model.card.json"
+TOLERANCE = 1e-3
+"""Largest difference of a logit between ONNX and torch, relative to logits above 1."""
+
+_OPSET = 18
+
+
+@dataclass(frozen=True)
+class Written:
+    """What was written.
+
+    Args:
+        sha256: Of the ONNX file.
+        weights_sha256: Of the safetensors file.
+        onnx_difference: Largest difference of a logit between ONNX and torch.
+    """
+
+    sha256: str
+    weights_sha256: str
+    onnx_difference: float
+
+
+def check_output(out: Path, *, overwrite: bool) -> None:
+    """Refuse an output folder that is in the way, before any work.
+
+    Raises:
+        OutputExistsError: If it exists, or with ``overwrite`` holds anything else than a surrogate.
+    """
+    if not os.path.lexists(out) or (out.is_dir() and not out.is_symlink() and not any(out.iterdir())):
+        return
+    if not overwrite:
+        raise OutputExistsError(f"{out.name} exists already", hint="choose another --out or give --overwrite")
+    if out.is_symlink() or not out.is_dir() or not (out / CARD).is_file():
+        raise OutputExistsError(
+            f"{out.name} exists and is not a folder made by `train classifier`, it is not overwritten"
+        )
+
+
+@contextmanager
+def replacing_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Give a temporary folder beside ``out`` that takes its place if all goes well, and vanishes if not.
+
+    Raises:
+        OutputExistsError: If ``out`` was made meanwhile.
+        WriteError: If the system refuses.
+    """
+    make_folder(out.parent)
+    temporary = out.with_name(TEMPORARY_PREFIX + secrets.token_hex(8))
+    old = out.with_name(TEMPORARY_PREFIX + secrets.token_hex(8))
+    try:
+        temporary.mkdir()
+        yield temporary
+        check_output(out, overwrite=overwrite)
+        if out.exists():
+            os.replace(out, old)
+        os.replace(temporary, out)
+    except OSError as error:
+        if old.exists() and not out.exists():
+            os.replace(old, out)
+        raise WriteError(
+            f"cannot write {out.name}: {(error.strerror or type(error).__name__).lower()}"
+        ) from error
+    finally:
+        for leftover in (temporary, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
+def write_model(
+    folder: Path, network: nn.Module, card: Mapping[str, Any], *, samples: NDArray[np.float32]
+) -> Written:
+    """Write ``model.safetensors``, ``model.onnx`` and ``model.card.json``, read them again and compare.
+
+    Args:
+        folder: Exists.
+        network: Trained; it is moved to the CPU and put into evaluation mode.
+        card: Without digests.
+        samples: (N, h, w, 3) float32 canvases in 0..255 on which both must agree.
+
+    Raises:
+        ModelError: If the network cannot be exported or the two answer differently.
+    """
+    network = network.cpu().eval().to(memory_format=torch.contiguous_format)
+    height, width = card["input"]["height"], card["input"]["width"]
+    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    (folder / WEIGHTS).write_bytes(safetensors.torch.save(state))
+    _export_onnx(network, folder / ONNX, height=height, width=width, name=str(card["architecture"]))
+    digests = {"sha256": _sha256(folder / ONNX), "weights_sha256": _sha256(folder / WEIGHTS)}
+    text = json.dumps({**card, **digests}, ensure_ascii=False, indent=2) + "\n"
+    (folder / CARD).write_text(text, encoding="utf-8")
+    by_torch = load_torch(folder / WEIGHTS, name="model", device="cpu").logits(samples)
+    by_onnx = load_onnx(folder / ONNX).logits(samples)
+    difference = np.abs(by_torch - by_onnx)
+    if (difference > TOLERANCE * np.maximum(np.abs(by_torch), 1)).any():
+        raise ModelError(
+            f"expected ONNX and torch to agree to {TOLERANCE} in every logit, got {difference.max():.3g}"
+        )
+    return Written(digests["sha256"], digests["weights_sha256"], float(difference.max()))
+
+
+def _export_onnx(network: nn.Module, path: Path, *, height: int, width: int, name: str) -> None:
+    # two images, not one: the exporter would take a batch of one for a constant
+    example = torch.zeros(2, 3, height, width)
+    quiet = logging.getLogger("torch.onnx")
+    level = quiet.level
+    quiet.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch about itself; the result is checked
+            torch.onnx.export(
+                network,
+                (example,),
+                path,
+                dynamo=True,
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                input_names=["image"],
+                output_names=["logits"],
+                opset_version=_OPSET,
+                external_data=False,
+                verbose=False,
+            )
+    except Exception as error:  # the exporter's own classes, and any of the network's code
+        raise ModelError(f"architecture {name}: torch cannot export it as ONNX") from error
+    finally:
+        quiet.setLevel(level)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
