@@ -8,14 +8,23 @@ from typing import Annotated
 
 import typer
 
-from medlocker.certificates import Owner, load_owner
+from medlocker.certificates import Ledger, Owner, ledger_path, load_owner
 from medlocker.classifiers import Classifier, load_classifier
 from medlocker.cli._console import note, print_json, stdout, warn
 from medlocker.cli._progress import image_progress
 from medlocker.errors import InputError
 from medlocker.labels import Labels, class_indices, load_labels
 from medlocker.logo import Logo, builtin_logo, load_logo
-from medlocker.protect import DEFAULT_BUDGET, DEFAULT_MARGIN, Outcome, Preset, SearchName, Settings
+from medlocker.protect import (
+    DEFAULT_BUDGET,
+    DEFAULT_MARGIN,
+    STANDARD_HARDENING,
+    Harden,
+    Outcome,
+    Preset,
+    SearchName,
+    Settings,
+)
 from medlocker.regions import Regions, load_regions
 from medlocker.release import Inputs, Result, Run, check_target, find_inputs, run_release
 
@@ -77,6 +86,27 @@ def protect(
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Threads that read and write files.")] = 2,
     batch: Annotated[int, typer.Option(min=1, help="Pictures in one call of the model.")] = 16,
+    harden: Annotated[
+        bool,
+        typer.Option("--harden", help="Keyed warp and texture: who knows the logo cannot undo the blend."),
+    ] = False,
+    warp: Annotated[float | None, typer.Option(help="Keyed warp, share of the logo's size.")] = None,
+    texture: Annotated[int | None, typer.Option(help="Keyed texture, deviation in grey levels.")] = None,
+    opaque: Annotated[float | None, typer.Option(help="Share of fully opaque strokes, 0 to 1.")] = None,
+    same_mark: Annotated[
+        bool,
+        typer.Option(
+            "--same-mark", help="Mark again what another release has, if the mark comes out the same."
+        ),
+    ] = False,
+    ledger: Annotated[
+        bool,
+        typer.Option(
+            "--ledger/--no-ledger",
+            help="Refuse originals that another release has marked. Off only for experiments: "
+            "two different marks of one image give the original back.",
+        ),
+    ] = True,
     keep_original: Annotated[
         bool, typer.Option("--keep-original", help="Seal the original files too: restored byte for byte.")
     ] = False,
@@ -92,6 +122,7 @@ def protect(
         budget=budget,
         margin=confidence,
         seed=seed,
+        harden=_harden(harden, warp=warp, texture=texture, opaque=opaque),
         keep_original=keep_original,
     )
     inputs = find_inputs(source)
@@ -117,6 +148,8 @@ def protect(
         classes=_classes(known_labels, classifiers),
         regions=known_regions,
         sources=tuple(path for path in (labels, regions) if path),
+        ledger=Ledger(ledger_path(owner_keys.paths), owner_keys.signing) if ledger else None,
+        same_mark=same_mark,
         workers=workers,
         batch=batch,
     )
@@ -134,6 +167,15 @@ def _owner(name: Path) -> Owner:
     for text in owner.signing.notes:
         warn(text)
     return owner
+
+
+def _harden(standard: bool, *, warp: float | None, texture: int | None, opaque: float | None) -> Harden:
+    base = STANDARD_HARDENING if standard else Harden()
+    return Harden(
+        warp=base.warp if warp is None else warp,
+        texture=base.texture if texture is None else texture,
+        opaque=base.opaque if opaque is None else opaque,
+    )
 
 
 def _classes(labels: Labels | None, classifiers: list[Classifier]) -> tuple[Mapping[str, int], ...]:

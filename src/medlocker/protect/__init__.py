@@ -2,11 +2,21 @@
 
 from medlocker.protect._one import Protector
 from medlocker.protect._outcome import Job, Marked, Outcome
-from medlocker.protect._settings import DEFAULT_BUDGET, DEFAULT_MARGIN, Preset, SearchName, Settings
+from medlocker.protect._settings import (
+    DEFAULT_BUDGET,
+    DEFAULT_MARGIN,
+    STANDARD_HARDENING,
+    Harden,
+    Preset,
+    SearchName,
+    Settings,
+)
 
 __all__ = [
     "DEFAULT_BUDGET",
     "DEFAULT_MARGIN",
+    "STANDARD_HARDENING",
+    "Harden",
     "Job",
     "Marked",
     "Outcome",

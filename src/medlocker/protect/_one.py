@@ -26,7 +26,7 @@ from medlocker.images import (
     read_image,
     viewed,
 )
-from medlocker.logo import Logo, render
+from medlocker.logo import Hardening, Logo, render
 from medlocker.marking import mark_pixels
 from medlocker.placements import FreePlacements
 from medlocker.protect._outcome import Job, Marked, Outcome
@@ -47,7 +47,9 @@ class Protector:
         settings: Options.
         search: The strategy.
         regions: Keep-out boxes, or None.
-        randomness: From the digest of an original to 32 bytes, the same for the same original in one run.
+        randomness: From a purpose and the digest of an original to 32 bytes, the same for the same original
+            in one run.
+        admit: Called with the digest of an original before anything is done to it; may refuse it.
         commit: Seals a marked image and puts it into its place; runs in a thread, once for each image.
     """
 
@@ -56,7 +58,8 @@ class Protector:
     settings: Settings
     search: Search
     regions: Regions | None
-    randomness: Callable[[str], bytes]
+    randomness: Callable[[str, str], bytes]
+    admit: Callable[[str], None]
     commit: Callable[[Marked, Outcome], None]
 
     def task(self, job: Job) -> Task[Outcome]:
@@ -73,7 +76,7 @@ class Protector:
         answered = tuple(int(k) for k in first.top[0])
         labels = job.labels or answered
         clean_correct = tuple(k == label for k, label in zip(answered, labels, strict=True))
-        seed = self.randomness(loaded.digest)
+        seed = self.randomness("search", loaded.digest)
         problem = loaded.problem(labels)
         attempt = _Attempt(self, job, loaded, labels, seed)
         try:
@@ -109,28 +112,35 @@ class Protector:
         """Read an image and find out where the logo may go; runs in a thread."""
         data = read_limited(job.source, max_bytes=LIMITS.max_file_bytes, what="image")
         image = read_image(data, name=job.name)
+        digest = pixel_digest(image.pixels)
+        self.admit(digest)
         boxes: tuple[Box, ...] = ()
         if self.regions is not None:
             boxes = self.regions.boxes_for(job.name, width=image.width, height=image.height)
         preview = Preview(image, self.classifiers, logo=self.logo)
-        placements, size_px, shrunk = self._room(image, boxes, preview.step)
-        low, high = self.settings.opacity_range
+        key = self.randomness("harden", digest)
+        placements, size_px, shrunk = self._room(image, boxes, preview.step, key)
         return _Loaded(
             image=image,
             file_digest=hashlib.sha256(data).hexdigest(),
-            digest=pixel_digest(image.pixels),
+            digest=digest,
             boxes=boxes,
             preview=preview,
             placements=placements,
             size_px=size_px,
             shrunk=shrunk,
-            opacity=(low, high),
+            opacity=self.settings.opacity_range,
+            hardening=self.settings.harden.for_size(size_px, key),
         )
 
-    def _room(self, image: Image, boxes: tuple[Box, ...], step: int) -> tuple[FreePlacements, int, bool]:
+    def _room(
+        self, image: Image, boxes: tuple[Box, ...], step: int, key: bytes
+    ) -> tuple[FreePlacements, int, bool]:
+        """Return the free placements of the largest logo that has any, its size, and whether it shrank."""
         sizes = self.settings.sizes_px(image.height, image.width)
         for size_px in sizes:
-            support = render(self.logo, size_px).support
+            hardening = self.settings.harden.for_size(size_px, key)
+            support = render(self.logo, size_px, hardening=hardening).support
             if support.shape[0] > image.height or support.shape[1] > image.width:
                 continue
             placements = FreePlacements(image=(image.width, image.height), support=support, boxes=boxes)
@@ -154,9 +164,10 @@ class _Loaded:
     size_px: int
     shrunk: bool
     opacity: tuple[int, int]
+    hardening: Hardening | None
 
     def problem(self, labels: tuple[int, ...]) -> Problem:
-        return Problem(self.preview, labels, self.placements, self.size_px, *self.opacity)
+        return Problem(self.preview, labels, self.placements, self.size_px, *self.opacity, self.hardening)
 
 
 class _Attempt:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from medlocker.errors import InputError
+from medlocker.logo import Hardening
 from medlocker.mark import OPACITY_ONE
 
 Preset = Literal["paper"]
@@ -14,6 +15,46 @@ SearchName = Literal["auto", "random", "evolution", "bhe", "screened", "gradient
 DEFAULT_BUDGET = 64
 DEFAULT_MARGIN = 0.2
 SMALLEST_LOGO_PX = 8
+
+
+@dataclass(frozen=True)
+class Harden:
+    """Keyed changes of the logo against somebody who knows the logo and this program.
+
+    Args:
+        warp: Largest shift of a logo pixel, as a share of the logo's size, 0 to 0.2.
+        texture: Standard deviation of a keyed texture, grey levels of 255, 0 to 100.
+        opaque: Share of fully opaque strokes, 0 to 1.
+
+    Raises:
+        InputError: If a value is out of range.
+    """
+
+    warp: float = 0.0
+    texture: int = 0
+    opaque: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.warp <= 0.2:
+            raise InputError(f"expected a warp of 0 to 0.2 of the logo's size, got {self.warp:g}")
+        if not 0 <= self.texture <= 100:
+            raise InputError(f"expected a texture of 0 to 100 grey levels, got {self.texture}")
+        if not 0 <= self.opaque <= 1:
+            raise InputError(f"expected a share of opaque strokes of 0 to 1, got {self.opaque:g}")
+
+    def for_size(self, size_px: int, key: bytes) -> Hardening | None:
+        """Return the changes of a logo of a given size, None if all are off."""
+        found = Hardening(
+            key,
+            warp_256=min(round(self.warp * size_px * 256), 65535),
+            texture=self.texture,
+            opaque_permille=round(self.opaque * 1000),
+        )
+        return found if found.warp_256 or found.texture or found.opaque_permille else None
+
+
+STANDARD_HARDENING = Harden(warp=1 / 56, texture=20, opaque=0.0)
+"""What `--harden` switches on: 1 px of warp at 56 px; docs/RESULTS.md tells what it withstands and costs."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +70,7 @@ class Settings:
         budget: Most evaluations of one image's search.
         margin: Logits by which the search wants the wrong class to win; more survives other resizing code.
         seed: Repeats the search exactly; None derives it from the release's secret.
+        harden: Keyed changes of the logo, see :class:`Harden`.
         keep_original: Put the original file into its sealed record.
 
     Raises:
@@ -43,6 +85,7 @@ class Settings:
     budget: int = DEFAULT_BUDGET
     margin: float = DEFAULT_MARGIN
     seed: int | None = None
+    harden: Harden = field(default_factory=lambda: Harden())
     keep_original: bool = False
 
     def __post_init__(self) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from medlocker._files import TEMPORARY_PREFIX, make_folder
 from medlocker.certificates import (
     IndexEntry,
+    Ledger,
     ModelFact,
     Owner,
     PublicFacts,
@@ -59,6 +60,8 @@ class Run:
         classes: Per model, from a label's text to the index of its class.
         regions: Keep-out boxes, or None.
         sources: Files or folders that labels and regions came from.
+        ledger: The owner's memory of what was marked before, or None for experiments.
+        same_mark: Mark again what another release has marked, if the mark comes out the same.
         workers: Threads that read and write.
         batch: Most pictures in one call of a model.
     """
@@ -73,6 +76,8 @@ class Run:
     classes: tuple[Mapping[str, int], ...] = ()
     regions: Regions | None = None
     sources: tuple[Path, ...] = ()
+    ledger: Ledger | None = None
+    same_mark: bool = False
     workers: int = 2
     batch: int = 16
 
@@ -205,6 +210,7 @@ def _work(
         search=make_search(run.settings, run.classifiers),
         regions=run.regions,
         randomness=keeper.randomness,
+        admit=keeper.admit,
         commit=keeper.commit,
     )
     threads = file_threads(run.workers)
@@ -241,19 +247,29 @@ class _Keeper:
         self._journal = journal
         self._owner = run.owner.signing.public.key_id
 
-    def randomness(self, original_digest: str) -> bytes:
-        """Return 32 bytes for the search of one image."""
+    def randomness(self, purpose: str, original_digest: str) -> bytes:
+        """Return 32 bytes for one image; the keys of hardening are secret whatever the seed."""
         seed = self._run.settings.seed
-        if seed is None:
-            return self._secret.derive("search", original_digest)
+        if seed is None or purpose != "search":
+            return self._secret.derive(purpose, original_digest)
         return hashlib.sha256(f"medlocker-seed-v1 {seed} {original_digest}".encode("ascii")).digest()
 
-    def commit(self, marked: Marked, outcome: Outcome) -> None:
-        """Seal the record, move the file to its place, note it in the journal; in that order.
-
-        A kill between the last two leaves a file that the resumed run writes again.
+    def admit(self, original_digest: str) -> None:
+        """Refuse an original that another release has marked already.
 
         Raises:
+            AlreadyMarkedError: If the owner's ledger knows it, unless the same mark is asked for again.
+        """
+        if self._run.ledger is not None and not self._run.same_mark:
+            self._run.ledger.check(original_digest, release=self._secret.release)
+
+    def commit(self, marked: Marked, outcome: Outcome) -> None:
+        """Seal the record, note it in the ledger, move the file to its place, then into the journal.
+
+        A kill in between leaves a file that the resumed run writes again, equal to the first.
+
+        Raises:
+            AlreadyMarkedError: If the ledger knows another mark of this original.
             WriteError: If the system refuses.
         """
         job = marked.job
@@ -275,6 +291,10 @@ class _Keeper:
             original=marked.original,
         )
         blob = seal_record(record, self._secret)
+        if self._run.ledger is not None:
+            self._run.ledger.record(
+                marked.original_pixels, release=self._secret.release, marked=marked.marked_pixels
+            )
         try:
             os.replace(marked.temporary, job.target)
         except OSError as error:

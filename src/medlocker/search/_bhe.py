@@ -78,7 +78,7 @@ class BheSearch(Search):
         mutant = best + rng.uniform(0.5, 1.0) * (population[a] - population[b])
         crossed = rng.random(3) < _CROSSOVER
         crossed[rng.integers(3)] = True
-        return np.clip(np.where(crossed, mutant, population[i]), 0, 1)
+        return np.asarray(np.clip(np.where(crossed, mutant, population[i]), 0, 1))
 
 
 def _basinhopping() -> Callable[..., Any]:

@@ -103,13 +103,15 @@ def screen(problem: Problem, gradients: tuple[Floats, ...], places: NDArray[np.i
         (n,) float64, summed over the models.
     """
     preview = problem.preview
-    raster = preview.raster(problem.size_px)
+    x, y = places[0]
+    some = problem.mark(int(x), int(y))
+    logo_paint, logo_coverage = preview.raster(some).at(some.opacity)
     work = preview.work
     height, width = work.shape[:2]
     total = np.zeros((height, width))
     size = (_fast_length(height), _fast_length(width))
-    paint = np.fft.rfft2(raster.paint, size, axes=(0, 1))
-    coverage = np.fft.rfft2(raster.coverage[..., 0], size)
+    paint = np.fft.rfft2(logo_paint, size, axes=(0, 1))
+    coverage = np.fft.rfft2(logo_coverage[..., 0], size)
     for model, gradient in enumerate(gradients):
         slope = preview.pull_back(model, gradient[0])
         slope = np.broadcast_to(slope / (3 if slope.shape[2] == 1 else 1), work.shape)
@@ -117,7 +119,7 @@ def screen(problem: Problem, gradients: tuple[Floats, ...], places: NDArray[np.i
         loss = np.fft.rfft2((slope * work).sum(axis=2), size) * coverage.conj()
         total += np.fft.irfft2(gain.sum(axis=2) - loss, size)[:height, :width]
     cells = places // preview.step
-    return np.asarray(total[cells[:, 1], cells[:, 0]] * (problem.opacity_high / 65535))
+    return np.asarray(total[cells[:, 1], cells[:, 0]])
 
 
 def _fast_length(count: int) -> int:

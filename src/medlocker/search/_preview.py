@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from medlocker.classifiers import Classifier
 from medlocker.images import Image, viewed
-from medlocker.logo import Logo, fit_color, render
+from medlocker.logo import Hardening, Logo, fit_color, render
 from medlocker.mark import OPACITY_ONE, Mark
 
 _FINENESS = 1.5
@@ -53,28 +53,47 @@ class WorkRaster:
     Args:
         paint: (h, w, 3) float32, colour times coverage, 0..255.
         coverage: (h, w, 1) float32, 0..1.
-        support: (H, W) bool at full resolution: the pixels it touches.
+        solid_paint: The same for strokes that are opaque whatever the opacity; None without such.
+        solid_coverage: The same.
     """
 
     paint: Floats
     coverage: Floats
-    support: NDArray[np.bool_]
+    solid_paint: Floats | None = None
+    solid_coverage: Floats | None = None
+
+    def at(self, opacity: int) -> tuple[Floats, Floats]:
+        """Return (paint, coverage) of the logo at an opacity of 0 to 65535."""
+        share = np.float32(opacity / OPACITY_ONE)
+        paint, coverage = self.paint * share, self.coverage * share
+        if self.solid_paint is not None and self.solid_coverage is not None:
+            paint += self.solid_paint
+            coverage += self.solid_coverage
+        return paint, coverage
 
 
 @lru_cache(maxsize=64)
-def work_raster(logo: Logo, size_px: int, rotation: int, step: int, grey: bool) -> WorkRaster:
+def work_raster(
+    logo: Logo, size_px: int, rotation: int, hardening: Hardening | None, step: int, grey: bool
+) -> WorkRaster:
     """Render a logo for previews; cached, since a data set usually has few image sizes."""
-    raster = render(logo, size_px, rotation=rotation)
+    raster = render(logo, size_px, rotation=rotation, hardening=hardening)
     color = fit_color(raster.color, channels=1 if grey else 3, bits=8)
     coverage = raster.coverage[..., None].astype(np.float32) / 255
-    height, width = raster.coverage.shape
+    if raster.solid is None:
+        return WorkRaster(*_averaged(color, coverage, step))
+    solid = raster.solid[..., None]
+    return WorkRaster(
+        *_averaged(color, np.where(solid, np.float32(0), coverage), step),
+        *_averaged(color, np.where(solid, coverage, np.float32(0)), step),
+    )
+
+
+def _averaged(color: NDArray[np.uint8], coverage: NDArray[Any], step: int) -> tuple[Floats, Floats]:
+    height, width = coverage.shape[:2]
     padded = ((0, -height % step), (0, -width % step), (0, 0))
     paint = np.broadcast_to(color, (height, width, 3)) * coverage
-    return WorkRaster(
-        block_mean(np.pad(paint, padded), step),
-        block_mean(np.pad(coverage, padded), step),
-        raster.support,
-    )
+    return block_mean(np.pad(paint, padded), step), block_mean(np.pad(coverage, padded), step)
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,9 +139,9 @@ class Preview:
         """Per model the original's canvas."""
         return [view.canvas for view in self._views]
 
-    def raster(self, size_px: int, rotation: int = 0) -> WorkRaster:
-        """Return the rendered logo at this preview's resolution."""
-        return work_raster(self._logo, size_px, rotation, self.step, self.grey)
+    def raster(self, mark: Mark) -> WorkRaster:
+        """Return a mark's rendered logo at this preview's resolution."""
+        return work_raster(self._logo, mark.size_px, mark.rotation, mark.hardening, self.step, self.grey)
 
     def compose(self, model: int, marks: Sequence[Mark], out: Floats) -> None:
         """Write the canvas of the marked image into ``out`` (h, w, c).
@@ -132,13 +151,12 @@ class Preview:
         view = self._views[model]
         out[...] = view.canvas
         for mark in marks:
-            raster = self.raster(mark.size_px, mark.rotation)
+            paint, coverage = self.raster(mark).at(mark.opacity)
             y, x = mark.y // self.step, mark.x // self.step
-            h, w = raster.coverage.shape[:2]
+            h, w = coverage.shape[:2]
             h, w = min(h, self._work.shape[0] - y), min(w, self._work.shape[1] - x)
             window = self._work[y : y + h, x : x + w]
-            change = raster.paint[:h, :w] - raster.coverage[:h, :w] * window
-            change *= np.float32(mark.opacity / OPACITY_ONE)
+            change = paint[:h, :w] - coverage[:h, :w] * window
             if out.shape[2] == 1:
                 change = (change @ _LUMA)[..., None]
             r, c = _touched(view.row_reach, y, h), _touched(view.col_reach, x, w)

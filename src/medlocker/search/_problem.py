@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.errors import NoRoomError
+from medlocker.logo import Hardening
 from medlocker.mark import Mark
 from medlocker.placements import FreePlacements
 from medlocker.search._ask import Ask
@@ -31,6 +32,7 @@ class Problem:
         size_px: Longer side of the logo, pixels.
         opacity_low: 0 to 65535.
         opacity_high: At least ``opacity_low``, at most 65535.
+        hardening: Keyed changes of the logo that every mark on this image has, or None.
     """
 
     preview: Preview
@@ -39,6 +41,7 @@ class Problem:
     size_px: int
     opacity_low: int
     opacity_high: int
+    hardening: Hardening | None = None
 
     @cached_property
     def grid(self) -> NDArray[np.bool_]:
@@ -64,7 +67,7 @@ class Problem:
             cells = self.free // self.preview.step
             kept = self.free[(cells % stride == 0).all(axis=1)]
             if len(kept) >= 32:
-                return kept
+                return np.asarray(kept)
             stride //= 2
         return np.asarray(self.free)
 
@@ -82,7 +85,19 @@ class Problem:
             y=int(y),
             size_px=self.size_px,
             opacity=min(max(wanted, self.opacity_low), self.opacity_high),
+            **self._keyed,
         )
+
+    @cached_property
+    def _keyed(self) -> dict[str, Any]:
+        if self.hardening is None:
+            return {}
+        return {
+            "key": self.hardening.key.hex(),
+            "warp_256": self.hardening.warp_256,
+            "texture": self.hardening.texture,
+            "opaque_permille": self.hardening.opaque_permille,
+        }
 
     def ask(self, candidates: Sequence[Candidate], *, gradients: bool = False) -> Ask:
         """Ask every model about candidates."""
