@@ -1,0 +1,248 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+from onnx import TensorProto, helper
+
+from medlocker.classifiers import Classifier, load_classifier, load_onnx
+from medlocker.errors import MedlockerError, MissingExtraError, ModelError
+from onnx_models import Tiny, make_onnx, weights_for
+
+
+def canvases(count: int, tiny: Tiny, *, seed: int = 5) -> NDArray[np.float32]:
+    shape = (count, *tiny.weights.shape[1:])
+    return np.random.default_rng(seed).integers(0, 256, shape).astype(np.float32)
+
+
+def check(
+    model: Classifier, tiny: Tiny, *, scale: Any = 1 / 255, shift: Any = 0.0, atol: float = 1e-5
+) -> None:
+    """Compare answers for several batch sizes with numpy's."""
+    for count in (1, 3, 4, 7):
+        pictures = canvases(count, tiny)
+        wanted = tiny.answers(pictures * scale + shift)
+        got = model.logits(pictures)
+        assert got.dtype == np.float32
+        np.testing.assert_allclose(got, np.log(wanted) if tiny.softmax else wanted, atol=atol, rtol=1e-4)
+    assert model.logits(canvases(0, tiny)).shape == (0, len(model.classes))
+
+
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+@pytest.mark.parametrize("batch", [1, 4, "N"])
+@pytest.mark.parametrize("softmax", [False, True])
+def test_layouts_batches_and_outputs(tmp_path: Path, layout: str, batch: int | str, softmax: bool) -> None:
+    tiny = make_onnx(tmp_path / "m.onnx", layout=layout, batch=batch, softmax=softmax)
+    model = load_onnx(tiny.path)
+    check(model, tiny)
+    assert model.notes == (
+        f"model m.onnx has no card: assumed RGB in 0..1 without mean and std, stretched to 8 x 8 ({layout})",
+        f"model m: its output looks like {'probabilities' if softmax else 'logits'}",
+    )
+    assert (model.name, model.classes, model.has_gradients) == ("m", ("0", "1", "2"), False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "atol"), [(TensorProto.FLOAT16, 0.02), (TensorProto.FLOAT, 1e-5), (TensorProto.DOUBLE, 1e-5)]
+)
+def test_element_types(tmp_path: Path, kind: int, atol: float) -> None:
+    tiny = make_onnx(tmp_path / "m.onnx", kind=kind)
+    check(load_onnx(tiny.path), tiny, atol=atol)
+
+
+@pytest.mark.parametrize("four_axes", [False, True])
+@pytest.mark.parametrize("features_first", [False, True])
+def test_shapes_of_the_output(tmp_path: Path, four_axes: bool, features_first: bool) -> None:
+    tiny = make_onnx(tmp_path / "m.onnx", four_axes=four_axes, features_first=features_first)
+    check(load_onnx(tiny.path), tiny)
+
+
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+@pytest.mark.parametrize("with_card", [False, True])
+def test_grey_input(tmp_path: Path, layout: str, with_card: bool) -> None:
+    tiny = make_onnx(tmp_path / "m.onnx", weights=weights_for(channels=1, height=6, width=9), layout=layout)
+    if with_card:
+        tiny.write_card(input={"layout": layout})
+    model = load_onnx(tiny.path)
+    assert (model.height, model.width, model.channels) == (6, 9, 1)
+    check(model, tiny)
+
+
+def test_a_card_tells_everything(tmp_path: Path) -> None:
+    tiny = make_onnx(tmp_path / "m.onnx", layout="NCHW", free_size=True)
+    mean, std = [0.5, 0.25, 0.125], [0.5, 0.25, 2.0]
+    tiny.write_card(input={"layout": "NCHW", "range": [-1, 1], "mean": mean, "std": std, "resize": "crop"})
+    model = load_onnx(tiny.path)
+    assert model.notes == ()
+    assert model.classes == ("grade 0", "grade 1", "grade 2")
+    check(model, tiny, scale=2 / 255 / np.array(std), shift=(-1 - np.array(mean)) / np.array(std), atol=1e-4)
+    wide = np.random.default_rng(0).integers(0, 256, (8, 30, 3)).astype(np.uint8)
+    np.testing.assert_array_equal(model.canvas(wide), wide[:, 11:19])
+
+
+def test_a_card_may_call_a_grey_model_rgb(tmp_path: Path) -> None:
+    tiny = make_onnx(tmp_path / "m.onnx", weights=weights_for(channels=1))
+    tiny.write_card(input={"channels": 3, "mean": [0.5] * 3, "std": [0.5] * 3})
+    model = load_onnx(tiny.path)
+    assert model.channels == 1
+    check(model, tiny, scale=2 / 255, shift=-1.0, atol=1e-4)
+
+
+def test_zero_probabilities_stay_finite(tmp_path: Path) -> None:
+    tiny = make_onnx(tmp_path / "m.onnx", weights=weights_for() * 2000, softmax=True)
+    model = load_onnx(tiny.path)
+    logits = model.logits(canvases(4, tiny))
+    assert np.isfinite(logits).all()
+    assert logits.min() >= np.float32(np.log(1e-12))
+
+
+@pytest.mark.parametrize(
+    ("make", "card", "message"),
+    [
+        (
+            {},
+            {"sha256": "0" * 64},
+            "model m.onnx: its sha256 is not the one in m.card.json",
+        ),
+        (
+            {},
+            {"input": {"height": 9}},
+            "model m.onnx: the card says NHWC (9, 8, 3), the model's input is [8, 8, 3]",
+        ),
+        (
+            {},
+            {"input": {"layout": "NCHW"}},
+            "model m.onnx: the card says NCHW (3, 8, 8), the model's input is [8, 8, 3]",
+        ),
+        ({}, {"classes": ["a", "b"]}, "model m: the card names 2 classes, the model has 3"),
+        ({"poison": True}, None, "model m: it answers NaN or infinity on a plain picture"),
+        ({"weights": weights_for(classes=1)}, None, "model m: expected at least two classes, got 1"),
+        ({"inputs": 2}, None, "model m.onnx: expected one input, got 2"),
+        (
+            {"kind": TensorProto.INT64},
+            None,
+            "model m.onnx: expected an input of float images with four axes, got tensor(int64) ['N', 8, 8, 3]",
+        ),
+        (
+            {"weights": weights_for(channels=5)},
+            None,
+            "model m.onnx: expected an input with 1 or 3 channels, got ['N', 8, 8, 5]",
+        ),
+        (
+            {"free_size": True},
+            None,
+            "model m.onnx: its input size is free, and there is no card to tell it",
+        ),
+        (
+            {"free_size": True},
+            {"input": {"height": 9}},
+            "model m: it fails on an input of (3, 9, 8, 3)",
+        ),
+    ],
+)
+def test_models_that_are_refused(
+    tmp_path: Path, make: dict[str, Any], card: dict[str, Any] | None, message: str
+) -> None:
+    tiny = make_onnx(tmp_path / "m.onnx", **make)
+    if card is not None:
+        tiny.write_card(**card)
+    with pytest.raises(ModelError) as caught:
+        load_onnx(tiny.path)
+    assert str(caught.value) == message
+
+
+def no_classes(path: Path) -> None:
+    """A model that answers one number for the whole batch."""
+    shape = ["N", 8, 8, 3]
+    graph = helper.make_graph(
+        [helper.make_node("ReduceMean", ["image"], ["mean"], keepdims=0)],
+        "flat",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("mean", TensorProto.FLOAT, [])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    onnx.save(model, str(path))
+
+
+def test_a_model_without_classes(tmp_path: Path) -> None:
+    no_classes(tmp_path / "m.onnx")
+    with pytest.raises(
+        ModelError, match=r"^model m: expected an output of one number per class, found none$"
+    ):
+        load_onnx(tmp_path / "m.onnx")
+
+
+@pytest.mark.parametrize("content", [b"", b"garbage" * 100, b"\x08\x08"])
+def test_files_that_are_no_models(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "m.onnx").write_bytes(content)
+    with pytest.raises(ModelError) as caught:
+        load_onnx(tmp_path / "m.onnx")
+    assert str(caught.value) == "model m.onnx: ONNX Runtime cannot open it"
+    assert caught.value.hint == "it may be damaged, use custom operators, or lack a file of external data"
+
+
+def test_a_cut_model(tmp_path: Path) -> None:
+    tiny = make_onnx(tmp_path / "m.onnx")
+    tiny.path.write_bytes(tiny.path.read_bytes()[:-200])
+    with pytest.raises(ModelError, match=r"^model m\.onnx: ONNX Runtime cannot open it$"):
+        load_onnx(tiny.path)
+
+
+def test_missing_external_data(tmp_path: Path) -> None:
+    tiny = make_onnx(tmp_path / "m.onnx")
+    onnx.save(
+        onnx.load(str(tiny.path)),
+        str(tiny.path),
+        save_as_external_data=True,
+        location="m.data",
+        size_threshold=0,
+    )
+    check(load_onnx(tiny.path), tiny)
+    (tmp_path / "m.data").unlink()
+    with pytest.raises(ModelError, match=r"^model m\.onnx: ONNX Runtime cannot open it$"):
+        load_onnx(tiny.path)
+
+
+def test_nan_answers_later_on(tmp_path: Path) -> None:
+    tiny = make_onnx(tmp_path / "m.onnx")
+    model = load_onnx(tiny.path)
+    pictures = canvases(2, tiny)
+    pictures[1, 0, 0, 0] = np.nan
+    with pytest.raises(ModelError, match=r"^m: the model answers NaN or infinity$"):
+        model.logits(pictures)
+
+
+def test_canvases_of_another_size(tmp_path: Path) -> None:
+    model = load_onnx(make_onnx(tmp_path / "m.onnx").path)
+    message = "m: expected canvases of (8, 8, 3), got (8, 9, 3)"
+    with pytest.raises(ModelError, match=f"^{re.escape(message)}$"):
+        model.logits(np.zeros((1, 8, 9, 3), np.float32))
+    with pytest.raises(ModelError, match=r"^m: this model gives no gradients$"):
+        model.gradients(np.zeros((1, 8, 8, 3), np.float32), [0])
+
+
+def test_finding_the_adapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "dr"
+    folder.mkdir()
+    make_onnx(folder / "model.onnx")
+    assert load_classifier(folder).name == "dr"
+    assert load_classifier(folder / "model.onnx").name == "model"
+    (tmp_path / "empty").mkdir()
+    expected = {
+        "empty": "model empty: expected model.onnx or model.safetensors in the folder",
+        "x.onnx": "model x.onnx: no such file",
+        "x.h5": "model x.h5: expected .onnx, .safetensors, .pt, .pth or a folder made by `train classifier`",
+    }
+    for name, message in expected.items():
+        with pytest.raises(MedlockerError) as caught:
+            load_classifier(tmp_path / name)
+        assert str(caught.value) == message
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match="^this needs the library torch, which is not installed$"):
+        load_classifier(tmp_path / "x.pt")

@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from medlocker.certificates import Owner, load_owner, new_owner
+
+# time limits of single examples say more about the machine than about the code
+settings.register_profile("medlocker", deadline=None)
+settings.load_profile("medlocker")
+
+
+@pytest.fixture(scope="session")
+def owner_name(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """NAME of an owner's keys on disk."""
+    name = tmp_path_factory.mktemp("keys") / "owner"
+    new_owner(name)
+    return name
+
+
+@pytest.fixture(scope="session")
+def owner(owner_name: Path) -> Owner:
+    return load_owner(owner_name)
