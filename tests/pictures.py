@@ -23,7 +23,7 @@ def smooth(height: int, width: int, channels: int, *, seed: int = 0) -> NDArray[
     upper = coarse[i][:, j] * (1 - fx) + coarse[i][:, j + 1] * fx
     lower = coarse[i + 1][:, j] * (1 - fx) + coarse[i + 1][:, j + 1] * fx
     grain = rng.normal(0, 0.01, (height, width, channels))
-    return np.clip(upper * (1 - fy) + lower * fy + grain, 0, 1)
+    return np.asarray(np.clip(upper * (1 - fy) + lower * fy + grain, 0, 1))
 
 
 def make_image(

@@ -180,7 +180,8 @@ def test_marks_as_json() -> None:
     assert Mark.from_json(mark.to_json()) == mark
     assert mark.hardening is not None
     assert Mark(x=1, y=2, size_px=3, opacity=4, key=KEY).hardening is None
-    for value in ({}, [], None, mark.to_json() | {"z": 1}):
+    values: list[object] = [{}, [], None, mark.to_json() | {"z": 1}]
+    for value in values:
         with pytest.raises(
             InputError, match=r"^mark: expected the fields x, y, size_px, opacity, rotation, key,"
         ):

@@ -126,7 +126,8 @@ def test_zero_probabilities_stay_finite(tmp_path: Path) -> None:
         (
             {"kind": TensorProto.INT64},
             None,
-            "model m.onnx: expected an input of float images with four axes, got tensor(int64) ['N', 8, 8, 3]",
+            "model m.onnx: expected an input of float images with four axes, "
+            "got tensor(int64) ['N', 8, 8, 3]",
         ),
         (
             {"weights": weights_for(channels=5)},
@@ -158,7 +159,7 @@ def test_models_that_are_refused(
 
 def no_classes(path: Path) -> None:
     """A model that answers one number for the whole batch."""
-    shape = ["N", 8, 8, 3]
+    shape: list[str | int | None] = ["N", 8, 8, 3]
     graph = helper.make_graph(
         [helper.make_node("ReduceMean", ["image"], ["mean"], keepdims=0)],
         "flat",
@@ -244,5 +245,5 @@ def test_finding_the_adapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
             load_classifier(tmp_path / name)
         assert str(caught.value) == message
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match="^this needs the library torch, which is not installed$"):
+    with pytest.raises(MissingExtraError, match=r"^this needs the library torch, which is not installed$"):
         load_classifier(tmp_path / "x.pt")
