@@ -8,6 +8,7 @@ from __future__ import annotations
 import typer
 
 from medlocker.cli import grant, key, train
+from medlocker.cli.demo import demo
 from medlocker.cli.inspect import inspect
 from medlocker.cli.protect import protect
 from medlocker.cli.restore import restore
@@ -16,6 +17,7 @@ from medlocker.cli.verify import verify
 
 def register(app: typer.Typer) -> None:
     """Add every command to the application."""
+    app.command()(demo)
     app.add_typer(key.app, name="key")
     app.add_typer(train.app, name="train")
     app.command()(protect)

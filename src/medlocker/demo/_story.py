@@ -1,0 +1,144 @@
+"""The whole story in one folder: make images, protect, judge, restore, compare."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from medlocker.certificates import load_owner, new_owner, open_release, owner_access
+from medlocker.classifiers import load_classifier
+from medlocker.demo._judge import Judged, judge_files, judge_random
+from medlocker.demo.model import builtin_model
+from medlocker.demo.samples import SampleSet, write_samples
+from medlocker.errors import OutputExistsError
+from medlocker.labels import class_indices, load_labels
+from medlocker.logo import builtin_logo
+from medlocker.protect import Settings
+from medlocker.regions import load_regions
+from medlocker.release import Result, Run, find_inputs, run_release
+from medlocker.restore import restore_release
+
+IMAGES = 24
+_SETTINGS = Settings(keep_original=True, seed=0)
+_SAMPLE_SEED = 20230309
+
+
+@dataclass(frozen=True)
+class Story:
+    """What happened.
+
+    Args:
+        folder: Where everything lies.
+        samples: The synthetic originals.
+        classes: Names of the model's classes.
+        result: Of `protect`.
+        clean: Answers on the originals.
+        random: Answers with the logo at a random place.
+        protected: Answers on the released files.
+        identical: How many restored files equal their originals byte for byte.
+        seconds: In all.
+    """
+
+    folder: Path
+    samples: SampleSet
+    classes: tuple[str, ...]
+    result: Result
+    clean: Judged
+    random: Judged
+    protected: Judged
+    identical: int
+    seconds: float
+
+    @property
+    def release(self) -> Path:
+        """The release's folder."""
+        return self.folder / "release"
+
+    @property
+    def restored(self) -> Path:
+        """Where the originals came back."""
+        return self.folder / "restored"
+
+
+def tell(folder: Path, *, say: Callable[[str], None], overwrite: bool = False) -> Story:
+    """Run the story.
+
+    Args:
+        folder: New or empty; a demo that was made before is replaced if ``overwrite``.
+        say: Told each step.
+        overwrite: Replace an earlier demo.
+
+    Raises:
+        OutputExistsError: If the folder holds something else.
+    """
+    started = time.perf_counter()
+    _clear(folder, overwrite=overwrite)
+    say(f"1. making {IMAGES} synthetic fundus photographs with labels and lesion masks")
+    samples = write_samples(folder / "originals", count=IMAGES, seed=_SAMPLE_SEED)
+    say("2. making the owner's keys")
+    keys = folder / "keys" / "owner"
+    new_owner(keys)
+    say("3. protecting: the logo is placed so that the built-in model errs, and no lesion is touched")
+    model = load_classifier(builtin_model())
+    labels, regions = load_labels(samples.labels), load_regions(samples.masks)
+    classes = class_indices(labels, model.classes).indices
+    run = Run(
+        inputs=find_inputs(samples.images),
+        release=folder / "release",
+        classifiers=[model],
+        logo=builtin_logo(),
+        owner=load_owner(keys),
+        settings=_SETTINGS,
+        labels=labels,
+        classes=(classes,),
+        regions=regions.among(samples.names),
+    )
+    result = run_release(run)
+    say("4. asking the model about the originals, about randomly placed logos, and about the released files")
+    truth = np.array([classes[grade] for grade in samples.grades])
+    originals = [samples.images / name for name in samples.names]
+    released = [run.release / "images" / name for name in samples.names]
+    clean = judge_files(model, originals, truth)
+    random = judge_random(
+        model,
+        originals,
+        truth,
+        logo=run.logo,
+        regions=run.regions or regions,
+        size=_SETTINGS.size,
+        opacity=_SETTINGS.opacity_range[1],
+        seed=0,
+    )
+    protected = judge_files(model, released, truth)
+    say("5. restoring with the owner's key, and comparing byte for byte")
+    opened = open_release(run.release, run.owner.signing.public)
+    restore_release(owner_access(opened, run.owner.identity()), folder / "restored")
+    identical = sum((folder / "restored" / path.name).read_bytes() == path.read_bytes() for path in originals)
+    seconds = time.perf_counter() - started
+    return Story(folder, samples, model.classes, result, clean, random, protected, identical, seconds)
+
+
+_OURS = ("originals", "keys", "release", "restored", "index.html", "contact-sheet.png")
+
+
+def _clear(folder: Path, *, overwrite: bool) -> None:
+    if not folder.exists():
+        return
+    if not folder.is_dir():
+        raise OutputExistsError(f"the output {folder.name} is a file", hint="choose another --out")
+    found = {path.name for path in folder.iterdir()}
+    if not found:
+        return
+    if not overwrite or not found <= set(_OURS):
+        raise OutputExistsError(
+            f"the output folder {folder.name} is not empty",
+            hint="choose another --out, or give --overwrite to replace an earlier demo",
+        )
+    for name in found:
+        path = folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
