@@ -75,4 +75,4 @@ def judge_random(
 
 def _answers(model: Classifier, canvases: Sequence[NDArray[np.float32]]) -> NDArray[np.int64]:
     logits = [model.logits(np.stack(canvases[i : i + _BATCH])) for i in range(0, len(canvases), _BATCH)]
-    return np.concatenate(logits).argmax(axis=1).astype(np.int64)
+    return np.asarray(np.concatenate(logits).argmax(axis=1), dtype=np.int64)

@@ -15,8 +15,10 @@ from medlocker.demo._sheet import caption
 from medlocker.demo._story import Story
 
 _STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;color:#1c2028;background:#fafaf8;max-width:70rem;margin:2rem auto;padding:0 1rem}
-table{border-collapse:collapse;margin:1rem 0}td,th{border-bottom:1px solid #ccc;padding:.3rem .9rem;text-align:left}
+body{font:16px/1.5 system-ui,sans-serif;color:#1c2028;background:#fafaf8}
+body{max-width:70rem;margin:2rem auto;padding:0 1rem}
+table{border-collapse:collapse;margin:1rem 0}
+td,th{border-bottom:1px solid #ccc;padding:.3rem .9rem;text-align:left}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(15rem,1fr));gap:1rem}
 figure{margin:0}figcaption{font-size:.85rem}.pair{position:relative;aspect-ratio:1}
 .pair img{position:absolute;inset:0;width:100%;height:100%}.pair .after{clip-path:inset(0 0 0 var(--cut,50%))}
@@ -31,17 +33,19 @@ document.querySelectorAll('input[type=range]').forEach(r=>r.addEventListener('in
 def write_page(story: Story, path: Path) -> None:
     """Write the page."""
     figures = "\n".join(_figure(story, i) for i in range(len(story.samples.names)))
+    count = len(story.samples.names)
     text = f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>medlocker demo</title><style>{_STYLE}</style></head><body>
 <h1>medlocker demo</h1>
-<p>{len(story.samples.names)} synthetic fundus photographs, protected against the built-in classifier (itself made
-from synthetic images, no diagnostic device), then restored with the owner's key.</p>
+<p>{count} synthetic fundus photographs, protected against the built-in classifier (itself made from synthetic
+images, no diagnostic device), then restored with the owner's key.</p>
 {_table(story)}
-<p>{story.identical} of {len(story.samples.names)} restored files equal their originals byte for byte. No pixel of a
-lesion's box was touched. It took {story.seconds:.0f} s.</p>
-<p><b>What this does not do:</b> a mark raises the cost of unauthorised analysis and proves origin. It is not access
-control: it cannot stop mask-and-inpaint or retraining, nor protect images whose originals are public.</p>
+<p>{story.identical} of {count} restored files equal their originals byte for byte. No pixel of a lesion's box
+was touched. It took {story.seconds:.0f} s.</p>
+<p><b>What this does not do:</b> a mark raises the cost of unauthorised analysis and proves origin. It is not
+access control: it cannot stop mask-and-inpaint or retraining, nor protect images whose originals are
+public.</p>
 <p>Move the sliders: original on the left, protected on the right.</p>
 <div class="grid">{figures}</div><script>{_SCRIPT}</script></body></html>
 """

@@ -1,4 +1,4 @@
-"""The contact sheet: originals, released files and restored files of some images, with the model's answers."""
+"""The contact sheet: originals, released and restored files of some images, with the model's answers."""
 
 from __future__ import annotations
 
