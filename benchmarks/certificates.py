@@ -30,6 +30,7 @@ from medlocker.certificates import (
     load_owner,
     load_recipient,
     new_owner,
+    open_owner_grant,
     open_release,
     open_secret,
     owner_access,
@@ -73,7 +74,9 @@ def sealed(count: int, secret: ReleaseSecret, owner_id: str) -> Iterator[tuple[I
 def prepare(folder: Path, count: int) -> None:
     new_owner(folder / "owner")
     owner = load_owner(folder / "owner")
-    write_owner_grant(folder / "release", ReleaseSecret.new(), recipient=owner.recipient)
+    write_owner_grant(
+        folder / "release", ReleaseSecret.new(), recipient=owner.recipient, signing=owner.signing
+    )
     for index in range(count):
         path = folder / "release" / "images" / f"{index // 1000:04d}" / f"{index:06d}.png"
         if index % 1000 == 0:
@@ -82,16 +85,14 @@ def prepare(folder: Path, count: int) -> None:
 
 
 def seal_and_assemble(folder: Path, count: int) -> None:
-    from medlocker.certificates import open_owner_grant
-
     owner = load_owner(folder / "owner")
-    secret = open_owner_grant(folder / "release", owner.identity())
+    secret = open_owner_grant(folder / "release", owner.identity(), owner=owner.signing.public)
     assemble(
         folder / "release",
         sealed(count, secret, owner.signing.public.key_id),
         secret=secret,
         signing=owner.signing,
-        owner_age=owner.recipient.key_id,
+        recipient=owner.recipient,
         logo=builtin_logo(),
         facts=PublicFacts("strong"),
     )

@@ -35,6 +35,7 @@ from medlocker.certificates._age import Recipient, public_text, secret_text
 from medlocker.certificates._canonical import to_canonical
 from medlocker.certificates._dsse import sign_statement
 from medlocker.certificates._grantfile import GrantedIdentities
+from medlocker.certificates._ownergrant import owner_grant_text
 from medlocker.certificates._record import MAGIC, padded_length
 from medlocker.certificates._statement import make_statement
 from medlocker.images import encode_image, metadata_digest, pixel_digest, read_image
@@ -360,6 +361,33 @@ def statement_vectors() -> Iterator[tuple[str, Vector]]:
         )
 
 
+def secret_vectors() -> Iterator[tuple[str, Vector]]:
+    good = owner_grant_text(SECRET, SIGNING)
+    other = ReleaseSecret(SECRET.release, fixed("another secret"))
+    cases: dict[str, tuple[bytes, str]] = {
+        "good": (good, "success"),
+        "bad-stranger": (owner_grant_text(SECRET, STRANGER), "signature"),
+        "bad-secret": (good.replace(SECRET.value.hex().encode(), other.value.hex().encode()), "signature"),
+        "bad-identity": (
+            good.replace(SECRET.whole_identity.encode(), other.whole_identity.encode()),
+            "malformed",
+        ),
+        "bad-version": (good.replace(b"version 1", b"version 2"), "malformed"),
+        "bad-order": (b"".join(reversed(good.splitlines(keepends=True))), "malformed"),
+    }
+    for name, (data, expect) in cases.items():
+        yield (
+            name,
+            {
+                "about": "owner.age, opened",
+                "expect": expect,
+                "owner": SIGNING.public.raw.hex(),
+                "data": encoded(data),
+                "secret": SECRET.value.hex(),
+            },
+        )
+
+
 def grant_vectors() -> Iterator[tuple[str, Vector]]:
     whole = GrantedIdentities(SECRET.release, SECRET.whole_identity).to_bytes()
     some = {index: SECRET.image_identity(index) for index in (3, 17)}
@@ -411,6 +439,7 @@ KINDS: dict[str, Callable[[], Iterator[tuple[str, Vector]]]] = {
     "sealed": sealed_vectors,
     "index": index_vectors,
     "statement": statement_vectors,
+    "secret": secret_vectors,
     "grant": grant_vectors,
     "restore": restore_vectors,
 }

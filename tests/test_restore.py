@@ -197,7 +197,7 @@ def access(tmp_path_factory: pytest.TempPathFactory) -> Access:
     owner = load_owner(folder / "k")
     secret = ReleaseSecret.new()
     path = folder / "release"
-    write_owner_grant(path, secret, recipient=owner.recipient)
+    write_owner_grant(path, secret, recipient=owner.recipient, signing=owner.signing)
     pairs = []
     for index, (name, data) in enumerate(ORIGINALS.items()):
         kept: dict[str, Any] = {"original": data} if index % 4 == 3 else {}
@@ -223,7 +223,7 @@ def access(tmp_path_factory: pytest.TempPathFactory) -> Access:
         iter(pairs),
         secret=secret,
         signing=owner.signing,
-        owner_age=owner.recipient.key_id,
+        recipient=owner.recipient,
         logo=LOGO,
         facts=PublicFacts("paper"),
     )

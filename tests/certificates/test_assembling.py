@@ -1,9 +1,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from trust_samples import LOGO, Sample, entry_of, payload_of, sha256
@@ -13,6 +12,7 @@ from medlocker.certificates import (
     IndexEntry,
     ModelFact,
     PublicFacts,
+    ReleaseSecret,
     Statement,
     assemble,
     load_identity,
@@ -23,8 +23,8 @@ from medlocker.certificates import (
     write_owner_grant,
 )
 from medlocker.certificates._dsse import pae
-from medlocker.certificates._secret import parse_owner_grant
-from medlocker.errors import MalformedError, NoMatchingKeyError, OutputExistsError, WriteError
+from medlocker.certificates._ownergrant import owner_grant_text, parse_owner_grant
+from medlocker.errors import MalformedError, NoMatchingKeyError, OutputExistsError, SignatureError, WriteError
 
 Sealed = Iterator[tuple[IndexEntry, bytes]]
 HEX = "0" * 64
@@ -36,7 +36,7 @@ def _assemble(sample: Sample, sealed: Sealed, facts: PublicFacts = PublicFacts("
         sealed,
         secret=sample.secret,
         signing=sample.owner.signing,
-        owner_age=sample.owner.recipient.key_id,
+        recipient=sample.owner.recipient,
         logo=LOGO,
         facts=facts,
     )
@@ -189,12 +189,33 @@ def test_the_pre_authentication_encoding_is_the_one_of_dsse() -> None:
     assert pae("é", b"") == b"DSSEv1 2 \xc3\xa9 0 "
 
 
-def test_a_release_keeps_its_secret(sample: Sample, tmp_path: Path) -> None:
-    assert open_owner_grant(sample.path, sample.owner.identity()) == sample.secret
+def test_a_release_keeps_its_secret(sample: Sample) -> None:
+    assert open_owner_grant(sample.path, sample.owner.identity(), owner=sample.pinned) == sample.secret
+    reader = load_identity(sample.keys / "reader.age.key")
     with pytest.raises(NoMatchingKeyError, match="owner's grant: none of the given identities opens it"):
-        open_owner_grant(sample.path, load_identity(sample.keys / "reader.age.key"))
+        open_owner_grant(sample.path, reader, owner=sample.pinned)
     with pytest.raises(OutputExistsError, match=r"owner.age exists already"):
-        write_owner_grant(sample.path, sample.secret, recipient=sample.owner.recipient)
+        write_owner_grant(
+            sample.path, sample.secret, recipient=sample.owner.recipient, signing=sample.owner.signing
+        )
+
+
+def test_a_secret_that_somebody_else_slipped_in_is_refused(sample: Sample, foreign: Sample) -> None:
+    """Anybody can seal to the owner; going on with a foreign secret would give every record away."""
+    write_owner_grant(
+        sample.path,
+        ReleaseSecret.new(),
+        recipient=sample.owner.recipient,
+        signing=foreign.owner.signing,
+        overwrite=True,
+    )
+    with pytest.raises(
+        SignatureError, match="owner's grant: the signature is not of the expected owner's key"
+    ):
+        open_owner_grant(sample.path, sample.owner.identity(), owner=sample.pinned)
+    # a run that holds the right secret already puts it back
+    sample.assemble(sample.records)
+    assert open_owner_grant(sample.path, sample.owner.identity(), owner=sample.pinned) == sample.secret
 
 
 @pytest.mark.parametrize(
@@ -206,23 +227,25 @@ def test_a_release_keeps_its_secret(sample: Sample, tmp_path: Path) -> None:
         lambda text: b"",
     ],
 )
-def test_other_owner_grants_are_refused(pristine: Sample, edit: object) -> None:
-    secret = pristine.secret
-    text = (
-        f"# medlocker release secret, version 1\n# release: {secret.release}\n"
-        f"# secret: {secret.value.hex()}\n{secret.whole_identity}\n"
-    ).encode("ascii")
-    assert parse_owner_grant(text) == secret
-    assert callable(edit)
+def test_other_owner_grants_are_refused(pristine: Sample, edit: Callable[[bytes], bytes]) -> None:
+    text = owner_grant_text(pristine.secret, pristine.owner.signing)
+    assert parse_owner_grant(text, owner=pristine.pinned) == pristine.secret
     with pytest.raises(MalformedError, match="owner's grant: expected a release secret, version 1"):
-        parse_owner_grant(edit(text))
+        parse_owner_grant(edit(text), owner=pristine.pinned)
 
 
-def test_an_owner_grant_whose_identity_is_of_another_secret_is_refused(pristine: Sample) -> None:
-    secret = pristine.secret
-    text = (
-        f"# medlocker release secret, version 1\n# release: {secret.release}\n"
-        f"# secret: {'00' * 32}\n{secret.whole_identity}\n"
-    ).encode("ascii")
+def test_an_owner_grant_that_does_not_fit_together_is_refused(pristine: Sample) -> None:
+    text = owner_grant_text(pristine.secret, pristine.owner.signing)
+    other = ReleaseSecret(pristine.secret.release, bytes(32))
     with pytest.raises(MalformedError, match="owner's grant: the identity is not the one of this secret"):
-        parse_owner_grant(text)
+        parse_owner_grant(
+            text.replace(pristine.secret.whole_identity.encode(), other.whole_identity.encode()),
+            owner=pristine.pinned,
+        )
+    with pytest.raises(
+        SignatureError, match="owner's grant: the signature is not of the expected owner's key"
+    ):
+        parse_owner_grant(
+            text.replace(pristine.secret.value.hex().encode(), bytes(32).hex().encode()),
+            owner=pristine.pinned,
+        )

@@ -23,6 +23,7 @@ from medlocker.certificates import (
 from medlocker.certificates._age import public_text, secret_text
 from medlocker.certificates._grantfile import GrantedIdentities
 from medlocker.certificates._index import parse_shard
+from medlocker.certificates._ownergrant import parse_owner_grant
 from medlocker.certificates._record import padded_length
 from medlocker.certificates._statement import read_statement
 from medlocker.errors import (
@@ -126,6 +127,11 @@ def _statement(v: dict[str, Any]) -> None:
     assert statement.images == 3
 
 
+def _secret(v: dict[str, Any]) -> None:
+    secret = parse_owner_grant(_bytes(v["data"]), owner=VerifyKey(bytes.fromhex(v["owner"])))
+    assert secret.value.hex() == v["secret"]
+
+
 def _grant(v: dict[str, Any]) -> None:
     assert GrantedIdentities.from_bytes(_bytes(v["data"]), what="g").to_bytes() == _bytes(v["data"])
 
@@ -145,6 +151,7 @@ READERS: dict[str, Callable[[dict[str, Any]], None]] = {
     "sealed": _sealed,
     "index": _index,
     "statement": _statement,
+    "secret": _secret,
     "grant": _grant,
     "restore": _restore,
 }

@@ -111,7 +111,7 @@ class Sample:
             ((entry_of(record), seal_record(record, self.secret)) for record in records),
             secret=self.secret,
             signing=self.owner.signing,
-            owner_age=self.owner.recipient.key_id,
+            recipient=self.owner.recipient,
             logo=LOGO,
             facts=PublicFacts("paper"),
             created=CREATED,
@@ -167,7 +167,7 @@ def make_sample(folder: Path) -> Sample:
     owner = load_owner(folder / "keys" / "owner")
     secret = ReleaseSecret.new()
     path = folder / "release"
-    write_owner_grant(path, secret, recipient=owner.recipient)
+    write_owner_grant(path, secret, recipient=owner.recipient, signing=owner.signing)
     records = []
     for index, name in enumerate(NAMES):
         file, record = marked(index, owner, secret, name=name, keep=index == 2)

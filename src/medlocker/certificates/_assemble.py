@@ -15,13 +15,14 @@ from itertools import groupby
 from pathlib import Path
 from typing import IO
 
-from medlocker._files import TEMPORARY_PREFIX, make_folder, read_limited, write_atomic
-from medlocker.certificates._age import AGE_MAGIC
+from medlocker._files import TEMPORARY_PREFIX, make_folder, write_atomic
+from medlocker.certificates._age import AGE_MAGIC, Recipient
 from medlocker.certificates._foreign import os_reason
 from medlocker.certificates._index import SHARD_SIZE, IndexEntry, IndexLine, index_name, sealed_name
 from medlocker.certificates._names import NameSet
+from medlocker.certificates._ownergrant import write_owner_grant
 from medlocker.certificates._record import MAX_SEAL_BYTES
-from medlocker.certificates._secret import MAX_OWNER_GRANT_BYTES, ReleaseSecret
+from medlocker.certificates._secret import ReleaseSecret
 from medlocker.certificates._signing import SigningKey
 from medlocker.certificates._statement import (
     LOGO,
@@ -47,21 +48,22 @@ def assemble(
     *,
     secret: ReleaseSecret,
     signing: SigningKey,
-    owner_age: str,
+    recipient: Recipient,
     logo: Logo,
     facts: PublicFacts,
     created: str | None = None,
 ) -> Statement:
     """Write the whole certificate of a release and sign it.
 
-    ``certificate/grants/owner.age`` must exist already. What an earlier run left is overwritten.
+    What an earlier run left is overwritten, ``grants/owner.age`` too: somebody could have put another one
+    there meanwhile.
 
     Args:
         release: The release's folder; marked images are under ``images/``.
         sealed: Each image's entry and its sealed record, with ascending index; read once, one at a time.
         secret: Of the release.
         signing: The owner's signing key.
-        owner_age: Key id of the owner's age key.
+        recipient: The owner's public age key.
         logo: The picture that was put on.
         facts: What is made public.
         created: UTC; default now.
@@ -85,13 +87,14 @@ def assemble(
     for name, data in ((LOGO, logo.to_png()), (POLICY, make_policy(facts))):
         write_atomic(folder / name, data, overwrite=True)
         subjects[name] = hashlib.sha256(data).hexdigest()
-    grant = read_limited(folder / OWNER_AGE, max_bytes=MAX_OWNER_GRANT_BYTES, what="owner's grant")
-    subjects[OWNER_AGE] = hashlib.sha256(grant).hexdigest()
+    subjects[OWNER_AGE] = write_owner_grant(
+        release, secret, recipient=recipient, signing=signing, overwrite=True
+    )
     data = make_statement(
         facts,
         signing,
         release=secret.release,
-        owner_age=owner_age,
+        owner_age=recipient.key_id,
         images=len(names),
         subjects=subjects,
         created=created or utc_now(),

@@ -15,24 +15,13 @@ import re
 import secrets
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from medlocker._files import make_folder, read_limited, write_atomic
-from medlocker.certificates._age import Identity, Recipient, public_text, seal, secret_text, unseal
-from medlocker.errors import MalformedError
+from medlocker.certificates._age import Identity, Recipient, public_text, secret_text
 
-OWNER_GRANT = "certificate/grants/owner.age"
 RELEASE_ID_BYTES = 16
-MAX_OWNER_GRANT_BYTES = 64 * 1024
-_FORM = re.compile(
-    rb"# medlocker release secret, version 1\n"
-    rb"# release: ([0-9a-f]{32})\n"
-    rb"# secret: ([0-9a-f]{64})\n"
-    rb"(AGE-SECRET-KEY-1[0-9A-Z]+)\n"
-)
 _PURPOSE = re.compile(r"[a-z0-9-]{1,40}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -98,56 +87,3 @@ class ReleaseSecret:
 
     def __reduce__(self) -> tuple[type[ReleaseSecret], tuple[str, bytes]]:
         return ReleaseSecret, (self.release, self.value)
-
-
-def write_owner_grant(release: Path, secret: ReleaseSecret, *, recipient: Recipient) -> None:
-    """Write ``certificate/grants/owner.age``: the secret, sealed to the owner.
-
-    The content is an identity file too: who opens it with the age tool can open every record with it.
-
-    Args:
-        release: The release's folder.
-        secret: What to seal.
-        recipient: The owner's public age key.
-
-    Raises:
-        OutputExistsError: If it exists already: a release has one secret for ever.
-        WriteError: If the system refuses.
-    """
-    text = (
-        f"# medlocker release secret, version 1\n# release: {secret.release}\n"
-        f"# secret: {secret.value.hex()}\n{secret.whole_identity}\n"
-    )
-    path = release / OWNER_GRANT
-    make_folder(path.parent)
-    write_atomic(path, seal(text.encode("ascii"), [recipient], what="owner's grant"))
-
-
-def open_owner_grant(release: Path, identity: Identity) -> ReleaseSecret:
-    """Read the secret of an unfinished release back, to go on with it.
-
-    Of a finished release the file's digest is signed: there use :func:`owner_access`, which checks it.
-
-    Raises:
-        InputError: If the file is missing.
-        NoMatchingKeyError: If the identity is not the owner's.
-        MalformedError: If the content is damaged.
-    """
-    what = "owner's grant"
-    blob = read_limited(release / OWNER_GRANT, max_bytes=MAX_OWNER_GRANT_BYTES, what=what)
-    return parse_owner_grant(unseal(blob, [identity], what=what))
-
-
-def parse_owner_grant(text: bytes) -> ReleaseSecret:
-    """Read the opened content of ``owner.age``.
-
-    Raises:
-        MalformedError: If it does not follow the form.
-    """
-    found = _FORM.fullmatch(text)
-    if not found:
-        raise MalformedError("owner's grant: expected a release secret, version 1")
-    secret = ReleaseSecret(found[1].decode("ascii"), bytes.fromhex(found[2].decode("ascii")))
-    if secret.whole_identity.encode("ascii") != found[3]:
-        raise MalformedError("owner's grant: the identity is not the one of this secret")
-    return secret

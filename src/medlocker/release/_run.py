@@ -34,7 +34,7 @@ from medlocker.protect import Job, Marked, Outcome, Protector, Settings
 from medlocker.regions import Regions
 from medlocker.release._fingerprint import fingerprint_path
 from medlocker.release._inputs import Inputs
-from medlocker.release._journal import FOLDER, Journal
+from medlocker.release._journal import FOLDER, Journal, forget, is_unfinished
 from medlocker.release._strategy import make_search
 from medlocker.release._summary import Summary
 from medlocker.search import Driver, Task, file_threads
@@ -89,6 +89,13 @@ class Run:
             "logo": self.logo.digest,
             "owner": self.owner.signing.public.key_id,
             "sources": [fingerprint_path(path) for path in self.sources],
+            "inputs": [
+                [model.height, model.width, model.channels, *model.classes] for model in self.classifiers
+            ],
+            "labels": self.labels.digest if self.labels is not None else None,
+            "regions": [self.regions.margin_px, self.regions.min_area_px]
+            if self.regions is not None
+            else None,
             "names": hashlib.sha256(
                 "\n".join(item.name for item in self.inputs.items).encode("utf-8", "surrogateescape")
             ).hexdigest(),
@@ -121,7 +128,7 @@ def check_target(release: Path, inputs: Inputs) -> None:
         OutputExistsError: If the folder holds anything but an unfinished run, or inputs and output overlap.
     """
     target, root = release.resolve(), inputs.root.resolve()
-    if root.is_dir() and (target == root or target.is_relative_to(root)) and _is_walked(inputs):
+    if inputs.walked and target.is_relative_to(root):
         raise OutputExistsError(
             f"the output {release.name} lies inside the input folder", hint="choose an output elsewhere"
         )
@@ -131,20 +138,17 @@ def check_target(release: Path, inputs: Inputs) -> None:
         return
     if not release.is_dir():
         raise OutputExistsError(f"the output {release.name} is a file", hint="choose another output")
-    if (release / FOLDER).is_dir():
+    if is_unfinished(release):
         return
     if (release / _STATEMENT).exists():
+        forget(release)
         raise OutputExistsError(
             f"{release.name} is a finished release", hint="a release is never changed: choose another --out"
         )
-    if any(release.iterdir()):
+    if any(entry.name != FOLDER for entry in release.iterdir()):
         raise OutputExistsError(
             f"the output folder {release.name} is not empty", hint="choose another output"
         )
-
-
-def _is_walked(inputs: Inputs) -> bool:
-    return any("/" in item.name for item in inputs.items) or len(inputs.items) != 1
 
 
 def run_release(run: Run, *, progress: Callable[[Outcome], None] = lambda outcome: None) -> Result:
@@ -164,11 +168,11 @@ def run_release(run: Run, *, progress: Callable[[Outcome], None] = lambda outcom
     """
     started = time.perf_counter()
     check_target(run.release, run.inputs)
-    make_folder(run.release / IMAGES)
     journal = Journal(run.release, run={"fingerprint": run.fingerprint()})
     with closing(journal):
+        _sweep(run.release)
+        make_folder(run.release / IMAGES)
         secret = _secret(run)
-        _sweep(run.release / IMAGES)
         summary = Summary(tuple(model.name for model in run.classifiers), len(run.inputs.items))
         for done in journal.done.values():
             summary.add(done.outcome)
@@ -182,15 +186,15 @@ def run_release(run: Run, *, progress: Callable[[Outcome], None] = lambda outcom
 def _secret(run: Run) -> ReleaseSecret:
     """Make the release's secret, or open that of the interrupted run."""
     if (run.release / "certificate" / "grants" / "owner.age").exists():
-        return open_owner_grant(run.release, run.owner.identity())
+        return open_owner_grant(run.release, run.owner.identity(), owner=run.owner.signing.public)
     secret = ReleaseSecret.new()
-    write_owner_grant(run.release, secret, recipient=run.owner.recipient)
+    write_owner_grant(run.release, secret, recipient=run.owner.recipient, signing=run.owner.signing)
     return secret
 
 
-def _sweep(images: Path) -> None:
+def _sweep(folder: Path) -> None:
     """Remove temporary files that a killed run left."""
-    for leftover in images.rglob(f"{TEMPORARY_PREFIX}*"):
+    for leftover in folder.rglob(f"{TEMPORARY_PREFIX}*"):
         with suppress(OSError):
             leftover.unlink()
 
@@ -320,7 +324,7 @@ def _finish(run: Run, secret: ReleaseSecret, journal: Journal, summary: Summary)
         sealed,
         secret=secret,
         signing=run.owner.signing,
-        owner_age=run.owner.recipient.key_id,
+        recipient=run.owner.recipient,
         logo=run.logo,
         facts=facts,
     )
