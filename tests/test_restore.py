@@ -307,6 +307,19 @@ def test_a_full_disk_costs_the_image_and_leaves_no_file(
     assert not [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
 
 
+def test_too_little_memory_costs_the_image(
+    access: Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("medlocker.restore.unmark_pixels", refuse)
+    report = restore_release(access, tmp_path / "out", workers=1)
+    kept = len(range(3, len(ORIGINALS), 4))
+    assert (report.restored, report.failed, report.exit_code) == (kept, len(ORIGINALS) - kept, 1)
+    assert report.failures[0].reason == "eyes/grey.png: not enough memory"
+
+
 def test_an_interrupted_restore_leaves_whole_files_only(access: Access, tmp_path: Path) -> None:
     def stop(result: ImageResult) -> None:
         raise KeyboardInterrupt
