@@ -1,0 +1,187 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from medlocker.errors import InputError
+from medlocker.labels import class_indices, load_labels, order_classes
+
+
+def write(folder: Path, text: str | bytes) -> Path:
+    path = folder / "labels.csv"
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def test_reads_first_and_second_column(tmp_path: Path) -> None:
+    labels = load_labels(write(tmp_path, "image,grade,other\na.jpg,3,x\nb.jpg, 1 ,y\n"))
+    assert dict(labels.rows) == {"a.jpg": "3", "b.jpg": "1"}
+    assert (labels.column, labels.distinct, len(labels)) == ("grade", ("1", "3"), 2)
+
+
+@pytest.mark.parametrize("column", ["other", "OTHER"])
+def test_reads_a_named_column(tmp_path: Path, column: str) -> None:
+    labels = load_labels(write(tmp_path, "image,grade,other\na.jpg,3,x\n"), column=column)
+    assert (labels.column, labels.for_name("a.jpg")) == ("other", "x")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\xef\xbb\xbfimage,ill\nd/a.jpg,yes\n",
+        b"image;ill\r\nd/a.jpg;yes\r\n",
+        b"image\till\nd/a.jpg\tyes\n\n",
+        b'image,ill\n"d\\a.jpg","yes"\nd/a.jpg,yes\n',
+        b"image,ill\n./d/a.jpg,yes\nb.jpg,\n",
+    ],
+    ids=["bom", "semicolon", "tab", "quoted and repeated", "empty label"],
+)
+def test_tolerates_dialects(tmp_path: Path, text: bytes) -> None:
+    assert dict(load_labels(write(tmp_path, text)).rows) == {"d/a.jpg": "yes"}
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("d/a.jpg", "exact"),
+        ("e/a.jpg", None),
+        ("e/b.jpg", "file"),
+        ("b.png", "file"),
+        ("x/y/c.tif", "stem"),
+        ("1.2.840.7", "uid"),
+        ("1.2.840.7.dcm", "uid"),
+        ("1.2.840.8.dcm", None),
+        ("nothing.jpg", None),
+    ],
+)
+def test_finds_by_path_then_file_then_stem(tmp_path: Path, name: str, label: str | None) -> None:
+    text = "image,label\nd/a.jpg,exact\nf/a.jpg,other\nd/b.jpg,file\nc,stem\n1.2.840.7,uid\n"
+    labels = load_labels(write(tmp_path, text))
+    if name == "e/a.jpg":
+        with pytest.raises(InputError, match=r"^labels labels\.csv: several rows may mean e/a\.jpg and they"):
+            labels.for_name(name)
+    else:
+        assert labels.for_name(name) == label
+
+
+def test_rows_that_agree_are_not_ambiguous(tmp_path: Path) -> None:
+    labels = load_labels(write(tmp_path, "image,label\nd/a.jpg,1\nf/a.jpg,1\n"))
+    assert labels.for_name("e/a.png") == "1"
+
+
+def test_missing_and_unknown(tmp_path: Path) -> None:
+    labels = load_labels(write(tmp_path, "image,label\na,1\nb,1\nc,2\n"))
+    names = ["b.png", "x.png", "a.jpg"]
+    assert labels.missing(names) == ("x.png",)
+    assert labels.unknown(names) == ("c",)
+
+
+def test_digest_tells_columns_and_rows_apart(tmp_path: Path) -> None:
+    path = write(tmp_path, "image,p,q\na,1,1\n")
+    first = load_labels(path, column="p").digest
+    assert first == load_labels(path).digest
+    assert first != load_labels(path, column="q").digest
+    assert first != load_labels(write(tmp_path, "image,p,q\na,2,1\n")).digest
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "labels labels.csv: expected a header with at least two columns, got 0"),
+        ("image\na.jpg\n", "labels labels.csv: expected a header with at least two columns, got 1"),
+        ("a.jpg,1\nb.jpg,2\n", "labels labels.csv, line 1: expected a header, got an image's name"),
+        ("image,label\n", "labels labels.csv: expected at least one labelled image"),
+        ("image,label\na.jpg\n", "labels labels.csv, line 2: expected 2 columns, got 1"),
+        ("image,label\n,1\n", "labels labels.csv, line 2: expected an image's name, got an empty cell"),
+        (
+            "image,label\na.jpg,1\n\na.jpg,2\n",
+            "labels labels.csv, line 4: expected a.jpg to be '1' as in line 2, got '2'",
+        ),
+        (b"image,label\n\xff,1\n", "labels labels.csv: expected UTF-8 text"),
+        (b"image,label\n\0,1\n", "labels labels.csv: expected text, got a binary file"),
+        (f"image,label\na,{'x' * 70000}\n", "labels labels.csv, line 2: expected comma-separated values"),
+    ],
+)
+def test_refuses(tmp_path: Path, text: str | bytes, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        load_labels(write(tmp_path, text))
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("column", ["image", "none"])
+def test_refuses_a_column_that_is_no_label(tmp_path: Path, column: str) -> None:
+    with pytest.raises(
+        InputError, match=f"^labels labels.csv: expected a column '{column}', got grade, other$"
+    ):
+        load_labels(write(tmp_path, "image,grade,other\na.jpg,3,x\n"), column=column)
+
+
+def test_refuses_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^labels no\.csv: no such file"):
+        load_labels(tmp_path / "no.csv")
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z]{1,4}/[a-z0-9]{1,6}\.png", fullmatch=True), st.integers(0, 4)))
+def test_every_exact_path_finds_its_own_label(
+    tmp_path_factory: pytest.TempPathFactory, rows: dict[str, int]
+) -> None:
+    if not rows:
+        return
+    text = "image,label\n" + "".join(f"{name},{label}\n" for name, label in rows.items())
+    labels = load_labels(write(tmp_path_factory.mktemp("l"), text))
+    assert {name: labels.for_name(name) for name in rows} == {n: str(k) for n, k in rows.items()}
+    assert labels.missing(rows) == labels.unknown(rows) == ()
+
+
+def test_orders_numbers_by_value_and_names_by_letter() -> None:
+    assert order_classes({"10", "9", "1"}) == ("1", "9", "10")
+    assert order_classes({"10", "b", "9"}) == ("10", "9", "b")
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "expected"),
+    [
+        ({"b", "a"}, ("b", "a"), {"a": 1, "b": 0}),
+        ({"1", "0"}, ("1", "0"), {"1": 0, "0": 1}),
+        ({"No", "YES"}, ("no", "yes"), {"No": 0, "YES": 1}),
+        ({"0", "4"}, ("0", "1", "2", "3", "4"), {"0": 0, "4": 4}),
+        ({"2.0", "0.0"}, ("0", "1", "2"), {"0.0": 0, "2.0": 2}),
+    ],
+)
+def test_maps_labels_to_classes(labels: set[str], classes: tuple[str, ...], expected: dict[str, int]) -> None:
+    found = class_indices(labels, classes)
+    assert (dict(found.indices), found.notes) == (expected, ())
+
+
+def test_says_that_numbers_are_positions() -> None:
+    found = class_indices({"0", "1"}, ("benign", "malignant"))
+    assert dict(found.indices) == {"0": 0, "1": 1}
+    assert found.notes == ("labels: the numbers are taken as positions among 0 = benign, 1 = malignant",)
+
+
+def test_assumes_alphabetical_order_only_where_nothing_is_named() -> None:
+    found = class_indices({"nevus", "melanoma"}, ("0", "1"))
+    assert dict(found.indices) == {"melanoma": 0, "nevus": 1}
+    assert found.notes == (
+        "labels: the model has no class names; its outputs are assumed to be 0 = melanoma, 1 = nevus",
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "message"),
+    [
+        ({"1", "5"}, ("0", "1", "2", "3", "4"), "labels: expected a class from 0 to 4, got '5'"),
+        ({"a", "b", "c"}, ("0", "1"), "labels: expected a class of the model, got 'a'"),
+        ({"ill", "well"}, ("ill", "healthy"), "labels: expected a class of the model, got 'well'"),
+        ({"ill", "1"}, ("healthy", "ill"), "labels: expected a class of the model, got '1'"),
+        ({"-1", "0"}, ("p", "q"), "labels: expected a class of the model, got '-1'"),
+    ],
+)
+def test_refuses_labels_that_fit_no_class(labels: set[str], classes: tuple[str, ...], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        class_indices(labels, classes)
+    assert str(caught.value) == message
+    assert caught.value.hint == f"the model's classes are {', '.join(classes)}"
