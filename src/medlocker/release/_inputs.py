@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -39,13 +40,15 @@ class Inputs:
         items: Sorted by name.
         passed_over: Names of files in the folder that are no images by their endings, or links out of it.
         unreadable: Names of folders that could not be listed.
-        root: The folder that outputs must not fall into.
+        root: The folder that the names are relative to.
+        walked: Whether the whole folder was taken, so that an output in it would become an input.
     """
 
     items: tuple[Input, ...]
     passed_over: tuple[str, ...]
     unreadable: tuple[str, ...]
     root: Path
+    walked: bool = False
 
 
 def find_inputs(source: Path) -> Inputs:
@@ -58,17 +61,18 @@ def find_inputs(source: Path) -> Inputs:
     """
     passed_over: list[str] = []
     unreadable: list[str] = []
-    if source.is_dir():
+    walked = _is_folder(source)
+    if walked:
         found = dict(_walk(source, passed_over, unreadable))
         root = source
     elif source.suffix.lower() in LIST_SUFFIXES:
         found = _read_list(source)
         root = source.parent
-    elif source.exists():
+    else:
         found = {source.name: source}
         root = source.parent
-    else:
-        raise InputError(f"input {source.name}: no such file or folder")
+    if not found and unreadable == ["."]:
+        raise InputError(f"input {source.name}: the folder cannot be listed")
     if not found:
         raise InputError(
             f"input {source.name}: expected images ({', '.join(sorted(IMAGE_SUFFIXES))}), found none"
@@ -76,7 +80,16 @@ def find_inputs(source: Path) -> Inputs:
     names = sorted(found)
     outputs = _output_names(names, found)
     items = tuple(Input(name, found[name], outputs[name]) for name in names)
-    return Inputs(items, tuple(passed_over), tuple(unreadable), root)
+    return Inputs(items, tuple(passed_over), tuple(unreadable), root, walked)
+
+
+def _is_folder(source: Path) -> bool:
+    try:
+        return stat.S_ISDIR(os.stat(source).st_mode)
+    except FileNotFoundError:
+        raise InputError(f"input {source.name}: no such file or folder") from None
+    except OSError as error:
+        raise InputError(f"input {source.name}: {(error.strerror or 'cannot be read').lower()}") from error
 
 
 def _walk(root: Path, passed_over: list[str], unreadable: list[str]) -> Iterator[tuple[str, Path]]:
@@ -120,14 +133,18 @@ def _read_list(path: Path) -> dict[str, Path]:
 
 
 def _output_names(names: list[str], found: dict[str, Path]) -> dict[str, str]:
-    """Keep every name, but ``.png`` for JPEG files; where that name is taken, ``.jpg.png``."""
+    """Keep every name, but ``.png`` for JPEG files; where that is taken, ``.jpg.png``, ``.jpg.2.png``."""
     jpeg = {name for name in names if _is_jpeg(found[name])}
     taken = {name for name in names if name not in jpeg}
     outputs = {name: name for name in taken}
+    # a folder may be called like a picture
+    taken |= {parent.as_posix() for name in names for parent in PurePosixPath(name).parents}
     for name in sorted(jpeg):
         candidate = str(PurePosixPath(name).with_suffix(".png"))
+        number = 1
         while candidate in taken:
-            candidate = f"{name}.png" if candidate != f"{name}.png" else f"{candidate}.png"
+            candidate = f"{name}.png" if number == 1 else f"{name}.{number}.png"
+            number += 1
         taken.add(candidate)
         outputs[name] = candidate
     return outputs

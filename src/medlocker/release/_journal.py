@@ -6,15 +6,17 @@ points past the end, is dropped together with everything behind it. Both are rem
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from medlocker._files import write_atomic
+from medlocker._files import make_folder, write_atomic
 from medlocker.errors import InputError, WriteError
 from medlocker.protect import Outcome
 
@@ -47,25 +49,33 @@ class Journal:
         run: Facts that identify the run (digest of its options); another run may not continue it.
 
     Raises:
-        InputError: If the folder holds an unfinished run with other facts.
+        InputError: If the folder holds an unfinished run with other facts, or another process writes there.
+        WriteError: If the system refuses.
     """
 
     def __init__(self, release: Path, *, run: dict[str, str]) -> None:
         self._folder = release / FOLDER
         self._lock = threading.Lock()
-        path = self._folder / _RUN
-        if path.exists():
-            if json.loads(path.read_bytes()) != run:
-                raise InputError(
-                    f"{release.name} holds an unfinished run with other inputs or options",
-                    hint="repeat the first command exactly to finish it, or choose another --out",
-                )
-        else:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, json.dumps(run, sort_keys=True).encode("utf-8"), overwrite=True)
-        self.done = {done.outcome.index: done for done in self._read()}
-        self._lines: IO[bytes] = open(self._folder / _LINES, "ab")  # noqa: SIM115 (closed by close)
-        self._records: IO[bytes] = open(self._folder / _RECORDS, "ab")  # noqa: SIM115
+        self._size = {_LINES: 0, _RECORDS: 0}
+        with ExitStack() as stack, _errors():
+            make_folder(self._folder)
+            stack.callback(os.close, _hold(self._folder))
+            path = self._folder / _RUN
+            if path.exists():
+                if json.loads(path.read_bytes()) != run:
+                    raise InputError(
+                        f"{release.name} holds an unfinished run with other inputs or options",
+                        hint="repeat the first command exactly to finish it, or choose another --out",
+                    )
+            else:
+                write_atomic(path, json.dumps(run, sort_keys=True).encode("utf-8"), overwrite=True)
+            self.done = {done.outcome.index: done for done in self._read()}
+            # unbuffered: what the system refuses must not be tried again when closing
+            self._files = {
+                name: stack.enter_context(open(self._folder / name, "ab", buffering=0))
+                for name in (_LINES, _RECORDS)
+            }
+            self._stack = stack.pop_all()
 
     def _read(self) -> Iterator[Done]:
         """Yield what is whole, and cut off the rest of both files."""
@@ -86,6 +96,7 @@ class Journal:
                 yield done
         os.truncate(lines, whole)
         os.truncate(records, end)
+        self._size = {_LINES: whole, _RECORDS: end}
 
     def add(self, outcome: Outcome, *, entry: dict[str, str] | None = None, record: bytes = b"") -> None:
         """Append one finished image.
@@ -94,15 +105,18 @@ class Journal:
             WriteError: If the system refuses; the journal is as before.
         """
         with self._lock:
-            offset = self._records.tell()
+            done = Done(outcome, entry or {}, self._size[_RECORDS], len(record))
+            pieces = {_RECORDS: record, _LINES: _to_line(done)}  # in this order
             try:
-                self._records.write(record)
-                self._records.flush()
-                done = Done(outcome, entry or {}, offset, len(record))
-                self._lines.write(_to_line(done))
-                self._lines.flush()
+                for name, data in pieces.items():
+                    _write_all(self._files[name], data)
             except OSError as error:
+                for name, size in self._size.items():
+                    with suppress(OSError):
+                        self._files[name].truncate(size)
                 raise WriteError(f"cannot write the journal: {(error.strerror or '').lower()}") from error
+            for name, data in pieces.items():
+                self._size[name] += len(data)
             self.done[outcome.index] = done
 
     def marked(self) -> Iterator[tuple[int, dict[str, str], bytes]]:
@@ -115,16 +129,64 @@ class Journal:
                     yield index, done.entry, stream.read(done.length)
 
     def close(self) -> None:
-        """Close the files."""
-        self._lines.close()
-        self._records.close()
+        """Close the files and let others go on."""
+        self._stack.close()
 
     def remove(self) -> None:
-        """Remove the journal: the release is complete."""
+        """Remove the journal: the release is complete.
+
+        Raises:
+            WriteError: If the system refuses.
+        """
+        with _errors():
+            _clear(self._folder)
         self.close()
-        for name in (_LINES, _RECORDS, _RUN):
-            (self._folder / name).unlink(missing_ok=True)
-        self._folder.rmdir()
+
+
+def is_unfinished(release: Path) -> bool:
+    """Tell whether a folder holds a run that can be continued."""
+    return (release / FOLDER / _RUN).is_file()
+
+
+def forget(release: Path) -> None:
+    """Remove what a run left that was killed after its release was complete."""
+    with suppress(OSError):
+        _clear(release / FOLDER)
+
+
+def _clear(folder: Path) -> None:
+    # this one first: without it the rest counts no longer
+    (folder / _RUN).unlink(missing_ok=True)
+    for path in list(folder.iterdir()):
+        path.unlink()
+    folder.rmdir()
+
+
+def _hold(folder: Path) -> int:
+    """Keep other runs off a folder; the system lets go even of a killed process's lock."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise InputError(
+            f"another run is writing to {folder.parent.name}", hint="wait for it, or choose another --out"
+        ) from None
+    return descriptor
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise WriteError(f"cannot write the journal: {(error.strerror or '').lower()}") from error
+
+
+def _write_all(file: IO[bytes], data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def _to_line(done: Done) -> bytes:
