@@ -28,7 +28,7 @@ def test_a_second_marking_is_refused(tmp_path: Path) -> None:
             ledger.check(ORIGINAL, release=LATER)
         assert "two marked versions give the original away" in caught.value.hint
         with pytest.raises(AlreadyMarkedError, match=message):
-            ledger.record(ORIGINAL, release=LATER, marked=MARKED)
+            ledger.record(ORIGINAL, release=LATER, marked=OTHER)
         with pytest.raises(AlreadyMarkedError, match=message):
             ledger.record(ORIGINAL, release=RELEASE, marked=OTHER)
         assert len(ledger) == 1
@@ -40,6 +40,14 @@ def test_a_resumed_run_may_repeat_itself(tmp_path: Path) -> None:
             ledger.check(ORIGINAL, release=RELEASE)
             ledger.record(ORIGINAL, release=RELEASE, marked=MARKED)
             assert len(ledger) == 1
+
+
+def test_the_same_marked_image_may_be_in_two_releases(tmp_path: Path) -> None:
+    with Ledger(tmp_path / "l", KEY) as ledger:
+        ledger.record(ORIGINAL, release=RELEASE, marked=MARKED)
+        ledger.record(ORIGINAL, release=LATER, marked=MARKED)
+        ledger.check(ORIGINAL, release=RELEASE)
+        assert len(ledger) == 1
 
 
 def test_the_file_is_private_and_tells_no_digest(tmp_path: Path) -> None:
@@ -60,7 +68,7 @@ def test_two_runs_at_once_cannot_both_mark(tmp_path: Path) -> None:
         with Ledger(tmp_path / "l", KEY) as ledger:
             for number in range(50):
                 try:
-                    ledger.record(f"{number:064x}", release=release, marked=MARKED)
+                    ledger.record(f"{number:064x}", release=release, marked=release * 2)
                 except AlreadyMarkedError:
                     refused.append(release)
 

@@ -16,10 +16,12 @@ from trust_samples import LOGO, NAMES, Sample, canonical, flip, payload_of
 
 from medlocker.certificates import (
     Release,
+    ReleaseSecret,
     load_identity,
     open_release,
     owner_access,
     verify_release,
+    write_owner_grant,
 )
 from medlocker.errors import MalformedError, MedlockerError, RestoreError, SignatureError, WrongImageError
 from medlocker.logo import Logo
@@ -71,6 +73,13 @@ def _write(name: str, data: bytes) -> Tamper:
 
 def _copy(name: str) -> Tamper:
     return lambda sample, foreign: shutil.copy(foreign.path / name, sample.path / name)
+
+
+def _other_secret(sample: Sample, _: Sample) -> None:
+    owner = sample.owner
+    secret = ReleaseSecret.new()
+    write_owner_grant(sample.path, secret, recipient=owner.recipient, signing=owner.signing, overwrite=True)
+    sample.sign()
 
 
 STATEMENT = "certificate/statement.dsse.json"
@@ -162,6 +171,11 @@ REFUSED_WHOLE: dict[str, tuple[Tamper, type[MedlockerError], str]] = {
         lambda sample, _: flip(sample.certificate("grants/owner.age")),
         WrongImageError,
         "grants/owner.age: the file is not the signed one",
+    ),
+    "owner's grant: of another release of the same owner": (
+        _other_secret,
+        WrongImageError,
+        "owner's grant: it belongs to another release",
     ),
     "owner's grant: missing": (
         lambda sample, _: sample.certificate("grants/owner.age").unlink(),

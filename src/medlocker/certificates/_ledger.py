@@ -85,7 +85,7 @@ class Ledger:
         base.execute("COMMIT")
 
     def check(self, original: str, *, release: str) -> None:
-        """Refuse an original that another release has marked already.
+        """Refuse an original that another release has marked already, before work is spent on it.
 
         Args:
             original: Pixel digest of the original, 64 hex digits.
@@ -101,7 +101,8 @@ class Ledger:
     def record(self, original: str, *, release: str, marked: str) -> None:
         """Remember that an original was marked; call it before the marked file gets its place.
 
-        Repeating it with the same values does nothing, so a run may be resumed.
+        Repeating it with the same pixels does nothing: a run may be resumed, and the same marked image may be
+        in two releases, which gives nobody anything new.
 
         Args:
             original: Pixel digest of the original.
@@ -109,7 +110,7 @@ class Ledger:
             marked: Pixel digest of the marked pixels.
 
         Raises:
-            AlreadyMarkedError: If it was marked in another way, here or elsewhere.
+            AlreadyMarkedError: If it was marked in another way, in this release or another one.
             WriteError: If the system refuses.
         """
         with self._errors():
@@ -118,7 +119,7 @@ class Ledger:
                 (self._digest(f"original {original}"), release, self._digest(f"marked {marked}")),
             )
         found = self._find(original)
-        if found is None or found != (release, self._digest(f"marked {marked}")):
+        if found is None or found[1] != self._digest(f"marked {marked}"):
             raise self._refusal(found[0] if found else release)
 
     def __len__(self) -> int:
