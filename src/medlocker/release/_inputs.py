@@ -105,7 +105,7 @@ def _walk(root: Path, passed_over: list[str], unreadable: list[str]) -> Iterator
                 continue
             path = Path(folder, file)
             name = path.relative_to(root).as_posix()
-            linked_out = path.is_symlink() and not path.resolve().is_relative_to(resolved)
+            linked_out = path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(resolved)
             if path.suffix.lower() in IMAGE_SUFFIXES and not linked_out:
                 yield name, path
             else:

@@ -88,7 +88,7 @@ class Journal:
             for line in stream:
                 try:
                     done = _from_line(line)
-                except (ValueError, KeyError, TypeError):
+                except (ValueError, KeyError, TypeError, RecursionError):
                     break
                 if not line.endswith(b"\n") or done.offset != end or end + done.length > size:
                     break

@@ -127,12 +127,13 @@ def check_target(release: Path, inputs: Inputs) -> None:
     Raises:
         OutputExistsError: If the folder holds anything but an unfinished run, or inputs and output overlap.
     """
-    target, root = release.resolve(), inputs.root.resolve()
+    # unlike resolve, this bears links that lead in a circle
+    target, root = Path(os.path.realpath(release)), inputs.root.resolve()
     if inputs.walked and target.is_relative_to(root):
         raise OutputExistsError(
             f"the output {release.name} lies inside the input folder", hint="choose an output elsewhere"
         )
-    if any(item.path.resolve().is_relative_to(target) for item in inputs.items):
+    if any(Path(os.path.realpath(item.path)).is_relative_to(target) for item in inputs.items):
         raise OutputExistsError(f"an input lies inside the output {release.name}")
     if not os.path.lexists(release):
         return

@@ -1,0 +1,142 @@
+"""Small data sets and runs over them, with a linear model."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image as Pillow
+
+from medlocker.certificates import Owner, open_release, owner_access, verify_release
+from medlocker.classifiers import Classifier
+from medlocker.images import read_image
+from medlocker.logo import builtin_logo
+from medlocker.protect import Settings
+from medlocker.release import Result, Run, find_inputs, run_release
+from medlocker.restore import restore_release
+from medlocker.testing import LinearClassifier
+from onnx_models import make_onnx
+from pictures import smooth
+
+
+def picture(kind: str = "PNG", *, size: int = 48, seed: int = 0, mode: str = "RGB", **options: Any) -> bytes:
+    """One smooth picture as a file."""
+    pixels = np.round(smooth(size, size, 3, seed=seed) * 255).astype(np.uint8)
+    stream = io.BytesIO()
+    Pillow.fromarray(pixels).convert(mode).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def fill(folder: Path, count: int, *, size: int = 48, first: int = 0) -> Path:
+    """Write count PNG images."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for k in range(first, first + count):
+        (folder / f"{k:02d}.png").write_bytes(picture(seed=k, size=size))
+    return folder
+
+
+def make_run(
+    source: Path,
+    out: Path,
+    owner: Owner,
+    *,
+    classifiers: Sequence[Classifier] = (),
+    settings: Settings | None = None,
+    **options: Any,
+) -> Run:
+    """A run with a small budget and a fixed seed."""
+    return Run(
+        inputs=find_inputs(source),
+        release=out,
+        classifiers=classifiers or (LinearClassifier(size=24),),
+        logo=builtin_logo(),
+        owner=owner,
+        settings=settings or Settings(budget=6, seed=1),
+        **options,
+    )
+
+
+def protect(source: Path, out: Path, owner: Owner, **options: Any) -> Result:
+    """Run it."""
+    return run_release(make_run(source, out, owner, **options))
+
+
+def check_release(source: Path, out: Path, owner: Owner, restored: Path) -> dict[str, bytes]:
+    """Verify and restore a release, compare with the originals, and return its images by name."""
+    release = open_release(out, owner.signing.public)
+    report = verify_release(release)
+    assert report.valid, report
+    again = restore_release(owner_access(release, owner.identity()), restored)
+    assert again.failed == 0, again.failures
+    assert again.restored == report.images
+    originals = {item.output_name: item.path for item in find_inputs(source).items}
+    for path in restored.rglob("*"):
+        if path.is_file():
+            original = originals[path.relative_to(restored).as_posix()]
+            first = read_image(original.read_bytes(), name="o")
+            np.testing.assert_array_equal(read_image(path.read_bytes(), name="r").pixels, first.pixels)
+    leftovers = [path for path in out.rglob("*") if path.name.startswith(".medlocker")]
+    assert not leftovers
+    return images_of(out)
+
+
+def images_of(out: Path) -> dict[str, bytes]:
+    """The marked files by relative name."""
+    folder = out / "images"
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command did."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The one JSON object on stdout."""
+        return json.loads(self.out)
+
+
+def environment() -> dict[str, str]:
+    """Plain text, wide enough never to wrap."""
+    return os.environ | {"NO_COLOR": "1", "COLUMNS": "400", "TERM": "dumb"}
+
+
+COMMAND = [sys.executable, "-c", "from medlocker.cli import main; main()"]
+
+
+def medlocker(*arguments: object, **options: Any) -> Answer:
+    """Run the real command in a process of its own."""
+    done = subprocess.run(
+        [*COMMAND, *map(os.fspath, map(_text, arguments))],
+        capture_output=True,
+        env=environment(),
+        timeout=60,
+        check=False,
+        **options,
+    )
+    out = done.stdout.decode("utf-8", "backslashreplace")
+    err = done.stderr.decode("utf-8", "backslashreplace")
+    assert "Traceback" not in err, err
+    return Answer(done.returncode, out, err)
+
+
+def _text(value: object) -> Any:
+    return value if isinstance(value, bytes | str | Path) else str(value)
+
+
+def tiny_model(folder: Path, *, size: int = 24) -> Path:
+    """An ONNX model with the weights of a LinearClassifier."""
+    weights = LinearClassifier(size=size)._weights.astype(np.float64)
+    return make_onnx(folder / "tiny.onnx", weights=weights).path
