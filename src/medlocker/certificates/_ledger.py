@@ -11,6 +11,7 @@ import hashlib
 import hmac
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,7 +61,7 @@ class Ledger:
 
     def _open(self) -> None:
         base = self._base
-        base.execute("PRAGMA journal_mode=WAL")
+        self._write_ahead()
         base.execute("PRAGMA synchronous=NORMAL")
         base.execute("BEGIN IMMEDIATE")
         application = base.execute("PRAGMA application_id").fetchone()[0]
@@ -83,6 +84,19 @@ class Ledger:
         elif base.execute("SELECT check_value FROM owner").fetchall() != [(owner,)]:
             raise InputError(f"ledger {self._name}: it belongs to another owner's key")
         base.execute("COMMIT")
+
+    def _write_ahead(self) -> None:
+        """Ask for write-ahead logging; SQLite does not wait here if two runs make the ledger at once."""
+        deadline = time.monotonic() + _BUSY_S
+        while True:
+            try:
+                self._base.execute("PRAGMA journal_mode=WAL")
+            except sqlite3.OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+            else:
+                return
 
     def check(self, original: str, *, release: str) -> None:
         """Refuse an original that another release has marked already, before work is spent on it.
