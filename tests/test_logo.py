@@ -119,8 +119,8 @@ REFERENCE: list[tuple[int, int, Hardening | None, str]] = [
     (40, 16384, None, "072a42ac91124482"),
     (57, 40000, None, "f77e05224c68c869"),
     (12, 65535, None, "9f258938332e59d8"),
-    (40, 0, HARD, "29fc5ae63d55d75c"),
-    (90, 9999, HARD, "7e58f1456ac9bd34"),
+    (40, 0, HARD, "99fba99d08852297"),
+    (90, 9999, HARD, "c01485887d5ec46c"),
 ]
 
 

@@ -76,7 +76,16 @@ def render(
     cell = max(max(out_h, out_w) // 8, 2)
     reach = mark["warp_256"] << 8
     warp_x, warp_y = (noise("warp-x", cell), noise("warp-y", cell)) if reach else (zero, zero)
-    fine, coarse = (noise("texture-fine", 1), noise("texture-coarse", 4)) if mark["texture"] else (zero, zero)
+    textures = [
+        (
+            noise(f"texture-fine-{name}", 1),
+            noise(f"texture-coarse-{name}", 4),
+            noise(f"texture-wide-{name}", cell),
+        )
+        if mark["texture"]
+        else (zero, zero, zero)
+        for name in "rgb"
+    ]
     strokes, threshold = zero, -1
     if mark["opaque_permille"]:
         strokes = noise("strokes", max(max(out_h, out_w) // 6, 2))
@@ -92,9 +101,10 @@ def render(
             y = (a * sin + b * cos) // 2 + 32768 * h + warp_y[j][i] * reach // 32768
             red, green, blue, alpha = bilinear(source, x * width // (w * by_x), y * height // (h * by_y))
             coverage = (alpha + 127) // 255
-            change = (fine[j][i] * 7 // 10 + coarse[j][i] * 16 // 10) * mark["texture"] // 18919
             color = []
-            for sample in (red, green, blue):
+            for sample, (fine, coarse, wide) in zip((red, green, blue), textures, strict=True):
+                change = 50 * fine[j][i] + 80 * coarse[j][i] + 100 * wide[j][i]
+                change = change * mark["texture"] // 1891900
                 straight = min(max((sample * 255 + alpha // 2) // max(alpha, 1), 0), 255)
                 color.append(min(max(straight + change, 0), 255) if coverage else 0)
             solid = threshold >= 0 and coverage == 255 and abs(strokes[j][i]) <= threshold

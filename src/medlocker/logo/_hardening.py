@@ -20,7 +20,7 @@ class Hardening:
     Args:
         key: 16 to 64 bytes; the same key gives the same changes.
         warp_256: Largest shift of a logo pixel in 1/256 px; colour and coverage move together.
-        texture: Standard deviation of the added texture in grey levels (of 255).
+        texture: Standard deviation of the texture added to each channel, grey levels of 255, unclipped.
         opaque_permille: Share of the logo's fully covered pixels that become fully opaque, in 1/1000.
     """
 
@@ -58,12 +58,20 @@ def warp_field(height: int, width: int, hardening: Hardening) -> tuple[NDArray[n
 
 
 def texture(height: int, width: int, hardening: Hardening) -> NDArray[np.int64]:
-    """Return (height, width) grey-level changes with the given standard deviation, two octaves."""
-    fine = _smooth_noise(hardening.key, "texture-fine", height, width, cell=1)
-    coarse = _smooth_noise(hardening.key, "texture-coarse", height, width, cell=4)
-    # a uniform value of +-32768 has a deviation of 18919; bilinear smoothing keeps about 0.44 of it
-    mixed = fine * 7 // 10 + coarse * 16 // 10
-    return np.asarray(mixed * hardening.texture // 18919)
+    """Return (height, width, 3) grey-level changes, in each channel with the given standard deviation.
+
+    Every channel has its own: the same change in all of them would leave the colour differences intact, and
+    in photographs brightness follows from those. Three octaves: smoothing removes the fine ones only.
+    """
+    wide = max(max(height, width) // 8, 2)
+    changes = np.empty((height, width, 3), np.int64)
+    for c, name in enumerate("rgb"):
+        fine = _smooth_noise(hardening.key, f"texture-fine-{name}", height, width, cell=1)
+        coarse = _smooth_noise(hardening.key, f"texture-coarse-{name}", height, width, cell=4)
+        whole = _smooth_noise(hardening.key, f"texture-wide-{name}", height, width, cell=wide)
+        # uniform values of +-32768 deviate by 18919, bilinear ones between them by about 2/3 of it
+        changes[..., c] = (50 * fine + 80 * coarse + 100 * whole) * hardening.texture // 1_891_900
+    return changes
 
 
 def opaque_strokes(height: int, width: int, hardening: Hardening) -> NDArray[np.bool_]:

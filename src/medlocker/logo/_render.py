@@ -159,7 +159,7 @@ def _finish(premultiplied: NDArray[np.int64], hardening: Hardening | None) -> Ra
     color = np.where(coverage[..., None] > 0, np.clip(color, 0, 255), 0)
     solid: NDArray[np.bool_] | None = None
     if hardening is not None and hardening.texture > 0:
-        color = np.clip(color + texture(height, width, hardening)[..., None], 0, 255)
+        color = np.clip(color + texture(height, width, hardening), 0, 255)
         color = np.where(coverage[..., None] > 0, color, 0)
     if hardening is not None and hardening.opaque_permille > 0:
         solid = opaque_strokes(height, width, hardening) & (coverage == 255)

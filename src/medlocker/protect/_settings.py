@@ -23,7 +23,7 @@ class Harden:
 
     Args:
         warp: Largest shift of a logo pixel, as a share of the logo's size, 0 to 0.2.
-        texture: Standard deviation of a keyed texture, grey levels of 255, 0 to 100.
+        texture: Standard deviation of a keyed texture in each colour channel, grey levels of 255, 0 to 100.
         opaque: Share of fully opaque strokes, 0 to 1.
 
     Raises:
@@ -53,7 +53,7 @@ class Harden:
         return found if found.warp_256 or found.texture or found.opaque_permille else None
 
 
-STANDARD_HARDENING = Harden(warp=1 / 56, texture=20, opaque=0.0)
+STANDARD_HARDENING = Harden(warp=1 / 56, texture=24, opaque=0.0)
 """What `--harden` switches on: 1 px of warp at 56 px; docs/RESULTS.md tells what it withstands and costs."""
 
 
