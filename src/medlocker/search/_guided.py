@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.search._base import Floats, Proposal, Scored, Search, Steps
+from medlocker.search._preview import LUMA
 from medlocker.search._problem import Candidate, Problem
 from medlocker.search._surface import F64, fit_surface
 
@@ -114,7 +115,7 @@ def screen(problem: Problem, gradients: tuple[Floats, ...], places: NDArray[np.i
     coverage = np.fft.rfft2(logo_coverage[..., 0], size)
     for model, gradient in enumerate(gradients):
         slope = preview.pull_back(model, gradient[0])
-        slope = np.broadcast_to(slope / (3 if slope.shape[2] == 1 else 1), work.shape)
+        slope = slope * LUMA if slope.shape[2] == 1 else slope
         gain = np.fft.rfft2(slope, size, axes=(0, 1)) * paint.conj()
         loss = np.fft.rfft2((slope * work).sum(axis=2), size) * coverage.conj()
         total += np.fft.irfft2(gain.sum(axis=2) - loss, size)[:height, :width]

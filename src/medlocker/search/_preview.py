@@ -23,7 +23,7 @@ from medlocker.mark import OPACITY_ONE, Mark
 
 _FINENESS = 1.5
 """Work pixels per canvas pixel at least; below 1 a block would be coarser than the model's own pixels."""
-_LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 Floats = NDArray[np.float32]
 
@@ -158,7 +158,7 @@ class Preview:
             window = self._work[y : y + h, x : x + w]
             change = paint[:h, :w] - coverage[:h, :w] * window
             if out.shape[2] == 1:
-                change = (change @ _LUMA)[..., None]
+                change = (change @ LUMA)[..., None]
             r, c = _touched(view.row_reach, y, h), _touched(view.col_reach, x, w)
             out[r, c] += _resized(change, view.rows[r, y : y + h], view.cols[c, x : x + w])
 
