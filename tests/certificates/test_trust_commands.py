@@ -10,8 +10,8 @@ import pytest
 from trust_samples import NAMES, Sample, flip
 
 from medlocker.cli import main
+from medlocker.cli._console import shown
 from medlocker.cli.grant import parse_until
-from medlocker.cli.verify import shown
 from medlocker.errors import InputError
 
 

@@ -18,14 +18,20 @@ stdout = Console(highlight=False, soft_wrap=True)
 
 def print_json(value: Mapping[str, Any]) -> None:
     """Print one JSON object, and nothing else, to stdout."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, allow_nan=False) + "\n")
+    # ASCII only: file names may hold bytes that no encoding of a terminal can print
+    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def shown(text: str) -> str:
+    """Return text that is safe to print: control characters and undecodable bytes are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def note(text: str) -> None:
     """Tell the user something that is neither result nor error."""
-    stderr.print(text, markup=False)
+    stderr.print(shown(text), markup=False)
 
 
 def warn(text: str) -> None:
     """Tell the user something that deserves attention."""
-    stderr.print(f"warning: {text}", style="yellow", markup=False)
+    stderr.print(f"warning: {shown(text)}", style="yellow", markup=False)

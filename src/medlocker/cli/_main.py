@@ -10,7 +10,7 @@ import typer
 
 from medlocker import __version__
 from medlocker.cli import _commands
-from medlocker.cli._console import stderr, stdout
+from medlocker.cli._console import shown, stderr, stdout
 from medlocker.errors import MedlockerError
 
 app = typer.Typer(
@@ -46,9 +46,9 @@ def main() -> None:
     try:
         app()
     except MedlockerError as error:
-        stderr.print(f"error: {error}", style="bold red", markup=False)
+        stderr.print(f"error: {shown(str(error))}", style="bold red", markup=False)
         if error.hint:
-            stderr.print(f"  {error.hint}", markup=False)
+            stderr.print(f"  {shown(error.hint)}", markup=False)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         stderr.print("interrupted", markup=False)

@@ -16,7 +16,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from medlocker.cli._console import stderr
+from medlocker.cli._console import shown, stderr
 
 
 class _RateColumn(ProgressColumn):
@@ -46,7 +46,7 @@ class ImageProgress:
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
-        self._bar.console.print(text, markup=False)
+        self._bar.console.print(shown(text), markup=False)
 
 
 @contextmanager

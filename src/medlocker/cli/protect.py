@@ -8,13 +8,15 @@ from typing import Annotated
 
 import typer
 
+from medlocker._files import read_limited
 from medlocker.certificates import Ledger, Owner, ledger_path, load_owner
 from medlocker.classifiers import Classifier, load_classifier
-from medlocker.cli._console import note, print_json, stdout, warn
+from medlocker.cli._console import note, print_json, shown, stdout, warn
 from medlocker.cli._progress import image_progress
-from medlocker.errors import InputError
+from medlocker.errors import WriteError
 from medlocker.labels import Labels, class_indices, load_labels
 from medlocker.logo import Logo, builtin_logo, load_logo
+from medlocker.logo._logo import MAX_FILE_BYTES
 from medlocker.protect import (
     DEFAULT_BUDGET,
     DEFAULT_MARGIN,
@@ -153,7 +155,15 @@ def protect(
         workers=workers,
         batch=batch,
     )
-    result = _run_with_progress(run)
+    try:
+        result = _run_with_progress(run)
+    except WriteError as error:
+        if json:
+            print_json({"error": str(error)})
+        raise WriteError(
+            str(error),
+            hint=error.hint or "mend that and repeat the command: it goes on where it stopped",
+        ) from error
     _say_result(result, out, as_json=json)
     if result.exit_code:
         raise typer.Exit(result.exit_code)
@@ -190,10 +200,7 @@ def _classes(labels: Labels | None, classifiers: list[Classifier]) -> tuple[Mapp
 def _logo(path: Path | None) -> Logo:
     if path is None:
         return builtin_logo()
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"logo {path.name}: {(error.strerror or 'cannot be read').lower()}") from error
+    data = read_limited(path, max_bytes=MAX_FILE_BYTES, what="logo")
     logo = load_logo(data, name=path.name)
     for text in logo.notes:
         warn(text)
@@ -237,14 +244,14 @@ def _run_with_progress(run: Run) -> Result:
 
         def progress(outcome: Outcome) -> None:
             if outcome.status != "marked":
-                bar.say(f"{outcome.status}: {_named(outcome)}")
+                bar.say(f"{outcome.status}: {_named(outcome.name, outcome.reason)}")
             bar.advance()
 
         return run_release(run, progress=progress)
 
 
-def _named(outcome: Outcome) -> str:
-    return outcome.reason if outcome.name in outcome.reason else f"{outcome.name}: {outcome.reason}"
+def _named(name: str, reason: str) -> str:
+    return reason if name in reason else f"{name}: {reason}"
 
 
 def _say_result(result: Result, out: Path, *, as_json: bool) -> None:
@@ -263,7 +270,7 @@ def _say_result(result: Result, out: Path, *, as_json: bool) -> None:
         if items:
             stdout.print(f"{kind} {len(items)}:", markup=False)
             for name, reason in items[:20]:
-                stdout.print(f"  {name}: {reason}", markup=False)
+                stdout.print(f"  {shown(_named(name, reason))}", markup=False)
             if len(items) > 20:
                 stdout.print(f"  ... and {len(items) - 20} more, see --json", markup=False)
     per_image = summary.evaluations / max(summary.marked, 1)

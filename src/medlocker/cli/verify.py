@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medlocker.cli._console import note, print_json, stdout, warn
+from medlocker.cli._console import note, print_json, shown, stdout, warn
 from medlocker.cli._progress import image_progress
 from medlocker.errors import InputError, WrongImageError
 
@@ -115,11 +115,6 @@ def _print_release(release: Release, report: VerifyReport) -> None:
     for line in lines:
         stdout.print(line, markup=False)
     note(PROMISE)
-
-
-def shown(name: str) -> str:
-    """Return a file name that is safe to print: control characters and undecodable bytes are escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in name)
 
 
 def _verify_file(
