@@ -80,6 +80,7 @@ def make_backbone(name: str, *, weights: Weights, outputs: int, size: int) -> Ba
             note = load_body(network, read_state(weights), what=f"weights {weights.name}", ordered=ordered)
             notes = (note,) if note else ()
             origin, licence = weights.name, _metadata(weights).get("licence")
+    _start_undecided(network)
     cfg = getattr(network, "pretrained_cfg", None) or {}
     return Backbone(
         network=network,
@@ -90,6 +91,19 @@ def make_backbone(name: str, *, weights: Weights, outputs: int, size: int) -> Ba
         licence=licence,
         notes=notes,
     )
+
+
+def _start_undecided(network: nn.Module) -> None:
+    """Make the last layer small: some networks start it so large that their first answers are certain."""
+    heads = head_names(network)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            if name not in heads:
+                continue
+            if parameter.ndim > 1:
+                nn.init.normal_(parameter, std=0.01)
+            else:
+                nn.init.zeros_(parameter)
 
 
 def suggested_size(name: str) -> int:
