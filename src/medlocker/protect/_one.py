@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker._files import TEMPORARY_PREFIX, make_folder, read_limited, write_atomic
+from medlocker._files import TEMPORARY_PREFIX, check_relative_name, make_folder, read_limited, write_atomic
 from medlocker.classifiers import Classifier
 from medlocker.errors import InputError, MedlockerError, NoRoomError, UnsupportedImageError, WriteError
 from medlocker.geometry import Box
@@ -110,6 +110,7 @@ class Protector:
 
     def _load(self, job: Job) -> _Loaded:
         """Read an image and find out where the logo may go; runs in a thread."""
+        _check_name(job.name)
         data = read_limited(job.source, max_bytes=LIMITS.max_file_bytes, what="image")
         image = read_image(data, name=job.name)
         digest = pixel_digest(image.pixels)
@@ -220,6 +221,13 @@ class _Attempt:
         )
         colors = viewed(again)
         return written, [model.canvas(colors) for model in self._protector.classifiers]
+
+
+def _check_name(name: str) -> None:
+    """Refuse what the public index could not hold, before any work is spent on it."""
+    check_relative_name(name, what="image")
+    if any(127 <= ord(c) < 160 or 0xD800 <= ord(c) < 0xE000 for c in name):
+        raise InputError(f"image: expected a name of printable Unicode, got {name!r:.80}")
 
 
 def _check_written(loaded: _Loaded, wanted: NDArray[Any], again: Image) -> None:
