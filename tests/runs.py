@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from PIL import Image as Pillow
 
 from medlocker.certificates import Owner, open_release, owner_access, verify_release
 from medlocker.classifiers import Classifier
+from medlocker.cli import main
 from medlocker.images import read_image
 from medlocker.logo import builtin_logo
 from medlocker.protect import Settings
@@ -130,6 +132,28 @@ def medlocker(*arguments: object, **options: Any) -> Answer:
     err = done.stderr.decode("utf-8", "backslashreplace")
     assert "Traceback" not in err, err
     return Answer(done.returncode, out, err)
+
+
+class Shell:
+    """Runs commands in this process, which takes a twentieth of the time of one of their own."""
+
+    def __init__(self, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self._capfd = capfd
+        self._monkeypatch = monkeypatch
+        for name, value in environment().items():
+            monkeypatch.setenv(name, value)
+
+    def __call__(self, *arguments: object, cwd: Path) -> Answer:
+        self._monkeypatch.chdir(cwd)
+        self._monkeypatch.setattr(sys, "argv", ["medlocker", *map(str, arguments)])
+        self._capfd.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        out, err = self._capfd.readouterr()
+        return Answer(code, out, err)
 
 
 def _text(value: object) -> Any:

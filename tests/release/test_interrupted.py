@@ -1,0 +1,211 @@
+"""Runs that are killed, interrupted, or out of room, and then repeated by the same command."""
+
+from __future__ import annotations
+
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medlocker.certificates import Owner
+from medlocker.errors import OutputExistsError
+from medlocker.release import run_release
+from medlocker.release._journal import is_unfinished
+from runs import (
+    Answer,
+    check_release,
+    environment,
+    fill,
+    images_of,
+    make_run,
+    medlocker,
+    picture,
+    protect,
+    tiny_model,
+)
+
+_CHANGES = {"open", "os.rename", "os.link", "os.mkdir", "os.remove", "os.rmdir", "os.truncate"}
+
+
+def kill_at(moment: int, folder: Path, *, by: int = signal.SIGKILL) -> None:
+    """Send a signal to this process at its n-th change of a folder."""
+    count = [0]
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event in _CHANGES and arguments and isinstance(arguments[0], str | os.PathLike):
+            if not os.fspath(arguments[0]).startswith(os.fspath(folder)):
+                return
+            count[0] += 1
+            if count[0] == moment:
+                os.kill(os.getpid(), by)
+
+    sys.addaudithook(hook)
+
+
+def in_child(moment: int, source: Path, out: Path, owner: Owner) -> int:
+    """Protect in a forked process that is killed at a moment; returns its wait status."""
+    child = os.fork()
+    if child == 0:
+        try:
+            kill_at(moment, out)
+            run_release(make_run(source, out, owner, workers=1))
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitpid(child, 0)[1]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, owner: Owner) -> tuple[Path, dict[str, bytes]]:
+    """A data set and what an uninterrupted run makes of it."""
+    folder = tmp_path_factory.mktemp("whole")
+    source = fill(folder / "in", 3)
+    (source / "tiny.png").write_bytes(picture(size=12))  # is skipped
+    protect(source, folder / "out", owner)
+    return source, images_of(folder / "out")
+
+
+@pytest.mark.parametrize("first", range(1, 9))
+def test_killed_at_many_moments(
+    tmp_path: Path, owner: Owner, whole: tuple[Path, dict[str, bytes]], first: int
+) -> None:
+    source, images = whole
+    moment, finished = first, False
+    while not finished:
+        out = tmp_path / f"out{moment}"
+        status = in_child(moment, source, out, owner)
+        finished = status == 0
+        assert finished or os.WTERMSIG(status) == signal.SIGKILL
+        if not finished and moment % 16 == first:  # and killed once more while it resumes
+            status = in_child(5, source, out, owner)
+        if is_unfinished(out) or not (out / "certificate" / "statement.dsse.json").exists():
+            protect(source, out, owner)
+        else:  # killed after it was complete
+            with pytest.raises(OutputExistsError, match=f"^{out.name} is a finished release$"):
+                protect(source, out, owner)
+        assert check_release(source, out, owner, tmp_path / f"r{moment}") == images
+        moment += 8
+    assert moment > 24  # there are enough moments
+
+
+# ---------------------------------------------------------------------------------- the real command
+
+
+class Command:
+    """Arguments of one `protect`."""
+
+    def __init__(self, folder: Path, owner_name: Path, count: int = 6) -> None:
+        self.source = fill(folder / "in", count)
+        self.out = folder / "out"
+        model = tiny_model(folder)
+        self.arguments: list[object] = ["protect", self.source, "--model", model, "--owner", owner_name]
+        self.arguments += ["--no-ledger", "--budget", 6, "--seed", 1, "--out"]
+
+    def run(self, out: Path | None = None, *more: object, **options: Any) -> Answer:
+        return medlocker(*self.arguments, out or self.out, *more, **options)
+
+    def signalled(self, moment: int, by: int) -> subprocess.CompletedProcess[bytes]:
+        """Run it in a process that gets a signal at its n-th change of the output."""
+        code = (
+            f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r});"
+            f"sys.path.insert(0, {str(Path(__file__).parent.parent)!r});"
+            "from pathlib import Path; from test_interrupted import kill_at;"
+            f"kill_at({moment}, Path({str(self.out)!r}), by={by});"
+            "from medlocker.cli import main; main()"
+        )
+        texts = [str(a) for a in (*self.arguments, self.out)]
+        return subprocess.run(
+            [sys.executable, "-c", code, *texts],
+            capture_output=True,
+            env=environment(),
+            timeout=60,
+            check=False,
+        )
+
+
+def test_killed_as_a_process(tmp_path: Path, owner: Owner, owner_name: Path) -> None:
+    command = Command(tmp_path, owner_name)
+    assert command.run(tmp_path / "whole").code == 0
+    assert command.signalled(40, signal.SIGKILL).returncode == -signal.SIGKILL
+    assert not (command.out / "certificate" / "statement.dsse.json").exists()
+    answer = command.run(None, "--budget", 7)
+    assert (answer.code, answer.out) == (2, "")
+    assert "error: out holds an unfinished run with other inputs or options\n" in answer.err
+    answer = command.run(None, "--json")
+    assert (answer.code, answer.json["marked"]) == (0, 6)
+    assert check_release(command.source, command.out, owner, tmp_path / "r") == images_of(tmp_path / "whole")
+    answer = command.run()
+    assert (answer.code, answer.out) == (2, "")
+    assert answer.err.startswith("error: out is a finished release\n")
+
+
+@pytest.mark.parametrize("moment", [3, 50])
+def test_interrupted_by_the_keyboard(tmp_path: Path, owner: Owner, owner_name: Path, moment: int) -> None:
+    command = Command(tmp_path, owner_name)
+    done = command.signalled(moment, signal.SIGINT)
+    assert done.returncode == 130, done.stderr.decode()
+    assert b"Traceback" not in done.stderr
+    assert done.stdout == b""
+    leftovers = list(command.out.rglob(".medlocker-tmp*"))
+    assert not leftovers
+    assert not (command.out / "certificate" / "statement.dsse.json").exists()
+    assert command.run().code == 0
+    check_release(command.source, command.out, owner, tmp_path / "r")
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 128 KiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = shutil.which("mount")
+    done = mount and subprocess.run(
+        [mount, "-t", "tmpfs", "-o", "size=128k", "none", str(disk)], check=False, capture_output=True
+    )
+    if not done or done.returncode:
+        pytest.skip("mounting needs more rights")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk(tmp_path: Path, owner: Owner, owner_name: Path, small_disk: Path) -> None:
+    command = Command(tmp_path, owner_name, count=12)
+    command.out = small_disk / "out"
+    answer = command.run(None, "--json")
+    assert answer.code == 1
+    assert "no space left on device\n" in answer.err
+    assert answer.json["error"].endswith("no space left on device")
+    assert not (command.out / "certificate" / "statement.dsse.json").exists()
+    assert not list(command.out.rglob(".medlocker-tmp*"))
+    images = images_of(command.out)
+    assert images
+    again = command.run()
+    assert (again.code, again.out) == (1, "")
+    subprocess.run(["mount", "-o", "remount,size=4m", str(small_disk)], check=True)
+    assert command.run().code == 0
+    final = check_release(command.source, command.out, owner, tmp_path / "r")
+    assert images.items() <= final.items()
+    command.run(tmp_path / "whole")
+    assert final == images_of(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("limit", [100, 6000])
+def test_files_that_may_not_grow(tmp_path: Path, owner: Owner, owner_name: Path, limit: int) -> None:
+    def limited() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    command = Command(tmp_path, owner_name, count=3)
+    answer = command.run(preexec_fn=limited)
+    assert (answer.code, answer.out) == (1, "")
+    assert ": file too large\n" in answer.err
+    assert not list(command.out.rglob(".medlocker-tmp*"))
+    assert not (command.out / "certificate" / "statement.dsse.json").exists()
+    assert command.run().code == 0
+    check_release(command.source, command.out, owner, tmp_path / "r")

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from medlocker.classifiers import BaseClassifier, Card, InputSpec
+from medlocker.classifiers.resize import ResizeRule
+from medlocker.images import viewed
+from medlocker.logo import builtin_logo
+from medlocker.mark import Mark
+from medlocker.marking import mark_pixels
+from medlocker.placements import FreePlacements
+from medlocker.search import Preview, Problem, work_step
+from medlocker.search._guided import screen
+from medlocker.testing import LinearClassifier
+from pictures import make_image
+from test_logo import arrow
+
+KEY = "00112233445566778899aabbccddeeff"
+
+
+def model(
+    *, height: int = 32, width: int = 40, channels: int = 3, rule: ResizeRule = "stretch"
+) -> BaseClassifier:
+    card = Card(InputSpec(height=height, width=width, channels=channels, resize=rule))
+    return BaseClassifier(card, name="m", fingerprint="", classes=("0", "1"))
+
+
+def difference(preview: Preview, image: Any, models: list[BaseClassifier], marks: list[Mark]) -> list[Any]:
+    """Absolute difference between the preview and the canvas of the marked image, per model."""
+    colors = viewed(image, mark_pixels(image, marks, logo=arrow()).pixels)
+    found = []
+    for k, one in enumerate(models):
+        out = np.empty((one.height, one.width, one.channels), np.float32)
+        preview.compose(k, marks, out)
+        found.append(np.abs(out - one.canvas(colors)))
+    return found
+
+
+CASES: dict[str, dict[str, Any]] = {
+    "rgb": {},
+    "grey": {"kind": "grey"},
+    "grey-alpha": {"kind": "grey-alpha"},
+    "rgba": {"kind": "rgba"},
+    "white is zero": {"kind": "grey", "white_is_zero": True},
+    "rgb 16": {"bits": 16},
+    "grey 16": {"kind": "grey", "bits": 16},
+    "white is zero 16": {"kind": "grey", "bits": 16, "white_is_zero": True},
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("rule", ["stretch", "pad", "crop"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_the_preview_is_the_marked_images_canvas(case: str, rule: ResizeRule, channels: int) -> None:
+    image = make_image(height=61, width=75, **CASES[case])
+    models = [model(channels=channels, rule=rule), model(height=50, width=41, channels=channels, rule=rule)]
+    preview = Preview(image, models, logo=arrow())
+    assert preview.step == 1
+    for mark in (
+        Mark(x=0, y=0, size_px=25, opacity=30000),
+        Mark(x=50, y=46, size_px=25, opacity=65535),
+        Mark(x=20, y=11, size_px=30, opacity=50000, rotation=7000),
+        Mark(x=9, y=20, size_px=33, opacity=20000, key=KEY, warp_256=300, texture=30, opaque_permille=300),
+    ):
+        for off in difference(preview, image, models, [mark]):
+            assert off.max() <= 2.5
+            assert off.mean() <= 0.5
+
+
+@pytest.mark.parametrize("rule", ["stretch", "pad", "crop"])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_large_images_are_previewed_by_blocks(rule: ResizeRule, bits: int) -> None:
+    image = make_image(height=403, width=530, bits=bits)
+    models = [model(rule=rule)]
+    preview = Preview(image, models, logo=arrow())
+    assert preview.step == work_step(403, 530, models) == 8
+    for x, y, opacity in ((0, 0, 40000), (104, 56, 65535), (424, 336, 30000)):
+        (off,) = difference(preview, image, models, [Mark(x=x, y=y, size_px=100, opacity=opacity)])
+        assert off.max() <= 20  # at hard edges, which blocks of 8 pixels soften
+        assert off.mean() <= 1
+
+
+def test_palette_images_are_previewed_but_for_their_palette() -> None:
+    image = make_image("palette", height=61, width=75)
+    models = [model()]
+    (off,) = difference(
+        Preview(image, models, logo=arrow()), image, models, [Mark(x=20, y=11, size_px=30, opacity=50000)]
+    )
+    assert off.mean() <= 3  # nearest entries of a coarse palette, 51 levels apart
+    assert off.max() <= 26
+
+
+def test_without_marks_it_is_the_original() -> None:
+    image = make_image(height=61, width=75)
+    preview = Preview(image, [model()], logo=arrow())
+    out = np.empty((32, 40, 3), np.float32)
+    preview.compose(0, [], out)
+    np.testing.assert_array_equal(out, model().canvas(viewed(image)))
+    np.testing.assert_array_equal(out, preview.cleans[0])
+
+
+def test_marks_apart_add_up() -> None:
+    image = make_image(height=61, width=75)
+    marks = [Mark(x=0, y=0, size_px=20, opacity=40000), Mark(x=50, y=40, size_px=20, opacity=60000)]
+    (off,) = difference(Preview(image, [model()], logo=arrow()), image, [model()], marks)
+    assert off.max() <= 2.5
+
+
+@pytest.mark.parametrize(("size", "channels"), [((48, 64), 3), ((48, 64), 1), ((300, 410), 3)])
+@pytest.mark.parametrize("kind", ["rgb", "grey"])
+def test_screening_is_the_first_order_prediction(size: tuple[int, int], channels: int, kind: Any) -> None:
+    image = make_image(kind, height=size[0], width=size[1])
+    models = [
+        LinearClassifier(size=24, channels=channels),
+        LinearClassifier(size=20, seed=4, channels=channels),
+    ]
+    preview = Preview(image, models, logo=builtin_logo())
+    size_px = size[0] // 3
+    height, width = preview.height, preview.width
+    support = np.ones((size_px, size_px), np.bool_)
+    problem = Problem(
+        preview,
+        (0, 1),
+        FreePlacements(image=(width, height), support=support),
+        size_px,
+        10000,
+        50000,
+    )
+    places = problem.thinned(size_px / 4)
+    slopes = tuple(
+        one.gradients(clean[None], [label]).canvas
+        for one, clean, label in zip(models, preview.cleans, problem.labels, strict=True)
+    )
+    got = screen(problem, slopes, places)
+    brute = np.zeros(len(places))
+    for i, (x, y) in enumerate(places):
+        for k, one in enumerate(models):
+            out = np.empty((one.height, one.width, one.channels), np.float32)
+            preview.compose(k, [problem.mark(x, y)], out)
+            brute[i] += float((slopes[k][0].astype(np.float64) * (out - preview.cleans[k])).sum())
+    np.testing.assert_allclose(got, brute, atol=1e-3 * np.abs(brute).max())
