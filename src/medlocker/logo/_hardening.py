@@ -40,12 +40,16 @@ def _smooth_noise(key: bytes, purpose: str, height: int, width: int, *, cell: in
     """Bilinear value noise in -32768..32767, one lattice point every ``cell`` pixels."""
     rows, cols = height // cell + 2, width // cell + 2
     lattice = _stream(key, purpose, rows * cols).reshape(rows, cols) - 32768
+    if cell == 1:
+        return np.asarray(lattice[:height, :width])
     y, fy = np.divmod(np.arange(height, dtype=np.int64), cell)
     x, fx = np.divmod(np.arange(width, dtype=np.int64), cell)
-    fy, fx = fy[:, None], fx[None, :]
-    upper = lattice[y][:, x] * (cell - fx) + lattice[y][:, x + 1] * fx
-    lower = lattice[y + 1][:, x] * (cell - fx) + lattice[y + 1][:, x + 1] * fx
-    return np.asarray((upper * (cell - fy) + lower * fy) // (cell * cell))
+    # along the lattice's few rows first: whole numbers, so the order does not matter
+    across = lattice[:, x] * (cell - fx) + lattice[:, x + 1] * fx
+    value = across[y] * (cell - fy)[:, None]
+    value += across[y + 1] * fy[:, None]
+    value //= cell * cell
+    return np.asarray(value)
 
 
 def warp_field(height: int, width: int, hardening: Hardening) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
