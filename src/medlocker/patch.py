@@ -29,7 +29,7 @@ def make_residual(original: NDArray[Any], estimate: NDArray[Any], touched: NDArr
     Returns:
         Compressed bytes: low bytes of all samples, then (16-bit only) all high bytes.
     """
-    difference = original[touched] - estimate[touched]  # unsigned: wraps around on purpose
+    difference = (original - estimate)[touched]  # unsigned: wraps around on purpose
     little = np.ascontiguousarray(difference, dtype=difference.dtype.newbyteorder("<"))
     samples = little.view(np.uint8).reshape(-1, difference.dtype.itemsize)
     planes = np.ascontiguousarray(samples.T).tobytes()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 
 ONE = 65535
 """A weight of 65535 replaces the pixel by the logo."""
+
+_STRIP_PIXELS = 16384
 
 
 def weights(coverage: NDArray[np.uint8], opacity: int) -> NDArray[np.uint16]:
@@ -38,12 +41,15 @@ def blend(under: NDArray[Any], color: NDArray[Any], weight: NDArray[np.uint16]) 
     Returns:
         (..., h, w, C), dtype of ``under``.
     """
-    m = weight[..., None].astype(np.uint32)
-    mixed = under.astype(np.uint32)
-    mixed *= np.uint32(ONE) - m
-    mixed += color.astype(np.uint32) * m + np.uint32(32767)
-    mixed //= np.uint32(ONE)
-    return mixed.astype(under.dtype)
+    result = np.empty(np.broadcast_shapes(under.shape, color.shape), under.dtype)
+    for rows in _strips(weight):
+        m = weight[rows][..., None].astype(np.uint32)
+        mixed = under[..., rows, :, :].astype(np.uint32)
+        mixed *= np.uint32(ONE) - m
+        mixed += color[rows].astype(np.uint32) * m + np.uint32(32767)
+        mixed //= np.uint32(ONE)
+        result[..., rows, :, :] = mixed
+    return result
 
 
 def unblend(mixed: NDArray[Any], color: NDArray[Any], weight: NDArray[np.uint16]) -> NDArray[Any]:
@@ -60,6 +66,22 @@ def unblend(mixed: NDArray[Any], color: NDArray[Any], weight: NDArray[np.uint16]
     Returns:
         (h, w, C), dtype of ``mixed``.
     """
+    result = np.empty_like(mixed)
+    for rows in _strips(weight):
+        result[rows] = _unblend_strip(mixed[rows], color[rows], weight[rows])
+    return result
+
+
+def _strips(weight: NDArray[np.uint16]) -> Iterator[slice]:
+    """Cut an array into rows whose wide intermediates stay in the processor's cache."""
+    height, width = weight.shape
+    step = max(_STRIP_PIXELS // max(width, 1), 1)
+    return (slice(start, start + step) for start in range(0, height, step))
+
+
+def _unblend_strip(
+    mixed: NDArray[Any], color: NDArray[Any], weight: NDArray[np.uint16]
+) -> NDArray[np.float64]:
     top = int(np.iinfo(mixed.dtype).max)
     m = weight[..., None].astype(np.float64)
     rest = ONE - m
@@ -71,4 +93,4 @@ def unblend(mixed: NDArray[Any], color: NDArray[Any], weight: NDArray[np.uint16]
     # the next whole number, so its floor is that of exact arithmetic, in a tenth of the time
     estimate = np.floor(numerator / np.maximum(rest, 1))
     estimate[(weight == ONE).nonzero()] = 0
-    return np.asarray(np.clip(estimate, 0, top), dtype=mixed.dtype)
+    return np.clip(estimate, 0, top, out=estimate)
