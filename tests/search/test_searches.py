@@ -143,6 +143,14 @@ def test_guided_searches_are_better_than_chance(name: str) -> None:
     assert means[name] > means["random"] + 0.05
 
 
+def test_a_problem_keeps_marks_inside_its_ranges() -> None:
+    problem = make_problem([LinearClassifier()])
+    assert [problem.mark(1, 2, opacity).opacity for opacity in (0, 30000.4, 65535)] == [20000, 30000, 50000]
+    assert problem.mark(1, 2).opacity == 50000
+    x, y = problem.nearest(15, 10)  # in the middle of a box
+    assert problem.placements.contains(x, y)
+
+
 def test_budgets_out_of_range() -> None:
     with pytest.raises(InputError, match=r"^expected a budget of at least 1 evaluation, got 0$"):
         RandomSearch(budget=0)
