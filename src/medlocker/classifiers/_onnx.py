@@ -48,6 +48,8 @@ class OnnxClassifier(BaseClassifier):
         self._output, answers = self._probe()
         self._softmaxed = card.output == "probabilities"
         count = answers.shape[1]
+        if not np.isfinite(answers).all():
+            raise ModelError(f"model {name}: it answers NaN or infinity on a plain picture")
         if count < 2:
             raise ModelError(f"model {name}: expected at least two classes, got {count}")
         if self.classes and len(self.classes) != count:

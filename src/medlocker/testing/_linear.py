@@ -1,4 +1,4 @@
-"""A classifier that is linear in the canvas: its gradients are exact, its answers can be worked out by hand."""
+"""A classifier that is linear in the canvas: gradients are exact, answers can be worked out by hand."""
 
 from __future__ import annotations
 
