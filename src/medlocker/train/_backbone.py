@@ -180,7 +180,7 @@ def match_by_order(
     body: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor]
 ) -> dict[str, torch.Tensor] | None:
     """Pair tensors one by one, or return None where number or shapes differ; surplus at the end is a head."""
-    counted = any(name.endswith("num_batches_tracked") for name in state)
+    counted = any(tensor.ndim == 0 for tensor in state.values())  # of batches; older files lack them
     wanted = [(n, t) for n, t in body.items() if counted or not n.endswith("num_batches_tracked")]
     given = list(state.values())
     if not 0 <= len(given) - len(wanted) <= 2:
