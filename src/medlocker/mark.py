@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from medlocker.errors import InputError
-from medlocker.logo import Hardening
+from medlocker.logo import Hardening, unpack_overlay
 
 OPACITY_ONE = 65535
 """Opacity is a 16-bit weight: 65535 is fully opaque."""
@@ -38,6 +38,7 @@ class Mark:
         warp_256: Largest keyed shift of a logo pixel, 1/256 px.
         texture: Deviation of the keyed texture, grey levels of 255.
         opaque_permille: Share of fully opaque strokes, 1/1000.
+        overlay: A texture found by the search, packed as text; see :mod:`medlocker.logo`.
 
     Raises:
         InputError: If a value is out of range.
@@ -52,6 +53,7 @@ class Mark:
     warp_256: int = 0
     texture: int = 0
     opaque_permille: int = 0
+    overlay: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
@@ -64,6 +66,10 @@ class Mark:
             raise InputError("mark: expected a hexadecimal key") from None
         if len(key) > 64 or (not key and (self.warp_256 or self.texture or self.opaque_permille)):
             raise InputError("mark: expected a key of 1 to 64 bytes for a hardened mark")
+        if not isinstance(self.overlay, str):
+            raise InputError("mark: expected an overlay as text")
+        if self.overlay:
+            unpack_overlay(self.overlay)
 
     @property
     def hardening(self) -> Hardening | None:
@@ -73,8 +79,11 @@ class Mark:
         return Hardening(bytes.fromhex(self.key), self.warp_256, self.texture, self.opaque_permille)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the parameters as a JSON-ready object."""
-        return asdict(self)
+        """Return the parameters as a JSON-ready object; a mark without overlay has no such field."""
+        value = asdict(self)
+        if not self.overlay:
+            del value["overlay"]
+        return value
 
     @classmethod
     def from_json(cls, value: object) -> Mark:
@@ -83,6 +92,7 @@ class Mark:
         Raises:
             InputError: If a field is missing, unknown, or out of range.
         """
-        if not isinstance(value, dict) or set(value) != set(cls.__dataclass_fields__):
+        names = set(cls.__dataclass_fields__)
+        if not isinstance(value, dict) or set(value) | {"overlay"} != names or value.get("overlay") == "":
             raise InputError(f"mark: expected the fields {', '.join(cls.__dataclass_fields__)}")
         return cls(**value)

@@ -59,7 +59,9 @@ def lay(mark: Mark, *, logo: Logo, image: Image) -> Layer:
     Raises:
         InputError: If the mark does not lie wholly inside the image.
     """
-    raster = render(logo, mark.size_px, rotation=mark.rotation, hardening=mark.hardening)
+    raster = render(
+        logo, mark.size_px, rotation=mark.rotation, hardening=mark.hardening, overlay=mark.overlay
+    )
     height, width = raster.coverage.shape
     if mark.x + width > image.width or mark.y + height > image.height:
         raise InputError(

@@ -4,6 +4,7 @@ from medlocker.logo._blend import blend, unblend, weights
 from medlocker.logo._builtin import builtin_logo
 from medlocker.logo._hardening import Hardening
 from medlocker.logo._logo import Logo, load_logo
+from medlocker.logo._overlay import overlay_matrix, pack_overlay, unpack_overlay
 from medlocker.logo._render import Raster, fit_color, render
 
 __all__ = [
@@ -14,7 +15,10 @@ __all__ = [
     "builtin_logo",
     "fit_color",
     "load_logo",
+    "overlay_matrix",
+    "pack_overlay",
     "render",
     "unblend",
+    "unpack_overlay",
     "weights",
 ]

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from medlocker.errors import InputError
 from medlocker.logo._hardening import Hardening, opaque_strokes, texture, warp_field
 from medlocker.logo._logo import Logo
+from medlocker.logo._overlay import spread_overlay, unpack_overlay
 
 _FIXED = 16
 _HALF = 1 << (_FIXED - 1)
@@ -45,7 +46,14 @@ class Raster:
 
 
 @lru_cache(maxsize=16)
-def render(logo: Logo, size_px: int, *, rotation: int = 0, hardening: Hardening | None = None) -> Raster:
+def render(
+    logo: Logo,
+    size_px: int,
+    *,
+    rotation: int = 0,
+    hardening: Hardening | None = None,
+    overlay: str = "",
+) -> Raster:
     """Render a logo so that its longer side, before rotation, measures ``size_px`` pixels.
 
     Args:
@@ -53,6 +61,7 @@ def render(logo: Logo, size_px: int, *, rotation: int = 0, hardening: Hardening 
         size_px: 1 to 65535.
         rotation: Counter-clockwise, in 1/65536 of a turn.
         hardening: Keyed warp, texture and strokes, or None for the plain logo.
+        overlay: A texture as packed text, or empty.
 
     The latest results are kept: a data set usually has few image sizes. Do not write into them.
 
@@ -69,8 +78,8 @@ def render(logo: Logo, size_px: int, *, rotation: int = 0, hardening: Hardening 
     by_x, by_y = max(width // w, 1), max(height // h, 1)
     source = _shrunk(_premultiplied(logo), by_x, by_y)
     x, y = x * width // (w * by_x), y * height // (h * by_y)
-    sampled = _sample_upright(source, x, y) if 1 in (x.shape[0], y.shape[1]) else _sample(source, x, y)
-    return _finish(sampled, hardening)
+    sampled = _sample_upright(source, x, y) if x.shape[0] == y.shape[1] == 1 else _sample(source, x, y)
+    return _finish(sampled, hardening, overlay)
 
 
 def _source_grid(
@@ -151,13 +160,16 @@ def _sample(source: NDArray[np.int64], x: NDArray[np.int64], y: NDArray[np.int64
     return np.asarray(value)
 
 
-def _finish(premultiplied: NDArray[np.int64], hardening: Hardening | None) -> Raster:
+def _finish(premultiplied: NDArray[np.int64], hardening: Hardening | None, overlay: str) -> Raster:
     height, width = premultiplied.shape[:2]
     alpha = premultiplied[..., 3]
     coverage = ((alpha + 127) // 255).astype(np.uint8)
     color = (premultiplied[..., :3] * 255 + alpha[..., None] // 2) // np.maximum(alpha, 1)[..., None]
     color = np.where(coverage[..., None] > 0, np.clip(color, 0, 255), 0)
     solid: NDArray[np.bool_] | None = None
+    if overlay:
+        color = np.clip(color + spread_overlay(unpack_overlay(overlay), height, width), 0, 255)
+        color = np.where(coverage[..., None] > 0, color, 0)
     if hardening is not None and hardening.texture > 0:
         color = np.clip(color + texture(height, width, hardening), 0, 255)
         color = np.where(coverage[..., None] > 0, color, 0)
