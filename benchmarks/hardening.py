@@ -58,6 +58,19 @@ VARIANTS: dict[str, Harden] = {
     "standard, opaque 10 %": replace(STANDARD_HARDENING, opaque=0.1),
 }
 IN_FULL = ("plain", "standard")
+COSTED = ("plain", "warp 1", "texture 24", "standard", "standard, opaque 10 %")
+
+_ATTACKS_TEXT = """\
+Logos of {sizes} px in turn, opacity {opacity[0]} to {opacity[1]}, a random free place, the same for all.
+Share restored above {db:g} dB (95 % Wilson interval), and median PSNR over the marked pixels. *Blind*
+knows the logo and the program; *hardening known* fits the warp and knows the texture's size; *best of
+everything* also weighs the inversion against the surroundings, and is chosen with the original in hand. The
+last columns: what can be told without the marked pixels, and how many marks leak more than that.
+"""
+_COSTS_TEXT = """\
+{images} held-out photographs that the model gets right, opacity 0.39 to 0.8, lesion boxes kept out, logo
+0.25, screened search of at most {budget} evaluations. SSIM of the logo itself to the plain one, on mid grey.
+"""
 
 
 @dataclass(frozen=True)
@@ -171,16 +184,10 @@ def attacks(data: Path | None, *, images: int, others: int, workers: int) -> Non
                 trials += [trial for trial in found if trial is not None]
             if trials:
                 rows.append(_row(name, trials))
+                print(rows[-1][0], rows[-1][2], file=sys.stderr)
     what = "IDRiD photographs" if data else "synthetic photographs"
     print(f"\n### Restored from {what}, {WIDTH} x {HEIGHT}\n")
-    print(
-        f"Logos of {' and '.join(map(str, SIZES_PX))} px in turn, opacity {OPACITY[0]} to {OPACITY[1]}, a random "
-        f"free place. Share of marks restored above {RESTORED_DB:g} dB (95 % Wilson interval) and median PSNR over "
-        "the marked pixels. *Blind* knows the logo and the program; *hardening known* fits the warp and knows the "
-        "texture's size; *best of everything* also weighs the inversion against the surroundings and is chosen with "
-        "the original in hand. The last columns: what can be told without the marked pixels, and how many marks leak "
-        "more than that.\n"
-    )
+    print(_ATTACKS_TEXT.format(sizes=" and ".join(map(str, SIZES_PX)), opacity=OPACITY, db=RESTORED_DB))
     head = [
         "mark",
         "left as it is",
@@ -221,7 +228,7 @@ def costs(data: Path, model: Classifier, *, most: int) -> None:
     found = cases(data, model, opacity=(0.39, 0.8), regions=lesion_boxes(data))
     plain = list(itertools.islice(found, most))
     rows = []
-    for name in ("plain", "warp 1", "texture 24", "standard", "standard, opaque 10 %"):
+    for name in COSTED:
         chosen = [_hardened(case, VARIANTS[name], i) for i, case in enumerate(plain)]
         outcome = run(name, ScreenedSearch(budget=DEFAULT_BUDGET, margin=DEFAULT_MARGIN), model, chosen)
         started = time.perf_counter()
@@ -242,11 +249,7 @@ def costs(data: Path, model: Classifier, *, most: int) -> None:
             ]
         )
     print(f"\n### What hardening costs against {model.name}\n")
-    print(
-        f"{len(plain)} held-out photographs that the model gets right, opacity 0.39 to 0.8, lesion boxes kept out, "
-        f"logo 0.25, screened search of at most {DEFAULT_BUDGET} evaluations. SSIM of the logo itself to the plain "
-        "one, on mid grey.\n"
-    )
+    print(_COSTS_TEXT.format(images=len(plain), budget=DEFAULT_BUDGET))
     head = [
         "mark",
         "fooled",

@@ -22,7 +22,8 @@ Bytes = NDArray[np.uint8]
 _TEMPLATE_PX = 20
 _STEP = 1.05
 _PEAKS_PER_SIZE = 2
-_PEAKS = 4
+_PEAKS = 3
+_SURELY = 0.7  # of the edges left: only the right logo at the right place takes away so many
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,12 @@ def locate(marked: Bytes, logo: Logo, *, sizes_px: tuple[int, int]) -> list[Gues
             _, best, _, (x, y) = cv2.minMaxLoc(score)
             coarse.append((best, x / scale, y / scale, size))
             score[max(y - 3, 0) : y + 4, max(x - 3, 0) : x + 4] = -1
-    coarse.sort(reverse=True)
-    fine = [_sharpen(grey, logo, *peak[1:], sizes_px=(low, high)) for peak in coarse[:_PEAKS]]
+    peaks: list[tuple[float, float, float]] = []
+    for _, *peak in sorted(coarse, reverse=True):
+        left, top, size = peak
+        if not any(max(abs(left - a), abs(top - b), abs(size - c)) < size / 8 for a, b, c in peaks):
+            peaks.append((left, top, size))
+    fine = [_sharpen(grey, logo, *found, sizes_px=(low, high)) for found in peaks[:_PEAKS]]
     return [guess for _, guess in sorted(fine, key=lambda found: -found[0])]
 
 
@@ -235,6 +240,8 @@ def _refine(marked: Bytes, logo: Logo, guesses: Sequence[Guess]) -> Guess:
         # guesses lie at different places: what counts is the share of edges that the logo explains
         if best is None or saved < best[0]:
             best = (saved, found)
+        if best[0] < _SURELY:
+            break
     if best is None:
         raise ValueError("expected at least one guess")
     return best[1]
