@@ -72,7 +72,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory, owner: Owner) -> tuple[Path,
     return source, images_of(folder / "out")
 
 
-@pytest.mark.parametrize("first", range(1, 9))
+@pytest.mark.parametrize(
+    "first", [2, 5, *(pytest.param(k, marks=pytest.mark.slow) for k in (1, 3, 4, 6, 7, 8))]
+)
 def test_killed_at_many_moments(
     tmp_path: Path, owner: Owner, whole: tuple[Path, dict[str, bytes]], first: int
 ) -> None:
@@ -146,7 +148,7 @@ def test_killed_as_a_process(tmp_path: Path, owner: Owner, owner_name: Path) -> 
     assert answer.err.startswith("error: out is a finished release\n")
 
 
-@pytest.mark.parametrize("moment", [3, 50])
+@pytest.mark.parametrize("moment", [50, pytest.param(3, marks=pytest.mark.slow)])
 def test_interrupted_by_the_keyboard(tmp_path: Path, owner: Owner, owner_name: Path, moment: int) -> None:
     command = Command(tmp_path, owner_name)
     done = command.signalled(moment, signal.SIGINT)
@@ -196,7 +198,7 @@ def test_a_full_disk(tmp_path: Path, owner: Owner, owner_name: Path, small_disk:
     assert final == images_of(tmp_path / "whole")
 
 
-@pytest.mark.parametrize("limit", [100, 6000])
+@pytest.mark.parametrize("limit", [6000, pytest.param(100, marks=pytest.mark.slow)])
 def test_files_that_may_not_grow(tmp_path: Path, owner: Owner, owner_name: Path, limit: int) -> None:
     def limited() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
