@@ -54,6 +54,7 @@ def in_child(moment: int, source: Path, out: Path, owner: Owner) -> int:
     child = os.fork()
     if child == 0:
         try:
+            signal.alarm(60)  # should it hang, the test fails
             kill_at(moment, out)
             run_release(make_run(source, out, owner, workers=1))
             os._exit(0)
