@@ -12,7 +12,7 @@ from medlocker.mark import OPACITY_ONE
 Preset = Literal["paper"]
 SearchName = Literal["auto", "random", "evolution", "bhe", "screened", "gradient"]
 
-DEFAULT_BUDGET = 64
+DEFAULT_BUDGET = 128
 DEFAULT_MARGIN = 0.2
 SMALLEST_LOGO_PX = 8
 

@@ -12,8 +12,11 @@ from medlocker.search._preview import LUMA
 from medlocker.search._problem import Candidate, Problem
 from medlocker.search._surface import F64, fit_surface
 
-_CURIOSITY = (0.5, 1.0, 2.0)
-"""Standard deviations added to the mean; alternating keeps a batch from betting on one idea."""
+_FADED = 4
+"""Candidates of less opacity that are tried."""
+
+_CURIOSITY = 1.0
+"""Standard deviations added to the mean: how much an unknown place is worth trying."""
 
 
 class ScreenedSearch(Search):
@@ -43,9 +46,7 @@ class ScreenedSearch(Search):
         memory.learn([first], (yield Proposal(memory.candidates([first]))))
         for batch in _chunks(_spread_out(memory.units, first, self._spread), self._at_once):
             memory.learn(batch, (yield Proposal(memory.candidates(batch))))
-        while len(memory.tried) < len(memory.places):
-            batch = memory.promising(self._at_once)
-            memory.learn(batch, (yield Proposal(memory.candidates(batch))))
+        yield from _guided(memory, at_once=self._at_once, budget=self.budget // len(problem.labels))
 
 
 class GradientSearch(Search):
@@ -53,43 +54,47 @@ class GradientSearch(Search):
 
     To first order, a mark changes the margin by the scalar product of the margin's gradient with the change
     of the image; for all placements at once that is a cross-correlation of the gradient with the logo, done
-    by FFT. It is not exact for strong opacity: so the surface learns how far to believe it, and the best
-    verified candidate is differentiated again.
+    by FFT. It is not exact for strong opacity: so the surface learns from the verified ones how far to
+    believe it, and half-way through the budget forgets it.
 
     Args:
         budget: As for every search; a backward pass counts 2.
         margin: As for every search.
-        verify: Placements verified after each screening.
+        verify: Placements verified after the screening.
         at_once: Candidates of one batch.
-        rescreen: Further backward passes, each at the best candidate so far.
     """
 
     name = "gradient"
     needs_gradients = True
 
-    def __init__(
-        self, *, budget: int, margin: float = 0.0, verify: int = 4, at_once: int = 4, rescreen: int = 3
-    ) -> None:
+    def __init__(self, *, budget: int, margin: float = 0.0, verify: int = 4, at_once: int = 4) -> None:
         super().__init__(budget=budget, margin=margin)
         self._verify = verify
         self._at_once = at_once
-        self._rescreen = rescreen
 
     def steps(self, problem: Problem, rng: np.random.Generator) -> Steps:
-        """Yield the screening, then the surface's proposals, screening again at the best in between."""
+        """Yield the screening, the best of it, then the surface's proposals."""
         memory = _Memory(problem)
         screened = yield Proposal([()], gradients=True)
         memory.add_basis(screen(problem, screened.gradients, memory.places))
         batch = memory.best_of_basis(self._verify)
         memory.learn(batch, (yield Proposal(memory.candidates(batch))))
-        passes = 0
-        while len(memory.tried) < len(memory.places):
-            if passes < self._rescreen:
-                passes += 1
-                screened = yield Proposal([memory.best()], gradients=True)
-                memory.add_basis(screen(problem, screened.gradients, memory.places))
-            batch = memory.promising(self._at_once)
-            memory.learn(batch, (yield Proposal(memory.candidates(batch))))
+        yield from _guided(memory, at_once=self._at_once, budget=self.budget // len(problem.labels))
+
+
+def _guided(memory: _Memory, *, at_once: int, budget: int) -> Steps:
+    """Yield what the surface promises, and near the end of the budget the best places with less opacity."""
+    faded = False
+    while len(memory.tried) < len(memory.places):
+        if len(memory.tried) > budget // 2:
+            memory.forget_basis()
+        if not faded and budget >= 8 * _FADED and len(memory.tried) >= budget - 2 * _FADED:
+            faded = True
+            candidates = memory.faded()
+            if candidates:
+                yield Proposal(candidates)
+        batch = memory.promising(at_once)
+        memory.learn(batch, (yield Proposal(memory.candidates(batch))))
 
 
 def screen(problem: Problem, gradients: tuple[Floats, ...], places: NDArray[np.int64]) -> F64:
@@ -145,7 +150,6 @@ class _Memory:
         self.tried: list[int] = []
         self._values: list[float] = []
         self._basis: F64 = np.zeros((len(self.places), 0))
-        self._round = 0
 
     def candidates(self, chosen: list[int]) -> list[Candidate]:
         return [(self._problem.mark(*map(int, self.places[i])),) for i in chosen]
@@ -154,8 +158,16 @@ class _Memory:
         self.tried += chosen[: len(scored.values)]
         self._values += [float(value) for value in scored.values]
 
-    def best(self) -> Candidate:
-        return self.candidates([self.tried[int(np.argmax(self._values))]])[0]
+    def faded(self) -> list[Candidate]:
+        """Return the two best places, each at two lower opacities."""
+        low, high = self._problem.opacity_low, self._problem.opacity_high
+        best = [self.tried[int(i)] for i in np.argsort(self._values)[::-1][: _FADED // 2]]
+        levels = [low + (high - low) * share for share in (0.7, 0.4)] if high > low else []
+        places = [(int(self.places[i][0]), int(self.places[i][1])) for i in best]
+        return [(self._problem.mark(x, y, level),) for x, y in places for level in levels]
+
+    def forget_basis(self) -> None:
+        self._basis = np.zeros((len(self.places), 0))
 
     def add_basis(self, screened: F64) -> None:
         """Add a screening of all places to the surface's mean functions."""
@@ -169,8 +181,7 @@ class _Memory:
         tried = np.array(self.tried)
         surface = fit_surface(self.units[tried], self._basis[tried], np.array(self._values))
         mean, deviation = surface.predict(self.units, self._basis)
-        self._round += 1
-        merit = mean + _CURIOSITY[self._round % len(_CURIOSITY)] * deviation
+        merit = mean + _CURIOSITY * deviation
         merit[tried] = -np.inf
         return self._apart(merit, count)
 
