@@ -1,6 +1,7 @@
 """Diagnostic models: the protocol, model cards, and one adapter per library."""
 
 from medlocker.classifiers._base import BaseClassifier
+from medlocker.classifiers._converted import with_gradients
 from medlocker.classifiers._load import load_classifier
 from medlocker.classifiers._onnx import OnnxClassifier, load_onnx
 from medlocker.classifiers.card import Card, InputSpec, card_path, load_card, parse_card
@@ -23,4 +24,5 @@ __all__ = [
     "load_onnx",
     "parse_card",
     "resize_canvas",
+    "with_gradients",
 ]

@@ -6,6 +6,7 @@ import importlib.util
 from pathlib import Path
 
 from medlocker.classifiers._onnx import load_onnx
+from medlocker.classifiers._paired import PairedClassifier
 from medlocker.classifiers.protocol import Classifier
 from medlocker.errors import MissingExtraError, ModelError
 
@@ -15,8 +16,8 @@ _TORCH_SUFFIXES = (".safetensors", ".pt", ".pth")
 def load_classifier(path: Path) -> Classifier:
     """Open a classifier: an ONNX file, torch weights beside their card, or a folder made by ``train``.
 
-    A folder opens with torch where it is installed (gradients make the search several times cheaper), and as
-    ONNX otherwise.
+    A folder opens with ONNX Runtime for answers and torch for gradients where torch is installed, with torch
+    alone on a GPU, and as plain ONNX otherwise.
 
     Raises:
         ModelError: If there is no usable model.
@@ -25,7 +26,7 @@ def load_classifier(path: Path) -> Classifier:
     if path.is_dir():
         weights, onnx = path / "model.safetensors", path / "model.onnx"
         if weights.is_file() and _has_torch():
-            return _load_torch(weights, name=path.name)
+            return _load_folder(weights, onnx, name=path.name)
         if onnx.is_file():
             classifier = load_onnx(onnx)
             classifier.name = path.name
@@ -47,6 +48,15 @@ def load_classifier(path: Path) -> Classifier:
 
 def _has_torch() -> bool:
     return all(importlib.util.find_spec(library) is not None for library in ("torch", "timm", "safetensors"))
+
+
+def _load_folder(weights: Path, onnx: Path, *, name: str) -> Classifier:
+    from medlocker.classifiers._torch import has_gpu  # optional library
+
+    differentiable = _load_torch(weights, name=name)
+    if has_gpu() or not onnx.is_file():
+        return differentiable
+    return PairedClassifier(load_onnx(onnx), differentiable, name=name)
 
 
 def _load_torch(path: Path, *, name: str) -> Classifier:

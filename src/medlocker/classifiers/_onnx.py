@@ -134,6 +134,8 @@ def load_onnx(path: Path, *, threads: int = 0) -> OnnxClassifier:
     options.log_severity_level = 4
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    # threads that wait by spinning take the cores from those that read and write files
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         session = onnxruntime.InferenceSession(os.fspath(path), options, providers=_providers())
     except Exception as error:  # see OnnxClassifier._call

@@ -129,6 +129,11 @@ class TorchClassifier(BaseClassifier):
         return answers.detach().cpu().numpy(), slope.cpu().numpy()
 
 
+def has_gpu() -> bool:
+    """Tell whether torch would run on a GPU."""
+    return bool(torch.cuda.is_available())
+
+
 def load_torch(path: Path, *, name: str, device: str | None = None) -> TorchClassifier:
     """Open torch weights with the card beside them; the card names the architecture.
 

@@ -4,10 +4,11 @@ from medlocker.logo._blend import blend, unblend, weights
 from medlocker.logo._builtin import builtin_logo
 from medlocker.logo._hardening import Hardening
 from medlocker.logo._logo import Logo, load_logo
-from medlocker.logo._overlay import overlay_matrix, pack_overlay, unpack_overlay
+from medlocker.logo._overlay import MAX_CELLS, overlay_matrix, pack_overlay, unpack_overlay
 from medlocker.logo._render import Raster, fit_color, render
 
 __all__ = [
+    "MAX_CELLS",
     "Hardening",
     "Logo",
     "Raster",

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.search._base import Floats, Proposal, Scored, Search, Steps
-from medlocker.search._preview import LUMA
 from medlocker.search._problem import Candidate, Problem
 from medlocker.search._surface import F64, fit_surface
 
@@ -41,7 +41,7 @@ class ScreenedSearch(Search):
 
     def steps(self, problem: Problem, rng: np.random.Generator) -> Steps:
         """Yield a random placement, spread ones, then promising ones."""
-        memory = _Memory(problem)
+        memory = _Memory(problem, rng)
         first = int(rng.integers(len(memory.places)))
         memory.learn([first], (yield Proposal(memory.candidates([first]))))
         for batch in _chunks(_spread_out(memory.units, first, self._spread), self._at_once):
@@ -74,7 +74,7 @@ class GradientSearch(Search):
 
     def steps(self, problem: Problem, rng: np.random.Generator) -> Steps:
         """Yield the screening, the best of it, then the surface's proposals."""
-        memory = _Memory(problem)
+        memory = _Memory(problem, rng)
         screened = yield Proposal([()], gradients=True)
         memory.add_basis(screen(problem, screened.gradients, memory.places))
         batch = memory.best_of_basis(self._verify)
@@ -115,17 +115,23 @@ def screen(problem: Problem, gradients: tuple[Floats, ...], places: NDArray[np.i
     work = preview.work
     height, width = work.shape[:2]
     total = np.zeros((height, width))
-    size = (_fast_length(height), _fast_length(width))
-    paint = np.fft.rfft2(logo_paint, size, axes=(0, 1))
-    coverage = np.fft.rfft2(logo_coverage[..., 0], size)
     for model, gradient in enumerate(gradients):
         slope = preview.pull_back(model, gradient[0])
-        slope = slope * LUMA if slope.shape[2] == 1 else slope
-        gain = np.fft.rfft2(slope, size, axes=(0, 1)) * paint.conj()
-        loss = np.fft.rfft2((slope * work).sum(axis=2), size) * coverage.conj()
-        total += np.fft.irfft2(gain.sum(axis=2) - loss, size)[:height, :width]
+        slope = np.broadcast_to(slope / (3 if slope.shape[2] == 1 else 1), work.shape)
+        total -= correlate((slope * work).sum(axis=2), logo_coverage[..., 0])
+        for c in range(3):
+            total += correlate(slope[..., c], logo_paint[..., c])
     cells = places // preview.step
     return np.asarray(total[cells[:, 1], cells[:, 0]])
+
+
+def correlate(field: NDArray[Any], logo: NDArray[Any]) -> F64:
+    """Return (h, w): the sum of ``field`` times ``logo`` for the logo's corner at every pixel, by FFT."""
+    height, width = field.shape
+    # long enough that the logo, laid over the far edge, meets only zeros
+    size = _fast_length(height + logo.shape[0] - 1), _fast_length(width + logo.shape[1] - 1)
+    spectrum = np.fft.rfft2(field, size) * np.fft.rfft2(logo, size).conj()
+    return np.asarray(np.fft.irfft2(spectrum, size)[:height, :width])
 
 
 def _fast_length(count: int) -> int:
@@ -143,9 +149,9 @@ def _fast_length(count: int) -> int:
 class _Memory:
     """What has been tried on one problem, and what the surface makes of it."""
 
-    def __init__(self, problem: Problem) -> None:
+    def __init__(self, problem: Problem, rng: np.random.Generator) -> None:
         self._problem = problem
-        self.places = problem.thinned(problem.size_px / 8)
+        self.places = problem.thinned(problem.size_px / 8, rng=rng)
         self.units: F64 = self.places / problem.size_px
         self.tried: list[int] = []
         self._values: list[float] = []

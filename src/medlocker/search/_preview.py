@@ -9,7 +9,7 @@ search distinguishes, and every result is judged on the written file anyway.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from medlocker.classifiers import Classifier
 from medlocker.images import Image, viewed
-from medlocker.logo import Hardening, Logo, fit_color, render
+from medlocker.logo import Hardening, Logo, fit_color, overlay_matrix, render, unpack_overlay
 from medlocker.mark import OPACITY_ONE, Mark
 
 _FINENESS = 1.5
@@ -55,12 +55,25 @@ class WorkRaster:
         coverage: (h, w, 1) float32, 0..1.
         solid_paint: The same for strokes that are opaque whatever the opacity; None without such.
         solid_coverage: The same.
+        size: (H, W) of the logo at full resolution, pixels.
     """
 
     paint: Floats
     coverage: Floats
     solid_paint: Floats | None = None
     solid_coverage: Floats | None = None
+    size: tuple[int, int] = (0, 0)
+
+    def textured(self, cells: NDArray[np.int8], *, step: int, grey: bool) -> WorkRaster:
+        """Return the raster with an overlay added to its colours, as :func:`medlocker.logo.render` does."""
+        rows, cols = spread_matrices(self.size, cells.shape[:2], step)
+        change = _resized(cells.astype(np.float32), rows, cols)
+        if grey:
+            change = (change @ LUMA)[..., None]
+        paint = _tinted(self.paint, self.coverage, change)
+        if self.solid_paint is None or self.solid_coverage is None:
+            return replace(self, paint=paint)
+        return replace(self, paint=paint, solid_paint=_tinted(self.solid_paint, self.solid_coverage, change))
 
     def at(self, opacity: int) -> tuple[Floats, Floats]:
         """Return (paint, coverage) of the logo at an opacity of 0 to 65535."""
@@ -72,6 +85,17 @@ class WorkRaster:
         return paint, coverage
 
 
+def _tinted(paint: Floats, coverage: Floats, change: Floats) -> Floats:
+    colour = paint / np.maximum(coverage, np.float32(1e-6))
+    return np.asarray(coverage * np.clip(colour + change, 0, 255))
+
+
+@lru_cache(maxsize=64)
+def spread_matrices(size: tuple[int, int], cells: tuple[int, int], step: int) -> tuple[Floats, Floats]:
+    """Return how an overlay's cells spread over a logo of (H, W) pixels, in blocks of ``step``, per axis."""
+    return overlay_matrix(size[0], cells[0], step=step), overlay_matrix(size[1], cells[1], step=step)
+
+
 @lru_cache(maxsize=64)
 def work_raster(
     logo: Logo, size_px: int, rotation: int, hardening: Hardening | None, step: int, grey: bool
@@ -81,11 +105,12 @@ def work_raster(
     color = fit_color(raster.color, channels=1 if grey else 3, bits=8)
     coverage = raster.coverage[..., None].astype(np.float32) / 255
     if raster.solid is None:
-        return WorkRaster(*_averaged(color, coverage, step))
+        return WorkRaster(*_averaged(color, coverage, step), size=coverage.shape[:2])
     solid = raster.solid[..., None]
     return WorkRaster(
         *_averaged(color, np.where(solid, np.float32(0), coverage), step),
         *_averaged(color, np.where(solid, coverage, np.float32(0)), step),
+        size=coverage.shape[:2],
     )
 
 
@@ -135,13 +160,22 @@ class Preview:
         return _View(canvas, rows, cols, _reach(rows), _reach(cols))
 
     @property
+    def pixels_per_cell(self) -> tuple[float, float]:
+        """Image pixels per pixel of the first model's input: rows, columns."""
+        canvas = self._views[0].canvas
+        return self.height / canvas.shape[0], self.width / canvas.shape[1]
+
+    @property
     def cleans(self) -> list[Floats]:
         """Per model the original's canvas."""
         return [view.canvas for view in self._views]
 
     def raster(self, mark: Mark) -> WorkRaster:
         """Return a mark's rendered logo at this preview's resolution."""
-        return work_raster(self._logo, mark.size_px, mark.rotation, mark.hardening, self.step, self.grey)
+        plain = work_raster(self._logo, mark.size_px, mark.rotation, mark.hardening, self.step, self.grey)
+        if not mark.overlay:
+            return plain
+        return plain.textured(unpack_overlay(mark.overlay), step=self.step, grey=self.grey)
 
     def compose(self, model: int, marks: Sequence[Mark], out: Floats) -> None:
         """Write the canvas of the marked image into ``out`` (h, w, c).

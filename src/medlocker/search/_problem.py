@@ -33,6 +33,8 @@ class Problem:
         opacity_low: 0 to 65535.
         opacity_high: At least ``opacity_low``, at most 65535.
         hardening: Keyed changes of the logo that every mark on this image has, or None.
+        levels: Bound of a searched texture on the logo's own pixels, grey levels; 0 for none.
+        most_marks: How many separate marks may be put on.
     """
 
     preview: Preview
@@ -42,6 +44,8 @@ class Problem:
     opacity_low: int
     opacity_high: int
     hardening: Hardening | None = None
+    levels: int = 0
+    most_marks: int = 1
 
     @cached_property
     def grid(self) -> NDArray[np.bool_]:
@@ -60,12 +64,16 @@ class Problem:
             raise NoRoomError("no placement of the logo stays clear of the regions")
         return np.stack([cols, rows], axis=1) * self.preview.step
 
-    def thinned(self, spacing_px: float) -> NDArray[np.int64]:
-        """Return free placements on a grid of about the given spacing; finer where too few would remain."""
+    def thinned(self, spacing_px: float, *, rng: np.random.Generator | None = None) -> NDArray[np.int64]:
+        """Return free placements on a grid of about the given spacing; finer where too few would remain.
+
+        With an ``rng`` the grid starts at a random place: no two runs have the same parameter list.
+        """
         stride = max(int(spacing_px / self.preview.step), 1)
         while stride > 1:
             cells = self.free // self.preview.step
-            kept = self.free[(cells % stride == 0).all(axis=1)]
+            phase = 0 if rng is None else rng.integers(stride, size=2)
+            kept = self.free[(cells % stride == phase).all(axis=1)]
             if len(kept) >= 32:
                 return np.asarray(kept)
             stride //= 2

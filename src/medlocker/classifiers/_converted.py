@@ -1,0 +1,78 @@
+"""Gradients for ONNX models: the same network rebuilt in torch, where its operators allow it.
+
+Nothing is taken on trust: the rebuilt network must answer as ONNX Runtime does, or it is not used.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from medlocker.classifiers._onnx import OnnxClassifier, load_onnx
+from medlocker.classifiers._paired import PairedClassifier
+from medlocker.classifiers.protocol import Classifier
+
+_OPSETS = (None, 17, 13)
+"""Versions of the operators that are tried: the model's own, then older ones."""
+
+
+def with_gradients(model: Classifier, path: Path) -> Classifier:
+    """Return an ONNX classifier with gradients if they can be had, else with a note that says why not.
+
+    Args:
+        model: As opened; returned as it is if it offers gradients already.
+        path: Its file.
+    """
+    if model.has_gradients or not isinstance(model, OnnxClassifier):
+        return model
+    if not all(importlib.util.find_spec(name) for name in ("torch", "onnx2torch")):
+        return _noted(
+            path, f"model {model.name}: no gradients without torch (pip install 'medlocker[torch]')"
+        )
+    if model.card.input.layout != "NCHW":
+        return _noted(path, f"model {model.name}: no gradients, only NCHW models are rebuilt in torch")
+    for opset in _OPSETS:
+        rebuilt = _rebuilt(model, path, opset)
+        if rebuilt is not None:
+            return rebuilt
+    return _noted(path, f"model {model.name}: no gradients, its operators cannot be rebuilt in torch")
+
+
+def _noted(path: Path, note: str) -> Classifier:
+    model = load_onnx(path)
+    model.notes = (*model.notes, note)
+    return model
+
+
+def _rebuilt(model: OnnxClassifier, path: Path, opset: int | None) -> Classifier | None:
+    import onnx  # optional libraries
+    from onnx import version_converter
+    from onnx2torch import convert
+
+    from medlocker.classifiers._torch import TorchClassifier
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            graph = onnx.load(path)
+            for node in graph.graph.node:
+                if node.op_type == "Reshape":  # torch's exporter sets it without need; onnx2torch stops at it
+                    kept = [a for a in node.attribute if a.name != "allowzero"]
+                    del node.attribute[:]
+                    node.attribute.extend(kept)
+            network = convert(graph if opset is None else version_converter.convert_version(graph, opset))
+            rebuilt = TorchClassifier(
+                network,
+                card=model.card,
+                name=model.name,
+                fingerprint=model.fingerprint,
+                classes=model.classes,
+                device="cpu",
+            )
+            rebuilt.gradients(np.zeros((1, model.height, model.width, model.channels), np.float32), [0])
+            return PairedClassifier(model, rebuilt, name=model.name)
+    except Exception:  # converters and rebuilt networks fail in countless ways; all mean "not this way"
+        return None
