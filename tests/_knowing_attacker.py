@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from _blind_attacker import Attacked, Bytes, Floats, invert, lay_over, window_of
 from medlocker.logo import Logo, Raster, render
-from medlocker.logo._render import _finish, _premultiplied, _sample, _shrunk, _source_grid
+from medlocker.logo._render import _premultiplied, _sample, _shrunk, _source_grid
 
 _FITTED_PIXELS = 3000
 
@@ -81,7 +81,12 @@ def bend(logo: Logo, size_px: int, dx: Floats, dy: Floats) -> Raster:
     y = y + np.round(dy * 65536).astype(np.int64)
     by_x, by_y = max(width // w, 1), max(height // h, 1)
     source = _shrunk(_premultiplied(logo), by_x, by_y)
-    return _finish(_sample(source, x * width // (w * by_x), y * height // (h * by_y)), None)
+    sampled = _sample(source, x * width // (w * by_x), y * height // (h * by_y))
+    alpha = sampled[..., 3]
+    coverage = ((alpha + 127) // 255).astype(np.uint8)
+    color = (sampled[..., :3] * 255 + alpha[..., None] // 2) // np.maximum(alpha, 1)[..., None]
+    color = np.where(coverage[..., None] > 0, np.clip(color, 0, 255), 0)
+    return Raster(color.astype(np.uint8), coverage)
 
 
 def _lattice(height: int, width: int) -> Floats:

@@ -19,7 +19,7 @@ from _knowing_attacker import candidates
 from medlocker.certificates import Owner
 from medlocker.demo import GRADES, synthesise
 from medlocker.images import Image, Kind, read_image
-from medlocker.logo import Hardening, builtin_logo, render
+from medlocker.logo import Hardening, Logo, builtin_logo, render
 from medlocker.logo._hardening import texture
 from medlocker.mark import Mark
 from medlocker.marking import mark_pixels, unmark_pixels
@@ -41,8 +41,11 @@ class Target:
     support: NDArray[np.bool_]
     mark: Mark
 
+    def psnr(self, picture: NDArray[np.uint8]) -> float:
+        return psnr(picture, self.original, self.support)
+
     def restored(self, picture: NDArray[np.uint8]) -> bool:
-        return psnr(picture, self.original, self.support) > RESTORED_DB
+        return self.psnr(picture) > RESTORED_DB
 
 
 def make_target(pixels: NDArray[np.uint8], harden: Harden, *, size_px: int, seed: int) -> Target:
@@ -86,28 +89,28 @@ def test_plain_marks_are_undone_without_a_key() -> None:
 
 
 def test_standard_hardening_withstands_the_same_and_those_who_know_it() -> None:
-    restored: list[str] = []
     for target in synthetic(STANDARD_HARDENING):
         found = blind(target.marked, LOGO, sizes_px=(40, 110))
+        assert not target.restored(found.restored)
         known = candidates(
             target.marked, LOGO, found, warp=STANDARD_HARDENING.warp, texture=STANDARD_HARDENING.texture
         )
-        # weighing looks at the surroundings too, and smooth ones need no mark to tell what is under it
-        restored += [
-            how for how, picture in known.items() if "weighed" not in how and target.restored(picture)
-        ]
-    assert restored == []
+        for how, picture in known.items():
+            # weighing looks at the surroundings too, and smooth ones need no mark to tell what is under it
+            if "weighed" not in how:
+                assert target.psnr(picture) < 30, how
 
 
-def test_warp_alone_is_undone_by_who_knows_it() -> None:
+def test_warp_alone_yields_to_who_knows_it() -> None:
     # why the standard has a texture too
-    restored = 0
-    for target in synthetic(Harden(warp=STANDARD_HARDENING.warp), count=4):
+    harden = Harden(warp=STANDARD_HARDENING.warp)
+    for target in synthetic(harden, count=4):
         found = blind(target.marked, LOGO, sizes_px=(40, 110))
+        known = candidates(target.marked, LOGO, found, warp=harden.warp, texture=0)
+        best = max(target.psnr(picture) for how, picture in known.items() if "weighed" not in how)
         assert not target.restored(found.restored)
-        known = candidates(target.marked, LOGO, found, warp=STANDARD_HARDENING.warp, texture=0)
-        restored += any(target.restored(picture) for how, picture in known.items() if "weighed" not in how)
-    assert restored >= 2
+        assert best > target.psnr(found.restored) + 7
+        assert best > 32
 
 
 @pytest.mark.slow
@@ -186,11 +189,19 @@ def test_hardening_repeats_itself_and_stays_in_the_plain_raster(
     np.testing.assert_array_equal(first.coverage, second.coverage)
     assert first.coverage.shape == plain.coverage.shape
     assert not first.color[~first.support].any()
-    # no pixel moves further than the warp says, but for the width of the bilinear kernel
-    reach = min(hardening.warp_256 / 256, 200) * 1.5 + 2
-    side = 2 * int(np.ceil(reach)) + 1
-    around = cv2.dilate(np.pad(plain.support, side).astype(np.uint8), np.ones((side, side), np.uint8))
-    assert around[side:-side, side:-side][first.support].all()
+
+
+@settings(max_examples=30)
+@given(key=st.binary(min_size=1, max_size=64), warp_256=st.integers(0, 1500), size_px=st.integers(16, 64))
+def test_no_pixel_moves_further_than_the_warp_says(key: bytes, warp_256: int, size_px: int) -> None:
+    rgba = np.zeros((64, 64, 4), np.uint8)
+    rgba[26:38, 26:38] = 255
+    logo = Logo(rgba)
+    bent = render(logo, size_px, hardening=Hardening(key, warp_256=warp_256)).support
+    # each way, and a pixel for the bilinear kernel
+    side = 2 * (-(-warp_256 // 256) + 1) + 1
+    plain = render(logo, size_px).support.astype(np.uint8)
+    assert cv2.dilate(plain, np.ones((side, side), np.uint8))[bent].all()
 
 
 @pytest.mark.parametrize("part", ["warp_256", "texture", "opaque_permille"])
