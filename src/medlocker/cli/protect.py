@@ -10,7 +10,7 @@ import typer
 
 from medlocker._files import read_limited
 from medlocker.certificates import Ledger, Owner, ledger_path, load_owner
-from medlocker.classifiers import Classifier, load_classifier
+from medlocker.classifiers import Classifier, load_classifier, with_gradients
 from medlocker.cli._console import note, print_json, shown, stdout, warn
 from medlocker.cli._progress import image_progress
 from medlocker.errors import WriteError
@@ -19,7 +19,6 @@ from medlocker.logo import Logo, builtin_logo, load_logo
 from medlocker.logo._logo import MAX_FILE_BYTES
 from medlocker.protect import (
     DEFAULT_BUDGET,
-    DEFAULT_MARGIN,
     STANDARD_HARDENING,
     Harden,
     Outcome,
@@ -28,7 +27,7 @@ from medlocker.protect import (
     Settings,
 )
 from medlocker.regions import Regions, load_regions
-from medlocker.release import Inputs, Result, Run, check_target, find_inputs, run_release
+from medlocker.release import Inputs, Result, Run, check_target, find_inputs, run_release, way_taken
 
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -69,7 +68,9 @@ def protect(
     logo: Annotated[
         Path | None, typer.Option(help="Picture, best a PNG with alpha; default a padlock.")
     ] = None,
-    preset: Annotated[Preset, typer.Option(help="Kind of mark.")] = "paper",
+    preset: Annotated[
+        Preset, typer.Option(help="paper: place and opacity; strong: also a texture and a second mark.")
+    ] = "paper",
     size: Annotated[float, typer.Option(help="Longer side of the logo / shorter side of the image.")] = 0.25,
     min_size: Annotated[float, typer.Option(help="Shrink down to this where regions leave no room.")] = 0.125,
     opacity: Annotated[
@@ -80,9 +81,18 @@ def protect(
     ] = "auto",
     budget: Annotated[int, typer.Option(help="Most evaluations per image.")] = DEFAULT_BUDGET,
     confidence: Annotated[
-        float,
-        typer.Option(help="Logits by which the wrong class should win; more survives other resizing code."),
-    ] = DEFAULT_MARGIN,
+        float | None,
+        typer.Option(
+            help="Logits by which the wrong class should win; more survives other resizing code. "
+            "Default 0.2, preset strong 1."
+        ),
+    ] = None,
+    levels: Annotated[
+        int | None, typer.Option(help="Bound of the searched texture, grey levels; preset strong 32.")
+    ] = None,
+    marks: Annotated[
+        int | None, typer.Option(help="Most separate marks on one image, 1 to 3; preset strong 2.")
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Repeat a search exactly; default secret randomness.")
     ] = None,
@@ -123,6 +133,8 @@ def protect(
         search=search,
         budget=budget,
         margin=confidence,
+        levels=levels,
+        marks=marks,
         seed=seed,
         harden=_harden(harden, warp=warp, texture=texture, opaque=opaque),
         keep_original=keep_original,
@@ -135,6 +147,11 @@ def protect(
     names = [item.name for item in inputs.items]
     known_regions = load_regions(regions, margin_px=margin_px).among(names) if regions else None
     classifiers = [load_classifier(path) for path in model]
+    if settings.wants_gradients:
+        classifiers = [with_gradients(one, path) for one, path in zip(classifiers, model, strict=True)]
+    weaker = way_taken(settings, classifiers)
+    if weaker:
+        warn(weaker)
     for classifier in classifiers:
         for text in classifier.notes:
             note(text)

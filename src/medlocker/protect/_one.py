@@ -132,6 +132,8 @@ class Protector:
             shrunk=shrunk,
             opacity=self.settings.opacity_range,
             hardening=self.settings.harden.for_size(size_px, key),
+            levels=self.settings.texture_levels,
+            most_marks=self.settings.most_marks,
         )
 
     def _room(
@@ -166,9 +168,20 @@ class _Loaded:
     shrunk: bool
     opacity: tuple[int, int]
     hardening: Hardening | None
+    levels: int
+    most_marks: int
 
     def problem(self, labels: tuple[int, ...]) -> Problem:
-        return Problem(self.preview, labels, self.placements, self.size_px, *self.opacity, self.hardening)
+        return Problem(
+            self.preview,
+            labels,
+            self.placements,
+            self.size_px,
+            *self.opacity,
+            self.hardening,
+            self.levels,
+            self.most_marks,
+        )
 
 
 class _Attempt:

@@ -9,11 +9,14 @@ from medlocker.errors import InputError
 from medlocker.logo import Hardening
 from medlocker.mark import OPACITY_ONE
 
-Preset = Literal["paper"]
-SearchName = Literal["auto", "random", "evolution", "bhe", "screened", "gradient"]
+Preset = Literal["paper", "strong"]
+SearchName = Literal["auto", "random", "evolution", "bhe", "screened", "gradient", "texture"]
 
 DEFAULT_BUDGET = 128
 DEFAULT_MARGIN = 0.2
+STRONG_MARGIN = 1.0
+STRONG_LEVELS = 32
+STRONG_MARKS = 2
 SMALLEST_LOGO_PX = 8
 
 
@@ -62,13 +65,17 @@ class Settings:
     """Options of one run.
 
     Args:
-        preset: ``paper``: position and opacity of one plain logo of fixed size.
+        preset: ``paper``: position and opacity of one plain logo of fixed size; ``strong``: also a bounded
+            texture on the logo's own pixels, and a second mark.
         size: Longer side of the logo / shorter side of the image, above 0, at most 1.
         min_size: Where regions leave no room, the logo shrinks down to this before the image is skipped.
         opacity: Lowest and highest, 0 to 1.
         search: Name of the strategy; ``auto`` takes gradients where the models offer them.
         budget: Most evaluations of one image's search.
         margin: Logits by which the search wants the wrong class to win; more survives other resizing code.
+            None takes the preset's.
+        levels: Bound of the texture, grey levels of 255; None takes the preset's.
+        marks: Most separate marks on one image, 1 to 3; None takes the preset's.
         seed: Repeats the search exactly; None derives it from the release's secret.
         harden: Keyed changes of the logo, see :class:`Harden`.
         keep_original: Put the original file into its sealed record.
@@ -83,7 +90,9 @@ class Settings:
     opacity: tuple[float, float] = (0.39, 0.8)
     search: SearchName = "auto"
     budget: int = DEFAULT_BUDGET
-    margin: float = DEFAULT_MARGIN
+    margin: float | None = None
+    levels: int | None = None
+    marks: int | None = None
     seed: int | None = None
     harden: Harden = field(default_factory=lambda: Harden())
     keep_original: bool = False
@@ -98,10 +107,40 @@ class Settings:
             raise InputError(f"expected opacities above 0, at most 1, the lower first, got {low:g} {high:g}")
         if self.budget < 1:
             raise InputError(f"expected a budget of at least 1 evaluation, got {self.budget}")
-        if not -100 <= self.margin <= 100:
+        if self.margin is not None and not -100 <= self.margin <= 100:
             raise InputError(f"expected a margin of -100 to 100 logits, got {self.margin:g}")
+        if self.levels is not None and not 0 <= self.levels <= 127:
+            raise InputError(f"expected a texture of 0 to 127 grey levels, got {self.levels}")
+        if self.marks is not None and not 1 <= self.marks <= 3:
+            raise InputError(f"expected 1 to 3 marks, got {self.marks}")
         if self.seed is not None and not 0 <= self.seed < 1 << 64:
             raise InputError(f"expected a seed of 0 to 2**64 - 1, got {self.seed}")
+
+    @property
+    def wanted_margin(self) -> float:
+        """Logits at which the search of one image stops."""
+        if self.margin is not None:
+            return self.margin
+        return STRONG_MARGIN if self.preset == "strong" else DEFAULT_MARGIN
+
+    @property
+    def texture_levels(self) -> int:
+        """Bound of the searched texture, grey levels."""
+        if self.levels is not None:
+            return self.levels
+        return STRONG_LEVELS if self.preset == "strong" else 0
+
+    @property
+    def most_marks(self) -> int:
+        """Most separate marks on one image."""
+        if self.marks is not None:
+            return self.marks
+        return STRONG_MARKS if self.preset == "strong" else 1
+
+    @property
+    def wants_gradients(self) -> bool:
+        """Whether the search is better, or only possible, with gradients."""
+        return self.preset == "strong" or self.search in ("gradient", "texture")
 
     @property
     def opacity_range(self) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from medlocker.release._inputs import IMAGE_SUFFIXES, Input, Inputs, find_inputs
 from medlocker.release._journal import FOLDER
 from medlocker.release._run import Result, Run, check_target, run_release
-from medlocker.release._strategy import make_search
+from medlocker.release._strategy import make_search, way_taken
 from medlocker.release._summary import Summary, peak_rss_mb
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "make_search",
     "peak_rss_mb",
     "run_release",
+    "way_taken",
 ]

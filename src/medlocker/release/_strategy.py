@@ -14,16 +14,21 @@ from medlocker.search import (
     RandomSearch,
     ScreenedSearch,
     Search,
+    TextureSearch,
 )
 
 _SEARCHES: dict[str, type[Search]] = {
     search.name: search
-    for search in (RandomSearch, EvolutionSearch, BheSearch, ScreenedSearch, GradientSearch)
+    for search in (RandomSearch, EvolutionSearch, BheSearch, ScreenedSearch, GradientSearch, TextureSearch)
 }
 
 
 def make_search(settings: Settings, classifiers: Sequence[Classifier]) -> Search:
-    """Build the strategy; ``auto`` takes ``gradient`` where every model offers gradients, else ``screened``.
+    """Build the strategy.
+
+    ``auto`` takes ``gradient`` where every model offers gradients, else ``screened``; for the preset
+    ``strong`` it takes ``texture``, and without gradients ``screened``, which finds no texture: see
+    :func:`way_taken`.
 
     Raises:
         ModelError: If the strategy needs gradients that a model does not offer.
@@ -31,11 +36,22 @@ def make_search(settings: Settings, classifiers: Sequence[Classifier]) -> Search
     without = [model.name for model in classifiers if not model.has_gradients]
     name = settings.search
     if name == "auto":
-        name = "screened" if without else "gradient"
+        name = "screened" if without else "texture" if settings.preset == "strong" else "gradient"
     kind = _SEARCHES[name]
     if kind.needs_gradients and without:
         raise ModelError(
             f"the search {name} needs gradients, which {without[0]} does not offer",
             hint="use --search auto, or a model made by `medlocker train classifier` with the torch extra",
         )
-    return kind(budget=settings.budget, margin=settings.margin)
+    return kind(budget=settings.budget, margin=settings.wanted_margin)
+
+
+def way_taken(settings: Settings, classifiers: Sequence[Classifier]) -> str:
+    """Return a sentence for the user where the preset ``strong`` cannot do all it promises, else nothing."""
+    without = [model.name for model in classifiers if not model.has_gradients]
+    if settings.preset != "strong" or not without or settings.search != "auto":
+        return ""
+    return (
+        f"preset strong without gradients of {without[0]}: only place and opacity of one plain logo are "
+        "searched, as in preset paper; gradients need the torch extra and a model that torch can rebuild"
+    )
