@@ -56,7 +56,12 @@ def lesion_boxes(data: Path) -> Regions:
 
 
 def cases(
-    data: Path, model: Classifier, *, opacity: tuple[float, float], regions: Regions | None, size: float = 0.25
+    data: Path,
+    model: Classifier,
+    *,
+    opacity: tuple[float, float],
+    regions: Regions | None,
+    size: float = 0.25,
 ) -> Iterator[Case]:
     """Yield the held-out photographs that the model classifies correctly and that have room for the logo."""
     labels = load_labels(data / "idrid" / "labels.csv", column="grade")

@@ -1,6 +1,6 @@
 """12-megapixel photographs: reading + marking + writing against decoding + encoding alone, in one run.
 
-    MEDLOCKER_DATA=... python benchmarks/large.py
+MEDLOCKER_DATA=... python benchmarks/large.py
 """
 
 from __future__ import annotations
@@ -44,13 +44,21 @@ def measure(path: Path, *, rounds: int = 3) -> dict[str, float]:
     )
     _, cv_encode = timed(lambda: cv2.imencode(".png", decoded), rounds=rounds)
     again, reread = timed(lambda: read_image(written, name=path.name), rounds=rounds)
-    back, unmark = timed(lambda: unmark_pixels(again, [mark], logo=LOGO, residual=marked.residual), rounds=rounds)
+    back, unmark = timed(
+        lambda: unmark_pixels(again, [mark], logo=LOGO, residual=marked.residual), rounds=rounds
+    )
     if not np.array_equal(back, image.pixels):
         raise SystemExit(f"{path.name}: not restored")
     return {
-        "ours": read + marking + encode_marked, "same codecs": read + encode, "opencv": cv_decode + cv_encode,
-        "marking": marking, "reread": reread, "unmark": unmark, "bytes": len(written) / len(data),
-        "residual": float(len(marked.residual)), "plain": float(len(plain)),
+        "ours": read + marking + encode_marked,
+        "same codecs": read + encode,
+        "opencv": cv_decode + cv_encode,
+        "marking": marking,
+        "reread": reread,
+        "unmark": unmark,
+        "bytes": len(written) / len(data),
+        "residual": float(len(marked.residual)),
+        "plain": float(len(plain)),
     }
 
 
@@ -58,19 +66,32 @@ def main() -> None:
     paths = sorted((data_folder() / "idrid" / "full").glob("*.jpg"))
     rows = [measure(path) for path in paths]
     mean = {key: sum(row[key] for row in rows) / len(rows) for key in rows[0]}
-    print(f"## Large images: {len(paths)} photographs of 4288 x 2848, JPEG in, PNG out, all restored exactly\n")
-    print(table(
-        ["what", "ms", "ratio to decode + encode alone"],
-        [
-            ["decode + encode alone, our codecs", f"{1e3 * mean['same codecs']:.0f}", "1"],
-            ["decode + encode alone, OpenCV", f"{1e3 * mean['opencv']:.0f}",
-             f"{mean['opencv'] / mean['same codecs']:.2f}"],
-            ["read + mark + write", f"{1e3 * mean['ours']:.0f}", f"{mean['ours'] / mean['same codecs']:.2f}"],
-            ["of it: render, blend, residual", f"{1e3 * mean['marking']:.0f}", ""],
-            ["restoring: read again + unmark", f"{1e3 * (mean['reread'] + mean['unmark']):.0f}", ""],
-        ],
-    ))
-    print(f"\nFile growth JPEG to PNG: {mean['bytes']:.1f} times; residual {mean['residual'] / 1024:.0f} KiB.")
+    print(
+        f"## Large images: {len(paths)} photographs of 4288 x 2848, JPEG in, PNG out, all restored exactly\n"
+    )
+    print(
+        table(
+            ["what", "ms", "ratio to decode + encode alone"],
+            [
+                ["decode + encode alone, our codecs", f"{1e3 * mean['same codecs']:.0f}", "1"],
+                [
+                    "decode + encode alone, OpenCV",
+                    f"{1e3 * mean['opencv']:.0f}",
+                    f"{mean['opencv'] / mean['same codecs']:.2f}",
+                ],
+                [
+                    "read + mark + write",
+                    f"{1e3 * mean['ours']:.0f}",
+                    f"{mean['ours'] / mean['same codecs']:.2f}",
+                ],
+                ["of it: render, blend, residual", f"{1e3 * mean['marking']:.0f}", ""],
+                ["restoring: read again + unmark", f"{1e3 * (mean['reread'] + mean['unmark']):.0f}", ""],
+            ],
+        )
+    )
+    print(
+        f"\nFile growth JPEG to PNG: {mean['bytes']:.1f} times; residual {mean['residual'] / 1024:.0f} KiB."
+    )
 
 
 if __name__ == "__main__":

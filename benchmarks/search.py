@@ -1,6 +1,6 @@
-"""Searches compared on held-out IDRiD photographs: fooling rate, evaluations, time, and the exhaustive ceiling.
+"""Searches compared on held-out IDRiD photographs: fooling rate, evaluations, time, exhaustive ceiling.
 
-    MEDLOCKER_DATA=... python benchmarks/search.py --model .cache/surrogates/idrid-efficientnet_lite0
+MEDLOCKER_DATA=... python benchmarks/search.py --model .cache/surrogates/idrid-efficientnet_lite0
 """
 
 from __future__ import annotations
@@ -84,17 +84,30 @@ def adv_watermark(model: Classifier, data: Path) -> None:
     hard = ~outcomes[0].fooled
     bhe = outcomes[-1]
     print("\n### Adv-watermark's conditions: opacity 0.39 to 1, no regions, logo 0.25\n")
-    print(f"{len(chosen)} held-out photographs that {model.name} gets right; a random placement leaves "
-          f"{hard.sum()} hard ones.\n")
+    print(
+        f"{len(chosen)} held-out photographs that {model.name} gets right; a random placement leaves "
+        f"{hard.sum()} hard ones.\n"
+    )
     rows = []
     for one in outcomes:
         mean = one.evaluations[hard].mean() if hard.any() else 0.0
-        rows.append([
-            one.name, share(int(one.fooled.sum()), len(chosen)), f"{one.evaluations.mean():.1f}", f"{mean:.1f}",
-            f"1/{bhe.evaluations[hard].mean() / max(mean, 1e-9):.0f}" if hard.any() else "-",
-            f"{one.seconds:.1f}", f"{bhe.seconds / one.seconds:.0f}x",
-        ])
-    print(table(["search", "fooled", "evaluations", "on hard images", "of bhe's", "seconds", "faster than bhe"], rows))
+        rows.append(
+            [
+                one.name,
+                share(int(one.fooled.sum()), len(chosen)),
+                f"{one.evaluations.mean():.1f}",
+                f"{mean:.1f}",
+                f"1/{bhe.evaluations[hard].mean() / max(mean, 1e-9):.0f}" if hard.any() else "-",
+                f"{one.seconds:.1f}",
+                f"{bhe.seconds / one.seconds:.0f}x",
+            ]
+        )
+    print(
+        table(
+            ["search", "fooled", "evaluations", "on hard images", "of bhe's", "seconds", "faster than bhe"],
+            rows,
+        )
+    )
 
 
 def strict(model: Classifier, data: Path) -> None:
@@ -103,21 +116,30 @@ def strict(model: Classifier, data: Path) -> None:
     ceiling, tried = exhaustive(model, chosen)
     outcomes = [run(name, search, model, chosen) for name, search in strategies(model, with_bhe=False)]
     print("\n### Opacity at most 0.8, lesion boxes kept out, logo 0.25\n")
-    print(f"{len(chosen)} held-out photographs that {model.name} gets right. No pixel inside a region changed in any "
-          "re-read file.\n")
-    rows = [["exhaustive 8-px grid at 0.8", share(int(ceiling.sum()), len(chosen)), f"{tried:.0f}", "100 %", "-"]]
+    print(
+        f"{len(chosen)} held-out photographs that {model.name} gets right. No pixel inside a region changed "
+        "in any re-read file.\n"
+    )
+    rows = [
+        ["exhaustive 8-px grid at 0.8", share(int(ceiling.sum()), len(chosen)), f"{tried:.0f}", "100 %", "-"]
+    ]
     for one in outcomes:
         reached = int((one.fooled & ceiling).sum())
-        rows.append([
-            one.name, share(int(one.fooled.sum()), len(chosen)), f"{one.evaluations.mean():.1f}",
-            share(reached, int(ceiling.sum())), f"{one.evaluations.mean() / tried:.1%}",
-        ])
+        rows.append(
+            [
+                one.name,
+                share(int(one.fooled.sum()), len(chosen)),
+                f"{one.evaluations.mean():.1f}",
+                share(reached, int(ceiling.sum())),
+                f"{one.evaluations.mean() / tried:.1%}",
+            ]
+        )
     print(table(["search", "fooled", "evaluations", "of the ceiling's images", "of its evaluations"], rows))
     where_time_goes(outcomes)
 
 
 def exhaustive(model: Classifier, chosen: Sequence[Case]) -> tuple[np.ndarray, float]:
-    """Try every free placement on a grid of 8 model pixels at the highest opacity; (fooled, mean evaluations)."""
+    """Try all free placements on a grid of 8 model pixels at full opacity; (fooled, mean evaluations)."""
     fooled, tried = [], 0
     for case in chosen:
         problem = case.problem
@@ -142,8 +164,13 @@ def where_time_goes(outcomes: Sequence[Outcome]) -> None:
     """Print the driving thread's time by what it did."""
     print("\nWhere the search's time goes (of the driving thread):\n")
     rows = [
-        [one.name, f"{one.clock.model / one.clock.total:.0%}", f"{one.clock.compose / one.clock.total:.1%}",
-         f"{one.clock.think / one.clock.total:.1%}", f"{1 - one.clock.model / one.clock.total:.1%}"]
+        [
+            one.name,
+            f"{one.clock.model / one.clock.total:.0%}",
+            f"{one.clock.compose / one.clock.total:.1%}",
+            f"{one.clock.think / one.clock.total:.1%}",
+            f"{1 - one.clock.model / one.clock.total:.1%}",
+        ]
         for one in outcomes
     ]
     print(table(["search", "model", "composing", "thinking", "outside the model"], rows))

@@ -29,7 +29,7 @@ def write_atomic(path: Path, data: bytes, *, overwrite: bool = False, mode: int 
         WriteError: If the system refuses (full disk, read-only folder).
     """
     if not overwrite and os.path.lexists(path):
-        raise OutputExistsError(f"{path.name} exists already", hint="choose another output or give --overwrite")
+        raise OutputExistsError(f"{path.name} exists already", hint="choose another output, or --overwrite")
     temporary = path.with_name(TEMPORARY_PREFIX + secrets.token_hex(8))
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
