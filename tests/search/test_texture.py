@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from test_searches import BOXES
+
+from medlocker.classifiers import BaseClassifier, Card, InputSpec
+from medlocker.images import viewed
+from medlocker.logo import builtin_logo, pack_overlay, render, unpack_overlay
+from medlocker.mark import Mark
+from medlocker.marking import mark_pixels
+from medlocker.placements import FreePlacements
+from medlocker.search import Driver, Found, Preview, Problem, ScreenedSearch, Search, TextureSearch
+from medlocker.testing import LinearClassifier
+from pictures import make_image
+
+
+def problem_of(model: LinearClassifier, *, seed: int, levels: int, most_marks: int = 1) -> Problem:
+    image = make_image(height=96, width=120, seed=seed)
+    preview = Preview(image, [model], logo=builtin_logo())
+    label = int(model.logits(preview.cleans[0][None])[0].argmax())
+    placements = FreePlacements(image=(120, 96), support=render(builtin_logo(), 24).support, boxes=BOXES)
+    return Problem(preview, (label,), placements, 24, 20000, 50000, levels=levels, most_marks=most_marks)
+
+
+def searched(search: Search, problem: Problem, model: LinearClassifier) -> Found:
+    driver = Driver([model])
+    ((_, found),) = driver.run([search.run(problem, rng=np.random.default_rng(1))])
+    assert found.evaluations == driver.clock.evaluations
+    return found
+
+
+def test_a_texture_reaches_more_than_the_best_place() -> None:
+    gains = []
+    for seed in range(4):
+        model = LinearClassifier(size=32, seed=seed)
+        plain = searched(ScreenedSearch(budget=60, margin=99), problem_of(model, seed=seed, levels=0), model)
+        found = searched(TextureSearch(budget=60, margin=99), problem_of(model, seed=seed, levels=32), model)
+        gains.append(found.margin - plain.margin)
+    assert min(gains) > 0
+
+
+def test_the_texture_keeps_its_bound_and_the_marks_their_distance() -> None:
+    model = LinearClassifier(size=32, seed=3)
+    problem = problem_of(model, seed=2, levels=12, most_marks=3)
+    found = searched(TextureSearch(budget=40, margin=99), problem, model)
+    assert len(found.marks) >= 2
+    for mark in found.marks:
+        assert np.abs(unpack_overlay(mark.overlay)).max() <= 12
+        assert problem.placements.contains(mark.x, mark.y)
+        assert 20000 <= mark.opacity <= 50000
+    corners = np.array([(mark.x, mark.y) for mark in found.marks])
+    apart = np.hypot(*(corners[:, None] - corners[None]).transpose(2, 0, 1))
+    assert apart[~np.eye(len(corners), dtype=bool)].min() >= 1.5 * problem.size_px - 1
+
+
+def test_a_plain_logo_is_kept_where_it_suffices() -> None:
+    model = LinearClassifier(size=32, seed=1)
+    problem = problem_of(model, seed=1, levels=32)
+    found = searched(TextureSearch(budget=40, margin=-99), problem, model)
+    assert found.evaluations <= 2 + 4
+    assert found.marks[0].overlay == ""
+
+
+def test_the_preview_of_a_texture_is_the_marked_images_canvas() -> None:
+    card = Card(InputSpec(height=32, width=40))
+    model = BaseClassifier(card, name="m", fingerprint="", classes=("0", "1"))
+    cells = np.random.default_rng(0).integers(-30, 31, (9, 9, 3)).astype(np.int8)
+    mark = Mark(x=8, y=12, size_px=40, opacity=50000, overlay=pack_overlay(cells))
+    for height, width in ((61, 75), (260, 330)):
+        image = make_image(height=height, width=width)
+        preview = Preview(image, [model], logo=builtin_logo())
+        step = preview.step
+        placed = replace(mark, x=8 // step * step, y=12 // step * step, size_px=height // 2)
+        out = np.empty((32, 40, 3), np.float32)
+        preview.compose(0, [placed], out)
+        real = model.canvas(viewed(image, mark_pixels(image, [placed], logo=builtin_logo()).pixels))
+        plain = np.empty_like(out)
+        preview.compose(0, [replace(placed, overlay="")], plain)
+        assert np.abs(out - real).mean() < 1
+        assert np.abs(plain - real).mean() > 1.4 * np.abs(out - real).mean()
