@@ -40,7 +40,8 @@ def write_sheet(story: Story, path: Path) -> None:
             text, right = caption(story, row, i)
             draw.text((left, top + _SIDE_PX + 2), text, _GOOD if right else _BAD, font)
     stream = io.BytesIO()
-    sheet.save(stream, "PNG", optimize=True)
+    # 256 colours: a third of the size, and it is only for looking
+    sheet.quantize(256, dither=PillowImage.Dither.FLOYDSTEINBERG).save(stream, "PNG", optimize=True)
     write_atomic(path, stream.getvalue(), overwrite=True)
 
 
