@@ -27,7 +27,7 @@ $(VENV)/.dev: $(VENV)/.test
 	@touch $@
 
 demo: $(VENV)/.base  ## the whole story on synthetic images: protect, judge, restore, compare
-	$(BIN)/medlocker demo --out medlocker-demo
+	$(BIN)/medlocker demo --out medlocker-demo --overwrite
 
 test: $(VENV)/.test  ## all quick tests
 	$(BIN)/python -m pytest -n 2 -m 'not slow'

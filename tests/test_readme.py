@@ -58,14 +58,12 @@ def test_commands_of_the_readme_work_as_printed(place: Path) -> None:
     two, own, give = blocks()
     assert [line.split()[:2] for line in two] == [["make", "demo"], ["make", "test"]]
     assert own[0].startswith("pip install .")
-    run("medlocker key new --out alice", place)
     for command in own[1:]:
         run(command, place)
-    shutil.move(place / "originals", place / "first")
     for command in give:
         run(command, place)
-    first = {path.name: path.read_bytes() for path in (place / "first").iterdir()}
-    granted = {path.name: path.read_bytes() for path in (place / "originals").iterdir()}
+    first = {path.name: path.read_bytes() for path in (place / "originals").iterdir()}
+    granted = {path.name: path.read_bytes() for path in (place / "for-alice").iterdir()}
     assert first == granted
     assert len(first) == 3
 

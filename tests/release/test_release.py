@@ -137,7 +137,9 @@ def test_nothing_but_broken_images(tmp_path: Path, owner: Owner) -> None:
     (source / "a.png").write_bytes(b"no picture")
     result = protect(source, tmp_path / "out", owner)
     assert (result.exit_code, result.json["marked"]) == (1, 0)
-    assert check_release(source, tmp_path / "out", owner, tmp_path / "r") == {}
+    assert not (tmp_path / "out").exists()
+    (source / "a.png").write_bytes(picture())
+    assert protect(source, tmp_path / "out", owner).json["marked"] == 1
 
 
 def test_labels_count_and_may_be_missing(tmp_path: Path, owner: Owner) -> None:

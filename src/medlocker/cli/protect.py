@@ -27,7 +27,18 @@ from medlocker.protect import (
     Settings,
 )
 from medlocker.regions import Regions, load_regions
-from medlocker.release import Inputs, Result, Run, check_target, find_inputs, run_release, way_taken
+from medlocker.release import (
+    Inputs,
+    Result,
+    Run,
+    check_target,
+    find_inputs,
+    make_search,
+    run_release,
+    way_taken,
+)
+
+_MARKED_BEFORE = "was marked in another way"
 
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -79,7 +90,12 @@ def protect(
     search: Annotated[
         SearchName, typer.Option(help="Strategy; auto takes gradients where there are any.")
     ] = "auto",
-    budget: Annotated[int, typer.Option(help="Most evaluations per image.")] = DEFAULT_BUDGET,
+    budget: Annotated[
+        int,
+        typer.Option(
+            help="Most evaluations of one image's search; looking at original and result comes on top."
+        ),
+    ] = DEFAULT_BUDGET,
     confidence: Annotated[
         float | None,
         typer.Option(
@@ -152,6 +168,7 @@ def protect(
     weaker = way_taken(settings, classifiers)
     if weaker:
         warn(weaker)
+    make_search(settings, classifiers)  # refuses what cannot work before anything is written
     for classifier in classifiers:
         for text in classifier.notes:
             note(text)
@@ -186,7 +203,7 @@ def protect(
         raise typer.Exit(result.exit_code)
 
 
-protect.__doc__ = (protect.__doc__ or "") + _EXAMPLES
+protect.__doc__ = f"{protect.__doc__}\n\n{_EXAMPLES}"
 
 
 def _owner(name: Path) -> Owner:
@@ -264,11 +281,25 @@ def _run_with_progress(run: Run) -> Result:
                 bar.say(f"{outcome.status}: {_named(outcome.name, outcome.reason)}")
             bar.advance()
 
-        return run_release(run, progress=progress)
+        try:
+            result = run_release(run, progress=progress)
+        except KeyboardInterrupt:
+            bar.say("interrupted: the same command again goes on from here")
+            raise typer.Exit(130) from None
+    if any(_MARKED_BEFORE in reason for _, reason in result.summary.failed):
+        note(
+            "the owner's ledger refuses a second, different mark of an image: two give the original back; "
+            "--same-mark with the same --seed and options repeats a mark, --no-ledger is for experiments"
+        )
+    return result
 
 
 def _named(name: str, reason: str) -> str:
     return reason if name in reason else f"{name}: {reason}"
+
+
+def _counts(result: Result) -> str:
+    return f"{len(result.summary.skipped)} skipped, {len(result.summary.failed)} failed"
 
 
 def _say_result(result: Result, out: Path, *, as_json: bool) -> None:
@@ -276,6 +307,9 @@ def _say_result(result: Result, out: Path, *, as_json: bool) -> None:
         print_json(result.json)
         return
     summary, value = result.summary, result.json
+    if not summary.marked:
+        stdout.print(f"nothing was marked, so no release was made: {_counts(result)}", markup=False)
+        return
     stdout.print(f"marked {summary.marked} of {summary.images} images into {out}", markup=False)
     for name, correct, fooled in zip(summary.models, summary.clean_correct, summary.fooled, strict=True):
         stdout.print(

@@ -95,7 +95,12 @@ def _print(report: RestoreReport, out: Path) -> None:
     stdout.print(f"restored {report.restored} of {done} images into {out}", markup=False)
     if report.restored:
         stdout.print(
-            f"pixels and metadata are the originals'; {report.identical} files are so byte for byte",
+            "every pixel is the original's, checked by its digest; "
+            + (
+                "all files are the originals byte for byte"
+                if report.identical == report.restored
+                else f"{report.identical} files are so byte for byte (with protect --keep-original all are)"
+            ),
             markup=False,
         )
     if report.not_granted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
@@ -160,7 +161,7 @@ def run_release(run: Run, *, progress: Callable[[Outcome], None] = lambda outcom
         progress: Called with each outcome as it is known, also with those of an earlier, interrupted run.
 
     Returns:
-        Counts and timings.
+        Counts and timings. If nothing was marked there is no release.
 
     Raises:
         OutputExistsError: See :func:`check_target`.
@@ -179,8 +180,11 @@ def run_release(run: Run, *, progress: Callable[[Outcome], None] = lambda outcom
             summary.add(done.outcome)
             progress(done.outcome)
         driver = _work(run, secret, journal, summary, progress)
-        _finish(run, secret, journal, summary)
+        if summary.marked:
+            _finish(run, secret, journal, summary)
         journal.remove()
+    if not summary.marked:
+        _discard(run.release)
     return Result(summary, summary.to_json(driver.clock, time.perf_counter() - started))
 
 
@@ -191,6 +195,14 @@ def _secret(run: Run) -> ReleaseSecret:
     secret = ReleaseSecret.new()
     write_owner_grant(run.release, secret, recipient=run.owner.recipient, signing=run.owner.signing)
     return secret
+
+
+def _discard(release: Path) -> None:
+    """Remove what a run made that marked nothing: an empty release would only stand in the way."""
+    for made in (release / IMAGES, release / "certificate"):
+        shutil.rmtree(made, ignore_errors=True)
+    with suppress(OSError):
+        release.rmdir()
 
 
 def _sweep(folder: Path) -> None:
