@@ -30,7 +30,7 @@ class Bench:
             classifiers=self.models,
             logo=builtin_logo(),
             settings=self.settings,
-            search=search or RandomSearch(budget=self.settings.budget, margin=self.settings.margin),
+            search=search or RandomSearch(budget=self.settings.budget, margin=self.settings.wanted_margin),
             regions=None,
             randomness=lambda purpose, digest: (purpose + digest).encode()[:32],
             admit=options.pop("admit", lambda digest: None),

@@ -149,7 +149,7 @@ def test_killed_as_a_process(tmp_path: Path, owner: Owner, owner_name: Path) -> 
     assert answer.err.startswith("error: out is a finished release\n")
 
 
-@pytest.mark.parametrize("moment", [50, pytest.param(3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("moment", [25, pytest.param(3, marks=pytest.mark.slow)])
 def test_interrupted_by_the_keyboard(tmp_path: Path, owner: Owner, owner_name: Path, moment: int) -> None:
     command = Command(tmp_path, owner_name)
     done = command.signalled(moment, signal.SIGINT)

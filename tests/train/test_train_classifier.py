@@ -64,12 +64,14 @@ def test_one_card_serves_both_files(surrogate: TrainResult) -> None:
 def test_onnx_and_torch_answer_alike(
     surrogate: TrainResult, photographs: Photographs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    by_torch = load_classifier(surrogate.out)
+    both = load_classifier(surrogate.out)
+    assert both.has_gradients
+    by_torch = load_classifier(surrogate.out / "model.safetensors")
     monkeypatch.setattr("medlocker.classifiers._load._has_torch", lambda: False)
     by_onnx = load_classifier(surrogate.out)
     assert isinstance(by_torch, TorchClassifier)
     assert isinstance(by_onnx, OnnxClassifier)
-    assert by_torch.name == by_onnx.name == surrogate.out.name
+    assert both.name == by_onnx.name == surrogate.out.name
     assert by_torch.classes == by_onnx.classes == ("no", "yes")
     path = photographs.folder / "p05.png"
     canvas = by_torch.canvas(viewed(read_image(path.read_bytes(), name=path.name)))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.search._base import Floats, Proposal, Scored, Search, Steps
+from medlocker.search._preview import LUMA
 from medlocker.search._problem import Candidate, Problem
 from medlocker.search._surface import F64, fit_surface
 
@@ -117,7 +118,7 @@ def screen(problem: Problem, gradients: tuple[Floats, ...], places: NDArray[np.i
     total = np.zeros((height, width))
     for model, gradient in enumerate(gradients):
         slope = preview.pull_back(model, gradient[0])
-        slope = np.broadcast_to(slope / (3 if slope.shape[2] == 1 else 1), work.shape)
+        slope = slope * LUMA if slope.shape[2] == 1 else slope
         total -= correlate((slope * work).sum(axis=2), logo_coverage[..., 0])
         for c in range(3):
             total += correlate(slope[..., c], logo_paint[..., c])

@@ -17,7 +17,7 @@ from medlocker.logo import MAX_CELLS, pack_overlay
 from medlocker.mark import Mark
 from medlocker.search._base import Floats, Proposal, Search, Steps
 from medlocker.search._guided import correlate, screen
-from medlocker.search._preview import spread_matrices
+from medlocker.search._preview import LUMA, spread_matrices
 from medlocker.search._problem import Candidate, Problem
 from medlocker.search._surface import F64
 
@@ -121,8 +121,8 @@ def _pulled_back(problem: Problem, gradients: tuple[Floats, ...], i: int) -> Flo
     total = np.zeros_like(problem.preview.work)
     for model, gradient in enumerate(gradients):
         slope = problem.preview.pull_back(model, gradient[i])
-        scale = max(float(np.abs(slope).mean()), 1e-12) if len(gradients) > 1 else 1.0
-        total += slope / (scale * (3 if slope.shape[2] == 1 else 1))
+        slope = slope * LUMA if slope.shape[2] == 1 else slope
+        total += slope / (max(float(np.abs(slope).mean()), 1e-12) if len(gradients) > 1 else 1.0)
     return total
 
 
