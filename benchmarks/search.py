@@ -9,6 +9,7 @@ import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -73,13 +74,13 @@ def strategies(model: Classifier, *, with_bhe: bool) -> list[tuple[str, Search]]
     if model.has_gradients:
         listed.append(("gradient (default)", GradientSearch(budget=budget, margin=DEFAULT_MARGIN)))
     if with_bhe:
-        listed.append(("bhe (Adv-watermark)", BheSearch(budget=10_000)))
+        listed.append(("bhe (Adv-watermark)", BheSearch(budget=3_700)))
     return listed
 
 
-def adv_watermark(model: Classifier, data: Path) -> None:
+def adv_watermark(model: Classifier, data: Path, limit: int | None) -> None:
     """Print the comparison under Adv-watermark's conditions."""
-    chosen = list(cases(data, model, opacity=(100 / 255, 1.0), regions=None))
+    chosen = list(islice(cases(data, model, opacity=(100 / 255, 1.0), regions=None), limit))
     outcomes = [run(name, search, model, chosen) for name, search in strategies(model, with_bhe=True)]
     hard = ~outcomes[0].fooled
     bhe = outcomes[-1]
@@ -110,9 +111,9 @@ def adv_watermark(model: Classifier, data: Path) -> None:
     )
 
 
-def strict(model: Classifier, data: Path) -> None:
+def strict(model: Classifier, data: Path, limit: int | None) -> None:
     """Print how near searches come to the exhaustive ceiling with lesions kept out."""
-    chosen = list(cases(data, model, opacity=(100 / 255, 0.8), regions=lesion_boxes(data)))
+    chosen = list(islice(cases(data, model, opacity=(100 / 255, 0.8), regions=lesion_boxes(data)), limit))
     ceiling, tried = exhaustive(model, chosen)
     outcomes = [run(name, search, model, chosen) for name, search in strategies(model, with_bhe=False)]
     print("\n### Opacity at most 0.8, lesion boxes kept out, logo 0.25\n")
@@ -180,13 +181,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", type=Path, required=True)
     parser.add_argument("--only", choices=["adv", "strict"])
+    parser.add_argument("--limit", type=int, help="only the first photographs")
     arguments = parser.parse_args()
     data, model = data_folder(), load_classifier(arguments.model)
     print(f"## Search against {model.name}")
     if arguments.only != "strict":
-        adv_watermark(model, data)
+        adv_watermark(model, data, arguments.limit)
     if arguments.only != "adv":
-        strict(model, data)
+        strict(model, data, arguments.limit)
 
 
 if __name__ == "__main__":
