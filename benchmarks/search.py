@@ -71,6 +71,8 @@ def strategies(model: Classifier, *, with_bhe: bool) -> list[tuple[str, Search]]
         ("evolution 16 x 12", EvolutionSearch(budget=208)),
         ("screened (default without gradients)", ScreenedSearch(budget=budget, margin=DEFAULT_MARGIN)),
     ]
+    first = ScreenedSearch(budget=budget)
+    listed.append(("screened, stopping at the first misclassification as bhe does", first))
     if model.has_gradients:
         listed.append(("gradient (default)", GradientSearch(budget=budget, margin=DEFAULT_MARGIN)))
     if with_bhe:

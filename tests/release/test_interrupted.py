@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import resource
 import shutil
@@ -36,14 +37,13 @@ _CHANGES = {"open", "os.rename", "os.link", "os.mkdir", "os.remove", "os.rmdir",
 
 def kill_at(moment: int, folder: Path, *, by: int = signal.SIGKILL) -> None:
     """Send a signal to this process at its n-th change of a folder."""
-    count = [0]
+    changes = itertools.count(1)  # one step that threads cannot tear apart
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if event in _CHANGES and arguments and isinstance(arguments[0], str | os.PathLike):
             if not os.fspath(arguments[0]).startswith(os.fspath(folder)):
                 return
-            count[0] += 1
-            if count[0] == moment:
+            if next(changes) == moment:
                 os.kill(os.getpid(), by)
 
     sys.addaudithook(hook)
