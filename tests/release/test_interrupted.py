@@ -117,6 +117,8 @@ class Command:
     def signalled(self, moment: int, by: int) -> subprocess.CompletedProcess[bytes]:
         """Run it in a process that gets a signal at its n-th change of the output."""
         code = (
+            # a shell's background jobs ignore the keyboard, and so would their children
+            "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
             f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r});"
             f"sys.path.insert(0, {str(Path(__file__).parent.parent)!r});"
             "from pathlib import Path; from test_interrupted import kill_at;"
