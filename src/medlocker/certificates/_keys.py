@@ -34,7 +34,13 @@ class OwnerPaths:
     prefix: Path
 
     def path(self, ending: str) -> Path:
-        """Return one of the four paths."""
+        """Return one of the four paths.
+
+        Raises:
+            InputError: If the prefix has no name.
+        """
+        if not self.prefix.name:
+            raise InputError("expected a name for the owner's keys, got an empty one")
         return self.prefix.with_name(self.prefix.name + ending)
 
     @property

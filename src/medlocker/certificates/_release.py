@@ -116,7 +116,10 @@ class Release:
         """
         name = sealed_name(line.entry.index // SHARD_SIZE)
         try:
-            with open(self.path / "certificate" / name, "rb") as stream:
+            path = self.path / "certificate" / name
+            if path.exists() and not path.is_file():  # a pipe would wait for ever
+                raise WrongImageError(f"{name}: expected a regular file")
+            with open(path, "rb") as stream:
                 stream.seek(line.offset)
                 blob = stream.read(line.length)
         except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -113,7 +114,7 @@ def protect(
         int | None, typer.Option(help="Repeat a search exactly; default secret randomness.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Threads that read and write files.")] = 2,
-    batch: Annotated[int, typer.Option(min=1, help="Pictures in one call of the model.")] = 16,
+    batch: Annotated[int, typer.Option(min=1, max=1024, help="Pictures in one call of the model.")] = 16,
     harden: Annotated[
         bool,
         typer.Option("--harden", help="Keyed warp and texture: who knows the logo cannot undo the blend."),
@@ -168,6 +169,7 @@ def protect(
     weaker = way_taken(settings, classifiers)
     if weaker:
         warn(weaker)
+        settings = replace(settings, preset="paper")  # what is signed is what was done
     make_search(settings, classifiers)  # refuses what cannot work before anything is written
     for classifier in classifiers:
         for text in classifier.notes:

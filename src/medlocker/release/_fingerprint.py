@@ -10,7 +10,7 @@ from medlocker.errors import InputError
 
 
 def fingerprint_path(path: Path) -> str:
-    """Return the SHA-256 of a file's content, or of the names and sizes in a folder, as hex.
+    """Return the SHA-256 of a file's content, or of all names and contents in a folder, as hex.
 
     Raises:
         InputError: If it cannot be read.
@@ -24,8 +24,15 @@ def fingerprint_path(path: Path) -> str:
             folders.sort()
             for name in sorted(files):
                 file = Path(folder, name)
-                line = f"{file.relative_to(path).as_posix()}\0{file.lstat().st_size}\n"
+                line = f"{file.relative_to(path).as_posix()}\0{_content(file)}\n"
                 digest.update(line.encode("utf-8", "surrogateescape"))
     except OSError as error:
         raise InputError(f"{path.name}: {(error.strerror or 'cannot be read').lower()}") from error
     return digest.hexdigest()
+
+
+def _content(file: Path) -> str:
+    if not file.is_file():  # a pipe or device: never opened
+        return "-"
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

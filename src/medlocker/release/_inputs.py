@@ -124,6 +124,8 @@ def _read_list(path: Path) -> dict[str, Path]:
         text = line.strip()
         if not text or text.startswith("#"):
             continue
+        if "\0" in text:
+            raise InputError(f"list file {path.name} line {number}: expected a path, got a zero byte")
         target = Path(os.path.abspath(base / text))
         # a file elsewhere keeps only its own name: the release must not show the folders of this machine
         name = target.relative_to(base).as_posix() if target.is_relative_to(base) else target.name
