@@ -5,7 +5,10 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import shutil
 import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from medlocker.errors import InputError, OutputExistsError, WriteError
@@ -75,6 +78,60 @@ def make_folder(path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise WriteError(f"cannot make the folder {path.name}: {_reason(error)}") from error
+
+
+def check_output_folder(out: Path, *, overwrite: bool, ours: Callable[[Path], bool], what: str) -> None:
+    """Refuse an output folder that is in the way, before any work.
+
+    Args:
+        out: May be missing or empty.
+        overwrite: Whether one that this program made may be replaced.
+        ours: Tells whether a folder is such a one.
+        what: Its name for messages: ``"a report"``.
+
+    Raises:
+        OutputExistsError: If it exists, or with ``overwrite`` is no such folder.
+    """
+    if not os.path.lexists(out):
+        return
+    is_folder = out.is_dir() and not out.is_symlink()
+    if is_folder and not any(out.iterdir()):
+        return
+    if not overwrite:
+        raise OutputExistsError(f"{out.name} exists already", hint="choose another --out or give --overwrite")
+    if not is_folder or not ours(out):
+        raise OutputExistsError(f"{out.name} exists and is not {what}, it is not overwritten")
+
+
+@contextmanager
+def replacing_folder(out: Path, *, check: Callable[[], None]) -> Iterator[Path]:
+    """Give a temporary folder beside ``out`` that takes its place if all goes well, and vanishes if not.
+
+    Args:
+        out: What is made or replaced.
+        check: Called before the place is taken; raises if ``out`` must not be replaced.
+
+    Raises:
+        OutputExistsError: From ``check``: ``out`` was made meanwhile.
+        WriteError: If the system refuses.
+    """
+    make_folder(out.parent)
+    temporary = out.with_name(TEMPORARY_PREFIX + secrets.token_hex(8))
+    old = out.with_name(TEMPORARY_PREFIX + secrets.token_hex(8))
+    try:
+        temporary.mkdir()
+        yield temporary
+        check()
+        if out.exists():
+            os.replace(out, old)
+        os.replace(temporary, out)
+    except OSError as error:
+        if old.exists() and not out.exists():
+            os.replace(old, out)
+        raise WriteError(f"cannot write {out.name}: {_reason(error)}") from error
+    finally:
+        for leftover in (temporary, old):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def read_limited(path: Path, *, max_bytes: int, what: str) -> bytes:

@@ -9,9 +9,9 @@ try:
 except ImportError as error:
     raise MissingExtraError(error.name or "torch", "torch") from error
 
+from medlocker.metrics import Metrics, measure
 from medlocker.train._backbone import Weights
 from medlocker.train._classifier import TrainObserver, TrainOptions, TrainResult, train_classifier
-from medlocker.train._metrics import Metrics, measure
 from medlocker.train._samples import Found, Sample, read_names
 
 __all__ = [

@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from medlocker._files import replacing_folder
 from medlocker.classifiers import InputSpec
 from medlocker.errors import InputError
 from medlocker.labels import Labels
+from medlocker.metrics import Criterion, Metrics, choose_criterion
 from medlocker.train._augment import MARGIN
 from medlocker.train._backbone import Backbone, Weights, make_backbone, suggested_size
-from medlocker.train._export import Written, check_output, replacing_folder, write_model
+from medlocker.train._export import Written, check_output, write_model
 from medlocker.train._loop import LoopOptions, Split, Trained, fit
-from medlocker.train._metrics import Criterion, Metrics, choose_criterion
 from medlocker.train._pixels import PixelStore
 from medlocker.train._plots import confusion_matrix, learning_curve
 from medlocker.train._samples import Found, Sample, check_classes, find_samples, stratified
@@ -230,7 +231,7 @@ def train_classifier(
             base.network, data.train, data.validation, loop, on_images=watch.trained, on_epoch=watch.epoch
         )
         watch.exporting()
-        with replacing_folder(out, overwrite=overwrite) as temporary:
+        with replacing_folder(out, check=lambda: check_output(out, overwrite=overwrite)) as temporary:
             card = _card(base, found.classes, trained, loop, train_images=len(data.train.labels))
             samples = data.validation.canvases[:8].astype(np.float32)
             written = write_model(temporary, base.network, card, samples=samples)

@@ -5,12 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
-import secrets
-import shutil
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from medlocker._files import TEMPORARY_PREFIX, make_folder
+from medlocker._files import check_output_folder
 from medlocker.classifiers import load_onnx
 from medlocker.classifiers._torch import load_torch
-from medlocker.errors import ModelError, OutputExistsError, WriteError
+from medlocker.errors import ModelError
 
 WEIGHTS, ONNX, CARD = "model.safetensors", "model.onnx", "model.card.json"
 TOLERANCE = 1e-3
@@ -54,43 +50,12 @@ def check_output(out: Path, *, overwrite: bool) -> None:
     Raises:
         OutputExistsError: If it exists, or with ``overwrite`` holds anything else than a surrogate.
     """
-    if not os.path.lexists(out) or (out.is_dir() and not out.is_symlink() and not any(out.iterdir())):
-        return
-    if not overwrite:
-        raise OutputExistsError(f"{out.name} exists already", hint="choose another --out or give --overwrite")
-    if out.is_symlink() or not out.is_dir() or not (out / CARD).is_file():
-        raise OutputExistsError(
-            f"{out.name} exists and is not a folder made by `train classifier`, it is not overwritten"
-        )
-
-
-@contextmanager
-def replacing_folder(out: Path, *, overwrite: bool) -> Iterator[Path]:
-    """Give a temporary folder beside ``out`` that takes its place if all goes well, and vanishes if not.
-
-    Raises:
-        OutputExistsError: If ``out`` was made meanwhile.
-        WriteError: If the system refuses.
-    """
-    make_folder(out.parent)
-    temporary = out.with_name(TEMPORARY_PREFIX + secrets.token_hex(8))
-    old = out.with_name(TEMPORARY_PREFIX + secrets.token_hex(8))
-    try:
-        temporary.mkdir()
-        yield temporary
-        check_output(out, overwrite=overwrite)
-        if out.exists():
-            os.replace(out, old)
-        os.replace(temporary, out)
-    except OSError as error:
-        if old.exists() and not out.exists():
-            os.replace(old, out)
-        raise WriteError(
-            f"cannot write {out.name}: {(error.strerror or type(error).__name__).lower()}"
-        ) from error
-    finally:
-        for leftover in (temporary, old):
-            shutil.rmtree(leftover, ignore_errors=True)
+    check_output_folder(
+        out,
+        overwrite=overwrite,
+        ours=lambda folder: (folder / CARD).is_file(),
+        what="a folder made by `train classifier`",
+    )
 
 
 def write_model(

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from medlocker.errors import ModelError
+from medlocker.metrics import Criterion, Metrics, measure
 from medlocker.train._augment import augment
-from medlocker.train._metrics import Criterion, Metrics, measure
 
 _WEIGHT_DECAY = 0.05
 _WARM_UP_EPOCHS = 1.0

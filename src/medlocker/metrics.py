@@ -1,7 +1,9 @@
-"""How good a classifier is on labelled images."""
+"""How good a classifier is on labelled images; needs numpy alone."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -54,8 +56,32 @@ def choose_criterion(classes: tuple[str, ...]) -> Criterion:
 
     Not AUC for two classes: a surrogate is used by its answer, at no other threshold.
     """
-    grades = len(classes) > 2 and all(name.isascii() and name.isdigit() for name in classes)
-    return "qwk" if grades else "balanced_accuracy"
+    return "qwk" if are_grades(classes) else "balanced_accuracy"
+
+
+def are_grades(classes: Collection[str]) -> bool:
+    """Tell whether classes are three or more numbers, so that a greater distance is a greater error."""
+    return len(classes) > 2 and all(name.isascii() and name.isdigit() for name in classes)
+
+
+def wilson_interval(count: int, n: int, *, z: float = 1.959964) -> tuple[float, float]:
+    """Return the score interval of a share (Wilson 1927), by default of 95 %; never outside 0..1.
+
+    Args:
+        count: How often it was so, 0 to ``n``.
+        n: Of how many, at least 1.
+        z: Quantile of the normal distribution.
+
+    >>> [round(x, 3) for x in wilson_interval(0, 10)]
+    [0.0, 0.278]
+    """
+    share, square = count / n, z * z / n
+    centre = (share + square / 2) / (1 + square)
+    half = z / (1 + square) * math.sqrt(share * (1 - share) / n + square / (4 * n))
+    # at the ends the formula is exact but for rounding
+    low = 0.0 if count == 0 else centre - half
+    high = 1.0 if count == n else centre + half
+    return max(low, 0.0), min(high, 1.0)
 
 
 def measure(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Metrics:
