@@ -19,7 +19,7 @@ $(VENV)/.base: $(BIN)/python pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.base
-	$(PIP) --editable '.[torch,baselines]' --group test
+	$(PIP) --editable '.[torch,segment,baselines]' --group test
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.test

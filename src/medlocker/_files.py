@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import secrets
 import shutil
@@ -156,6 +157,12 @@ def read_limited(path: Path, *, max_bytes: int, what: str) -> bytes:
     if len(data) > max_bytes:
         raise InputError(f"{what} {path.name}: expected at most {max_bytes} bytes")
     return data
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file's content as hex, read in pieces."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _is_regular(descriptor: int) -> bool:

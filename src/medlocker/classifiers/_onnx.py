@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,16 +10,10 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from medlocker._onnxfile import FLOATS, open_onnx
 from medlocker.classifiers._base import BaseClassifier, log_probabilities
 from medlocker.classifiers.card import Card, InputSpec, Layout, card_path, load_card
 from medlocker.errors import ModelError
-
-_DTYPES: dict[str, type[np.floating[Any]]] = {
-    "tensor(float)": np.float32,
-    "tensor(float16)": np.float16,
-    "tensor(double)": np.float64,
-}
-MAX_MODEL_BYTES = 4 << 30
 
 
 class OnnxClassifier(BaseClassifier):
@@ -41,7 +33,7 @@ class OnnxClassifier(BaseClassifier):
     ) -> None:
         self._session = session
         self._input = session.get_inputs()[0]
-        self._dtype = _DTYPES[self._input.type]
+        self._dtype = FLOATS[self._input.type]
         first = self._input.shape[0]
         self._batch = first if isinstance(first, int) and first > 0 else None
         super().__init__(card, name=name, fingerprint=fingerprint, classes=card.classes, notes=notes)
@@ -118,40 +110,16 @@ def load_onnx(path: Path, *, threads: int = 0) -> OnnxClassifier:
     Raises:
         ModelError: If the file is no usable classifier, or differs from the card's sha256.
     """
-    if not path.is_file():
-        raise ModelError(f"model {path.name}: no such file")
-    size = path.stat().st_size
-    if size > MAX_MODEL_BYTES:
-        raise ModelError(f"model {path.name}: expected at most {MAX_MODEL_BYTES} bytes, got {size}")
-    fingerprint = _sha256(path)
-    card = load_card(card_path(path)) if card_path(path).exists() else None
-    if card is not None and card.sha256 not in (None, fingerprint):
-        raise ModelError(
-            f"model {path.name}: its sha256 is not the one in {card_path(path).name}",
-            hint="the file was changed or the card belongs to another model",
-        )
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    # threads that wait by spinning take the cores from those that read and write files
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        session = onnxruntime.InferenceSession(os.fspath(path), options, providers=_providers())
-    except Exception as error:  # see OnnxClassifier._call
-        raise ModelError(
-            f"model {path.name}: ONNX Runtime cannot open it",
-            hint="it may be damaged, use custom operators, or lack a file of external data",
-        ) from error
+    beside = card_path(path)
+    card = load_card(beside) if path.is_file() and beside.exists() else None
+    opened = open_onnx(
+        path, stated_sha256=card.sha256 if card else None, card=beside.name, threads=threads, gpu=True
+    )
+    session, fingerprint = opened.session, opened.sha256
     notes: list[str] = []
     spec = _spec_of_session(session, path.name, card, notes)
     full = replace(card, input=spec) if card else Card(spec)
     return OnnxClassifier(session, card=full, name=path.stem, fingerprint=fingerprint, notes=tuple(notes))
-
-
-def _providers() -> list[str]:
-    available = onnxruntime.get_available_providers()
-    return [p for p in ("CUDAExecutionProvider", "CPUExecutionProvider") if p in available]
 
 
 def _spec_of_session(
@@ -162,7 +130,7 @@ def _spec_of_session(
     if len(inputs) != 1:
         raise ModelError(f"model {name}: expected one input, got {len(inputs)}")
     shape = list(inputs[0].shape)
-    if inputs[0].type not in _DTYPES or len(shape) != 4:
+    if inputs[0].type not in FLOATS or len(shape) != 4:
         raise ModelError(
             f"model {name}: expected an input of float images with four axes, got {inputs[0].type} {shape}"
         )
@@ -206,8 +174,3 @@ def _layout(sides: list[int | None]) -> Layout | None:
     if sides[0] in (1, 3):
         return "NCHW"
     return "NHWC" if sides[2] in (1, 3) else None
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

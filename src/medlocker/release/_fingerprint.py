@@ -6,6 +6,7 @@ import hashlib
 import os
 from pathlib import Path
 
+from medlocker._files import sha256_of
 from medlocker.errors import InputError
 
 
@@ -18,8 +19,7 @@ def fingerprint_path(path: Path) -> str:
     digest = hashlib.sha256()
     try:
         if path.is_file():
-            with path.open("rb") as stream:
-                return hashlib.file_digest(stream, "sha256").hexdigest()
+            return sha256_of(path)
         for folder, folders, files in os.walk(path):
             folders.sort()
             for name in sorted(files):
@@ -32,7 +32,4 @@ def fingerprint_path(path: Path) -> str:
 
 
 def _content(file: Path) -> str:
-    if not file.is_file():  # a pipe or device: never opened
-        return "-"
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return sha256_of(file) if file.is_file() else "-"  # a pipe or device is never opened

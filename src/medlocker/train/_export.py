@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import warnings
@@ -77,7 +76,7 @@ def write_model(
     state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
     (folder / WEIGHTS).write_bytes(safetensors.torch.save(state))
     _export_onnx(network, folder / ONNX, height=height, width=width, name=str(card["architecture"]))
-    digests = {"sha256": _sha256(folder / ONNX), "weights_sha256": _sha256(folder / WEIGHTS)}
+    digests = {"sha256": sha256_of(folder / ONNX), "weights_sha256": sha256_of(folder / WEIGHTS)}
     text = json.dumps({**card, **digests}, ensure_ascii=False, indent=2) + "\n"
     (folder / CARD).write_text(text, encoding="utf-8")
     by_torch = load_torch(folder / WEIGHTS, name="model", device="cpu").logits(samples)
@@ -115,8 +114,3 @@ def _export_onnx(network: nn.Module, path: Path, *, height: int, width: int, nam
         raise ModelError(f"architecture {name}: torch cannot export it as ONNX") from error
     finally:
         quiet.setLevel(level)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
