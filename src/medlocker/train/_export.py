@@ -1,4 +1,4 @@
-"""Writing a trained classifier: safetensors, ONNX, one card for both, each checked by reading it again."""
+"""Writing a trained model: safetensors, ONNX, one card for both, each checked by reading it again."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from medlocker._files import check_output_folder
+from medlocker._files import check_output_folder, sha256_of
 from medlocker.classifiers import load_onnx
 from medlocker.classifiers._torch import load_torch
 from medlocker.errors import ModelError
@@ -53,7 +53,7 @@ def check_output(out: Path, *, overwrite: bool) -> None:
         out,
         overwrite=overwrite,
         ours=lambda folder: (folder / CARD).is_file(),
-        what="a folder made by `train classifier`",
+        what="a folder made by `train`",
     )
 
 
@@ -71,14 +71,15 @@ def write_model(
     Raises:
         ModelError: If the network cannot be exported or the two answer differently.
     """
-    network = network.cpu().eval().to(memory_format=torch.contiguous_format)
-    height, width = card["input"]["height"], card["input"]["width"]
-    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
-    (folder / WEIGHTS).write_bytes(safetensors.torch.save(state))
-    _export_onnx(network, folder / ONNX, height=height, width=width, name=str(card["architecture"]))
-    digests = {"sha256": sha256_of(folder / ONNX), "weights_sha256": sha256_of(folder / WEIGHTS)}
-    text = json.dumps({**card, **digests}, ensure_ascii=False, indent=2) + "\n"
-    (folder / CARD).write_text(text, encoding="utf-8")
+    write_weights(
+        folder,
+        network,
+        height=card["input"]["height"],
+        width=card["input"]["width"],
+        name=str(card["architecture"]),
+        output="logits",
+    )
+    digests = write_card(folder, card)
     by_torch = load_torch(folder / WEIGHTS, name="model", device="cpu").logits(samples)
     by_onnx = load_onnx(folder / ONNX).logits(samples)
     difference = np.abs(by_torch - by_onnx)
@@ -89,7 +90,37 @@ def write_model(
     return Written(digests["sha256"], digests["weights_sha256"], float(difference.max()))
 
 
-def _export_onnx(network: nn.Module, path: Path, *, height: int, width: int, name: str) -> None:
+def write_weights(
+    folder: Path, network: nn.Module, *, height: int, width: int, name: str, output: str
+) -> None:
+    """Write ``model.safetensors`` and ``model.onnx``.
+
+    Args:
+        folder: Exists.
+        network: Trained; it is moved to the CPU and put into evaluation mode.
+        height: Of the input.
+        width: Of the input.
+        name: For messages.
+        output: Name of the ONNX graph's output.
+
+    Raises:
+        ModelError: If the network cannot be exported.
+    """
+    network = network.cpu().eval().to(memory_format=torch.contiguous_format)
+    state = {key: tensor.contiguous() for key, tensor in network.state_dict().items()}
+    (folder / WEIGHTS).write_bytes(safetensors.torch.save(state))
+    _export_onnx(network, folder / ONNX, height=height, width=width, name=name, output=output)
+
+
+def write_card(folder: Path, card: Mapping[str, Any]) -> dict[str, str]:
+    """Write ``model.card.json`` with the digests of the weights beside it, and return these."""
+    digests = {"sha256": sha256_of(folder / ONNX), "weights_sha256": sha256_of(folder / WEIGHTS)}
+    text = json.dumps({**card, **digests}, ensure_ascii=False, indent=2) + "\n"
+    (folder / CARD).write_text(text, encoding="utf-8")
+    return digests
+
+
+def _export_onnx(network: nn.Module, path: Path, *, height: int, width: int, name: str, output: str) -> None:
     # two images, not one: the exporter would take a batch of one for a constant
     example = torch.zeros(2, 3, height, width)
     quiet = logging.getLogger("torch.onnx")
@@ -105,7 +136,7 @@ def _export_onnx(network: nn.Module, path: Path, *, height: int, width: int, nam
                 dynamo=True,
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
                 input_names=["image"],
-                output_names=["logits"],
+                output_names=[output],
                 opset_version=_OPSET,
                 external_data=False,
                 verbose=False,
