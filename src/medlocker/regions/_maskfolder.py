@@ -8,6 +8,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from medlocker.geometry import Box
 from medlocker.regions._masks import boxes_from_mask, read_mask
 from medlocker.regions._names import split_name, without_suffix
@@ -126,9 +129,12 @@ class MaskFolder:
         """Return one mask's boxes in an image of (width, height); the mask is read now."""
         if not wanted(self.kind(index, image)):
             return ()
+        return boxes_from_mask(self.read(index, size=size), min_area_px=min_area_px)
+
+    def read(self, index: int, *, size: tuple[int, int]) -> NDArray[np.bool_]:
+        """Read one mask of an image of (width, height); returns (height, width) bool."""
         name = self.names[index]
-        mask = read_mask(self.root / name, name=name, width=size[0], height=size[1])
-        return boxes_from_mask(mask, min_area_px=min_area_px)
+        return read_mask(self.root / name, name=name, width=size[0], height=size[1])
 
 
 def _kind(suffix: str, folder: str) -> str:

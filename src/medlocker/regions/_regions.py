@@ -6,8 +6,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
 from medlocker.errors import InputError
 from medlocker.geometry import Box
+from medlocker.regions._maskfolder import MaskFolder
 
 
 class Source(Protocol):
@@ -109,6 +113,40 @@ class Regions:
             InputError: If a box lies wholly outside the image, a mask is unreadable or of another size, or
                 a mask could belong to another image too, or the image was not given to :meth:`among`.
         """
+        boxes: set[Box] = set()
+        for index in self._entries(name):
+            found = self.source.boxes(
+                index, name, size=(width, height), min_area_px=self.min_area_px, wanted=self.wanted
+            )
+            boxes.update(box.grown(self.margin_px, within=(width, height)) for box in found)
+        return tuple(sorted(boxes))
+
+    def masks_for(self, name: str, *, width: int, height: int) -> dict[str, NDArray[np.bool_]]:
+        """Return an image's masks by kind, several of one kind united, without any margin.
+
+        Args:
+            name: The image's relative path with forward slashes.
+            width: Its columns.
+            height: Its rows.
+
+        Returns:
+            (height, width) bool each; empty if the image has none, and no lesion is not the same as no mask.
+
+        Raises:
+            InputError: As :meth:`boxes_for`, and if the regions are no folder of masks.
+        """
+        if not isinstance(self.source, MaskFolder):
+            raise InputError("expected a folder of masks, got boxes")
+        masks: dict[str, NDArray[np.bool_]] = {}
+        for index in self._entries(name):
+            kind = self.source.kind(index, name)
+            if self.wanted(kind):
+                mask = self.source.read(index, size=(width, height))
+                masks[kind] = masks[kind] | mask if kind in masks else mask
+        return masks
+
+    def _entries(self, name: str) -> Iterator[int]:
+        """Yield the source's entries of one image."""
         if self._owned is None:
             indices = self.source.alone(name)
         elif name in self._owned:
@@ -116,7 +154,6 @@ class Regions:
         else:
             # no boxes would look like no lesions
             raise InputError(f"regions of {name}: expected one of the images given before")
-        boxes: set[Box] = set()
         for index in indices:
             if index in self._shared:
                 first, second = self._shared[index][:2]
@@ -125,11 +162,7 @@ class Regions:
                     f"got one that fits {first} and {second}",
                     hint="name the mask after the image's relative path",
                 )
-            found = self.source.boxes(
-                index, name, size=(width, height), min_area_px=self.min_area_px, wanted=self.wanted
-            )
-            boxes.update(box.grown(self.margin_px, within=(width, height)) for box in found)
-        return tuple(sorted(boxes))
+            yield index
 
     def unknown(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return the source's own names that match none of these images."""

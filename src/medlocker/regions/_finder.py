@@ -1,0 +1,52 @@
+"""What finds regions in an image by itself, without a clinician: segmenters and candidate finders."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from medlocker.geometry import Box
+
+MAX_BOXES = 4096
+"""Most regions of one image; noise of more is no finding."""
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was found in one image.
+
+    Args:
+        boxes: In image pixels, clipped to the image, the strongest first.
+        notes: What the user should know of this image, one phrase each, the same words for every image.
+    """
+
+    boxes: tuple[Box, ...]
+    notes: tuple[str, ...] = ()
+
+
+class Finder(Protocol):
+    """Finds regions; may be asked from several threads at once."""
+
+    @property
+    def source(self) -> str:
+        """How a certificate names it, for instance ``segmenter:<sha256>``."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Everything that decides what it finds, as text."""
+
+    @property
+    def droppable(self) -> bool:
+        """Whether weak findings may be given up where they leave no room."""
+
+    def find(self, colors: NDArray[Any]) -> Findings:
+        """Find regions.
+
+        Args:
+            colors: (H, W, 3) uint8 or uint16, as :func:`medlocker.images.viewed` gives them.
+
+        Raises:
+            NoRoomError: If there are more than can be kept out.
+        """
