@@ -9,6 +9,7 @@ import typer
 
 from medlocker.cli import grant, key, train
 from medlocker.cli.demo import demo
+from medlocker.cli.evaluate import evaluate
 from medlocker.cli.inspect import inspect
 from medlocker.cli.protect import protect
 from medlocker.cli.restore import restore
@@ -24,4 +25,5 @@ def register(app: typer.Typer) -> None:
     app.command()(verify)
     app.add_typer(grant.app, name="grant")
     app.command()(restore)
+    app.command()(evaluate)
     app.command()(inspect)

@@ -31,7 +31,7 @@ def inspect(
     values). For releases: what the statement says, unverified; use `verify` to check it.
     """
     if (path / _STATEMENT).is_file():
-        facts = _release_facts(path)
+        facts = release_facts(path)
     elif (path / FOLDER).is_dir():
         facts = {
             "what": "unfinished release",
@@ -77,7 +77,13 @@ def _model_facts(model: Classifier) -> dict[str, Any]:
     }
 
 
-def _release_facts(path: Path) -> dict[str, Any]:
+def release_facts(path: Path) -> dict[str, Any]:
+    """Return what a release's statement says, its signature not checked.
+
+    Raises:
+        InputError: If there is none that can be read.
+        MalformedError: If it is no statement.
+    """
     data = read_limited(path / _STATEMENT, max_bytes=_MAX_STATEMENT_BYTES, what="statement")
     try:
         statement = json_library.loads(base64.b64decode(json_library.loads(data)["payload"]))

@@ -1,1 +1,54 @@
-"""To be filled."""
+"""Measuring how well a release protects: targets by conditions, quality, and the report; no search here."""
+
+from medlocker.evaluate._control import DEFAULT_OPACITY, DEFAULT_SIZE, Control
+from medlocker.evaluate._html import html_page, slider, thumbnail
+from medlocker.evaluate._json import Extra, to_json
+from medlocker.evaluate._marks import find_marks
+from medlocker.evaluate._numbers import Condition, Left, Numbers, TargetNumbers, add_up
+from medlocker.evaluate._pairs import CLEAN, PROTECTED, RANDOM, Original, Pair, Pairs, Release, pair_up
+from medlocker.evaluate._qualities import ReleaseQuality, add_up_quality
+from medlocker.evaluate._quality import Quality, measure_quality, ssim_map
+from medlocker.evaluate._report import check_report, write_report
+from medlocker.evaluate._run import Evaluation, Judged, Result, evaluate
+from medlocker.evaluate._scene import Scene, View
+from medlocker.evaluate._targets import Target, open_targets
+
+__all__ = [
+    "CLEAN",
+    "DEFAULT_OPACITY",
+    "DEFAULT_SIZE",
+    "PROTECTED",
+    "RANDOM",
+    "Condition",
+    "Control",
+    "Evaluation",
+    "Extra",
+    "Judged",
+    "Left",
+    "Numbers",
+    "Original",
+    "Pair",
+    "Pairs",
+    "Quality",
+    "Release",
+    "ReleaseQuality",
+    "Result",
+    "Scene",
+    "Target",
+    "TargetNumbers",
+    "View",
+    "add_up",
+    "add_up_quality",
+    "check_report",
+    "evaluate",
+    "find_marks",
+    "html_page",
+    "measure_quality",
+    "open_targets",
+    "pair_up",
+    "slider",
+    "ssim_map",
+    "thumbnail",
+    "to_json",
+    "write_report",
+]

@@ -1,0 +1,295 @@
+"""`medlocker evaluate`: how well does a release protect?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from medlocker import evaluate as evaluation
+from medlocker._files import read_limited
+from medlocker.cli._console import note, print_json, shown, stdout, warn
+from medlocker.cli._progress import image_progress
+from medlocker.cli.inspect import release_facts
+from medlocker.errors import InputError, MalformedError, OutputExistsError
+from medlocker.evaluate import (
+    Control,
+    Evaluation,
+    Extra,
+    Numbers,
+    Original,
+    Pairs,
+    Release,
+    ReleaseQuality,
+    Result,
+)
+from medlocker.labels import load_labels
+from medlocker.logo import Logo, builtin_logo, load_logo
+from medlocker.logo._logo import MAX_FILE_BYTES
+from medlocker.regions import load_regions
+from medlocker.release import Inputs, find_inputs
+
+Removal = Literal["none", "standard", "full"]
+
+_EXAMPLES = """
+[bold]Examples[/bold]
+
+  medlocker evaluate --clean fundus/ --release release --labels labels.csv --target other.onnx --out report
+  medlocker evaluate --clean fundus/ --release paper --release strong --labels labels.csv \\
+      --target dr.onnx --target other.onnx --regions lesions.csv --out report --json
+
+[bold]How to read it[/bold]: "left" is the share of a model's right answers that survive the mark; low is well
+protected. "white box" models are those that the marks were searched on. The control, the same logo at a
+random free place, shows what the logo does without any search. Signatures are not checked: see `verify`.
+"""
+
+
+def evaluate(
+    clean: Annotated[Path, typer.Option(help="The originals: folder, as given to `protect`.")],
+    release: Annotated[
+        list[Path], typer.Option("--release", help="A release, or a folder of marked images. Repeatable.")
+    ],
+    labels: Annotated[Path, typer.Option(help="CSV `image,<label>`: the truth.")],
+    target: Annotated[
+        list[Path],
+        typer.Option(
+            "--target", help="Model to judge on: .onnx, torch weights, or a folder of `train`. Repeatable."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder of the report; new or empty.")],
+    label_column: Annotated[str | None, typer.Option(help="Column of the label; default the second.")] = None,
+    regions: Annotated[
+        Path | None, typer.Option(help="Keep-out regions, as for `protect`; counts touched pixels.")
+    ] = None,
+    logo: Annotated[
+        Path | None, typer.Option(help="Logo of the control, if the release holds none; default a padlock.")
+    ] = None,
+    size: Annotated[
+        float | None,
+        typer.Option(help="Size of the control's logo; default as large as the marks that are found."),
+    ] = None,
+    opacity: Annotated[
+        float, typer.Option(help="Opacity of the control's logo.")
+    ] = evaluation.DEFAULT_OPACITY,
+    seed: Annotated[int, typer.Option(help="Of the control's places.")] = 0,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N images.")] = None,
+    removal: Annotated[Removal, typer.Option(help="Attacks that try to remove the mark first.")] = "none",
+    workers: Annotated[int, typer.Option(min=1, help="Threads that read files.")] = 2,
+    batch: Annotated[int, typer.Option(min=1, max=1024, help="Pictures in one call of a model.")] = 32,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier report.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Measure how well a release protects: models asked about originals, a control, and marked files."""
+    if removal != "none":
+        raise InputError(f"--removal {removal}: removal attacks are not built yet")
+    found = [_open_release(path) for path in release]
+    _check_place(out, [clean, *release], overwrite=overwrite)
+    control = Control(_logo(found, logo), opacity=opacity, size=size, seed=seed)
+    originals = find_inputs(clean)
+    releases = [one.release for one in found]
+    pairs = evaluation.pair_up(
+        [Original(item.name, item.path, item.output_name) for item in originals.items], releases
+    )
+    truth = load_labels(labels, column=label_column)
+    names = [pair.name for pair in pairs.pairs]
+    known = load_regions(regions).among(names) if regions else None
+    _say_inputs(originals, pairs, releases)
+    if known is not None and (missing := known.missing(names)):
+        warn(f"no regions for {_some(missing)}: nothing is kept out there")
+    targets, failed_targets = evaluation.open_targets(target, truth)
+    for name, reason in failed_targets:
+        warn(f"target {name} is left out: {reason}")
+    assumed = tuple(dict.fromkeys(text for one in targets for text in one.notes))
+    for text in assumed:
+        note(text)
+    job = Evaluation(
+        pairs=pairs,
+        releases=releases,
+        labels=truth,
+        targets=targets,
+        control=control,
+        regions=known,
+        limit=limit,
+        workers=workers,
+        batch=batch,
+    )
+    result = _run_with_progress(job)
+    numbers = evaluation.add_up(result)
+    noticed = _notes(result, numbers)
+    for text in noticed:
+        note(text)
+    extra = Extra(
+        skipped=_skipped(result, pairs, releases),
+        failed_targets=failed_targets,
+        notes=(*(text for one in found for text in one.notes), *assumed, *noticed),
+    )
+    value = evaluation.write_report(result, out, extra=extra, overwrite=overwrite)
+    if json:
+        print_json(value)
+    else:
+        _print(value, numbers, out)
+    if value["failed"]:
+        raise typer.Exit(1)
+
+
+evaluate.__doc__ = f"{evaluate.__doc__}\n\n{_EXAMPLES}"
+
+
+@dataclass(frozen=True)
+class _Found:
+    release: Release
+    logo: bytes | None
+    notes: tuple[str, ...]
+
+
+def _open_release(path: Path) -> _Found:
+    """List a release's images and read what it says about itself; nothing is trusted."""
+    if not path.is_dir():
+        raise InputError(f"release {path.name}: expected a folder")
+    name = path.resolve().name
+    images = path / "images"
+    files = find_inputs(images if images.is_dir() else path)
+    certificate = path / "certificate"
+    logo: bytes | None = None
+    notes: list[str] = []
+    surrogates: tuple[tuple[str, str], ...] = ()
+    if not certificate.is_dir():
+        notes.append(f"release {name}: no certificate, so the models it was searched on are not known")
+    else:
+        try:
+            surrogates = _surrogates(release_facts(path))
+        except (InputError, MalformedError) as error:
+            notes.append(f"release {name}: {error}; the models it was searched on are not known")
+        if (certificate / "logo.png").is_file():
+            logo = read_limited(certificate / "logo.png", max_bytes=MAX_FILE_BYTES, what="logo")
+    for text in notes:
+        note(text)
+    listed = Release(name, {item.name: item.path for item in files.items}, surrogates)
+    return _Found(listed, logo, tuple(notes))
+
+
+def _surrogates(facts: dict[str, Any]) -> tuple[tuple[str, str], ...]:
+    models = facts.get("models")
+    try:
+        return tuple((str(model["name"]), str(model["sha256"])) for model in models or ())
+    except (TypeError, KeyError):
+        raise MalformedError("the statement names its models in an unknown way") from None
+
+
+def _logo(found: Sequence[_Found], path: Path | None) -> Logo:
+    """Return the logo of the first release that has one, else that of the option, else the built-in one."""
+    for one in found:
+        if one.logo is not None:
+            return load_logo(one.logo, name=f"{one.release.folder}/certificate/logo.png")
+    if path is not None:
+        picture = load_logo(read_limited(path, max_bytes=MAX_FILE_BYTES, what="logo"), name=path.name)
+        for text in picture.notes:
+            warn(text)
+        return picture
+    note("no release holds a logo: the control uses the built-in padlock")
+    return builtin_logo()
+
+
+def _check_place(out: Path, inputs: Sequence[Path], *, overwrite: bool) -> None:
+    evaluation.check_report(out, overwrite=overwrite)
+    target = Path(os.path.realpath(out))
+    for path in inputs:
+        if path.is_dir() and target.is_relative_to(Path(os.path.realpath(path))):
+            raise OutputExistsError(
+                f"the output {out.name} lies inside {path.name}", hint="choose an output elsewhere"
+            )
+
+
+def _say_inputs(originals: Inputs, pairs: Pairs, releases: Sequence[Release]) -> None:
+    note(f"{len(pairs.pairs)} images with a marked version")
+    if originals.passed_over:
+        note(f"passed over {_some(originals.passed_over)}: no images, or links out of the folder")
+    if originals.unreadable:
+        warn(f"cannot list {_some(originals.unreadable)}")
+    if pairs.only_clean:
+        warn(f"no marked version of {_some(pairs.only_clean)}")
+    for release, strangers in zip(releases, pairs.only_marked, strict=True):
+        if strangers:
+            warn(f"release {release.folder}: no original of {_some(strangers)}")
+
+
+def _some(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{len(names)} files ({names[0]}, ...)"
+
+
+def _run_with_progress(job: Evaluation) -> Result:
+    chosen, unlabelled = job.labelled()
+    if unlabelled:
+        warn(f"no label for {_some(unlabelled)}: left out")
+    with image_progress("evaluating", len(chosen)) as bar:
+
+        def progress(name: str, reason: str) -> None:
+            if reason:
+                bar.say(f"failed: {_named(name, reason)}")
+            bar.advance()
+
+        return evaluation.evaluate(job, progress=progress)
+
+
+def _named(name: str, reason: str) -> str:
+    return reason if name in reason else f"{name}: {reason}"
+
+
+def _skipped(result: Result, pairs: Pairs, releases: Sequence[Release]) -> tuple[tuple[str, str], ...]:
+    strangers = zip(releases, pairs.only_marked, strict=True)
+    return (
+        *((name, "no label") for name in result.unlabelled),
+        *((name, "no marked version") for name in pairs.only_clean),
+        *((name, f"no original, in {release.folder}") for release, names in strangers for name in names),
+    )
+
+
+def _notes(result: Result, numbers: Numbers) -> tuple[str, ...]:
+    notes = []
+    if numbers.targets[0].is_one_class:
+        notes.append("all labels are the same class: kappa and AUC mean nothing and are null")
+    if result.without_room:
+        notes.append(f"no room for a random logo on {result.without_room} images: the control lacks them")
+    for key in numbers.keys:
+        same = sum(
+            judged.qualities[key].area == 0 for judged in result.images.values() if key in judged.qualities
+        )
+        if same:
+            notes.append(f"{same} images of {key} are identical to their originals: they carry no mark")
+    return tuple(notes)
+
+
+def _print(value: dict[str, Any], numbers: Numbers, out: Path) -> None:
+    table = Table(box=None, pad_edge=False)
+    for head in ("target", "images", "n", "accuracy", "left", "95 % interval"):
+        table.add_column(head, justify="right" if head in ("n", "accuracy", "left") else "left", no_wrap=True)
+    for target in numbers.targets:
+        known = "white box" if any(target.white_box) else "unseen"
+        name = f"{target.target.name} ({known})"
+        for key, one in target.conditions.items():
+            low, high = one.left.interval or (None, None)
+            interval = "-" if low is None or high is None else f"{low:.0%} to {high:.0%}"
+            left = f"{one.left.count} of {one.left.n}"
+            accuracy = "-" if one.accuracy is None else f"{one.accuracy:.0%}"
+            table.add_row(*(Text(shown(cell)) for cell in (name, key, str(one.n), accuracy, left, interval)))
+            name = ""
+    stdout.print(table)
+    for quality in evaluation.add_up_quality(numbers.result):
+        stdout.print(shown(_quality_line(quality)), markup=False)
+    for kind in ("skipped", "failed"):
+        if value[kind]:
+            stdout.print(f"{kind} {len(value[kind])}, see report.json", markup=False)
+    stdout.print(f"report in {shown(str(out / 'report.html'))}", markup=False)
+
+
+def _quality_line(quality: ReleaseQuality) -> str:
+    area, ssim = quality.measures["area"].mean or 0.0, quality.measures["ssim"].mean or 0.0
+    words = f"{quality.condition}: {area:.1%} of the pixels changed, SSIM {ssim:.3f}"
+    words += f", identical outside the marks {quality.identical_outside} of {quality.n}"
+    return words if quality.touched is None else f"{words}, region pixels touched {quality.touched}"

@@ -1,0 +1,76 @@
+"""Asking the targets in batches, and keeping their logits by image and condition."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medlocker.classifiers import Canvas
+from medlocker.errors import ModelError
+from medlocker.evaluate._scene import Looked
+from medlocker.evaluate._targets import Target
+
+BATCH = 32
+
+
+@dataclass(eq=False)
+class Answers:
+    """What one target answered.
+
+    Args:
+        logits: By condition, from the image's number to (K,) float32.
+        failed: From the number of an image on which the model failed to the reason.
+    """
+
+    logits: dict[str, dict[int, NDArray[np.float32]]] = field(default_factory=dict)
+    failed: dict[int, str] = field(default_factory=dict)
+
+
+class Asker:
+    """Collects canvases and asks each target about whole batches.
+
+    Args:
+        targets: Who is asked.
+        batch: Canvases in one call of a model; bounds the memory.
+    """
+
+    def __init__(self, targets: Sequence[Target], *, batch: int = BATCH) -> None:
+        self.answers = [Answers() for _ in targets]
+        self._targets = targets
+        self._batch = batch
+        self._waiting: list[list[tuple[int, str, Canvas]]] = [[] for _ in targets]
+
+    def add(self, image: int, looked: Looked) -> None:
+        """Take the canvases of one image; asks as soon as a batch is full."""
+        for condition, canvases in looked.canvases.items():
+            for k, canvas in enumerate(canvases):
+                self._waiting[k].append((image, condition, canvas))
+                if len(self._waiting[k]) >= self._batch:
+                    self._ask(k)
+
+    def finish(self) -> None:
+        """Ask about what is left."""
+        for k in range(len(self._targets)):
+            self._ask(k)
+
+    def _ask(self, k: int) -> None:
+        waiting, self._waiting[k] = self._waiting[k], []
+        if not waiting:
+            return
+        try:
+            self._take(k, waiting)
+        except ModelError:
+            # one picture may be to blame: the others' answers are not lost
+            for one in waiting:
+                try:
+                    self._take(k, [one])
+                except ModelError as error:
+                    self.answers[k].failed[one[0]] = str(error)
+
+    def _take(self, k: int, waiting: Sequence[tuple[int, str, Canvas]]) -> None:
+        logits = self._targets[k].model.logits(np.stack([canvas for _, _, canvas in waiting]))
+        for (image, condition, _), answer in zip(waiting, logits, strict=True):
+            self.answers[k].logits.setdefault(condition, {})[image] = answer

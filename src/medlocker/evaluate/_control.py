@@ -1,0 +1,108 @@
+"""The control: the same plain logo, as large and as often, at random free places, without any search."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medlocker.errors import InputError, NoRoomError
+from medlocker.geometry import Box
+from medlocker.images import Image, viewed
+from medlocker.logo import Logo, render
+from medlocker.mark import OPACITY_ONE, Mark
+from medlocker.marking import mark_pixels
+from medlocker.placements import FreePlacements
+
+DEFAULT_OPACITY, DEFAULT_SIZE = 0.8, 0.25
+"""The highest opacity and the size that ``protect`` uses by default."""
+
+_SMALLEST = 0.5
+_SHRINK = 0.85
+
+
+@dataclass(frozen=True, eq=False)
+class Control:
+    """How the control is made.
+
+    Args:
+        logo: What is put on.
+        opacity: Above 0, at most 1.
+        size: Longer logo side / shorter image side, or None to take each image's from its marked version.
+        seed: Same seed, same places, whatever the order of the images.
+
+    Raises:
+        InputError: If a number is out of range.
+    """
+
+    logo: Logo
+    opacity: float = DEFAULT_OPACITY
+    size: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.opacity <= 1:
+            raise InputError(f"expected an opacity above 0 and at most 1, got {self.opacity:g}")
+        if self.size is not None and not 0 < self.size <= 1:
+            raise InputError(f"expected a size above 0 and at most 1, got {self.size:g}")
+        if self.seed < 0:
+            raise InputError(f"expected a seed of at least 0, got {self.seed}")
+
+    def sizes_px(self, image: Image, windows: Sequence[Box]) -> tuple[int, ...]:
+        """Return the size of each mark to put on: as many and as large as the windows of the real ones."""
+        shorter = min(image.height, image.width)
+        if self.size is not None:
+            return (max(round(self.size * shorter), 1),) * max(len(windows), 1)
+        if not windows:
+            return (max(round(DEFAULT_SIZE * shorter), 1),)
+        return tuple(max(window.width, window.height) for window in windows)
+
+    def marks(
+        self, image: Image, *, name: str, sizes_px: Sequence[int], boxes: Sequence[Box]
+    ) -> tuple[Mark, ...]:
+        """Draw free places, one mark after the other; none touches a box or another mark.
+
+        Args:
+            image: The original.
+            name: Its name; seeds the drawing.
+            sizes_px: Of each mark; down to half of it where there is no room.
+            boxes: Keep-out regions.
+
+        Raises:
+            NoRoomError: If a mark has no free place.
+        """
+        digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
+        rng = np.random.default_rng([self.seed, *np.frombuffer(digest, np.uint32).tolist()])
+        marks: list[Mark] = []
+        taken = list(boxes)
+        for size_px in sizes_px:
+            mark, window = self._place(image, size_px, taken, rng)
+            marks.append(mark)
+            taken.append(window)
+        return tuple(marks)
+
+    def _place(
+        self, image: Image, size_px: int, taken: Sequence[Box], rng: np.random.Generator
+    ) -> tuple[Mark, Box]:
+        smallest = max(round(size_px * _SMALLEST), 1)
+        while True:
+            support = render(self.logo, size_px).support
+            try:
+                free = FreePlacements(image=(image.width, image.height), support=support, boxes=taken)
+                x, y = (int(value) for value in free.sample(rng, 1)[0])
+            except NoRoomError:
+                if size_px == smallest:
+                    raise
+                size_px = max(int(size_px * _SHRINK), smallest)
+                continue
+            height, width = support.shape
+            mark = Mark(x=x, y=y, size_px=size_px, opacity=round(self.opacity * OPACITY_ONE))
+            return mark, Box(x, y, width, height)
+
+    def colors(self, image: Image, marks: Sequence[Mark]) -> NDArray[Any]:
+        """Return the marked colours as a viewer of the written file would see them: writing is lossless."""
+        return viewed(image, mark_pixels(image, marks, logo=self.logo).pixels)

@@ -1,0 +1,104 @@
+"""The one object that ``evaluate --json`` prints and ``report.json`` holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from medlocker.evaluate._numbers import Numbers, TargetNumbers, name_conditions
+from medlocker.evaluate._pairs import CLEAN, PROTECTED, RANDOM
+from medlocker.evaluate._qualities import ReleaseQuality
+
+
+@dataclass(frozen=True)
+class Extra:
+    """What happened besides the numbers.
+
+    Args:
+        skipped: (name, reason) of images that were left out on purpose.
+        failed_targets: (name, reason) of models that could not be used.
+        notes: What was assumed, one sentence each.
+    """
+
+    skipped: tuple[tuple[str, str], ...] = ()
+    failed_targets: tuple[tuple[str, str], ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def to_json(
+    numbers: Numbers,
+    qualities: tuple[ReleaseQuality, ...],
+    *,
+    extra: Extra,
+) -> dict[str, Any]:
+    """Return everything that was measured as one JSON-ready object.
+
+    Args:
+        numbers: Of the targets.
+        qualities: Of the releases.
+        extra: What was left out, and why.
+    """
+    keys, result = numbers.keys, numbers.result
+    by_key = {quality.condition: quality.to_json(result) for quality in qualities}
+    return {
+        "images": len(result.images),
+        "targets": [_target(numbers, target) for target in numbers.targets],
+        "quality": name_conditions(keys, by_key),
+        "transfer": _transfer(numbers),
+        "removal": [],
+        "skipped": [{"image": name, "reason": reason} for name, reason in extra.skipped],
+        "failed": [
+            *({"target": name, "reason": reason} for name, reason in extra.failed_targets),
+            *({"image": name, "reason": reason} for name, reason in result.failed),
+        ],
+        "notes": list(extra.notes),
+    }
+
+
+def _target(numbers: Numbers, target: TargetNumbers) -> dict[str, Any]:
+    conditions = name_conditions(numbers.keys, {key: one.to_json() for key, one in target.conditions.items()})
+    return {
+        "name": target.target.name,
+        "sha256": target.target.model.fingerprint,
+        "white_box": any(target.white_box),
+        "classes": list(target.target.model.classes),
+        "clean_accuracy": target.numbers(CLEAN).accuracy,
+        "clean_correct": len(target.clean_correct),
+        **{key: conditions.get(key) for key in (CLEAN, RANDOM, PROTECTED)},
+        "conditions": conditions,
+        "per_class": [
+            {
+                "class": one.name,
+                "n": one.n,
+                "clean_correct": one.clean_correct,
+                "left": name_conditions(numbers.keys, {key: left.share for key, left in one.left.items()}),
+            }
+            for one in target.per_class
+        ],
+    }
+
+
+def _transfer(numbers: Numbers) -> dict[str, Any]:
+    rows: list[dict[str, Any]] = []
+    for position, (key, release) in enumerate(
+        zip(numbers.keys, numbers.result.evaluation.releases, strict=True)
+    ):
+        rows.append(
+            {
+                "condition": key,
+                "release": release.folder,
+                "surrogates": [name for name, _ in release.surrogates],
+                "left": [target.numbers(key).left.share for target in numbers.targets],
+                "white_box": [target.white_box[position] for target in numbers.targets],
+            }
+        )
+    rows.append(
+        {
+            "condition": RANDOM,
+            "release": None,
+            "surrogates": [],
+            "left": [target.numbers(RANDOM).left.share for target in numbers.targets],
+            "white_box": [False for _ in numbers.targets],
+        }
+    )
+    return {"targets": [target.target.name for target in numbers.targets], "rows": rows}

@@ -1,0 +1,173 @@
+"""The report as one page for people: what is left of each model, how it looks, and where it is weakest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from medlocker.errors import InputError
+from medlocker.evaluate._html import html_page, slider, text, thumbnail
+from medlocker.evaluate._json import Extra
+from medlocker.evaluate._numbers import Numbers, TargetNumbers
+from medlocker.evaluate._page_tables import (
+    class_table,
+    left_text,
+    metrics_table,
+    quality_table,
+    transfer_table,
+)
+from medlocker.evaluate._pairs import CLEAN, RANDOM
+from medlocker.evaluate._qualities import ReleaseQuality
+
+_SHOWN, _WORST_SHOWN, _LISTED = 6, 6, 50
+_FEW = 30
+_PROMISE = """<p><b>What this does not show:</b> a mark raises the cost of unauthorised analysis and proves
+origin. It is not access control: it cannot stop mask-and-inpaint or retraining, nor protect images whose
+originals are public. These numbers hold for these models and these images, looked at as they are; somebody
+who tries to remove the mark first is another question.</p>"""
+
+
+def report_page(numbers: Numbers, qualities: Sequence[ReleaseQuality], *, extra: Extra) -> bytes:
+    """Return the page; reads the few images that it shows once more."""
+    result = numbers.result
+    shown = _spread_over_classes(numbers)
+    stubborn = _stubborn(numbers)
+    names = {
+        key: release.folder for key, release in zip(numbers.keys, result.evaluation.releases, strict=True)
+    }
+    worst = [image for quality in qualities[:1] for image, _ in quality.worst]
+    parts = [
+        "<h1>How well the marks protect</h1>",
+        f"<p>{len(result.images)} images with an original, a label and a marked version; "
+        f"{len(numbers.targets)} models were asked.</p>",
+        _in_words(numbers),
+        "<h2>What is left, from release to model</h2>",
+        "<p>Each cell is the share of a model's right answers that survives the mark: low is well protected. "
+        "<i>White box</i>: the marks were searched on this model. <i>Unseen</i>: they were not, so this is "
+        "what to expect of a stranger's model. The control is the same logo without any search: only what "
+        "lies below it is owed to the search.</p>",
+        transfer_table(numbers),
+        "<h2>Every model</h2>",
+        "<p>Accuracy, balanced accuracy, kappa with quadratic weights (three or more numbered classes) and "
+        "AUC (two classes) are over all images; <i>left</i> and <i>fooled</i> over those that are answered "
+        "rightly when clean, with Wilson's interval of 95 %.</p>",
+        metrics_table(numbers),
+        "<h2>By class</h2>",
+        *(f"<h3>{text(t.target.name)}</h3>{class_table(numbers, t)}" for t in numbers.targets),
+        "<h2>How much the images change</h2>",
+        quality_table(qualities, names),
+        *(_quality_words(quality, names[quality.condition]) for quality in qualities),
+        f"<h2>Some images</h2><p>{_LOOK} Taken class by class, not the best ones.</p>",
+        _figures(numbers, shown),
+        "<h2>Weakest: still answered rightly by most models</h2>",
+        _figures(numbers, stubborn) or "<p>No marked image is still answered rightly.</p>",
+        "<h2>Changed the most</h2><p>The least similar first.</p>",
+        _figures(numbers, worst[:_WORST_SHOWN]),
+        _list("Left out", extra.skipped),
+        _list("Failed", (*extra.failed_targets, *result.failed)),
+        _list("Notes", tuple(("", note) for note in extra.notes)),
+        _PROMISE,
+    ]
+    return html_page("medlocker: how well the marks protect", "\n".join(parts))
+
+
+_LOOK = "Move the sliders: original on the left, protected on the right."
+
+
+def _in_words(numbers: Numbers) -> str:
+    """Say for each model what happened, and how far the number of images carries."""
+    sentences = []
+    first = numbers.keys[0]
+    for target in numbers.targets:
+        clean, random, marked = (target.numbers(key) for key in (CLEAN, RANDOM, first))
+        known = "the marks were searched on it" if target.white_box[0] else "the marks never met it"
+        sentence = (
+            f"<b>{text(target.target.name)}</b> ({known}) answers {len(target.clean_correct)} of {clean.n} "
+            f"originals rightly. "
+        )
+        if marked.left.n:
+            sentence += (
+                f"Of these, still right once protected: <b>{left_text(marked.left)}</b>; "
+                f"with the logo at a random place: {left_text(random.left)}."
+            )
+        if 0 < marked.left.n < _FEW:
+            sentence += f" {marked.left.n} images are few: read the interval, not the share."
+        if target.is_one_class:
+            sentence += " All labels are the same class, so kappa and AUC mean nothing here."
+        sentences.append(f"<li>{sentence}</li>")
+    return (
+        f"<ul>{''.join(sentences)}</ul><p>The last two numbers in brackets are the interval in which the "
+        "true share lies with 95 % confidence, if these images stand for all images of their kind. It says "
+        "nothing of other cameras, clinics or models.</p>"
+    )
+
+
+def _spread_over_classes(numbers: Numbers) -> list[int]:
+    """Choose images class by class, in the order of the data set."""
+    by_label: dict[str, list[int]] = {}
+    for image, judged in numbers.result.images.items():
+        if numbers.keys[0] in judged.qualities:
+            by_label.setdefault(judged.label, []).append(image)
+    chosen: list[int] = []
+    for turn in range(_SHOWN):
+        chosen += [images[turn] for images in by_label.values() if turn < len(images)]
+    return sorted(chosen[:_SHOWN])
+
+
+def _stubborn(numbers: Numbers) -> list[int]:
+    """Return the images on which most models are still right, at least one."""
+    count = numbers.still_right
+    ranked = sorted((image for image in count if count[image]), key=lambda image: (-count[image], image))
+    return ranked[:_WORST_SHOWN]
+
+
+def _figures(numbers: Numbers, images: Sequence[int]) -> str:
+    figures = "\n".join(_figure(numbers, image) for image in images)
+    return f'<div class="grid">{figures}</div>' if figures else ""
+
+
+def _figure(numbers: Numbers, image: int) -> str:
+    judged = numbers.result.images[image]
+    marked = judged.pair.marked[0]
+    quality = judged.qualities.get(numbers.keys[0])
+    caption = f"{text(judged.pair.name)}, label {text(judged.label)}<br>"
+    caption += "<br>".join(_answers(numbers, target, image) for target in numbers.targets)
+    if quality is not None:
+        caption += f'<br><span class="note">{quality.area:.1%} changed, SSIM {quality.ssim:.3f}</span>'
+    if marked is None:
+        return ""
+    try:
+        return slider(thumbnail(judged.pair.clean), thumbnail(marked), caption)
+    except InputError:  # it was there a moment ago
+        return f"<figure><figcaption>{caption}<br>no longer readable</figcaption></figure>"
+
+
+def _answers(numbers: Numbers, target: TargetNumbers, image: int) -> str:
+    """Return what a model says of the original and of the marked image."""
+    words = []
+    for key in (CLEAN, numbers.keys[0]):
+        answer = target.answer(key, image)
+        tone = "good" if target.is_right(key, image) else "bad"
+        name = "-" if answer is None else target.target.model.classes[answer]
+        words.append(f'<span class="{tone}">{text(name)}</span>')
+    return f"{text(target.target.name)}: {' &rarr; '.join(words)}"
+
+
+def _quality_words(quality: ReleaseQuality, name: str) -> str:
+    words = (
+        f"{text(name)}: {quality.identical_outside} of {quality.n} images are identical to their originals "
+        f"outside the marks; {quality.marks:.1f} marks on an image."
+    )
+    if quality.touched is not None:
+        words += f" Pixels of regions that were touched: <b>{quality.touched}</b>."
+    if quality.unmarked:
+        words += f" <b>{quality.unmarked} images carry no mark at all.</b>"
+    return f"<p>{words}</p>"
+
+
+def _list(title: str, items: Sequence[tuple[str, str]]) -> str:
+    if not items:
+        return ""
+    lines = [f"<li>{text(reason if name in reason else f'{name}: {reason}')}</li>" for name, reason in items]
+    if len(lines) > _LISTED:
+        lines[_LISTED:] = [f"<li>... and {len(lines) - _LISTED} more, see report.json</li>"]
+    return f"<h2>{title}</h2><ul class='note'>{''.join(lines)}</ul>"

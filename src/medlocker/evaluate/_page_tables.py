@@ -1,0 +1,175 @@
+"""The tables of the report's page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from medlocker.evaluate._html import text
+from medlocker.evaluate._numbers import Left, Numbers, TargetNumbers
+from medlocker.evaluate._pairs import CLEAN, RANDOM
+from medlocker.evaluate._qualities import ReleaseQuality, Spread
+
+_LOW, _MIDDLE, _HIGH = (216, 240, 224), (252, 246, 214), (250, 214, 208)
+_BAR_PX, _BAR_HEIGHT_PX = 260, 16
+_COLORS = {CLEAN: "#8a93a3", RANDOM: "#c99a2e"}
+
+
+def table(head: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table of cells that are HTML already; a cell that starts with ``<td`` is taken as it is."""
+    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    return f'<div class="scroll"><table><tr>{"".join(f"<th>{h}</th>" for h in head)}</tr>{body}</table></div>'
+
+
+def _cell(content: str) -> str:
+    return content if content.startswith("<td") else f"<td>{content}</td>"
+
+
+def number(content: str) -> str:
+    """Return a cell that is set flush right."""
+    return f'<td class="num">{content}</td>'
+
+
+def percent(share: float | None) -> str:
+    """Return a share as whole per cent."""
+    return "-" if share is None else f"{share:.0%}"
+
+
+def left_text(left: Left) -> str:
+    """Return ``3 of 12 (25 %, 9 to 53 %)``."""
+    if left.share is None or left.interval is None:
+        return "-"
+    low, high = left.interval
+    return f"{left.count} of {left.n} ({100 * left.share:.0f} %, {100 * low:.0f} to {100 * high:.0f} %)"
+
+
+def condition_name(numbers: Numbers, key: str) -> str:
+    """Return what a condition is called on the page, plain text."""
+    if key == CLEAN:
+        return "original"
+    if key == RANDOM:
+        return "logo at a random place (control)"
+    if key in numbers.keys:
+        return "protected" if len(numbers.keys) == 1 else f"protected: {key}"
+    return key
+
+
+def transfer_table(numbers: Numbers) -> str:
+    """Return the heat map: what is left on each target (columns) of each release's images (rows)."""
+    head = ["images marked by", *(f"judged by {text(t.target.name)}" for t in numbers.targets)]
+    rows = []
+    for position, (key, release) in enumerate(
+        zip(numbers.keys, numbers.result.evaluation.releases, strict=True)
+    ):
+        names = ", ".join(name for name, _ in release.surrogates) or "models not known"
+        cells = [_heat(t.numbers(key).left, white_box=t.white_box[position]) for t in numbers.targets]
+        rows.append([f"<b>{text(release.folder)}</b><br>searched on {text(names)}", *cells])
+    control = [_heat(t.numbers(RANDOM).left, white_box=None) for t in numbers.targets]
+    rows.append(["<b>control</b><br>the logo at a random place", *control])
+    return table(head, rows)
+
+
+def _heat(left: Left, *, white_box: bool | None) -> str:
+    share = left.share
+    if share is None:
+        return "<td>-</td>"
+    ends = (_LOW, _MIDDLE, 2 * share) if share < 0.5 else (_MIDDLE, _HIGH, 2 * share - 1)
+    color = ",".join(str(round(a + (b - a) * ends[2])) for a, b in zip(ends[0], ends[1], strict=True))
+    known = {True: "white box", False: "unseen", None: ""}[white_box]
+    low, high = left.interval or (0.0, 1.0)
+    return (
+        f'<td class="num" style="background:rgb({color})"><b>{100 * share:.0f} %</b> {known}<br>'
+        f'<span class="note">{left.count} of {left.n}, {100 * low:.0f} to {100 * high:.0f} %</span></td>'
+    )
+
+
+def metrics_table(numbers: Numbers) -> str:
+    """Return every target under every condition, with bars."""
+    head = ["target", "images are", "n", "accuracy", "balanced", "kappa", "AUC", "left", "", "fooled"]
+    rows = []
+    for target in numbers.targets:
+        for key, one in target.conditions.items():
+            cells = [one.accuracy, one.balanced_accuracy]
+            others = ["-" if value is None else f"{value:.2f}" for value in (one.qwk, one.auc)]
+            rows.append(
+                [
+                    text(target.target.name),
+                    text(condition_name(numbers, key)),
+                    number(str(one.n)),
+                    *(number(percent(value)) for value in cells),
+                    *(number(value) for value in others),
+                    number(left_text(one.left)),
+                    _bar(one.left, _COLORS.get(key, "#2f7d6b")),
+                    number(percent(one.fooled)),
+                ]
+            )
+    return table(head, rows)
+
+
+def _bar(left: Left, color: str) -> str:
+    """Return the share as a bar and its interval as a line."""
+    if left.share is None or left.interval is None:
+        return ""
+    low, high = (round(_BAR_PX * end, 1) for end in left.interval)
+    box = f'height="{_BAR_HEIGHT_PX}"'
+    middle = _BAR_HEIGHT_PX / 2
+    lines = ((low, high, middle, middle), *((x, x, 4, _BAR_HEIGHT_PX - 4) for x in (low, high)))
+    drawn = "".join(
+        f'<line x1="{x1}" x2="{x2}" y1="{y1}" y2="{y2}" stroke="#1c2028" stroke-width="2"/>'
+        for x1, x2, y1, y2 in lines
+    )
+    return (
+        f'<svg width="{_BAR_PX}" {box} role="img" aria-label="{percent(left.share)} left">'
+        f'<rect width="{_BAR_PX}" {box} fill="#e8e8e4"/>'
+        f'<rect width="{_BAR_PX * left.share:.1f}" {box} fill="{color}"/>{drawn}</svg>'
+    )
+
+
+def class_table(numbers: Numbers, target: TargetNumbers) -> str:
+    """Return what is left of each class."""
+    keys = [key for key in target.conditions if key != CLEAN]
+    head = [
+        "class",
+        "n",
+        "right when clean",
+        *(text(f"left: {condition_name(numbers, key)}") for key in keys),
+    ]
+    rows = [
+        [
+            text(one.name),
+            number(str(one.n)),
+            number(str(one.clean_correct)),
+            *(number(left_text(one.left[key])) for key in keys),
+        ]
+        for one in target.per_class
+    ]
+    return table(head, rows)
+
+
+def quality_table(qualities: Sequence[ReleaseQuality], names: dict[str, str]) -> str:
+    """Return how much the marks change the images."""
+    head = ["release", "measure", "mean", "median", "worst"]
+    rows = []
+    for quality in qualities:
+        name = text(names[quality.condition])
+        for measure, label, form in _MEASURES:
+            rows.append([name, label, *(number(value) for value in _values(quality.measures[measure], form))])
+    return table(head, rows)
+
+
+_MEASURES = (
+    ("area", "pixels changed", "{:.1%}"),
+    ("psnr_outside", "PSNR outside the marks, dB", "{:.1f}"),
+    ("psnr_inside", "PSNR inside the marks, dB", "{:.1f}"),
+    ("ssim", "SSIM of the whole image", "{:.3f}"),
+    ("ssim_inside", "SSIM inside the marks", "{:.3f}"),
+)
+
+
+def _values(spread: Spread, form: str) -> list[str]:
+    return [_shown(value, form) for value in (spread.mean, spread.median, spread.worst)]
+
+
+def _shown(value: float | None, form: str) -> str:
+    if value is None:
+        return "-"
+    return "identical" if value == float("inf") else form.format(value)

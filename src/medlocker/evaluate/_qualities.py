@@ -1,0 +1,134 @@
+"""Adding up how much the marks of a release change its images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from medlocker.evaluate._quality import Quality
+from medlocker.evaluate._run import Result
+
+WORST = 10
+"""How many of the worst images are listed."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """One measure over all images; decibels of identical pictures are infinite and are left out of the mean.
+
+    Args:
+        mean: None if there is no finite value.
+        median: None if there is no value; may be infinite.
+        worst: The same.
+    """
+
+    mean: float | None
+    median: float | None
+    worst: float | None
+
+    def to_json(self) -> dict[str, float | None]:
+        """Return the numbers; infinity becomes null, which JSON can write."""
+        return {name: _finite(getattr(self, name)) for name in ("mean", "median", "worst")}
+
+
+@dataclass(frozen=True, eq=False)
+class ReleaseQuality:
+    """The marks of one release.
+
+    Args:
+        condition: Of the release.
+        n: Images compared.
+        measures: Spread of ``area``, ``psnr_outside``, ``psnr_inside``, ``ssim``, ``ssim_inside``.
+        marks: Mean number of separate marks.
+        identical_outside: Images without any difference outside the marks.
+        unmarked: Images without any difference at all.
+        touched: Pixels of regions that differ, over all images; None without regions.
+        worst: (number of the image, quality), the least similar first.
+    """
+
+    condition: str
+    n: int
+    measures: dict[str, Spread]
+    marks: float
+    identical_outside: int
+    unmarked: int
+    touched: int | None
+    worst: tuple[tuple[int, Quality], ...]
+
+    def to_json(self, result: Result) -> dict[str, Any]:
+        """Return the numbers under the names of ``--json``."""
+        return {
+            "n": self.n,
+            **{name: spread.to_json() for name, spread in self.measures.items()},
+            "marks": self.marks,
+            "identical_outside": self.identical_outside,
+            "unmarked": self.unmarked,
+            "region_pixels_touched": self.touched,
+            "worst": [
+                {"image": result.images[image].pair.name, **quality_json(quality)}
+                for image, quality in self.worst
+            ],
+        }
+
+
+def add_up_quality(result: Result) -> tuple[ReleaseQuality, ...]:
+    """Return one entry for each release that has an image."""
+    found = (_of_release(result, key) for key in result.evaluation.keys)
+    return tuple(one for one in found if one is not None)
+
+
+def _of_release(result: Result, key: str) -> ReleaseQuality | None:
+    by_image = [
+        (image, judged.qualities[key]) for image, judged in result.images.items() if key in judged.qualities
+    ]
+    if not by_image:
+        return None
+    qualities = [quality for _, quality in by_image]
+    touched = [quality.touched for quality in qualities if quality.touched is not None]
+    worst = sorted(by_image, key=lambda one: (-(one[1].touched or 0), one[1].ssim))
+    return ReleaseQuality(
+        condition=key,
+        n=len(qualities),
+        measures={
+            "area": _spread([q.area for q in qualities], worst=max),
+            "psnr_outside": _spread([q.psnr_outside for q in qualities]),
+            "psnr_inside": _spread([q.psnr_inside for q in qualities if q.psnr_inside is not None]),
+            "ssim": _spread([q.ssim for q in qualities]),
+            "ssim_inside": _spread([q.ssim_inside for q in qualities if q.ssim_inside is not None]),
+        },
+        marks=float(np.mean([q.marks for q in qualities])),
+        identical_outside=sum(q.psnr_outside == np.inf for q in qualities),
+        unmarked=sum(q.area == 0 for q in qualities),
+        touched=sum(touched) if touched else None,
+        worst=tuple(worst[:WORST]),
+    )
+
+
+def _spread(values: Sequence[float], *, worst: Any = min) -> Spread:
+    finite = [value for value in values if np.isfinite(value)]
+    return Spread(
+        mean=float(np.mean(finite)) if finite else None,
+        # the middle one: between infinity and a number lies nothing
+        median=sorted(values)[(len(values) - 1) // 2] if values else None,
+        worst=worst(values) if values else None,
+    )
+
+
+def quality_json(quality: Quality) -> dict[str, float | int | None]:
+    """Return the numbers of one image; infinity becomes null."""
+    return {
+        "area": quality.area,
+        "psnr_outside": _finite(quality.psnr_outside),
+        "psnr_inside": _finite(quality.psnr_inside),
+        "ssim": quality.ssim,
+        "ssim_inside": quality.ssim_inside,
+        "region_pixels_touched": quality.touched,
+        "marks": quality.marks,
+    }
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and np.isfinite(value) else None

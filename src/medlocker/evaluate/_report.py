@@ -1,0 +1,63 @@
+"""Writing the report's folder, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from medlocker._files import check_output_folder, replacing_folder, write_atomic
+from medlocker.evaluate._json import Extra, to_json
+from medlocker.evaluate._numbers import add_up
+from medlocker.evaluate._page import report_page
+from medlocker.evaluate._qualities import add_up_quality
+from medlocker.evaluate._run import Result
+from medlocker.evaluate._tables import per_image_csv, summary_csv
+
+REPORT_FILES = frozenset({"report.json", "report.html", "per_image.csv", "summary.csv"})
+
+
+def check_report(out: Path, *, overwrite: bool) -> None:
+    """Refuse a report folder that is in the way, before any work.
+
+    Raises:
+        OutputExistsError: If it exists, or with ``overwrite`` holds anything else than a report.
+    """
+    check_output_folder(
+        out,
+        overwrite=overwrite,
+        ours=lambda folder: {path.name for path in folder.iterdir()} <= REPORT_FILES,
+        what="a folder made by `evaluate`",
+    )
+
+
+def write_report(result: Result, out: Path, *, extra: Extra, overwrite: bool = False) -> dict[str, Any]:
+    """Write ``report.json``, ``report.html``, ``per_image.csv`` and ``summary.csv``.
+
+    Args:
+        result: Of the evaluation.
+        out: The folder, made whole or not at all.
+        extra: What was left out, and why.
+        overwrite: Replace an earlier report.
+
+    Returns:
+        What ``report.json`` holds.
+
+    Raises:
+        OutputExistsError: See :func:`check_report`.
+        WriteError: If the system refuses.
+    """
+    numbers = add_up(result)
+    qualities = add_up_quality(result)
+    value = to_json(numbers, qualities, extra=extra)
+    files: Sequence[tuple[str, bytes]] = (
+        ("report.json", (json.dumps(value, indent=2, allow_nan=False) + "\n").encode("ascii")),
+        ("per_image.csv", per_image_csv(numbers)),
+        ("summary.csv", summary_csv(numbers)),
+        ("report.html", report_page(numbers, qualities, extra=extra)),
+    )
+    with replacing_folder(out, check=lambda: check_report(out, overwrite=overwrite)) as folder:
+        for name, data in files:
+            write_atomic(folder / name, data)
+    return value

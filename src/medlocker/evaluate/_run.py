@@ -1,0 +1,179 @@
+"""Running an evaluation: read in threads, ask in batches, keep only numbers."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from medlocker.errors import InputError
+from medlocker.evaluate._answers import BATCH, Answers, Asker
+from medlocker.evaluate._control import Control
+from medlocker.evaluate._pairs import Pair, Pairs, Release, condition_keys
+from medlocker.evaluate._quality import Quality
+from medlocker.evaluate._scene import Looked, Looker, View
+from medlocker.evaluate._targets import Target
+from medlocker.labels import Labels
+from medlocker.regions import Regions
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """What to evaluate.
+
+    Args:
+        pairs: From :func:`pair_up`.
+        releases: The same as there.
+        labels: The truth; images without a label are left out.
+        targets: From :func:`open_targets`.
+        control: How the random marks are made.
+        regions: Keep-out boxes for the control, and to count touched pixels; or None.
+        views: Further conditions.
+        limit: Most images, the first by name; None takes all.
+        workers: Threads that read; each holds one image with its marked versions.
+        batch: Pictures in one call of a model.
+    """
+
+    pairs: Pairs
+    releases: Sequence[Release]
+    labels: Labels
+    targets: Sequence[Target]
+    control: Control
+    regions: Regions | None = None
+    views: Sequence[View] = ()
+    limit: int | None = None
+    workers: int = 2
+    batch: int = BATCH
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The releases' conditions: ``protected``, or the folders' names if there are several."""
+        return condition_keys([release.folder for release in self.releases])
+
+    def labelled(self) -> tuple[tuple[tuple[Pair, str], ...], tuple[str, ...]]:
+        """Return the pairs that are judged, with their labels, and the names that have none.
+
+        Raises:
+            InputError: If no image has a label.
+        """
+        found, missing = [], []
+        for pair in self.pairs.pairs:
+            label = self.labels.for_name(pair.name)
+            if label is None:
+                missing.append(pair.name)
+            else:
+                found.append((pair, label))
+        if not found:
+            raise InputError(
+                f"labels {self.labels.file}: expected labels of the images, got none of them",
+                hint="the first column names the images as below --clean",
+            )
+        return tuple(found[: self.limit]), tuple(missing)
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """One image that was judged.
+
+    Args:
+        pair: Its files.
+        label: Its label as the file writes it.
+        qualities: By the releases' conditions.
+    """
+
+    pair: Pair
+    label: str
+    qualities: Mapping[str, Quality]
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What an evaluation found out.
+
+    Args:
+        evaluation: What was evaluated.
+        images: Judged, by number: numbers are those of the answers.
+        answers: Of each target.
+        unlabelled: Names of images that were left out.
+        failed: (name, reason) of images that could not be used.
+        without_room: How many images have no random mark.
+    """
+
+    evaluation: Evaluation
+    images: Mapping[int, Judged]
+    answers: Sequence[Answers]
+    unlabelled: tuple[str, ...]
+    failed: tuple[tuple[str, str], ...]
+    without_room: int
+
+
+def evaluate(
+    evaluation: Evaluation, *, progress: Callable[[str, str], None] = lambda name, reason: None
+) -> Result:
+    """Judge every image.
+
+    Args:
+        evaluation: What to do.
+        progress: Told each image's name, and why it failed if it did.
+
+    Raises:
+        InputError: If no image could be judged.
+    """
+    chosen, unlabelled = evaluation.labelled()
+    looker = Looker(
+        [target.model for target in evaluation.targets],
+        evaluation.keys,
+        evaluation.control,
+        evaluation.regions,
+        evaluation.views,
+    )
+    asker = Asker(evaluation.targets, batch=evaluation.batch)
+    images: dict[int, Judged] = {}
+    failed: list[tuple[str, str]] = []
+    counts: Counter[str] = Counter()
+    for number, looked in _looks(looker, [pair for pair, _ in chosen], workers=evaluation.workers):
+        pair, label = chosen[number]
+        if isinstance(looked, str):
+            failed.append((pair.name, looked))
+            progress(pair.name, looked)
+            continue
+        asker.add(number, looked)
+        images[number] = Judged(pair, label, looked.qualities)
+        failed += [(pair.name, reason) for _, reason in looked.failed]
+        counts["no room"] += looked.no_room
+        progress(pair.name, looked.failed[0][1] if looked.failed else "")
+    asker.finish()
+    if not images:
+        raise InputError(f"no image could be judged; the first: {failed[0][1]}")
+    for answers in asker.answers:
+        failed += [(images[number].pair.name, reason) for number, reason in sorted(answers.failed.items())]
+    return Result(evaluation, images, asker.answers, unlabelled, tuple(failed), counts["no room"])
+
+
+def _looks(looker: Looker, pairs: Sequence[Pair], *, workers: int) -> Iterator[tuple[int, Looked | str]]:
+    """Yield (number, what was seen or why not) in order; only a few images are read ahead."""
+    with ThreadPoolExecutor(workers, thread_name_prefix="medlocker-look") as pool:
+        pending: deque[tuple[int, Future[Looked]]] = deque()
+        source = iter(enumerate(pairs))
+        try:
+            while True:
+                while len(pending) <= workers and (following := next(source, None)) is not None:
+                    number, pair = following
+                    pending.append((number, pool.submit(looker.look, pair)))
+                if not pending:
+                    return
+                number, future = pending.popleft()
+                yield number, _outcome(future)
+        finally:
+            for _, future in pending:
+                future.cancel()
+
+
+def _outcome(future: Future[Looked]) -> Looked | str:
+    try:
+        return future.result()
+    except InputError as error:
+        return str(error)
+    except MemoryError:
+        return "not enough memory"

@@ -1,0 +1,147 @@
+"""One image as it is judged: read, checked, measured, and turned into canvases; runs in a thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from numpy.typing import NDArray
+
+from medlocker._files import read_limited
+from medlocker.classifiers import Canvas, Classifier
+from medlocker.errors import InputError, NoRoomError
+from medlocker.evaluate._control import Control
+from medlocker.evaluate._pairs import CLEAN, RANDOM, Pair
+from medlocker.evaluate._quality import Quality, measure_quality
+from medlocker.geometry import Box
+from medlocker.images import LIMITS, Image, read_image, viewed
+from medlocker.regions import Regions
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """An original and its marked versions, in memory only while they are looked at.
+
+    Args:
+        name: Of the original.
+        clean: The original.
+        marked: By condition.
+        windows: Of the marks, by condition.
+        boxes: Keep-out regions, empty if not known.
+    """
+
+    name: str
+    clean: Image
+    marked: Mapping[str, Image]
+    windows: Mapping[str, tuple[Box, ...]]
+    boxes: tuple[Box, ...]
+
+
+View: TypeAlias = Callable[[Scene], Iterator[tuple[str, NDArray[Any]]]]
+"""From an image to what the targets are shown: (condition, (H, W, 3) uint8 or uint16 colours) one by one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Looked:
+    """What is kept of one image.
+
+    Args:
+        canvases: By condition, one for each target.
+        qualities: By the releases' conditions.
+        failed: (condition, reason) of marked files that could not be used.
+        no_room: Whether the control found no free place.
+    """
+
+    canvases: Mapping[str, Sequence[Canvas]]
+    qualities: Mapping[str, Quality]
+    failed: tuple[tuple[str, str], ...] = ()
+    no_room: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Looker:
+    """How images are looked at.
+
+    Args:
+        models: Give canvases.
+        keys: The releases' conditions, in the order of a pair's marked files.
+        control: Gives the random marks.
+        regions: Keep-out boxes, or None.
+        views: Further conditions, for instance attacks on the marked images.
+    """
+
+    models: Sequence[Classifier]
+    keys: Sequence[str]
+    control: Control
+    regions: Regions | None = None
+    views: Sequence[View] = field(default=())
+
+    def look(self, pair: Pair) -> Looked:
+        """Read one pair.
+
+        Raises:
+            InputError: If the original cannot be used, or none of its marked versions.
+        """
+        clean = _read(pair.clean, pair.name)
+        boxes: tuple[Box, ...] | None = None
+        if self.regions is not None:
+            boxes = self.regions.boxes_for(pair.name, width=clean.width, height=clean.height)
+        marked: dict[str, Image] = {}
+        qualities: dict[str, Quality] = {}
+        windows: dict[str, tuple[Box, ...]] = {}
+        failed: list[tuple[str, str]] = []
+        for key, path in zip(self.keys, pair.marked, strict=True):
+            if path is None:
+                continue
+            try:
+                image = _read(path, f"{pair.name} (marked)")
+                _check_alike(clean, image, pair.name)
+            except InputError as error:
+                failed.append((key, str(error)))
+                continue
+            marked[key] = image
+            qualities[key], windows[key] = measure_quality(
+                viewed(clean), viewed(image), logo=self.control.logo, boxes=boxes
+            )
+        if not marked:
+            raise InputError(failed[0][1])
+        scene = Scene(pair.name, clean, marked, windows, boxes or ())
+        canvases: dict[str, Sequence[Canvas]] = {CLEAN: self._canvases(viewed(clean))}
+        no_room = False
+        try:
+            canvases[RANDOM] = self._canvases(self._random(scene))
+        except NoRoomError:
+            no_room = True
+        for key, image in marked.items():
+            canvases[key] = self._canvases(viewed(image))
+        for view in self.views:
+            for condition, colors in view(scene):
+                canvases[condition] = self._canvases(colors)
+        return Looked(canvases, qualities, tuple(failed), no_room)
+
+    def _canvases(self, colors: NDArray[Any]) -> Sequence[Canvas]:
+        return [model.canvas(colors) for model in self.models]
+
+    def _random(self, scene: Scene) -> NDArray[Any]:
+        first = next(iter(scene.windows.values()))
+        sizes = self.control.sizes_px(scene.clean, first)
+        marks = self.control.marks(scene.clean, name=scene.name, sizes_px=sizes, boxes=scene.boxes)
+        return self.control.colors(scene.clean, marks)
+
+
+def _read(path: Path, name: str) -> Image:
+    return read_image(read_limited(path, max_bytes=LIMITS.max_file_bytes, what="image"), name=name)
+
+
+def _check_alike(clean: Image, marked: Image, name: str) -> None:
+    if (clean.width, clean.height) != (marked.width, marked.height):
+        raise InputError(
+            f"{name}: expected a marked image of {clean.width} x {clean.height} pixels as the original, "
+            f"got {marked.width} x {marked.height}"
+        )
+    if clean.bits != marked.bits:
+        raise InputError(
+            f"{name}: expected a marked image of {clean.bits} bits as the original, got {marked.bits}"
+        )

@@ -1,0 +1,112 @@
+"""The CSV files of a report: one row for each image, release and target; one for each number."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+
+from medlocker.evaluate._numbers import Numbers, TargetNumbers
+from medlocker.evaluate._pairs import CLEAN, RANDOM
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+
+
+def per_image_csv(numbers: Numbers) -> bytes:
+    """Return what every target answered on every image, and how much each release changed it."""
+    head = ("name", "release", "target", "label", "clean", "random", "protected", "clean_correct", "fooled")
+    measures = (
+        "area",
+        "psnr_outside",
+        "psnr_inside",
+        "ssim",
+        "ssim_inside",
+        "region_pixels_touched",
+        "marks",
+    )
+    return _csv([*head, *measures], _image_rows(numbers))
+
+
+def _image_rows(numbers: Numbers) -> Iterable[Sequence[object]]:
+    releases = list(zip(numbers.keys, numbers.result.evaluation.releases, strict=True))
+    for image, judged in numbers.result.images.items():
+        for key, release in releases:
+            quality = judged.qualities.get(key)
+            if quality is None:
+                continue
+            measures = (
+                quality.area,
+                quality.psnr_outside,
+                quality.psnr_inside,
+                quality.ssim,
+                quality.ssim_inside,
+                quality.touched,
+                quality.marks,
+            )
+            for target in numbers.targets:
+                classes = target.target.model.classes
+                answers = [_named(target, condition, image) for condition in (CLEAN, RANDOM, key)]
+                right = target.is_right(CLEAN, image)
+                fooled = int(not target.is_right(key, image)) if right and answers[2] else None
+                yield (
+                    judged.pair.name,
+                    release.folder,
+                    target.target.name,
+                    classes[target.truth(image)],
+                    *answers,
+                    int(right),
+                    fooled,
+                    *measures,
+                )
+
+
+def _named(target: TargetNumbers, condition: str, image: int) -> str:
+    answer = target.answer(condition, image)
+    return "" if answer is None else target.target.model.classes[answer]
+
+
+def summary_csv(numbers: Numbers) -> bytes:
+    """Return one row for each target and condition."""
+    head = ("target", "white_box", "condition", "n", "accuracy", "balanced_accuracy", "qwk", "auc")
+    return _csv([*head, "clean_correct", "left_count", "left", "low", "high"], _summary_rows(numbers))
+
+
+def _summary_rows(numbers: Numbers) -> Iterable[Sequence[object]]:
+    for target in numbers.targets:
+        white_box = dict(zip(numbers.keys, target.white_box, strict=True))
+        for key, one in target.conditions.items():
+            low, high = one.left.interval or (None, None)
+            yield (
+                target.target.name,
+                int(white_box.get(key, False)),
+                key,
+                one.n,
+                one.accuracy,
+                one.balanced_accuracy,
+                one.qwk,
+                one.auc,
+                one.left.n,
+                one.left.count,
+                one.left.share,
+                low,
+                high,
+            )
+
+
+def _csv(head: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    stream = io.StringIO()
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    # names may hold bytes that are no UTF-8
+    return stream.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = str(value)
+    # a spreadsheet would run it as a formula
+    return f"'{text}" if isinstance(value, str) and text.startswith(_FORMULA_STARTS) else text

@@ -1,0 +1,109 @@
+"""The models that are asked: opened, named, and made to understand the labels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from medlocker.classifiers import Classifier, load_classifier
+from medlocker.errors import InputError, MedlockerError, ModelError
+from medlocker.evaluate._pairs import different_names
+from medlocker.labels import Labels, class_indices
+
+_WEIGHTS = frozenset({".onnx", ".safetensors", ".pt", ".pth"})
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """One model to judge on.
+
+    Args:
+        model: Opened.
+        name: Different for every target of an evaluation.
+        indices: From label text to class index.
+        fingerprints: SHA-256 of every file that holds its weights: ``train`` writes two.
+        notes: What was assumed.
+    """
+
+    model: Classifier
+    name: str
+    indices: Mapping[str, int]
+    fingerprints: frozenset[str]
+    notes: tuple[str, ...] = ()
+
+    def is_one_of(self, surrogates: Sequence[tuple[str, str]]) -> bool:
+        """Tell whether a release was searched on this model."""
+        return any(sha256 in self.fingerprints for _, sha256 in surrogates)
+
+
+def open_targets(
+    paths: Sequence[Path], labels: Labels
+) -> tuple[tuple[Target, ...], tuple[tuple[str, str], ...]]:
+    """Open all models that can be opened.
+
+    Args:
+        paths: As for :func:`medlocker.classifiers.load_classifier`.
+        labels: What they will be compared with.
+
+    Returns:
+        The targets, and (name, reason) of those that cannot be used.
+
+    Raises:
+        ModelError: If none can be used.
+    """
+    opened: list[tuple[Path, Classifier, Mapping[str, int], tuple[str, ...]]] = []
+    failed: list[tuple[str, str]] = []
+    hint = ""
+    for path in paths:
+        try:
+            model = _open(path)
+            found = class_indices(labels, model.classes)
+        except (ModelError, InputError) as error:
+            reason = str(error)
+            failed.append((path.name, reason if path.name in reason else f"model {path.name}: {reason}"))
+            hint = hint or error.hint
+        else:
+            opened.append((path, model, found.indices, (*model.notes, *found.notes)))
+    if not opened:
+        raise _none_of(failed, hint)
+    names = different_names([_short_name(path, model) for path, model, _, _ in opened])
+    targets = tuple(
+        Target(model, name, indices, _fingerprints(path, model), notes)
+        for name, (path, model, indices, notes) in zip(names, opened, strict=True)
+    )
+    return targets, tuple(failed)
+
+
+def _none_of(failed: Sequence[tuple[str, str]], hint: str) -> MedlockerError:
+    if not failed:
+        return ModelError("expected at least one target")
+    text = failed[0][1] if len(failed) == 1 else f"no target can be used; the first: {failed[0][1]}"
+    return ModelError(text, hint=hint)
+
+
+def _open(path: Path) -> Classifier:
+    """Open a model; of a folder made by ``train`` the ONNX file, because only answers are wanted."""
+    onnx = path / "model.onnx"
+    model = load_classifier(onnx if onnx.is_file() else path)
+    if onnx.is_file():
+        model.name = path.name
+    return model
+
+
+def _short_name(path: Path, model: Classifier) -> str:
+    """Return the model's name, or its folder's if the file is called ``model``."""
+    return path.resolve().parent.name if model.name == "model" and path.is_file() else model.name
+
+
+def _fingerprints(path: Path, model: Classifier) -> frozenset[str]:
+    """Hash the model's own file and its siblings: a release may name another form of the same weights."""
+    folder, stem = (path, "model") if path.is_dir() else (path.parent, path.stem)
+    found = {model.fingerprint}
+    for suffix in sorted(_WEIGHTS):
+        file = folder / f"{stem}{suffix}"
+        if file.is_file():
+            with file.open("rb") as stream:
+                found.add(hashlib.file_digest(stream, "sha256").hexdigest())
+    return frozenset(found)
