@@ -21,7 +21,7 @@ from medlocker.metrics import choose_criterion
 from medlocker.train import measure, read_names
 from medlocker.train._augment import augment
 from medlocker.train._backbone import make_backbone, suggested_size
-from medlocker.train._loop import _class_weights, _Cosine, _slices
+from medlocker.train._loop import _class_weights, Cosine, _slices
 from medlocker.train._pixels import PixelStore
 from medlocker.train._samples import find_samples, stratified
 
@@ -166,7 +166,7 @@ def test_rare_classes_weigh_more() -> None:
 
 def test_the_learning_rate_rises_then_falls() -> None:
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
-    schedule = _Cosine(optimizer, lr=1.0, steps=20, warm_up=4)
+    schedule = Cosine(optimizer, lr=1.0, steps=20, warm_up=4)
     rates = []
     for _ in range(20):
         schedule.step()

@@ -1,7 +1,21 @@
-"""Regions that a mark must keep out of: boxes of lesions from masks, CSV, COCO JSON or YOLO text."""
+"""Regions that a mark must keep out of.
 
+Boxes of lesions from masks, CSV, COCO JSON or YOLO text; found by a segmenter; or, where there is neither,
+candidates from classical image processing, which are not a clinician's.
+"""
+
+from medlocker.regions._finder import Finder, Findings
 from medlocker.regions._load import load_regions
 from medlocker.regions._masks import boxes_from_mask
 from medlocker.regions._regions import Regions
+from medlocker.regions._segmenter import Segmenter, load_segmenter
 
-__all__ = ["Regions", "boxes_from_mask", "load_regions"]
+__all__ = [
+    "Finder",
+    "Findings",
+    "Regions",
+    "Segmenter",
+    "boxes_from_mask",
+    "load_regions",
+    "load_segmenter",
+]

@@ -1,4 +1,4 @@
-"""Train surrogates: classifiers to search against. Needs the ``torch`` extra."""
+"""Train surrogates to search against, and lesion segmenters. Needs the extra ``torch``, or ``segment``."""
 
 from medlocker.errors import MissingExtraError
 
@@ -13,11 +13,20 @@ from medlocker.metrics import Metrics, measure
 from medlocker.train._backbone import Weights
 from medlocker.train._classifier import TrainObserver, TrainOptions, TrainResult, train_classifier
 from medlocker.train._samples import Found, Sample, read_names
+from medlocker.train._segmenter import (
+    SegmenterObserver,
+    SegmenterOptions,
+    SegmenterResult,
+    train_segmenter,
+)
 
 __all__ = [
     "Found",
     "Metrics",
     "Sample",
+    "SegmenterObserver",
+    "SegmenterOptions",
+    "SegmenterResult",
     "TrainObserver",
     "TrainOptions",
     "TrainResult",
@@ -25,4 +34,5 @@ __all__ = [
     "measure",
     "read_names",
     "train_classifier",
+    "train_segmenter",
 ]

@@ -20,6 +20,17 @@ _SATURATION = 0.2
 _TINT = 0.05
 
 
+class _Uniform:
+    """Draws numbers for each image of a batch, on the CPU, and moves them to the batch's device."""
+
+    def __init__(self, batch: Tensor, generator: torch.Generator) -> None:
+        self._count, self._device, self._generator = len(batch), batch.device, generator
+
+    def __call__(self, low: float, high: float, *shape: int) -> Tensor:
+        drawn = torch.rand(self._count, *shape, generator=self._generator)
+        return drawn.mul_(high - low).add_(low).to(self._device)
+
+
 def augment(batch: Tensor, *, size: int, generator: torch.Generator) -> Tensor:
     """Return one random view of each image.
 
@@ -32,10 +43,7 @@ def augment(batch: Tensor, *, size: int, generator: torch.Generator) -> Tensor:
         (N, 3, size, size) float32 in 0..255, channels_last.
     """
     count = len(batch)
-
-    def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return torch.rand(count, *shape, generator=generator).mul_(high - low).add_(low).to(batch.device)
-
+    uniform = _Uniform(batch, generator)
     angle = uniform(-math.radians(_ROTATION_DEGREES), math.radians(_ROTATION_DEGREES))
     zoom = uniform(*_ZOOM)
     flips = uniform(0, 1, 2).sub_(0.5).sign_()
@@ -51,7 +59,17 @@ def augment(batch: Tensor, *, size: int, generator: torch.Generator) -> Tensor:
     images = functional.grid_sample(
         batch.permute(0, 3, 1, 2).float(), grid, padding_mode="reflection", align_corners=False
     )
-    images = images.contiguous(memory_format=torch.channels_last)
+    return jitter_colors(images.contiguous(memory_format=torch.channels_last), generator=generator)
+
+
+def jitter_colors(images: Tensor, *, generator: torch.Generator) -> Tensor:
+    """Change brightness, contrast, saturation and tint of each image at random.
+
+    Args:
+        images: (N, 3, H, W) float32 in 0..255; may be changed in place.
+        generator: Source of randomness, on the CPU.
+    """
+    uniform = _Uniform(images, generator)
     grey = images.mean(dim=1, keepdim=True)
     middle = grey.mean(dim=(2, 3), keepdim=True)
     contrast = uniform(1 - _CONTRAST, 1 + _CONTRAST, 1, 1, 1)

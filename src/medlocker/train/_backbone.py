@@ -79,7 +79,7 @@ def make_backbone(name: str, *, weights: Weights, outputs: int, size: int) -> Ba
             ordered = weights.suffix.lower() != ".safetensors"  # which is sorted by name
             note = load_body(network, read_state(weights), what=f"weights {weights.name}", ordered=ordered)
             notes = (note,) if note else ()
-            origin, licence = weights.name, _metadata(weights).get("licence")
+            origin, licence = weights.name, weights_metadata(weights).get("licence")
     _start_undecided(network)
     cfg = getattr(network, "pretrained_cfg", None) or {}
     return Backbone(
@@ -118,7 +118,7 @@ def _from_timm_hub(name: str, *, outputs: int, size: int) -> nn.Module:
     try:
         network: nn.Module = timm.create_model(name, pretrained=True, num_classes=outputs, **options)
     except Exception as error:  # whatever the hub's client and the network stack raise
-        raise _unreachable(name) from error
+        raise unreachable(name) from error
     return network
 
 
@@ -129,10 +129,11 @@ def _from_torchvision_hub(architecture: str) -> dict[str, torch.Tensor]:
     try:
         return dict(models.get_model(name, weights="DEFAULT").state_dict())
     except Exception as error:  # see _from_timm_hub
-        raise _unreachable(name) from error
+        raise unreachable(name) from error
 
 
-def _unreachable(name: str) -> ModelError:
+def unreachable(name: str) -> ModelError:
+    """Return the error for pretrained weights that the hub does not give."""
     return ModelError(
         f"weights of {name}: they cannot be fetched from the hub",
         hint="check the network and the name, or give --weights FILE, or train with --weights none",
@@ -159,13 +160,13 @@ def load_body(
     head = head_names(network)
     body = {name: tensor for name, tensor in network.state_dict().items() if name not in head}
     if all(name in state or name.endswith("num_batches_tracked") for name in body):
-        _copy(network, {name: state[name] for name in body if name in state}, what=what)
+        copy_state(network, {name: state[name] for name in body if name in state}, what=what)
         return None
     common = sum(name in state for name in body)
     if ordered:
         renamed = match_by_order(body, state)
         if renamed is not None:
-            _copy(network, renamed, what=what)
+            copy_state(network, renamed, what=what)
             return (
                 f"{what}: the names differ from the network's, so {len(renamed)} tensors were matched "
                 "by their order and shapes"
@@ -177,20 +178,31 @@ def load_body(
 
 
 def match_by_order(
-    body: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor]
+    body: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor], *, head: int = 2
 ) -> dict[str, torch.Tensor] | None:
-    """Pair tensors one by one, or return None where number or shapes differ; surplus at the end is a head."""
+    """Pair tensors one by one, or return None where number or shapes differ.
+
+    Args:
+        body: Wanted, by name, in order.
+        state: Given, in order.
+        head: Most surplus tensors at the end, which belong to the last layers.
+    """
     counted = any(tensor.ndim == 0 for tensor in state.values())  # of batches; older files lack them
     wanted = [(n, t) for n, t in body.items() if counted or not n.endswith("num_batches_tracked")]
     given = list(state.values())
-    if not 0 <= len(given) - len(wanted) <= 2:
+    if not 0 <= len(given) - len(wanted) <= head:
         return None
     if any(have.shape != want.shape for have, (_, want) in zip(given, wanted, strict=False)):
         return None
     return {name: have for have, (name, _) in zip(given, wanted, strict=False)}
 
 
-def _copy(network: nn.Module, state: Mapping[str, torch.Tensor], *, what: str) -> None:
+def copy_state(network: nn.Module, state: Mapping[str, torch.Tensor], *, what: str) -> None:
+    """Put some tensors into a network.
+
+    Raises:
+        ModelError: If a shape differs or a value is not finite.
+    """
     own = network.state_dict()
     for name, tensor in state.items():
         if tensor.shape != own[name].shape:
@@ -202,7 +214,7 @@ def _copy(network: nn.Module, state: Mapping[str, torch.Tensor], *, what: str) -
     network.load_state_dict(dict(state), strict=False)
 
 
-def _metadata(path: Path) -> dict[str, str]:
+def weights_metadata(path: Path) -> dict[str, str]:
     """Return the text fields of a safetensors file."""
     if path.suffix.lower() != ".safetensors":
         return {}

@@ -203,9 +203,8 @@ def train_classifier(
     options = options or TrainOptions()
     watch = observer or TrainObserver()
     check_output(out, overwrite=overwrite)
-    if out.resolve().is_relative_to(folder.resolve()):
-        raise InputError(f"output {out.name}: expected a folder outside of the images")
-    device = _device(options.device)
+    refuse_inside(out, folder)
+    device = device_of(options.device)
     found = find_samples(folder, labels, exclude=exclude, limit=options.limit, seed=options.seed)
     watch.found(found)
     size = options.size or suggested_size(backbone)
@@ -252,7 +251,22 @@ def train_classifier(
     )
 
 
-def _device(name: str) -> str:
+def refuse_inside(out: Path, folder: Path) -> None:
+    """Refuse an output folder among the images.
+
+    Raises:
+        InputError: If it lies there.
+    """
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"output {out.name}: expected a folder outside of the images")
+
+
+def device_of(name: str) -> str:
+    """Return torch's name of the device to use.
+
+    Raises:
+        InputError: If torch has no such device.
+    """
     if name == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     try:

@@ -108,8 +108,8 @@ def fit(
     device = torch.device(options.device)
     network.to(device).to(memory_format=torch.channels_last)
     steps = _batches_in(len(train.labels), options.batch_size)
-    optimizer = torch.optim.AdamW(_groups(network), lr=options.lr)
-    schedule = _Cosine(
+    optimizer = torch.optim.AdamW(parameter_groups(network), lr=options.lr)
+    schedule = Cosine(
         optimizer, lr=options.lr, steps=steps * options.epochs, warm_up=_warm_up(steps, options)
     )
     criterion = nn.CrossEntropyLoss(weight=_class_weights(train.labels).to(device))
@@ -176,7 +176,7 @@ def _affine(options: LoopOptions, device: torch.device) -> tuple[Tensor, Tensor]
     return 1 / (255 * std), -mean / std
 
 
-def _groups(network: nn.Module) -> list[dict[str, Any]]:
+def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
     """Return parameters with weight decay (kernels) and without (biases, norms)."""
     decayed = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
     free = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]
@@ -213,7 +213,7 @@ def _warm_up(steps: int, options: LoopOptions) -> int:
     return max(1, round(min(_WARM_UP_EPOCHS, options.epochs / 5) * steps))
 
 
-class _Cosine:
+class Cosine:
     """Learning rate: linear from almost zero, then half a cosine down to 1 % of the peak."""
 
     def __init__(self, optimizer: torch.optim.Optimizer, *, lr: float, steps: int, warm_up: int) -> None:

@@ -14,7 +14,12 @@ from medlocker.errors import MissingExtraError
 _DPI = 110
 
 
-def _figure(width: float, height: float) -> Any:
+def figure_of(width: float, height: float) -> Any:
+    """Return an empty matplotlib figure of so many inches.
+
+    Raises:
+        MissingExtraError: If matplotlib is not installed.
+    """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg  # optional library
         from matplotlib.figure import Figure
@@ -25,7 +30,8 @@ def _figure(width: float, height: float) -> Any:
     return figure
 
 
-def _png(figure: Any) -> bytes:
+def png_of(figure: Any) -> bytes:
+    """Return a figure as a PNG file."""
     stream = io.BytesIO()
     figure.savefig(stream, format="png")
     return stream.getvalue()
@@ -33,7 +39,7 @@ def _png(figure: Any) -> bytes:
 
 def learning_curve(history: Sequence[dict[str, Any]], *, criterion: str, best_epoch: int) -> bytes:
     """Draw losses and the criterion against epochs; returns a PNG file."""
-    figure = _figure(8.5, 3.4)
+    figure = figure_of(8.5, 3.4)
     left, right = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in history]
     for key, text in (("train_loss", "training"), ("validation_loss", "validation")):
@@ -48,14 +54,14 @@ def learning_curve(history: Sequence[dict[str, Any]], *, criterion: str, best_ep
         axes.axvline(best_epoch, color="0.6", linestyle=":", label="kept")
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
-    return _png(figure)
+    return png_of(figure)
 
 
 def confusion_matrix(confusion: NDArray[np.int64], classes: tuple[str, ...]) -> bytes:
     """Draw label (rows) against answer (columns), images in each cell; returns a PNG file."""
     count = len(classes)
     side = min(2.2 + 0.55 * count, 12.0)
-    figure = _figure(side + 0.6, side)
+    figure = figure_of(side + 0.6, side)
     axes = figure.subplots()
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -67,4 +73,4 @@ def confusion_matrix(confusion: NDArray[np.int64], classes: tuple[str, ...]) -> 
         axes.set_xticks(range(count), names, rotation=45 if max(map(len, names)) > 3 else 0)
         axes.set_yticks(range(count), names)
     axes.set(xlabel="answer", ylabel="label", title=f"validation, n = {int(confusion.sum())}")
-    return _png(figure)
+    return png_of(figure)

@@ -70,11 +70,11 @@ def find_samples(
     """
     if not folder.is_dir():
         raise InputError(f"images {folder.name}: no such folder")
-    files = dict(_walk(folder))
+    files = dict(walk_images(folder))
     if not files:
         raise InputError(f"images {folder.name}: expected images, found none")
     names = sorted(files)
-    left_out, unmatched = _excluded(names, exclude)
+    left_out, unmatched = names_left_out(names, exclude)
     labelled = {name: label for name in names if (label := labels.for_name(name)) is not None}
     used = {name: label for name, label in labelled.items() if name not in left_out}
     if not used:
@@ -144,7 +144,7 @@ def read_names(path: Path) -> tuple[str, ...]:
     return tuple(normal_name(line) for line in lines if line and not line.startswith("#"))
 
 
-def _excluded(names: Sequence[str], exclude: Collection[str]) -> tuple[set[str], tuple[str, ...]]:
+def names_left_out(names: Sequence[str], exclude: Collection[str]) -> tuple[set[str], tuple[str, ...]]:
     """Return the excluded images, and the entries that fit none; an entry leaves out all that it may mean."""
     by_key: dict[str, set[str]] = {}
     for name in names:
@@ -164,7 +164,8 @@ def _excluded(names: Sequence[str], exclude: Collection[str]) -> tuple[set[str],
     return left_out, tuple(unmatched)
 
 
-def _walk(root: Path) -> Iterator[tuple[str, Path]]:
+def walk_images(root: Path) -> Iterator[tuple[str, Path]]:
+    """Yield (name, path) of all images below a folder, links out of it left out."""
     resolved = root.resolve()
     for folder, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
