@@ -19,6 +19,7 @@ from medlocker.cli._progress import image_progress
 from medlocker.cli.inspect import release_facts
 from medlocker.errors import InputError, MalformedError, OutputExistsError
 from medlocker.evaluate import (
+    CLEAN,
     Control,
     Evaluation,
     Extra,
@@ -267,18 +268,18 @@ def _notes(result: Result, numbers: Numbers) -> tuple[str, ...]:
 
 def _print(value: dict[str, Any], numbers: Numbers, out: Path) -> None:
     table = Table(box=None, pad_edge=False)
-    for head in ("target", "images", "n", "accuracy", "left", "95 % interval"):
+    for head in ("model", "images", "n", "accuracy", "left", "95 %"):
         table.add_column(head, justify="right" if head in ("n", "accuracy", "left") else "left", no_wrap=True)
     for target in numbers.targets:
-        known = "white box" if any(target.white_box) else "unseen"
-        name = f"{target.target.name} ({known})"
+        names = iter((target.target.name, "  white box" if any(target.white_box) else "  unseen"))
         for key, one in target.conditions.items():
-            low, high = one.left.interval or (None, None)
-            interval = "-" if low is None or high is None else f"{low:.0%} to {high:.0%}"
-            left = f"{one.left.count} of {one.left.n}"
             accuracy = "-" if one.accuracy is None else f"{one.accuracy:.0%}"
-            table.add_row(*(Text(shown(cell)) for cell in (name, key, str(one.n), accuracy, left, interval)))
-            name = ""
+            left, interval = "", ""
+            if key != CLEAN and one.left.interval is not None:
+                low, high = one.left.interval
+                left, interval = f"{one.left.count} of {one.left.n}", f"{low:.0%} to {high:.0%}"
+            cells = (next(names, ""), key, str(one.n), accuracy, left, interval)
+            table.add_row(*(Text(shown(cell)) for cell in cells))
     stdout.print(table)
     for quality in evaluation.add_up_quality(numbers.result):
         stdout.print(shown(_quality_line(quality)), markup=False)

@@ -1,23 +1,29 @@
-"""Accuracy of a model on files: on the originals, with the logo at a random place, and as protected."""
+"""What the built-in model answers: on the originals, with the logo at a random place, and as protected."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker.classifiers import Classifier
-from medlocker.images import encode_image, read_image, viewed
-from medlocker.logo import Logo, render
-from medlocker.mark import Mark
-from medlocker.marking import mark_pixels
-from medlocker.placements import FreePlacements
-from medlocker.regions import Regions
-
-_BATCH = 16
+from medlocker.demo.model import builtin_model
+from medlocker.evaluate import (
+    CLEAN,
+    PROTECTED,
+    RANDOM,
+    Control,
+    Evaluation,
+    Original,
+    Release,
+    TargetNumbers,
+    add_up,
+    evaluate,
+    open_targets,
+    pair_up,
+)
+from medlocker.labels import Labels
+from medlocker.release import Run
 
 
 @dataclass(frozen=True)
@@ -38,41 +44,34 @@ class Judged:
         return float((self.classes == self.labels).mean())
 
 
-def judge_files(model: Classifier, paths: Sequence[Path], labels: NDArray[np.int64]) -> Judged:
-    """Classify files as they lie on disk."""
-    canvases = [model.canvas(viewed(read_image(path.read_bytes(), name=path.name))) for path in paths]
-    return Judged(_answers(model, canvases), labels)
-
-
-def judge_random(
-    model: Classifier,
-    paths: Sequence[Path],
-    labels: NDArray[np.int64],
-    *,
-    logo: Logo,
-    regions: Regions,
-    size: float,
-    opacity: int,
-    seed: int,
-) -> Judged:
-    """Classify the images with the same logo at a random place that is free of lesions: the control."""
-    rng = np.random.default_rng(seed)
-    canvases = []
-    for path in paths:
-        image = read_image(path.read_bytes(), name=path.name)
-        size_px = round(size * min(image.height, image.width))
-        free = FreePlacements(
-            image=(image.width, image.height),
-            support=render(logo, size_px).support,
-            boxes=regions.boxes_for(path.name, width=image.width, height=image.height),
+def judge_run(run: Run, labels: Labels) -> tuple[Judged, Judged, Judged]:
+    """Ask the built-in model about the three versions of every image of a finished run."""
+    originals = [Original(item.name, item.path, item.output_name) for item in run.inputs.items]
+    files = {item.output_name: run.release / "images" / item.output_name for item in run.inputs.items}
+    releases = (Release("release", files),)
+    targets, _ = open_targets([builtin_model()], labels)
+    result = evaluate(
+        Evaluation(
+            pairs=pair_up(originals, releases),
+            releases=releases,
+            labels=labels,
+            targets=targets,
+            control=Control(run.logo, opacity=run.settings.opacity[1]),
+            regions=run.regions,
         )
-        x, y = (int(value) for value in free.sample(rng, 1)[0])
-        marked = mark_pixels(image, [Mark(x=x, y=y, size_px=size_px, opacity=opacity)], logo=logo)
-        again = read_image(encode_image(image, marked.pixels), name=path.name)
-        canvases.append(model.canvas(viewed(again)))
-    return Judged(_answers(model, canvases), labels)
+    )
+    numbers = add_up(result).targets[0]
+    clean, random, protected = (_judged(numbers, list(result.images), key) for key in _VERSIONS)
+    return clean, random, protected
 
 
-def _answers(model: Classifier, canvases: Sequence[NDArray[np.float32]]) -> NDArray[np.int64]:
-    logits = [model.logits(np.stack(canvases[i : i + _BATCH])) for i in range(0, len(canvases), _BATCH)]
-    return np.asarray(np.concatenate(logits).argmax(axis=1), dtype=np.int64)
+_VERSIONS = (CLEAN, RANDOM, PROTECTED)
+
+
+def _judged(numbers: TargetNumbers, images: list[int], condition: str) -> Judged:
+    answers = [numbers.answer(condition, image) for image in images]
+    return Judged(
+        # the synthetic eyes always have room for the control, so there is an answer for each
+        np.array([-1 if answer is None else answer for answer in answers], np.int64),
+        np.array([numbers.truth(image) for image in images], np.int64),
+    )

@@ -2,42 +2,22 @@
 
 from __future__ import annotations
 
-import base64
-import html
-import io
 from pathlib import Path
-
-from PIL import Image as PillowImage
 
 from medlocker._files import write_atomic
 from medlocker.demo._judge import Judged
 from medlocker.demo._sheet import caption
 from medlocker.demo._story import Story
+from medlocker.evaluate import html_page, slider, text, thumbnail
 
-_STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;color:#1c2028;background:#fafaf8}
-body{max-width:70rem;margin:2rem auto;padding:0 1rem}
-table{border-collapse:collapse;margin:1rem 0}
-td,th{border-bottom:1px solid #ccc;padding:.3rem .9rem;text-align:left}
-.grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(15rem,1fr));gap:1rem}
-figure{margin:0}figcaption{font-size:.85rem}.pair{position:relative;aspect-ratio:1}
-.pair img{position:absolute;inset:0;width:100%;height:100%}.pair .after{clip-path:inset(0 0 0 var(--cut,50%))}
-input[type=range]{width:100%}.good{color:#146e3c}.bad{color:#b41e1e}
-"""
-_SCRIPT = """
-document.querySelectorAll('input[type=range]').forEach(r=>r.addEventListener('input',
-()=>r.parentElement.querySelector('.after').style.setProperty('--cut',r.value+'%')));
-"""
+_SIDE_PX = 320
 
 
 def write_page(story: Story, path: Path) -> None:
     """Write the page."""
     figures = "\n".join(_figure(story, i) for i in range(len(story.samples.names)))
     count = len(story.samples.names)
-    text = f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>medlocker demo</title><style>{_STYLE}</style></head><body>
-<h1>medlocker demo</h1>
+    body = f"""<h1>medlocker demo</h1>
 <p>{count} synthetic fundus photographs, protected against the built-in classifier (itself made from synthetic
 images, no diagnostic device), then restored with the owner's key.</p>
 {_table(story)}
@@ -46,10 +26,10 @@ was touched. It took {story.seconds:.0f} s.</p>
 <p><b>What this does not do:</b> a mark raises the cost of unauthorised analysis and proves origin. It is not
 access control: it cannot stop mask-and-inpaint or retraining, nor protect images whose originals are
 public.</p>
-<p>Move the sliders: original on the left, protected on the right.</p>
-<div class="grid">{figures}</div><script>{_SCRIPT}</script></body></html>
+<p>Move the sliders: to the right, the original comes out under the protected image.</p>
+<div class="grid">{figures}</div>
 """
-    write_atomic(path, text.encode("utf-8"), overwrite=True)
+    write_atomic(path, html_page("medlocker demo", body), overwrite=True)
 
 
 def accuracies(story: Story) -> list[tuple[str, Judged]]:
@@ -77,23 +57,12 @@ def _figure(story: Story, i: int) -> str:
         caption(story, "original", i),
         caption(story, "protected", i),
     )
-    return (
-        f'<figure><div class="pair"><img alt="original" src="{_embedded(before)}">'
-        f'<img class="after" alt="protected" src="{_embedded(after)}"></div>'
-        f'<input type="range" min="0" max="100" value="50" aria-label="compare">'
-        f'<figcaption><span class="{_tone(right)}">{html.escape(answer)}</span> &rarr; '
-        f'<span class="{_tone(marked_right)}">{html.escape(marked_answer)}</span></figcaption></figure>'
+    words = (
+        f'<span class="{_tone(right)}">{text(answer)}</span> &rarr; '
+        f'<span class="{_tone(marked_right)}">{text(marked_answer)}</span>'
     )
+    return slider(thumbnail(before, side_px=_SIDE_PX), thumbnail(after, side_px=_SIDE_PX), words)
 
 
 def _tone(right: bool) -> str:
     return "good" if right else "bad"
-
-
-def _embedded(path: Path) -> str:
-    """Return a small JPEG of a picture as a data address: the page is for looking, not for judging."""
-    with PillowImage.open(path) as picture:
-        small = picture.convert("RGB").resize((320, 320), PillowImage.Resampling.LANCZOS)
-    stream = io.BytesIO()
-    small.save(stream, "JPEG", quality=85)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")

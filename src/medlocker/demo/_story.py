@@ -8,11 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from medlocker.certificates import load_owner, new_owner, open_release, owner_access
 from medlocker.classifiers import load_classifier
-from medlocker.demo._judge import Judged, judge_files, judge_random
+from medlocker.demo._judge import Judged, judge_run
 from medlocker.demo.model import builtin_model
 from medlocker.demo.samples import SampleSet, write_samples
 from medlocker.errors import OutputExistsError
@@ -100,21 +98,8 @@ def tell(folder: Path, *, say: Callable[[str], None], overwrite: bool = False) -
     )
     result = run_release(run)
     say("4. asking the model about the originals, about randomly placed logos, and about the released files")
-    truth = np.array([classes[grade] for grade in samples.grades])
-    originals = [samples.images / name for name in samples.names]
-    released = [run.release / "images" / name for name in samples.names]
-    clean = judge_files(model, originals, truth)
-    random = judge_random(
-        model,
-        originals,
-        truth,
-        logo=run.logo,
-        regions=run.regions or regions,
-        size=_SETTINGS.size,
-        opacity=_SETTINGS.opacity_range[1],
-        seed=0,
-    )
-    protected = judge_files(model, released, truth)
+    clean, random, protected = judge_run(run, labels)
+    originals = [item.path for item in run.inputs.items]
     say("5. restoring with the owner's key, and comparing byte for byte")
     opened = open_release(run.release, run.owner.signing.public)
     restore_release(owner_access(opened, run.owner.identity()), folder / "restored")

@@ -1,7 +1,7 @@
 """Measuring how well a release protects: targets by conditions, quality, and the report; no search here."""
 
 from medlocker.evaluate._control import DEFAULT_OPACITY, DEFAULT_SIZE, Control
-from medlocker.evaluate._html import html_page, slider, thumbnail
+from medlocker.evaluate._html import html_page, slider, text, thumbnail
 from medlocker.evaluate._json import Extra, to_json
 from medlocker.evaluate._marks import find_marks
 from medlocker.evaluate._numbers import Condition, Left, Numbers, TargetNumbers, add_up
@@ -48,6 +48,7 @@ __all__ = [
     "pair_up",
     "slider",
     "ssim_map",
+    "text",
     "thumbnail",
     "to_json",
     "write_report",

@@ -20,10 +20,10 @@ body{font:16px/1.5 system-ui,sans-serif;color:#1c2028;background:#fafaf8}
 body{max-width:70rem;margin:2rem auto;padding:0 1rem}
 table{border-collapse:collapse;margin:1rem 0}
 td,th{border-bottom:1px solid #ccc;padding:.3rem .9rem;text-align:left}
-.scroll{overflow-x:auto}.num{text-align:right;font-variant-numeric:tabular-nums}.note{font-size:.9rem;color:#555}
+.scroll{overflow-x:auto}.num{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}.note{font-size:.9rem;color:#555}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(15rem,1fr));gap:1rem}
 figure{margin:0}figcaption{font-size:.85rem;overflow-wrap:anywhere}.pair{position:relative}
-.pair img{position:absolute;inset:0;width:100%;height:100%}.pair .after{clip-path:inset(0 0 0 var(--cut,50%))}
+.pair img{position:absolute;inset:0;width:100%;height:100%}.pair .after{clip-path:inset(0 0 0 var(--cut,0%))}
 input[type=range]{width:100%}.good{color:#146e3c}.bad{color:#b41e1e}
 """
 _SCRIPT = """
@@ -73,8 +73,8 @@ def slider(before: PillowImage.Image, after: PillowImage.Image, caption: str) ->
     """Return two pictures of one size that a slider wipes between: for looking, not for judging.
 
     Args:
-        before: Shown on the left.
-        after: Shown on the right.
+        before: Comes out from the left as the slider moves.
+        after: Shown at first.
         caption: HTML.
     """
     width, height = before.size
@@ -82,7 +82,7 @@ def slider(before: PillowImage.Image, after: PillowImage.Image, caption: str) ->
         f'<figure><div class="pair" style="aspect-ratio:{width}/{height}">'
         f'<img alt="original" src="{_embedded(before)}">'
         f'<img class="after" alt="protected" src="{_embedded(after)}"></div>'
-        f'<input type="range" min="0" max="100" value="50" aria-label="compare">'
+        f'<input type="range" min="0" max="100" value="0" aria-label="compare">'
         f"<figcaption>{caption}</figcaption></figure>"
     )
 

@@ -50,13 +50,15 @@ def report_page(numbers: Numbers, qualities: Sequence[ReleaseQuality], *, extra:
         "<p>Accuracy, balanced accuracy, kappa with quadratic weights (three or more numbered classes) and "
         "AUC (two classes) are over all images; <i>left</i> and <i>fooled</i> over those that are answered "
         "rightly when clean, with Wilson's interval of 95 %.</p>",
-        metrics_table(numbers),
-        "<h2>By class</h2>",
-        *(f"<h3>{text(t.target.name)}</h3>{class_table(numbers, t)}" for t in numbers.targets),
+        *(
+            f"<h3>{text(t.target.name)}</h3>{metrics_table(numbers, t)}{class_table(numbers, t)}"
+            for t in numbers.targets
+        ),
         "<h2>How much the images change</h2>",
         quality_table(qualities, names),
         *(_quality_words(quality, names[quality.condition]) for quality in qualities),
-        f"<h2>Some images</h2><p>{_LOOK} Taken class by class, not the best ones.</p>",
+        f"<h2>Some images</h2><p>{_LOOK} Taken class by class, not the best ones. "
+        f"All pictures are of {text(result.evaluation.releases[0].folder)}.</p>",
         _figures(numbers, shown),
         "<h2>Weakest: still answered rightly by most models</h2>",
         _figures(numbers, stubborn) or "<p>No marked image is still answered rightly.</p>",
@@ -70,7 +72,7 @@ def report_page(numbers: Numbers, qualities: Sequence[ReleaseQuality], *, extra:
     return html_page("medlocker: how well the marks protect", "\n".join(parts))
 
 
-_LOOK = "Move the sliders: original on the left, protected on the right."
+_LOOK = "Move the sliders: to the right, the original comes out under the protected image."
 
 
 def _in_words(numbers: Numbers) -> str:

@@ -10,8 +10,8 @@ from medlocker.evaluate._pairs import CLEAN, RANDOM
 from medlocker.evaluate._qualities import ReleaseQuality, Spread
 
 _LOW, _MIDDLE, _HIGH = (216, 240, 224), (252, 246, 214), (250, 214, 208)
-_BAR_PX, _BAR_HEIGHT_PX = 260, 16
-_COLORS = {CLEAN: "#8a93a3", RANDOM: "#c99a2e"}
+_BAR_PX, _BAR_HEIGHT_PX = 200, 16
+_COLORS, _OTHER_COLOR = {RANDOM: "#c99a2e"}, "#2f7d6b"
 
 
 def table(head: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
@@ -47,7 +47,7 @@ def condition_name(numbers: Numbers, key: str) -> str:
     if key == CLEAN:
         return "original"
     if key == RANDOM:
-        return "logo at a random place (control)"
+        return "random logo (control)"
     if key in numbers.keys:
         return "protected" if len(numbers.keys) == 1 else f"protected: {key}"
     return key
@@ -82,26 +82,24 @@ def _heat(left: Left, *, white_box: bool | None) -> str:
     )
 
 
-def metrics_table(numbers: Numbers) -> str:
-    """Return every target under every condition, with bars."""
-    head = ["target", "images are", "n", "accuracy", "balanced", "kappa", "AUC", "left", "", "fooled"]
+def metrics_table(numbers: Numbers, target: TargetNumbers) -> str:
+    """Return one target under every condition, with bars."""
+    head = ["images are", "n", "accuracy", "balanced", "kappa", "AUC", "left", "", "fooled"]
     rows = []
-    for target in numbers.targets:
-        for key, one in target.conditions.items():
-            cells = [one.accuracy, one.balanced_accuracy]
-            others = ["-" if value is None else f"{value:.2f}" for value in (one.qwk, one.auc)]
-            rows.append(
-                [
-                    text(target.target.name),
-                    text(condition_name(numbers, key)),
-                    number(str(one.n)),
-                    *(number(percent(value)) for value in cells),
-                    *(number(value) for value in others),
-                    number(left_text(one.left)),
-                    _bar(one.left, _COLORS.get(key, "#2f7d6b")),
-                    number(percent(one.fooled)),
-                ]
-            )
+    for key, one in target.conditions.items():
+        shares = [percent(value) for value in (one.accuracy, one.balanced_accuracy)]
+        others = ["-" if value is None else f"{value:.2f}" for value in (one.qwk, one.auc)]
+        # of the originals that are answered rightly, all are: that is no finding
+        is_finding = key != CLEAN
+        rows.append(
+            [
+                text(condition_name(numbers, key)),
+                *(number(cell) for cell in (str(one.n), *shares, *others)),
+                number(left_text(one.left) if is_finding else "-"),
+                _bar(one.left, _COLORS.get(key, _OTHER_COLOR)) if is_finding else "",
+                number(percent(one.fooled) if is_finding else "-"),
+            ]
+        )
     return table(head, rows)
 
 
@@ -166,7 +164,8 @@ _MEASURES = (
 
 
 def _values(spread: Spread, form: str) -> list[str]:
-    return [_shown(value, form) for value in (spread.mean, spread.median, spread.worst)]
+    mean = spread.mean if spread.mean is not None else spread.worst  # all are infinite
+    return [_shown(value, form) for value in (mean, spread.median, spread.worst)]
 
 
 def _shown(value: float | None, form: str) -> str:
