@@ -155,7 +155,10 @@ def _open_release(path: Path) -> _Found:
         raise InputError(f"release {path.name}: expected a folder")
     name = path.resolve().name
     images = path / "images"
-    files = find_inputs(images if images.is_dir() else path)
+    try:
+        files = find_inputs(images if images.is_dir() else path)
+    except InputError as error:
+        raise InputError(f"release {name}: {error}") from error
     certificate = path / "certificate"
     logo: bytes | None = None
     notes: list[str] = []

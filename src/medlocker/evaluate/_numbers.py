@@ -181,7 +181,9 @@ class TargetNumbers:
 
     @property
     def _has_grades(self) -> bool:
-        return are_grades(self.target.model.classes) or are_grades(self.target.indices)
+        classes = self.target.model.classes
+        are_numbered = all(label.isascii() and label.isdigit() for label in self.target.indices)
+        return are_grades(classes) or (len(classes) > 2 and are_numbered)
 
 
 @dataclass(frozen=True, eq=False)
