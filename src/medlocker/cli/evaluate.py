@@ -158,7 +158,7 @@ def _open_release(path: Path) -> _Found:
     try:
         files = find_inputs(images if images.is_dir() else path)
     except InputError as error:
-        raise InputError(f"release {name}: {error}") from error
+        raise InputError(f"release {name}: {str(error).partition(': ')[2]}") from error
     certificate = path / "certificate"
     logo: bytes | None = None
     notes: list[str] = []
