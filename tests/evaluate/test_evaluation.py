@@ -215,6 +215,12 @@ def test_images_that_fail_do_not_stop_the_others(clean: Path, marked: Path) -> N
     assert target.numbers(CLEAN).n == 1
 
 
+def test_another_depth_is_another_image(clean: Path, marked: Path) -> None:
+    Pillow.fromarray(np.full((40, 40), 30_000, np.uint16)).save(marked / "a.png")
+    result = evaluate(job(clean, [marked], [Told([50, 150])], TRUTH))
+    assert result.failed == (("a.png", "a.png: expected a marked image of 8 bits as the original, got 16"),)
+
+
 def test_nothing_left_to_judge(clean: Path, marked: Path) -> None:
     for path in marked.iterdir():
         path.write_bytes(b"no picture")
