@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.table import Table
-from rich.text import Text
+from rich.cells import cell_len
 
 from medlocker import evaluate as evaluation
 from medlocker._files import read_limited
@@ -38,6 +37,7 @@ from medlocker.release import Inputs, find_inputs
 
 Removal = Literal["none", "standard", "full"]
 
+_FLUSH_RIGHT = (2, 3, 4)
 _EXAMPLES = """
 [bold]Examples[/bold]
 
@@ -270,9 +270,7 @@ def _notes(result: Result, numbers: Numbers) -> tuple[str, ...]:
 
 
 def _print(value: dict[str, Any], numbers: Numbers, out: Path) -> None:
-    table = Table(box=None, pad_edge=False)
-    for head in ("model", "images", "n", "accuracy", "left", "95 %"):
-        table.add_column(head, justify="right" if head in ("n", "accuracy", "left") else "left", no_wrap=True)
+    rows = [("model", "images", "n", "accuracy", "left", "95 %")]
     for target in numbers.targets:
         names = iter((target.target.name, "  white box" if any(target.white_box) else "  unseen"))
         for key, one in target.conditions.items():
@@ -281,15 +279,29 @@ def _print(value: dict[str, Any], numbers: Numbers, out: Path) -> None:
             if key != CLEAN and one.left.interval is not None:
                 low, high = one.left.interval
                 left, interval = f"{one.left.count} of {one.left.n}", f"{low:.0%} to {high:.0%}"
-            cells = (next(names, ""), key, str(one.n), accuracy, left, interval)
-            table.add_row(*(Text(shown(cell)) for cell in cells))
-    stdout.print(table)
+            rows.append((next(names, ""), key, str(one.n), accuracy, left, interval))
+    for line in _aligned(rows):
+        stdout.print(line, markup=False)
     for quality in evaluation.add_up_quality(numbers.result):
         stdout.print(shown(_quality_line(quality)), markup=False)
     for kind in ("skipped", "failed"):
         if value[kind]:
             stdout.print(f"{kind} {len(value[kind])}, see report.json", markup=False)
     stdout.print(f"report in {shown(str(out / 'report.html'))}", markup=False)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Set cells in columns, numbers flush right; rich's tables would cut names off on a narrow screen."""
+    cells = [[shown(cell) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    lines = []
+    for row in cells:
+        gaps = [" " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)]
+        pairs = zip(row, gaps, strict=True)
+        lines.append(
+            "  ".join(gap + c if k in _FLUSH_RIGHT else c + gap for k, (c, gap) in enumerate(pairs)).rstrip()
+        )
+    return lines
 
 
 def _quality_line(quality: ReleaseQuality) -> str:

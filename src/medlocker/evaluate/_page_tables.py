@@ -10,14 +10,22 @@ from medlocker.evaluate._pairs import CLEAN, RANDOM
 from medlocker.evaluate._qualities import ReleaseQuality, Spread
 
 _LOW, _MIDDLE, _HIGH = (216, 240, 224), (252, 246, 214), (250, 214, 208)
+_FLUSH_RIGHT = ' class="num"'
 _BAR_PX, _BAR_HEIGHT_PX = 200, 16
 _COLORS, _OTHER_COLOR = {RANDOM: "#c99a2e"}, "#2f7d6b"
 
 
-def table(head: Iterable[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table of cells that are HTML already; a cell that starts with ``<td`` is taken as it is."""
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, words: int = 1) -> str:
+    """Return a table of cells that are HTML already; a cell that starts with ``<td`` is taken as it is.
+
+    Args:
+        head: HTML.
+        rows: HTML.
+        words: How many columns are text; the others are set flush right.
+    """
+    heads = "".join(f"<th{'' if k < words else _FLUSH_RIGHT}>{name}</th>" for k, name in enumerate(head))
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
-    return f'<div class="scroll"><table><tr>{"".join(f"<th>{h}</th>" for h in head)}</tr>{body}</table></div>'
+    return f'<div class="scroll"><table><tr>{heads}</tr>{body}</table></div>'
 
 
 def _cell(content: str) -> str:
@@ -26,7 +34,7 @@ def _cell(content: str) -> str:
 
 def number(content: str) -> str:
     """Return a cell that is set flush right."""
-    return f'<td class="num">{content}</td>'
+    return f"<td{_FLUSH_RIGHT}>{content}</td>"
 
 
 def percent(share: float | None) -> str:
@@ -151,7 +159,7 @@ def quality_table(qualities: Sequence[ReleaseQuality], names: dict[str, str]) ->
         name = text(names[quality.condition])
         for measure, label, form in _MEASURES:
             rows.append([name, label, *(number(value) for value in _values(quality.measures[measure], form))])
-    return table(head, rows)
+    return table(head, rows, words=2)
 
 
 _MEASURES = (
