@@ -20,7 +20,8 @@ body{font:16px/1.5 system-ui,sans-serif;color:#1c2028;background:#fafaf8}
 body{max-width:70rem;margin:2rem auto;padding:0 1rem}
 table{border-collapse:collapse;margin:1rem 0}
 td,th{border-bottom:1px solid #ccc;padding:.3rem .9rem;text-align:left}
-.scroll{overflow-x:auto}.num{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}.note{font-size:.9rem;color:#555}
+.scroll{overflow-x:auto}.num{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
+th.num{white-space:normal;max-width:14rem;overflow-wrap:break-word}.note{font-size:.9rem;color:#555}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(15rem,1fr));gap:1rem}
 figure{margin:0}figcaption{font-size:.85rem;overflow-wrap:anywhere}.pair{position:relative}
 .pair img{position:absolute;inset:0;width:100%;height:100%}.pair .after{clip-path:inset(0 0 0 var(--cut,0%))}

@@ -43,8 +43,8 @@ def report_page(numbers: Numbers, qualities: Sequence[ReleaseQuality], *, extra:
         "<h2>What is left, from release to model</h2>",
         "<p>Each cell is the share of a model's right answers that survives the mark: low is well protected. "
         "<i>White box</i>: the marks were searched on this model. <i>Unseen</i>: they were not, so this is "
-        "what to expect of a stranger's model. The control is the same logo without any search: only what "
-        "lies below it is owed to the search.</p>",
+        "what to expect of a stranger's model. The control is the same logo without any search, as large and "
+        "as often as in the first release: only what lies below it is owed to the search.</p>",
         transfer_table(numbers),
         "<h2>Every model</h2>",
         "<p>Accuracy, balanced accuracy, kappa with quadratic weights (three or more numbered classes) and "
