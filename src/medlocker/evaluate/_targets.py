@@ -25,6 +25,7 @@ class Target:
         indices: From label text to class index.
         fingerprints: SHA-256 of every file that holds its weights: ``train`` writes two.
         notes: What was assumed.
+        path: Where it was opened; a folder of ``train`` also holds a form with gradients.
     """
 
     model: Classifier
@@ -32,6 +33,7 @@ class Target:
     indices: Mapping[str, int]
     fingerprints: frozenset[str]
     notes: tuple[str, ...] = ()
+    path: Path | None = None
 
     def is_one_of(self, surrogates: Sequence[tuple[str, str]]) -> bool:
         """Tell whether a release was searched on this model."""
@@ -70,7 +72,7 @@ def open_targets(
         raise _none_of(failed, hint)
     names = different_names([_short_name(path, model) for path, model, _, _ in opened])
     targets = tuple(
-        Target(model, name, indices, _fingerprints(path, model), notes)
+        Target(model, name, indices, _fingerprints(path, model), notes, path)
         for name, (path, model, indices, notes) in zip(names, opened, strict=True)
     )
     return targets, tuple(failed)
