@@ -46,6 +46,11 @@ class PairedClassifier(BaseClassifier):
                 hint="train it again, or name one of the two files",
             )
 
+    @property
+    def differentiable(self) -> Classifier:
+        """The form with gradients."""
+        return self._differentiable
+
     def logits(self, canvases: NDArray[np.float32]) -> NDArray[np.float32]:
         """Classify (N, h, w, c) float32 canvases with ONNX Runtime; returns (N, K) float32, finite."""
         return self._fast.logits(canvases)

@@ -59,6 +59,11 @@ class TorchClassifier(BaseClassifier):
         self._scale_t = torch.from_numpy(self._scale).to(self._device)
         self._shift_t = torch.from_numpy(self._shift).to(self._device)
 
+    @property
+    def network(self) -> nn.Module:
+        """The network itself; copy it before training on."""
+        return self._network
+
     def normalise(self, canvases: NDArray[np.float32]) -> NDArray[np.float32]:
         """Bring (N, h, w, c) canvases to the network's range; NHWC in memory is torch's channels_last."""
         return np.ascontiguousarray(canvases * self._scale + self._shift)

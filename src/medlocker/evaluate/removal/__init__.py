@@ -1,0 +1,47 @@
+"""What attackers get who try to remove marks before classifying: the battery of docs/THREAT_MODEL.md."""
+
+from medlocker.evaluate.removal._battery import BatteryObserver, run_battery
+from medlocker.evaluate.removal._colors import knowing, weigh_colors
+from medlocker.evaluate.removal._evidence import Attack, Control, Evidence, Learner, View, Vote
+from medlocker.evaluate.removal._fill import fill_biharmonic, fill_harmonic, fill_mean, fill_telea
+from medlocker.evaluate.removal._invert import Inverted, blind
+from medlocker.evaluate.removal._item import Item
+from medlocker.evaluate.removal._known import STANDARD_TEXTURE, STANDARD_WARP
+from medlocker.evaluate.removal._levels import Battery, Level, make_battery
+from medlocker.evaluate.removal._locate import Guess
+from medlocker.evaluate.removal._measures import psnr
+from medlocker.evaluate.removal._result import BatteryResult, Best, Row
+from medlocker.evaluate.removal._verdict import verdict
+from medlocker.evaluate.removal._warp import fit_warp
+
+__all__ = [
+    "STANDARD_TEXTURE",
+    "STANDARD_WARP",
+    "Attack",
+    "Battery",
+    "BatteryObserver",
+    "BatteryResult",
+    "Best",
+    "Control",
+    "Evidence",
+    "Guess",
+    "Inverted",
+    "Item",
+    "Learner",
+    "Level",
+    "Row",
+    "View",
+    "Vote",
+    "blind",
+    "fill_biharmonic",
+    "fill_harmonic",
+    "fill_mean",
+    "fill_telea",
+    "fit_warp",
+    "knowing",
+    "make_battery",
+    "psnr",
+    "run_battery",
+    "verdict",
+    "weigh_colors",
+]

@@ -1,0 +1,376 @@
+"""Running all attacks over all images: attacks in threads, classifiers in batches, finished cells on disk."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from medlocker.classifiers import Classifier
+from medlocker.errors import InputError
+from medlocker.evaluate.removal import _retrain
+from medlocker.evaluate.removal._difference import DifferenceAttack, another_version
+from medlocker.evaluate.removal._evidence import (
+    CAPPED_PX,
+    WHOLE_PX,
+    Attack,
+    Bytes,
+    Evidence,
+    Floats,
+    View,
+    Vote,
+    shrink,
+)
+from medlocker.evaluate.removal._item import Exhibit, Item, as_bytes
+from medlocker.evaluate.removal._levels import Battery, Level, make_battery
+from medlocker.evaluate.removal._measures import psnr, similarity
+from medlocker.evaluate.removal._network import NetworkLearner
+from medlocker.evaluate.removal._result import BatteryResult, add_up
+from medlocker.evaluate.removal._state import Cell, State
+from medlocker.logo import Logo
+
+MOST_STUDIED = 32
+"""Images that multi-image attacks get."""
+
+_MOST_PUBLIC = 64
+_BATCH = 32
+
+
+class BatteryObserver:
+    """What a caller may want to see; every method does nothing here."""
+
+    def studying(self, images: int) -> None:
+        """So many images are being studied by the attackers who need several."""
+
+    def learned(self, attack: str) -> None:
+        """An attack has been learned."""
+
+    def attacked(self, name: str) -> None:
+        """All attacks on an image are finished; also called for images of an earlier run."""
+
+    def retraining(self, target: str) -> None:
+        """A target is being trained on."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Done:
+    """What the attacks made of one image, ready to be classified."""
+
+    exhibit: Exhibit
+    results: list[_Restored]
+    canvases: list[list[Floats]]
+    """By target, in the order of the results' places."""
+
+
+@dataclass(frozen=True)
+class _Restored:
+    """One attack's variants on one image: places are positions in the canvases."""
+
+    places: dict[str, int]
+    controls: dict[str, int]
+    psnr: dict[str, float | None]
+    ssim: dict[str, float | None]
+    seconds: float
+
+
+def run_battery(
+    items: Iterable[Item],
+    targets: Sequence[Classifier],
+    *,
+    logo: Logo | None,
+    level: Level = "standard",
+    names: Collection[str] | None = None,
+    public: Sequence[NDArray[np.uint8]] | None = None,
+    state_dir: Path | None = None,
+    observer: BatteryObserver | None = None,
+    seed: int = 0,
+    workers: int = 2,
+) -> BatteryResult:
+    """Attack every image in every way and ask every target.
+
+    Memory holds a few images at a time, the surroundings of the marks of 32, and for retraining small
+    copies of at most 4,000.
+
+    Args:
+        items: Gone through up to three times, so no one-time iterator.
+        targets: With different names. Retraining needs torch networks, as a folder made by ``train`` has.
+        logo: The owner's logo; None if attackers shall not know it.
+        level: See :func:`make_battery`.
+        names: Only attacks with one of these rows.
+        public: Clean images of the same kind, for the removal network. Without any it learns from the clean
+            images of every second item and is judged on the others.
+        state_dir: Where finished attacks are kept, so that the same call goes on after an interruption.
+        observer: Told of progress.
+        seed: Of everything random.
+        workers: Threads that attack.
+
+    Raises:
+        InputError: If there are no images, or ``state_dir`` belongs to another battery.
+        ModelError: If a target fails.
+    """
+    if iter(items) is items:
+        raise InputError("removal: expected images that can be gone through several times, got an iterator")
+    started = time.perf_counter()
+    watch = observer or BatteryObserver()
+    battery = make_battery(level, names=names)
+    state = State(state_dir, run=_facts(battery, targets, logo, seed, public is not None))
+    try:
+        with _single_threads():
+            run = _Run(items, targets, logo, battery, public, state, watch, seed)
+            labels = run.attack(workers)
+            notes = run.retrain(labels) if battery.retrain else ()
+    finally:
+        state.close()
+    named = [(target.name, len(target.classes)) for target in targets]
+    cells = {key: state.cells[key] for key in labels}
+    rows, best = add_up(cells, labels, battery.kinds, named)
+    return BatteryResult(len(labels), rows, best, notes, time.perf_counter() - started)
+
+
+@contextmanager
+def _single_threads() -> Iterator[None]:
+    """Keep libraries to one thread each: attacks run in threads of their own, beside the model's."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        with threadpool_limits(1, user_api="blas"):
+            yield
+    finally:
+        cv2.setNumThreads(before)
+
+
+def _facts(
+    battery: Battery, targets: Sequence[Classifier], logo: Logo | None, seed: int, public: bool
+) -> dict[str, object]:
+    return {
+        "version": 1,
+        "rows": [kind.name for kind in battery.kinds],
+        "targets": [[target.name, target.fingerprint] for target in targets],
+        "logo": None if logo is None else logo.digest,
+        "seed": seed,
+        "public": public,
+    }
+
+
+class _Run:
+    """One battery over one set of images."""
+
+    def __init__(
+        self,
+        items: Iterable[Item],
+        targets: Sequence[Classifier],
+        logo: Logo | None,
+        battery: Battery,
+        public: Sequence[NDArray[np.uint8]] | None,
+        state: State,
+        watch: BatteryObserver,
+        seed: int,
+    ) -> None:
+        self._items, self._targets, self._logo, self._battery = items, targets, logo, battery
+        self._public, self._state, self._watch, self._seed = public, state, watch, seed
+        self._learned: tuple[Attack, ...] | None = None
+
+    # ------------------------------------------------------------------------------------ attacking
+
+    def attack(self, workers: int) -> dict[str, tuple[int, ...]]:
+        """Attack all images; returns the labels by the images' keys."""
+        labels: dict[str, tuple[int, ...]] = {}
+        waiting: deque[Future[_Done]] = deque()
+        with ThreadPoolExecutor(workers) as pool:
+            for number, item in enumerate(self._items):
+                exhibit = Exhibit(item, self._logo)
+                if exhibit.key in labels:
+                    raise InputError(f"image {item.name}: expected every image once")
+                labels[exhibit.key] = item.labels
+                todo = self._todo(exhibit.key, number)
+                votes = [v for v in self._battery.votes if not self._state.has(exhibit.key, v.facts.variants)]
+                if not todo and not votes:
+                    self._watch.attacked(item.name)
+                    continue
+                waiting.append(pool.submit(partial(self._restore, exhibit, todo, number)))
+                if len(waiting) > workers:
+                    self._finish(waiting.popleft().result())
+            while waiting:
+                self._finish(waiting.popleft().result())
+        if not labels:
+            raise InputError("removal: expected at least one marked image")
+        return labels
+
+    def _todo(self, key: str, number: int) -> list[Attack]:
+        """Return the attacks that are not finished; learns those that need to, at the first image in need."""
+        own = [attack for attack in self._battery.attacks if not self._state.has(key, attack.facts.variants)]
+        waiting = {
+            learner.facts.variants
+            for learner in self._battery.learners
+            if not self._state.has(key, learner.facts.variants) and not self._studied(learner, number)
+        }
+        if waiting and self._learned is None:
+            self._learned = self._learn()
+        return own + [attack for attack in self._learned or () if attack.facts.variants in waiting]
+
+    def _studied(self, learner: object, number: int) -> bool:
+        """Tell whether the removal network learned from this very image."""
+        return isinstance(learner, NetworkLearner) and self._public is None and number % 2 == 1
+
+    def _learn(self) -> tuple[Attack, ...]:
+        crowd: list[Evidence] = []
+        public: list[Bytes] = [shrink(picture, CAPPED_PX) for picture in (self._public or ())[:_MOST_PUBLIC]]
+        wants_public = self._public is None and any(
+            isinstance(one, NetworkLearner) for one in self._battery.learners
+        )
+        count = 2 * _MOST_PUBLIC if wants_public else MOST_STUDIED
+        for number, item in enumerate(islice(self._items, count)):
+            if number < MOST_STUDIED:
+                crowd += Exhibit(item, self._logo).surroundings()
+            if wants_public and number % 2 == 1:
+                public.append(shrink(as_bytes(item.clean), CAPPED_PX))
+        self._watch.studying(min(len(crowd), MOST_STUDIED))
+        learned = []
+        for learner in self._battery.learners:
+            learned.append(learner.learn(crowd, public=public, seed=self._seed))
+            self._watch.learned(learner.facts.variants[0])
+        return tuple(learned)
+
+    def _restore(self, exhibit: Exhibit, attacks: Sequence[Attack], number: int) -> _Done:
+        """Let attacks work on one image; runs in a thread."""
+        canvases: list[list[Floats]] = [[] for _ in self._targets]
+
+        def shown(picture: Bytes) -> int:
+            for canvas, target in zip(canvases, self._targets, strict=True):
+                canvas.append(target.canvas(picture))
+            return len(canvases[0]) - 1
+
+        clean_at = shown(exhibit.clean)
+        results = []
+        for attack in attacks:
+            evidence = exhibit.evidence(attack.facts.longest_px)
+            if isinstance(attack, DifferenceAttack):
+                evidence = self._with_second(exhibit, number).shrunk(attack.facts.longest_px)
+            began = time.perf_counter()
+            made = attack.restore(evidence)
+            seconds = (time.perf_counter() - began) / len(attack.facts.variants)
+            places = {name: shown(picture) for name, picture in made.items()}
+            controls = dict.fromkeys(made, clean_at) if attack.facts.control == "clean" else places
+            if attack.facts.control == "transform":
+                again = attack.restore(exhibit.control(attack.facts.longest_px))
+                controls = {name: shown(picture) for name, picture in again.items()}
+            psnrs: dict[str, float | None] = dict.fromkeys(made)
+            likenesses: dict[str, float | None] = dict.fromkeys(made)
+            if attack.facts.comparable:
+                clean, mask = exhibit.truth(attack.facts.longest_px)
+                psnrs = {name: psnr(picture, clean, mask) for name, picture in made.items()}
+                likenesses = {name: similarity(picture, clean, mask) for name, picture in made.items()}
+            results.append(_Restored(places, controls, psnrs, likenesses, seconds))
+        return _Done(exhibit, results, canvases)
+
+    def _with_second(self, exhibit: Exhibit, number: int) -> Evidence:
+        second = exhibit.second
+        if second is None and self._logo is not None:
+            rng = np.random.default_rng([self._seed, 14, number])
+            second = another_version(exhibit.clean, exhibit.mask, self._logo, rng)
+        seen = exhibit.evidence(max(exhibit.mask.shape))
+        return Evidence(seen.marked, seen.mask, seen.logo, second)
+
+    # ---------------------------------------------------------------------------------- classifying
+
+    def _finish(self, done: _Done) -> None:
+        """Classify all pictures of one image and keep what came out."""
+        tops = [
+            np.concatenate(
+                [
+                    target.logits(np.stack(canvases[start : start + _BATCH])).argmax(axis=1)
+                    for start in range(0, len(canvases), _BATCH)
+                ]
+            )
+            for target, canvases in zip(self._targets, done.canvases, strict=True)
+        ]
+        key = done.exhibit.key
+        for one in done.results:
+            cells = {
+                name: Cell(
+                    answers=tuple(int(top[place]) for top in tops),
+                    control=tuple(int(top[one.controls[name]]) for top in tops),
+                    psnr=one.psnr[name],
+                    ssim=one.ssim[name],
+                    seconds=one.seconds,
+                )
+                for name, place in one.places.items()
+            }
+            self._state.add(key, cells)
+        for vote in self._battery.votes:
+            if not self._state.has(key, vote.facts.variants):
+                self._state.add(key, self._vote(vote, done.exhibit))
+        self._watch.attacked(done.exhibit.name)
+
+    def _vote(self, vote: Vote, exhibit: Exhibit) -> dict[str, Cell]:
+        began = time.perf_counter()
+        seen = exhibit.evidence(WHOLE_PX)
+        answers = [vote.vote(_view(target, seen)) for target in self._targets]
+        seconds = (time.perf_counter() - began) / len(vote.facts.variants)
+        controls: Sequence[Mapping[str, int]] = answers
+        if vote.facts.control == "transform":
+            clean = exhibit.control(WHOLE_PX)
+            controls = [vote.vote(_view(target, clean)) for target in self._targets]
+        return {
+            name: Cell(
+                answers=tuple(one[name] for one in answers),
+                control=tuple(one[name] for one in controls),
+                psnr=None,
+                ssim=None,
+                seconds=seconds,
+            )
+            for name in vote.facts.variants
+        }
+
+    # ----------------------------------------------------------------------------------- retraining
+
+    def retrain(self, labels: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
+        """Train each target on; returns notes on those that cannot be."""
+        if all(self._state.has(key, (_retrain.NAME,)) for key in labels):
+            return ()
+        lessons = [_retrain.Lesson(target) for target in self._targets]
+        able = [_retrain.network_of(target) is not None for target in self._targets]
+        for item in self._items if any(able) else ():
+            exhibit = Exhibit(item, self._logo)
+            for lesson, fits, label in zip(lessons, able, item.labels, strict=True):
+                if fits:
+                    lesson.add(exhibit.key, exhibit.clean, exhibit.marked, label)
+        began = time.perf_counter()
+        found: list[dict[str, tuple[int, int]]] = []
+        for lesson, target, fits in zip(lessons, self._targets, able, strict=True):
+            if fits:
+                self._watch.retraining(target.name)
+            found.append(lesson.learn(seed=self._seed) if fits else {})
+        seconds = (time.perf_counter() - began) / len(labels)
+        for key in labels:
+            pairs = [one.get(key, (-1, -1)) for one in found]
+            cell = Cell(tuple(p[0] for p in pairs), tuple(p[1] for p in pairs), None, None, seconds)
+            self._state.add(key, {_retrain.NAME: cell})
+        return tuple(
+            f"model {target.name}: not retrained: that needs a torch network and eight labelled images"
+            for target, answers in zip(self._targets, found, strict=True)
+            if not answers
+        )
+
+
+def _view(target: Classifier, evidence: Evidence) -> View:
+    """Return an image as one target gets it, with the mark's place on the canvas."""
+    resize = target.resize_for(*evidence.mask.shape)
+    mask = resize.rows @ evidence.mask.astype(np.float32) @ resize.cols.T > 0.02
+    return View(target.canvas(evidence.marked), mask, partial(_in_batches, target))
+
+
+def _in_batches(target: Classifier, canvases: Floats) -> NDArray[np.float32]:
+    parts = [target.logits(canvases[start : start + _BATCH]) for start in range(0, len(canvases), _BATCH)]
+    return np.concatenate(parts)

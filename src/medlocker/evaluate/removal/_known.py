@@ -1,0 +1,221 @@
+"""Attacks 6 and 7: the logo and this program are known, the key is not."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import cv2
+import numpy as np
+
+from medlocker.evaluate.removal._colors import denoise, weigh_colors
+from medlocker.evaluate.removal._evidence import (
+    Bytes,
+    Evidence,
+    Facts,
+    Mask,
+    Window,
+    around,
+    widened,
+    windows_of,
+)
+from medlocker.evaluate.removal._invert import Inverted, invert_best
+from medlocker.evaluate.removal._locate import Guess, locate, sharpen, window_of
+from medlocker.evaluate.removal._warp import fit_warp
+from medlocker.logo import Logo, render
+
+STANDARD_WARP, STANDARD_TEXTURE = 1 / 56, 24
+"""What `--harden` does: an attacker reads it in this program. A test compares them with the program's."""
+
+_MOST_MARKS = 6
+_MOST_IN_ONE = 3
+_WIDER_PX = 8
+_SMALLEST_PX = 8
+_ASPECT = 0.15
+
+
+@dataclass(frozen=True, eq=False)
+class FoundMark:
+    """One mark that was found and inverted.
+
+    Args:
+        window: Part of the image that the rest refers to.
+        inverted: In coordinates of that part.
+        texture: Deviation of the keyed texture that explains it best, grey levels.
+    """
+
+    window: Window
+    inverted: Inverted
+    texture: int = 0
+
+
+class Finder(threading.local):
+    """Finds known logos; remembers each thread's last image, from whose marks several attacks start."""
+
+    def __init__(self) -> None:
+        self._last: tuple[Evidence, list[FoundMark]] | None = None
+
+    def __call__(self, evidence: Evidence) -> list[FoundMark]:
+        """Return all marks of an image, none if the logo is not known."""
+        if self._last is None or self._last[0] is not evidence:
+            self._last = (evidence, list(_marks(evidence)))
+        return self._last[1]
+
+
+def _marks(evidence: Evidence) -> Iterator[FoundMark]:
+    if evidence.logo is None:
+        return
+    logo = as_seen(evidence.logo, evidence.marked)
+    for box in evidence.windows()[:_MOST_MARKS]:
+        side = max(box[0].stop - box[0].start, box[1].stop - box[1].start)
+        window = around(box, max(side // 3, 16))
+        pixels, mask = evidence.marked[window], evidence.mask[window]
+        for _ in range(_MOST_IN_ONE):  # marks that touch each other make one part of the mask
+            inverted = _one(pixels, mask, logo)
+            if inverted is None:
+                break
+            yield FoundMark(window, inverted)
+            covered = np.zeros(mask.shape, np.bool_)
+            covered[window_of(inverted.raster, inverted.guess)] = inverted.raster.support
+            mask = cv2.erode((mask & ~widened(covered, 6)).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+            if mask.sum() < covered.sum() / 4:
+                break
+            pixels = inverted.restored
+
+
+def _one(pixels: Bytes, mask: Mask, logo: Logo) -> Inverted | None:
+    """Find and invert the largest mark under a mask; None if there is no room for one."""
+    parts = windows_of(mask)
+    if not parts:
+        return None
+    rows, cols = parts[0]
+    height, width = rows.stop - rows.start, cols.stop - cols.start
+    size = max(height, width)
+    low, high = max(size - _WIDER_PX, _SMALLEST_PX), max(size, _SMALLEST_PX)
+    shape = logo.rgba.shape
+    guesses: list[Guess] = []
+    if abs((height / width) / (shape[0] / shape[1]) - 1) < _ASPECT:
+        near = (cols.start + 2.0, rows.start + 2.0, size - 4.0)
+        score, guess = sharpen(pixels, logo, near, sizes_px=(low, high))
+        guesses = [guess] if score > 0 else []
+    else:
+        guesses = locate(pixels, logo, sizes_px=(max(min(height, width) // 3, _SMALLEST_PX), high))
+    guesses = [guess for guess in guesses if _fits(guess, logo, pixels)]
+    return invert_best(pixels, logo, guesses) if guesses else None
+
+
+def _fits(guess: Guess, logo: Logo, pixels: Bytes) -> bool:
+    height, width = render(logo, guess.size_px).coverage.shape
+    inside = guess.y >= 0 and guess.x >= 0
+    return inside and guess.y + height <= pixels.shape[0] and guess.x + width <= pixels.shape[1]
+
+
+def as_seen(logo: Logo, pixels: Bytes) -> Logo:
+    """Return the logo in grey where the image is grey: so this program renders it."""
+    if (pixels[..., 0] != pixels[..., 1]).any() or (pixels[..., 0] != pixels[..., 2]).any():
+        return logo
+    rgba = logo.rgba.copy()
+    wide = rgba.astype(np.uint32)
+    grey = (299 * wide[..., 0] + 587 * wide[..., 1] + 114 * wide[..., 2] + 500) // 1000
+    rgba[..., :3] = grey[..., None]
+    return replace(logo, rgba=rgba)
+
+
+def pasted(marked: Bytes, found: list[FoundMark], make: Callable[[Bytes, FoundMark], Bytes]) -> Bytes:
+    """Put what an attack makes of each mark into the image, one mark after the other."""
+    result = marked.copy()
+    for mark in found:
+        part = result[mark.window]
+        inside = np.zeros(part.shape[:2], np.bool_)
+        inside[window_of(mark.inverted.raster, mark.inverted.guess)] = mark.inverted.raster.support
+        made = make(np.ascontiguousarray(part), mark)
+        part[inside] = made[inside]
+    return result
+
+
+def undone(part: Bytes, mark: FoundMark) -> Bytes:
+    """Take the inverted mark, whatever was done meanwhile to others in the same part."""
+    result = part.copy()
+    window = window_of(mark.inverted.raster, mark.inverted.guess)
+    result[window] = mark.inverted.restored[window]
+    return result
+
+
+def _smoothed(part: Bytes, mark: FoundMark) -> Bytes:
+    return denoise(undone(part, mark), mark.inverted, "non-local means")
+
+
+@dataclass(frozen=True, eq=False)
+class KnownLogoAttack:
+    """Finds the logo, estimates its opacity and undoes the blend.
+
+    Args:
+        finder: Shared with :class:`WarpAttack`.
+    """
+
+    finder: Finder
+    facts: ClassVar[Facts] = Facts(
+        6, "the logo and this program", ("logo inverted", "logo inverted, smoothed")
+    )
+
+    def restore(self, evidence: Evidence) -> dict[str, Bytes]:
+        """Invert every mark that is found."""
+        found = self.finder(evidence)
+        return {
+            "logo inverted": pasted(evidence.marked, found, undone),
+            "logo inverted, smoothed": pasted(evidence.marked, found, _smoothed),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class WarpAttack:
+    """Also fits the keyed warp, knows how strong the keyed texture is, and smooths it.
+
+    Args:
+        finder: Shared with :class:`KnownLogoAttack`.
+        warp: Largest keyed shift as a share of the logo's size.
+        texture: Deviation of the keyed texture, grey levels.
+    """
+
+    finder: Finder
+    warp: float = STANDARD_WARP
+    texture: int = STANDARD_TEXTURE
+    facts: ClassVar[Facts] = Facts(
+        7,
+        "the logo, this program and how marks are hardened",
+        ("warp fitted", "warp fitted, smoothed", "warp fitted, colours weighed"),
+    )
+
+    def restore(self, evidence: Evidence) -> dict[str, Bytes]:
+        """Bend the logo to each mark that is found, and invert that."""
+        found = self.finder(evidence)
+        if evidence.logo is None:
+            return dict.fromkeys(self.facts.variants, evidence.marked)
+        logo = as_seen(evidence.logo, evidence.marked)
+        bent = [self._bent(evidence.marked[mark.window], logo, mark) for mark in found]
+        return {
+            "warp fitted": pasted(evidence.marked, bent, undone),
+            "warp fitted, smoothed": pasted(evidence.marked, bent, _smoothed),
+            "warp fitted, colours weighed": pasted(
+                evidence.marked,
+                bent,
+                lambda part, mark: weigh_colors(part, mark.inverted, texture=mark.texture),
+            ),
+        }
+
+    def _bent(self, part: Bytes, logo: Logo, mark: FoundMark) -> FoundMark:
+        """Fit the warp with and without a texture; fewer edges left tell which of them is right."""
+        reach_px = max(self.warp * mark.inverted.guess.size_px, 0.25)
+        tried = [
+            replace(
+                mark,
+                inverted=fit_warp(part, logo, mark.inverted, reach_px=reach_px, texture=texture),
+                texture=texture,
+            )
+            for texture in dict.fromkeys((0, self.texture))
+        ]
+        best = min(tried, key=lambda one: one.inverted.left)
+        # a mark without any warp is best undone by the logo itself: fitting adds errors of its own
+        return best if best.inverted.left < 0.95 * mark.inverted.left else mark

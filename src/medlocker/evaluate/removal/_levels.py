@@ -1,0 +1,101 @@
+"""Which attacks a level of the battery holds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Literal
+
+from medlocker.errors import InputError
+from medlocker.evaluate.removal import _retrain
+from medlocker.evaluate.removal._denoise import denoising_attacks
+from medlocker.evaluate.removal._difference import DifferenceAttack
+from medlocker.evaluate.removal._evidence import Attack, Facts, Learner, Vote
+from medlocker.evaluate.removal._fill import FillAttack
+from medlocker.evaluate.removal._known import Finder, KnownLogoAttack, WarpAttack
+from medlocker.evaluate.removal._matting import AveragedTextureLearner, MattingLearner
+from medlocker.evaluate.removal._network import NetworkLearner
+from medlocker.evaluate.removal._result import Kind
+from medlocker.evaluate.removal._transforms import transform_attacks
+from medlocker.evaluate.removal._votes import vote_attacks
+
+Level = Literal["standard", "full"]
+
+
+@dataclass(frozen=True)
+class Battery:
+    """Attacks in the order of their numbers.
+
+    Args:
+        attacks: On one image.
+        learners: Become attacks once they have seen several images.
+        votes: Ask the classifier many times.
+        retrain: Whether the classifier is trained on.
+    """
+
+    attacks: tuple[Attack, ...]
+    learners: tuple[Learner, ...]
+    votes: tuple[Vote, ...]
+    retrain: bool
+
+    @property
+    def facts(self) -> tuple[Facts, ...]:
+        """What is told of each, retraining left out."""
+        return (
+            *(one.facts for one in self.attacks),
+            *(one.facts for one in self.learners),
+            *(one.facts for one in self.votes),
+        )
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """One for each row, in the order of the numbers."""
+        found = [
+            Kind(name, facts.number, facts.knows, facts.combined)
+            for facts in self.facts
+            for name in facts.variants
+        ]
+        if self.retrain:
+            found.append(Kind(_retrain.NAME, _retrain.NUMBER, _retrain.KNOWS, False))
+        return tuple(sorted(found, key=lambda kind: kind.number))
+
+
+def make_battery(level: Level = "standard", *, names: Collection[str] | None = None) -> Battery:
+    """Return the attacks of a level.
+
+    Args:
+        level: ``standard`` leaves out what trains a network (10, 13) and what a release never gives (14).
+        names: Only attacks that have one of these rows; ``none`` is always among them.
+
+    Raises:
+        InputError: If a name or the level is not known.
+    """
+    if level not in ("standard", "full"):
+        raise InputError(f"removal: expected standard or full, got {level!r:.40}")
+    finder = Finder()
+    attacks: list[Attack] = [
+        *transform_attacks(),
+        *denoising_attacks(),
+        KnownLogoAttack(finder),
+        WarpAttack(finder),
+        FillAttack(),
+    ]
+    learners: list[Learner] = [AveragedTextureLearner(finder), MattingLearner()]
+    if level == "full":
+        attacks.append(DifferenceAttack())
+        learners.append(NetworkLearner())
+    whole = Battery(tuple(attacks), tuple(learners), tuple(vote_attacks()), retrain=level == "full")
+    if names is None:
+        return whole
+    known = [kind.name for kind in whole.kinds]
+    if strange := sorted(set(names) - set(known)):
+        raise InputError(
+            f"removal: expected attacks of the level {level}, got {strange[0]!r:.60}", hint=", ".join(known)
+        )
+    wanted = {"none", *names}
+    return Battery(
+        tuple(one for one in whole.attacks if wanted & set(one.facts.variants)),
+        tuple(one for one in whole.learners if wanted & set(one.facts.variants)),
+        tuple(one for one in whole.votes if wanted & set(one.facts.variants)),
+        whole.retrain and _retrain.NAME in wanted,
+    )

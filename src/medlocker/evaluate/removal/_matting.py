@@ -1,0 +1,222 @@
+"""Attacks 9 and 7 with many images: a mark, or what was added to a known one, learned from all of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import cv2
+import numpy as np
+
+from medlocker.evaluate.removal._denoise import to_bytes
+from medlocker.evaluate.removal._evidence import (
+    Attack,
+    Bytes,
+    Evidence,
+    Facts,
+    Floats,
+    Mask,
+    Window,
+    widened,
+)
+from medlocker.evaluate.removal._fill import smoothest
+from medlocker.evaluate.removal._invert import invert
+from medlocker.evaluate.removal._known import Finder, FoundMark, as_seen, pasted, undone
+from medlocker.evaluate.removal._locate import window_of
+from medlocker.evaluate.removal._matte import (
+    REACH_PX,
+    Matte,
+    Sample,
+    averaged,
+    best_opacity,
+    learn_matte,
+    rolled,
+    shift_to,
+    straight,
+)
+from medlocker.logo import Raster, render
+
+_SURROUNDINGS_PX = 14
+_SAME_SIZE = 0.06
+_MOST_SAMPLES = 40
+
+
+@dataclass(frozen=True)
+class MattingLearner:
+    """Studies marked images without knowing the logo."""
+
+    facts: ClassVar[Facts] = Facts(9, "many marked images", ("matting",))
+
+    def learn(self, crowd: Sequence[Evidence], *, public: Sequence[Bytes], seed: int) -> Attack:
+        """Learn the mark from all images whose mark has the commonest size."""
+        marks = [(one, window) for one in crowd for window in one.windows()]
+        sides = [_side(window) for _, window in marks]
+        if not sides:
+            return MattingAttack(None, 0)
+        usual = int(np.median(sides))
+        near = [pair for pair, side in zip(marks, sides, strict=True) if abs(side / usual - 1) < _SAME_SIZE]
+        half = usual // 2 + _SURROUNDINGS_PX + 1
+        samples = [_sample(one, window, half) for one, window in near[:_MOST_SAMPLES]]
+        return MattingAttack(learn_matte(samples), usual)
+
+
+@dataclass(frozen=True, eq=False)
+class MattingAttack:
+    """Takes a learned mark off.
+
+    Args:
+        matte: What was learned, None if nothing could be.
+        side_px: Longer side of the mark in the matte, as seen.
+    """
+
+    matte: Matte | None
+    side_px: int
+    facts: ClassVar[Facts] = Facts(9, "many marked images", ("matting",))
+
+    def restore(self, evidence: Evidence) -> dict[str, Bytes]:
+        """Fit place and opacity of the learned mark to each mark of the image, and invert."""
+        result = evidence.marked.copy()
+        if self.matte is not None:
+            for window in evidence.windows():
+                self._take_off(result, evidence.mask, window, self.matte)
+        return {"matting": result}
+
+    def _take_off(self, pixels: Bytes, mask: Mask, window: Window, matte: Matte) -> None:
+        ratio = _side(window) / self.side_px
+        if abs(ratio - 1) > _SAME_SIZE:  # a mark of another size: so is the matte, then
+            matte = _resized(matte, ratio)
+        half = matte.color.shape[0] // 2
+        rows, cols = _middle(window, half)
+        part = _padded(pixels, rows, cols)
+        shift = shift_to(part, matte.slopes, widened(_padded(mask, rows, cols) > 0, 2))
+        back = (-shift[0], -shift[1])
+        color, coverage = rolled(matte.color, back), rolled(matte.coverage, back)
+        values = part.astype(np.float32)
+        weight = best_opacity(values, color, coverage) * coverage
+        restored = to_bytes((values - weight * color) / (1 - weight))
+        top, left = max(rows.start, 0), max(cols.start, 0)
+        target = pixels[top : rows.stop, left : cols.stop]
+        inner = (
+            slice(top - rows.start, top - rows.start + target.shape[0]),
+            slice(left - cols.start, left - cols.start + target.shape[1]),
+        )
+        inside = coverage[inner][..., 0] > 0
+        target[inside] = restored[inner][inside]
+
+
+@dataclass(frozen=True, eq=False)
+class AveragedTextureLearner:
+    """Knows the logo and averages over many images what was added to its colours.
+
+    Args:
+        finder: Finds the marks.
+    """
+
+    finder: Finder
+    facts: ClassVar[Facts] = Facts(7, "the logo, this program and many marked images", ("texture averaged",))
+
+    def learn(self, crowd: Sequence[Evidence], *, public: Sequence[Bytes], seed: int) -> Attack:
+        """Average the colours of all marks of the commonest size."""
+        found = [(one, mark) for one in crowd for mark in self.finder(one)]
+        if not found:
+            return AveragedTextureAttack(self.finder, None)
+        size_px, count = Counter(mark.inverted.guess.size_px for _, mark in found).most_common(1)[0]
+        same = [pair for pair in found if pair[1].inverted.guess.size_px == size_px][:_MOST_SAMPLES]
+        if count < 3:
+            return AveragedTextureAttack(self.finder, None)
+        raster = same[0][1].inverted.raster
+        coverage = raster.coverage[..., None].astype(np.float32) / np.float32(255)
+        images, fills, opacities = [], [], []
+        for one, mark in same:
+            part, mask = one.marked[mark.window], one.mask[mark.window]
+            window = window_of(mark.inverted.raster, mark.inverted.guess)
+            images.append(part[window].astype(np.float32))
+            fills.append(smoothest(part, mask, order=1)[window])
+            opacities.append(np.clip(mark.inverted.guess.opacity / 65535, 0.05, 0.99))
+        premultiplied = averaged(
+            np.stack(images),
+            np.stack(fills),
+            coverage,
+            np.array(opacities, np.float32),
+            np.ones(len(images), np.float32),
+        )
+        color = to_bytes(straight(premultiplied, coverage))
+        return AveragedTextureAttack(self.finder, Raster(color, raster.coverage))
+
+
+@dataclass(frozen=True, eq=False)
+class AveragedTextureAttack:
+    """Inverts the known logo with the colours that many images have shown.
+
+    Args:
+        finder: Finds the marks.
+        learned: The logo as it really is, None if too few images show it.
+    """
+
+    finder: Finder
+    learned: Raster | None
+    facts: ClassVar[Facts] = Facts(7, "the logo, this program and many marked images", ("texture averaged",))
+
+    def restore(self, evidence: Evidence) -> dict[str, Bytes]:
+        """Invert every mark that is found."""
+        if self.learned is None or evidence.logo is None:
+            return {"texture averaged": evidence.marked}
+        logo = as_seen(evidence.logo, evidence.marked)
+        better = []
+        for mark in self.finder(evidence):
+            guess = mark.inverted.guess
+            plain = render(logo, guess.size_px)
+            height, width = plain.coverage.shape
+            color = cv2.resize(self.learned.color, (width, height), interpolation=cv2.INTER_LINEAR)
+            raster = Raster(np.asarray(color, dtype=np.uint8).reshape(height, width, 3), plain.coverage)
+            part = evidence.marked[mark.window]
+            window = window_of(raster, guess)
+            opacity = best_opacity(
+                part[window].astype(np.float32),
+                raster.color.astype(np.float32),
+                plain.coverage[..., None].astype(np.float32) / np.float32(255),
+            )
+            guess = replace(guess, opacity=round(opacity * 65535))
+            inverted = replace(
+                mark.inverted, restored=invert(part, raster, guess), guess=guess, raster=raster
+            )
+            better.append(FoundMark(mark.window, inverted))
+        return {"texture averaged": pasted(evidence.marked, better, undone)}
+
+
+def _side(window: Window) -> int:
+    rows, cols = window
+    return int(max(rows.stop - rows.start, cols.stop - cols.start))
+
+
+def _middle(window: Window, half: int) -> Window:
+    """Return a square around a window's middle; it may leave the image."""
+    rows, cols = window
+    y, x = (rows.start + rows.stop) // 2, (cols.start + cols.stop) // 2
+    return slice(y - half, y + half), slice(x - half, x + half)
+
+
+def _padded(pixels: Bytes | Mask, rows: slice, cols: slice) -> Bytes:
+    """Cut a window that may leave the image, which repeats its edge there."""
+    ys = np.clip(np.arange(rows.start, rows.stop), 0, pixels.shape[0] - 1)
+    xs = np.clip(np.arange(cols.start, cols.stop), 0, pixels.shape[1] - 1)
+    return np.ascontiguousarray(pixels[ys[:, None], xs[None, :]], dtype=np.uint8)
+
+
+def _sample(one: Evidence, window: Window, half: int) -> Sample:
+    rows, cols = _middle(window, half)
+    return Sample(_padded(one.marked, rows, cols), _padded(one.mask, rows, cols) > 0)
+
+
+def _resized(matte: Matte, ratio: float) -> Matte:
+    side = max(2 * round(matte.color.shape[0] * ratio / 2), 4 * REACH_PX)
+
+    def fit(plane: Floats) -> Floats:
+        made = cv2.resize(
+            plane, (side, side), interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR
+        )
+        return np.asarray(made, dtype=np.float32).reshape(side, side, plane.shape[2])
+
+    return Matte(fit(matte.color), fit(matte.coverage), fit(matte.slopes), matte.images)

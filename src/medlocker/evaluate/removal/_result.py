@@ -1,0 +1,252 @@
+"""From the cells of a battery to its table, and to the best attacker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from medlocker.evaluate.removal._state import Cell
+from medlocker.metrics import wilson_interval
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What is told of a variant besides its numbers.
+
+    Args:
+        name: Of the row.
+        number: In the list of attacks.
+        knows: What the attacker needs to know.
+        combined: Whether it counts for the best attacker.
+    """
+
+    name: str
+    number: int
+    knows: str
+    combined: bool
+
+
+@dataclass(frozen=True)
+class Row:
+    """One attack against one target.
+
+    Args:
+        attack: Name.
+        number: In the list of attacks.
+        knows: What the attacker needs to know.
+        target: The classifier.
+        n: Images that the target answers rightly when clean.
+        right: Of these, after the attack.
+        control: Share of these, after the same treatment of the clean image.
+        psnr_region: Median over images of the PSNR of the marked pixels, dB; None if not comparable.
+        psnr_region_p90: A tenth of the images are restored better than this.
+        ssim_region: Median of the structural similarity there.
+        seconds: Mean of an image.
+        combined: Whether it counts for the best attacker.
+    """
+
+    attack: str
+    number: int
+    knows: str
+    target: str
+    n: int
+    right: int
+    control: float | None
+    psnr_region: float | None
+    psnr_region_p90: float | None
+    ssim_region: float | None
+    seconds: float
+    combined: bool
+
+    @property
+    def left(self) -> float | None:
+        """Accuracy left among the clean-correct images."""
+        return self.right / self.n if self.n else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Wilson's interval of 95 %."""
+        return wilson_interval(self.right, self.n) if self.n else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return an entry of ``removal`` in ``evaluate --json``."""
+        return {
+            "attack": self.attack,
+            "number": self.number,
+            "knows": self.knows,
+            "target": self.target,
+            "left": self.left,
+            "interval": None if self.interval is None else list(self.interval),
+            "n": self.n,
+            "control": self.control,
+            "psnr_region": self.psnr_region,
+            "psnr_region_p90": self.psnr_region_p90,
+            "ssim_region": self.ssim_region,
+            "seconds": self.seconds,
+        }
+
+
+@dataclass(frozen=True)
+class Best:
+    """An attacker who tries everything but retraining, and is told which attempt was right.
+
+    **An upper bound**: a real one must choose without knowing, and with so many attempts some are right by
+    luck. ``luck`` is how often the attempts reach any other given class in the same way.
+
+    Args:
+        target: The classifier.
+        n: Images that it answers rightly when clean.
+        right: Of these, with any attack whose control is right as well.
+        luck: Mean share of the other classes that the same attempts reach.
+        single: The attack that is right most often by itself: what an attacker can really choose.
+        single_right: How often.
+    """
+
+    target: str
+    n: int
+    right: int
+    luck: float
+    single: str
+    single_right: int
+
+    @property
+    def left(self) -> float | None:
+        """Accuracy left at most."""
+        return self.right / self.n if self.n else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """Wilson's interval of 95 %."""
+        return wilson_interval(self.right, self.n) if self.n else None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready object."""
+        return {
+            "target": self.target,
+            "left": self.left,
+            "interval": None if self.interval is None else list(self.interval),
+            "n": self.n,
+            "luck": self.luck,
+            "single": self.single,
+            "single_left": self.single_right / self.n if self.n else None,
+        }
+
+
+@dataclass(frozen=True)
+class BatteryResult:
+    """All attacks against all targets.
+
+    Args:
+        images: How many were attacked.
+        rows: By target, then in the order of the battery.
+        best: One for each target.
+        notes: What could not be done, and why.
+        seconds: Of this run; what an earlier one finished is not in it.
+    """
+
+    images: int
+    rows: tuple[Row, ...]
+    best: tuple[Best, ...]
+    notes: tuple[str, ...]
+    seconds: float
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return the list ``removal`` of ``evaluate --json``."""
+        return [row.to_json() for row in self.rows]
+
+    def row(self, attack: str, target: str) -> Row:
+        """Return one row.
+
+        Raises:
+            KeyError: If there is none.
+        """
+        for row in self.rows:
+            if (row.attack, row.target) == (attack, target):
+                return row
+        raise KeyError(attack)
+
+
+def add_up(
+    cells: Mapping[str, Mapping[str, Cell]],
+    labels: Mapping[str, Sequence[int]],
+    kinds: Sequence[Kind],
+    targets: Sequence[tuple[str, int]],
+) -> tuple[tuple[Row, ...], tuple[Best, ...]]:
+    """Make the table.
+
+    Args:
+        cells: By image, by variant; ``none`` tells what is answered on clean images.
+        labels: By image, a class for each target.
+        kinds: Of the variants, in order.
+        targets: Name and number of classes.
+    """
+    rows: list[Row] = []
+    best: list[Best] = []
+    for t, (name, classes) in enumerate(targets):
+        right = [image for image in labels if cells[image]["none"].control[t] == labels[image][t]]
+        mine = [_row(kind, name, t, right, cells, labels) for kind in kinds]
+        rows += [row for row in mine if row is not None]
+        best.append(_best([row for row in mine if row], name, t, right, cells, labels, classes))
+    return tuple(rows), tuple(best)
+
+
+def _row(
+    kind: Kind,
+    target: str,
+    t: int,
+    images: Sequence[str],
+    cells: Mapping[str, Mapping[str, Cell]],
+    labels: Mapping[str, Sequence[int]],
+) -> Row | None:
+    judged = [i for i in images if kind.name in cells[i] and cells[i][kind.name].answers[t] >= 0]
+    everywhere = [one[kind.name] for one in cells.values() if kind.name in one]
+    if images and not judged:
+        return None
+    controls = [cells[i][kind.name].control[t] == labels[i][t] for i in judged]
+    decibels = [cell.psnr for cell in everywhere if cell.psnr is not None]
+    likenesses = [cell.ssim for cell in everywhere if cell.ssim is not None]
+    return Row(
+        attack=kind.name,
+        number=kind.number,
+        knows=kind.knows,
+        target=target,
+        n=len(judged),
+        right=sum(cells[i][kind.name].answers[t] == labels[i][t] for i in judged),
+        control=float(np.mean(controls)) if controls else None,
+        psnr_region=float(np.median(decibels)) if decibels else None,
+        psnr_region_p90=float(np.quantile(decibels, 0.9)) if decibels else None,
+        ssim_region=float(np.median(likenesses)) if likenesses else None,
+        seconds=float(np.mean([cell.seconds for cell in everywhere])) if everywhere else 0.0,
+        combined=kind.combined,
+    )
+
+
+def _best(
+    rows: Sequence[Row],
+    target: str,
+    t: int,
+    images: Sequence[str],
+    cells: Mapping[str, Mapping[str, Cell]],
+    labels: Mapping[str, Sequence[int]],
+    classes: int,
+) -> Best:
+    names = [row.attack for row in rows if row.combined]
+    count, lucky = 0, []
+    for image in images:
+        label = labels[image][t]
+        tried = [cells[image][name] for name in names if name in cells[image]]
+        reached = {cell.answers[t] for cell in tried if cell.control[t] == label}
+        count += label in reached
+        lucky.append(len(reached - {label}) / max(classes - 1, 1))
+    single = max((row for row in rows if row.combined), key=lambda row: row.right, default=None)
+    return Best(
+        target=target,
+        n=len(images),
+        right=count,
+        luck=float(np.mean(lucky)) if lucky else 0.0,
+        single=single.attack if single else "none",
+        single_right=single.right if single else 0,
+    )
