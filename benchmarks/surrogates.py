@@ -43,7 +43,10 @@ class DataSet:
 
 
 SETS = {"idrid": DataSet("grade", referable=2), "isic2017": DataSet("melanoma")}
-ARCHITECTURES = {"efficientnet_lite0": "tf_efficientnet_lite0"}
+ARCHITECTURES = {
+    "efficientnet_lite0": "tf_efficientnet_lite0",
+    "efficientnet_lite1": "tf_efficientnet_lite1",
+}
 """Other names are timm's own."""
 
 

@@ -11,6 +11,8 @@ from medlocker.logo import Hardening, unpack_overlay
 
 OPACITY_ONE = 65535
 """Opacity is a 16-bit weight: 65535 is fully opaque."""
+ONE_TURN = 65536
+"""Rotations are in 1/65536 of a full turn."""
 
 _RANGES: Mapping[str, tuple[int, int]] = {
     "x": (0, 65534),

@@ -72,6 +72,12 @@ class FreePlacements:
         return Box(0, 0, self._image[0] - width + 1, self._image[1] - height + 1)
 
     @property
+    def support_shape(self) -> tuple[int, int]:
+        """(h, w) of the logo's support, pixels."""
+        height, width = self._support.shape
+        return height, width
+
+    @property
     def count(self) -> int:
         """How many placements are free, of ``bounds.width * bounds.height``."""
         return int(np.count_nonzero(self._all))

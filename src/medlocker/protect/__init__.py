@@ -1,5 +1,6 @@
 """The pipeline of one image, from the file to the marked file."""
 
+from medlocker.protect._keepout import Lesions, make_finder, source_of
 from medlocker.protect._one import Protector
 from medlocker.protect._outcome import Job, Marked, Outcome
 from medlocker.protect._settings import (
@@ -18,10 +19,13 @@ __all__ = [
     "STANDARD_HARDENING",
     "Harden",
     "Job",
+    "Lesions",
     "Marked",
     "Outcome",
     "Preset",
     "Protector",
     "SearchName",
     "Settings",
+    "make_finder",
+    "source_of",
 ]

@@ -8,6 +8,7 @@ import secrets
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,13 @@ from medlocker.images import (
     read_image,
     viewed,
 )
-from medlocker.logo import Hardening, Logo, render
+from medlocker.logo import Logo
 from medlocker.marking import mark_pixels
-from medlocker.placements import FreePlacements
+from medlocker.protect._keepout import beside
 from medlocker.protect._outcome import Job, Marked, Outcome
+from medlocker.protect._room import Room, find_room
 from medlocker.protect._settings import Settings
-from medlocker.regions import Regions
+from medlocker.regions import Finder, Findings, Regions
 from medlocker.search import Answer, Ask, Candidate, Found, Preview, Problem, Search, Task, Work
 
 Canvases = list[NDArray[np.float32]]
@@ -47,6 +49,7 @@ class Protector:
         settings: Options.
         search: The strategy.
         regions: Keep-out boxes, or None.
+        finder: Finds more of them in each image, or None.
         randomness: From a purpose and the digest of an original to 32 bytes, the same for the same original
             in one run.
         admit: Called with the digest of an original before anything is done to it; may refuse it.
@@ -61,6 +64,7 @@ class Protector:
     randomness: Callable[[str, str], bytes]
     admit: Callable[[str], None]
     commit: Callable[[Marked, Outcome], None]
+    finder: Finder | None = None
 
     def task(self, job: Job) -> Task[Outcome]:
         """Return the work on one image, for :class:`medlocker.search.Driver`.
@@ -99,8 +103,9 @@ class Protector:
                 fooled=attempt.fooled,
                 evaluations=found.evaluations + len(self.classifiers) + extra,
                 size_px=problem.size_px,
-                shrunk=loaded.shrunk,
-                notes=("JPEG written as PNG",) if loaded.image.format == "jpeg" else (),
+                shrunk=loaded.room.shrunk,
+                notes=("JPEG written as PNG",) * (loaded.image.format == "jpeg") + loaded.notes,
+                found_regions=loaded.found_regions,
             )
             yield Work(lambda: self.commit(written, outcome), "seal")
         except BaseException:
@@ -119,40 +124,34 @@ class Protector:
         if self.regions is not None:
             boxes = self.regions.boxes_for(job.name, width=image.width, height=image.height)
         preview = Preview(image, self.classifiers, logo=self.logo)
-        key = self.randomness("harden", digest)
-        placements, size_px, shrunk = self._room(image, boxes, preview.step, key)
+        findings = self.finder.find(viewed(image)) if self.finder is not None else Findings(())
+        room, boxes, notes = beside(
+            boxes,
+            findings,
+            size=(image.width, image.height),
+            finder=self.finder,
+            room=partial(
+                find_room,
+                self.settings,
+                self.logo,
+                width=image.width,
+                height=image.height,
+                step=preview.step,
+                seed=self.randomness("search", digest),
+                key=self.randomness("harden", digest),
+            ),
+        )
         return _Loaded(
             image=image,
             file_digest=hashlib.sha256(data).hexdigest(),
             digest=digest,
             boxes=boxes,
             preview=preview,
-            placements=placements,
-            size_px=size_px,
-            shrunk=shrunk,
+            room=room,
             opacity=self.settings.opacity_range,
-            hardening=self.settings.harden.for_size(size_px, key),
             levels=self.settings.texture_levels,
-            most_marks=self.settings.most_marks,
-        )
-
-    def _room(
-        self, image: Image, boxes: tuple[Box, ...], step: int, key: bytes
-    ) -> tuple[FreePlacements, int, bool]:
-        """Return the free placements of the largest logo that has any, its size, and whether it shrank."""
-        sizes = self.settings.sizes_px(image.height, image.width)
-        for size_px in sizes:
-            hardening = self.settings.harden.for_size(size_px, key)
-            support = render(self.logo, size_px, hardening=hardening).support
-            if support.shape[0] > image.height or support.shape[1] > image.width:
-                continue
-            placements = FreePlacements(image=(image.width, image.height), support=support, boxes=boxes)
-            if placements.grid(step).any():
-                return placements, size_px, size_px != sizes[0]
-        where = f" beside {len(boxes)} regions" if boxes else ""
-        raise NoRoomError(
-            f"{image.width} x {image.height} pixels leave no room for the logo{where}, "
-            f"down to {self.settings.min_size:g} of the shorter side"
+            notes=notes,
+            found_regions=len(findings.boxes),
         )
 
 
@@ -163,24 +162,23 @@ class _Loaded:
     digest: str
     boxes: tuple[Box, ...]
     preview: Preview
-    placements: FreePlacements
-    size_px: int
-    shrunk: bool
+    room: Room
     opacity: tuple[int, int]
-    hardening: Hardening | None
     levels: int
-    most_marks: int
+    notes: tuple[str, ...]
+    found_regions: int
 
     def problem(self, labels: tuple[int, ...]) -> Problem:
         return Problem(
             self.preview,
             labels,
-            self.placements,
-            self.size_px,
+            self.room.placements,
+            self.room.size_px,
             *self.opacity,
-            self.hardening,
-            self.levels,
-            self.most_marks,
+            hardening=self.room.hardening,
+            levels=self.levels,
+            most_marks=self.room.most_marks,
+            rotation=self.room.rotation,
         )
 
 

@@ -76,7 +76,8 @@ class Outcome:
         evaluations: What it cost: search and both judgements.
         size_px: Side of the logo.
         shrunk: Whether the logo had to be smaller than asked for.
-        notes: What happened to the file (for instance JPEG written as PNG).
+        notes: What happened to the file (for instance JPEG written as PNG), or to its regions.
+        found_regions: How many regions the finder found in it.
     """
 
     index: int
@@ -90,3 +91,4 @@ class Outcome:
     size_px: int = 0
     shrunk: bool = False
     notes: tuple[str, ...] = ()
+    found_regions: int = 0

@@ -10,13 +10,15 @@ from medlocker.logo import Hardening
 from medlocker.mark import OPACITY_ONE
 
 Preset = Literal["paper", "strong"]
-SearchName = Literal["auto", "random", "evolution", "bhe", "screened", "gradient", "texture"]
+SearchName = Literal["auto", "random", "evolution", "bhe", "screened", "gradient", "texture", "square"]
 
 DEFAULT_BUDGET = 128
 DEFAULT_MARGIN = 0.2
 STRONG_MARGIN = 1.0
 STRONG_LEVELS = 32
-STRONG_MARKS = 2
+STRONG_MARKS = 3
+STRONG_ROTATION = 15
+MAX_AREA = 0.12
 SMALLEST_LOGO_PX = 8
 
 
@@ -66,7 +68,7 @@ class Settings:
 
     Args:
         preset: ``paper``: position and opacity of one plain logo of fixed size; ``strong``: also a bounded
-            texture on the logo's own pixels, and a second mark.
+            texture on the logo's own pixels, up to three marks, and a rotation drawn for every image.
         size: Longer side of the logo / shorter side of the image, above 0, at most 1.
         min_size: Where regions leave no room, the logo shrinks down to this before the image is skipped.
         opacity: Lowest and highest, 0 to 1.
@@ -76,6 +78,10 @@ class Settings:
             None takes the preset's.
         levels: Bound of the texture, grey levels of 255; None takes the preset's.
         marks: Most separate marks on one image, 1 to 3; None takes the preset's.
+        max_area: Marks after the first are put on only while all together cover at most this share of the
+            image, above 0, at most 1.
+        rotation: Marks are turned by up to this many degrees either way, 0 to 180, by chance but the same
+            for all marks of an image; None takes the preset's.
         seed: Repeats the search exactly; None derives it from the release's secret.
         harden: Keyed changes of the logo, see :class:`Harden`.
         keep_original: Put the original file into its sealed record.
@@ -93,6 +99,8 @@ class Settings:
     margin: float | None = None
     levels: int | None = None
     marks: int | None = None
+    max_area: float = MAX_AREA
+    rotation: int | None = None
     seed: int | None = None
     harden: Harden = field(default_factory=lambda: Harden())
     keep_original: bool = False
@@ -113,6 +121,10 @@ class Settings:
             raise InputError(f"expected a texture of 0 to 127 grey levels, got {self.levels}")
         if self.marks is not None and not 1 <= self.marks <= 3:
             raise InputError(f"expected 1 to 3 marks, got {self.marks}")
+        if not 0 < self.max_area <= 1:
+            raise InputError(f"expected an area above 0 and at most 1, got {self.max_area:g}")
+        if self.rotation is not None and not 0 <= self.rotation <= 180:
+            raise InputError(f"expected a rotation of 0 to 180 degrees, got {self.rotation}")
         if self.seed is not None and not 0 <= self.seed < 1 << 64:
             raise InputError(f"expected a seed of 0 to 2**64 - 1, got {self.seed}")
 
@@ -136,6 +148,13 @@ class Settings:
         if self.marks is not None:
             return self.marks
         return STRONG_MARKS if self.preset == "strong" else 1
+
+    @property
+    def most_rotation(self) -> int:
+        """Degrees by which marks may be turned."""
+        if self.rotation is not None:
+            return self.rotation
+        return STRONG_ROTATION if self.preset == "strong" else 0
 
     @property
     def wants_gradients(self) -> bool:

@@ -14,12 +14,21 @@ from medlocker.search import (
     RandomSearch,
     ScreenedSearch,
     Search,
+    SquareSearch,
     TextureSearch,
 )
 
 _SEARCHES: dict[str, type[Search]] = {
     search.name: search
-    for search in (RandomSearch, EvolutionSearch, BheSearch, ScreenedSearch, GradientSearch, TextureSearch)
+    for search in (
+        RandomSearch,
+        EvolutionSearch,
+        BheSearch,
+        ScreenedSearch,
+        GradientSearch,
+        TextureSearch,
+        SquareSearch,
+    )
 }
 
 
@@ -27,8 +36,7 @@ def make_search(settings: Settings, classifiers: Sequence[Classifier]) -> Search
     """Build the strategy.
 
     ``auto`` takes ``gradient`` where every model offers gradients, else ``screened``; for the preset
-    ``strong`` it takes ``texture``, and without gradients ``screened``, which finds no texture: see
-    :func:`way_taken`.
+    ``strong`` it takes ``texture``, and without gradients ``square``: see :func:`way_taken`.
 
     Raises:
         ModelError: If the strategy needs gradients that a model does not offer.
@@ -36,7 +44,11 @@ def make_search(settings: Settings, classifiers: Sequence[Classifier]) -> Search
     without = [model.name for model in classifiers if not model.has_gradients]
     name = settings.search
     if name == "auto":
-        name = "screened" if without else "texture" if settings.preset == "strong" else "gradient"
+        with_texture = settings.preset == "strong"
+        if without:
+            name = "square" if with_texture else "screened"
+        else:
+            name = "texture" if with_texture else "gradient"
     kind = _SEARCHES[name]
     if kind.needs_gradients and without:
         raise ModelError(
@@ -47,11 +59,11 @@ def make_search(settings: Settings, classifiers: Sequence[Classifier]) -> Search
 
 
 def way_taken(settings: Settings, classifiers: Sequence[Classifier]) -> str:
-    """Return a sentence for the user where the preset ``strong`` cannot do all it promises, else nothing."""
+    """Return a sentence for the user where the preset ``strong`` is weaker than it could be, else nothing."""
     without = [model.name for model in classifiers if not model.has_gradients]
     if settings.preset != "strong" or not without or settings.search != "auto":
         return ""
     return (
-        f"preset strong without gradients of {without[0]}: only place and opacity of one plain logo are "
-        "searched, as in preset paper; gradients need the torch extra and a model that torch can rebuild"
+        f"preset strong without gradients of {without[0]}: textures are tried at random (search square), "
+        "which is weaker; gradients need the torch extra and a model that torch can rebuild"
     )

@@ -9,6 +9,7 @@ from medlocker.search._guided import GradientSearch, ScreenedSearch
 from medlocker.search._preview import Preview, work_step
 from medlocker.search._problem import Candidate, Problem
 from medlocker.search._random import RandomSearch
+from medlocker.search._square import SquareSearch
 from medlocker.search._texture import TextureSearch
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Scored",
     "ScreenedSearch",
     "Search",
+    "SquareSearch",
     "Task",
     "TextureSearch",
     "Work",

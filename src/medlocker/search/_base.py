@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -37,10 +37,12 @@ class Scored:
     Args:
         values: (n,) float64, the smallest margin over the models; above 0 all are fooled.
         gradients: Per model (n, h, w, c), if asked for.
+        margins: (n, models) float64, each model's.
     """
 
     values: NDArray[np.float64]
     gradients: tuple[Floats, ...] = ()
+    margins: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 0)))
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,8 @@ class Search(ABC):
             answer: Answer = yield ask
             tally.spent += ask.cost
             # equal decisions whatever else shared the batch: libraries may differ in the last bits
-            values = np.round(answer.margins.min(axis=1).astype(np.float64), 4)
+            margins: NDArray[np.float64] = np.round(answer.margins.astype(np.float64), 4)
+            values = margins.min(axis=1)
             tally.add(candidates, values)
             if tally.reaches(self.margin):
                 if judge is None:
@@ -130,7 +133,7 @@ class Search(ABC):
                     break
                 values = tally.refuse(candidates, values, judged)
             try:
-                proposal = steps.send(Scored(values, answer.gradients))
+                proposal = steps.send(Scored(values, answer.gradients, margins))
             except StopIteration:
                 break
         steps.close()

@@ -42,12 +42,9 @@ class ScreenedSearch(Search):
 
     def steps(self, problem: Problem, rng: np.random.Generator) -> Steps:
         """Yield a random placement, spread ones, then promising ones."""
-        memory = _Memory(problem, rng)
-        first = int(rng.integers(len(memory.places)))
-        memory.learn([first], (yield Proposal(memory.candidates([first]))))
-        for batch in _chunks(_spread_out(memory.units, first, self._spread), self._at_once):
-            memory.learn(batch, (yield Proposal(memory.candidates(batch))))
-        yield from _guided(memory, at_once=self._at_once, budget=self.budget // len(problem.labels))
+        memory = Memory(problem, rng)
+        yield from spread_first(memory, rng, spread=self._spread, at_once=self._at_once)
+        yield from guided(memory, at_once=self._at_once, budget=self.budget // len(problem.labels))
 
 
 class GradientSearch(Search):
@@ -75,18 +72,34 @@ class GradientSearch(Search):
 
     def steps(self, problem: Problem, rng: np.random.Generator) -> Steps:
         """Yield the screening, the best of it, then the surface's proposals."""
-        memory = _Memory(problem, rng)
+        memory = Memory(problem, rng)
         screened = yield Proposal([()], gradients=True)
         memory.add_basis(screen(problem, screened.gradients, memory.places))
         batch = memory.best_of_basis(self._verify)
         memory.learn(batch, (yield Proposal(memory.candidates(batch))))
-        yield from _guided(memory, at_once=self._at_once, budget=self.budget // len(problem.labels))
+        yield from guided(memory, at_once=self._at_once, budget=self.budget // len(problem.labels))
 
 
-def _guided(memory: _Memory, *, at_once: int, budget: int) -> Steps:
-    """Yield what the surface promises, and near the end of the budget the best places with less opacity."""
+def spread_first(memory: Memory, rng: np.random.Generator, *, spread: int, at_once: int) -> Steps:
+    """Yield a random placement, then ones spread over the image."""
+    first = int(rng.integers(len(memory.places)))
+    memory.learn([first], (yield Proposal(memory.candidates([first]))))
+    for batch in _chunks(_spread_out(memory.units, first, spread), at_once):
+        memory.learn(batch, (yield Proposal(memory.candidates(batch))))
+
+
+def guided(memory: Memory, *, at_once: int, budget: int, until: int | None = None) -> Steps:
+    """Yield what the surface promises, and near the end of the budget the best places with less opacity.
+
+    Args:
+        memory: What is known.
+        at_once: Candidates of one batch.
+        budget: Placements that can be tried in all.
+        until: Stop when this many have been tried.
+    """
     faded = False
-    while len(memory.tried) < len(memory.places):
+    most = len(memory.places) if until is None else min(until, len(memory.places))
+    while len(memory.tried) < most:
         if len(memory.tried) > budget // 2:
             memory.forget_basis()
         if not faded and budget >= 8 * _FADED and len(memory.tried) >= budget - 2 * _FADED:
@@ -147,7 +160,7 @@ def _fast_length(count: int) -> int:
         count += 1
 
 
-class _Memory:
+class Memory:
     """What has been tried on one problem, and what the surface makes of it."""
 
     def __init__(self, problem: Problem, rng: np.random.Generator) -> None:
@@ -184,10 +197,18 @@ class _Memory:
     def best_of_basis(self, count: int) -> list[int]:
         return self._apart(self._basis[:, -1].copy(), count)
 
-    def promising(self, count: int) -> list[int]:
+    def expected(self) -> F64:
+        """Return the surface's mean at every place."""
+        return self._predicted()[0]
+
+    def _predicted(self) -> tuple[F64, F64]:
         tried = np.array(self.tried)
         surface = fit_surface(self.units[tried], self._basis[tried], np.array(self._values))
-        mean, deviation = surface.predict(self.units, self._basis)
+        return surface.predict(self.units, self._basis)
+
+    def promising(self, count: int) -> list[int]:
+        tried = np.array(self.tried)
+        mean, deviation = self._predicted()
         merit = mean + _CURIOSITY * deviation
         merit[tried] = -np.inf
         return self._apart(merit, count)

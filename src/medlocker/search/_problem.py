@@ -35,6 +35,8 @@ class Problem:
         hardening: Keyed changes of the logo that every mark on this image has, or None.
         levels: Bound of a searched texture on the logo's own pixels, grey levels; 0 for none.
         most_marks: How many separate marks may be put on.
+        rotation: Of every mark, counter-clockwise in 1/65536 of a turn, as in ``placements``.
+        learned: A texture learned beforehand, packed as text, that every mark starts with; or empty.
     """
 
     preview: Preview
@@ -46,6 +48,8 @@ class Problem:
     hardening: Hardening | None = None
     levels: int = 0
     most_marks: int = 1
+    rotation: int = 0
+    learned: str = ""
 
     @cached_property
     def grid(self) -> NDArray[np.bool_]:
@@ -93,6 +97,8 @@ class Problem:
             y=int(y),
             size_px=self.size_px,
             opacity=min(max(wanted, self.opacity_low), self.opacity_high),
+            rotation=self.rotation,
+            overlay=self.learned,
             **self._keyed,
         )
 

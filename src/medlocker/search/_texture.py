@@ -2,8 +2,8 @@
 
 One backward pass on the original tells, to first order, how much a texture of the allowed strength could do
 at every place (the sum of the gradient's magnitude under the logo) and what the plain logo would do there.
-The best places are verified; then signed gradient steps with momentum (Dong et al., CVPR 2018) refine the
-texture.
+A few layouts of several marks at the best places are tried with the texture of that first step; then signed
+gradient steps with momentum (Dong et al., CVPR 2018) refine the textures of the best layout.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker.logo import MAX_CELLS, pack_overlay
+from medlocker.logo import pack_overlay
 from medlocker.mark import Mark
-from medlocker.search._base import Floats, Proposal, Search, Steps
+from medlocker.search._base import Floats, Proposal, Scored, Search, Steps
 from medlocker.search._guided import correlate, screen
+from medlocker.search._layout import apart, blank_cells, partners
 from medlocker.search._preview import LUMA, spread_matrices
 from medlocker.search._problem import Candidate, Problem
 from medlocker.search._surface import F64
@@ -27,12 +28,15 @@ _PATIENCE = 6
 
 
 class TextureSearch(Search):
-    """Choose places by what a texture could do there, then find the texture.
+    """Choose layouts by what textures could do there, then find the textures.
+
+    Several models are one ensemble: their gradients are brought to the same length, and a model that is
+    already misled by the wanted margin counts less and less.
 
     Args:
-        budget: As for every search; a step of the texture costs one backward pass, which counts 2.
+        budget: As for every search; a step of the textures costs one backward pass, which counts 2.
         margin: As for every search.
-        verify: Places whose plain logo is tried before one is chosen.
+        verify: Layouts that are tried before one is chosen.
     """
 
     name = "texture"
@@ -43,37 +47,46 @@ class TextureSearch(Search):
         self._verify = verify
 
     def steps(self, problem: Problem, rng: np.random.Generator) -> Steps:
-        """Yield the screening, plain logos at the best places, then textures there."""
+        """Yield the screening, layouts at the best places, then better textures there."""
         places = problem.thinned(problem.size_px / 8, rng=rng)
         screened = yield Proposal([()], gradients=True)
-        slopes = _pulled_back(problem, screened.gradients, 0)
-        plain = screen(problem, screened.gradients, places)
-        promise = _promise(problem, slopes, places)
-        starts = _apart(promise + plain, places / problem.size_px, self._verify)
-        tries: list[Candidate] = [(_mark(problem, places[i]),) for i in starts]
-        scored = yield Proposal(tries)
-        order = np.argsort(-(scored.values + promise[starts[: len(scored.values)]]))
-        for first in order:
-            chosen = [starts[int(first)]]
-            chosen += _partners(problem, promise + plain, places, chosen[0])
+        slopes = self._slopes(problem, screened)
+        merit = _promise(problem, slopes, places) + screen(problem, screened.gradients, places)
+        layouts = []
+        for first in apart(merit, places / problem.size_px, self._verify):
+            chosen = [first, *partners(problem, merit, places, first)]
             textures = [_Texture.of(problem, _mark(problem, places[i])) for i in chosen]
             for texture in textures:
                 texture.push(slopes, problem, whole=True)
-            yield from _climb(problem, textures)
+            layouts.append(textures)
+        scored = yield Proposal([_marks(textures) for textures in layouts])
+        for k in np.argsort(-scored.values, kind="stable"):
+            yield from self._climb(problem, layouts[int(k)])
 
+    def _climb(self, problem: Problem, textures: list[_Texture]) -> Steps:
+        """Take signed gradient steps until the margin no longer grows."""
+        best, waited = -np.inf, 0
+        while waited < _PATIENCE:
+            scored = yield Proposal([_marks(textures)], gradients=True)
+            value = float(scored.values[0])
+            waited = 0 if value > best + 1e-3 else waited + 1
+            best = max(best, value)
+            slopes = self._slopes(problem, scored)
+            for texture in textures:
+                texture.push(slopes, problem, whole=False)
 
-def _climb(problem: Problem, textures: list[_Texture]) -> Steps:
-    """Take signed gradient steps until the margin no longer grows."""
-    best, waited = -np.inf, 0
-    while waited < _PATIENCE:
-        candidate = tuple(texture.mark() for texture in textures)
-        scored = yield Proposal([candidate], gradients=True)
-        value = float(scored.values[0])
-        waited = 0 if value > best + 1e-3 else waited + 1
-        best = max(best, value)
-        slopes = _pulled_back(problem, scored.gradients, 0)
-        for texture in textures:
-            texture.push(slopes, problem, whole=False)
+    def _slopes(self, problem: Problem, scored: Scored) -> Floats:
+        """Sum the models' gradients at the first candidate with respect to work pixels, (h, w, 3)."""
+        total = np.zeros_like(problem.preview.work)
+        for model, gradient in enumerate(scored.gradients):
+            slope = problem.preview.pull_back(model, gradient[0])
+            slope = slope * LUMA if slope.shape[2] == 1 else slope
+            if len(scored.gradients) > 1:
+                behind = np.clip(self.margin - scored.margins[0, model], -20, 20)
+                weight = 0.1 + 1 / (1 + np.exp(-behind))
+                slope = slope * np.float32(weight / max(float(np.abs(slope).mean()), 1e-12))
+            total += slope
+        return total
 
 
 @dataclass(eq=False)
@@ -86,11 +99,9 @@ class _Texture:
 
     @classmethod
     def of(cls, problem: Problem, mark: Mark) -> _Texture:
-        """Start with no texture; cells are about as large as the first model's pixels."""
-        size = problem.preview.raster(mark).size
-        pixel = problem.preview.pixels_per_cell
-        rows, cols = (min(max(round(side / pixel[k]), 2), MAX_CELLS) for k, side in enumerate(size))
-        return cls(mark, np.zeros((rows, cols, 3)), np.zeros((rows, cols, 3)))
+        """Start with the texture learned beforehand, or with none."""
+        cells = blank_cells(problem, mark)
+        return cls(mark, cells, np.zeros_like(cells))
 
     def push(self, slopes: Floats, problem: Problem, *, whole: bool) -> None:
         """Step along a gradient with respect to work pixels; the first step goes to the bound."""
@@ -112,18 +123,12 @@ class _Texture:
         return replace(self.plain, overlay=pack_overlay(np.round(self.cells).astype(np.int8)))
 
 
+def _marks(textures: list[_Texture]) -> Candidate:
+    return tuple(texture.mark() for texture in textures)
+
+
 def _mark(problem: Problem, place: NDArray[np.int64]) -> Mark:
     return problem.mark(int(place[0]), int(place[1]))
-
-
-def _pulled_back(problem: Problem, gradients: tuple[Floats, ...], i: int) -> Floats:
-    """Sum the models' gradients with respect to work pixels, (h, w, 3), each scaled to unit size."""
-    total = np.zeros_like(problem.preview.work)
-    for model, gradient in enumerate(gradients):
-        slope = problem.preview.pull_back(model, gradient[i])
-        slope = slope * LUMA if slope.shape[2] == 1 else slope
-        total += slope / (max(float(np.abs(slope).mean()), 1e-12) if len(gradients) > 1 else 1.0)
-    return total
 
 
 def _promise(problem: Problem, slopes: Floats, places: NDArray[np.int64]) -> F64:
@@ -134,29 +139,3 @@ def _promise(problem: Problem, slopes: Floats, places: NDArray[np.int64]) -> F64
     gain = correlate(strength, coverage[..., 0]) * problem.levels
     cells = places // problem.preview.step
     return np.asarray(gain[cells[:, 1], cells[:, 0]])
-
-
-def _partners(problem: Problem, merit: F64, places: NDArray[np.int64], first: int) -> list[int]:
-    """Choose the places of further marks, each more than a logo's size away from the others."""
-    units = places / problem.size_px
-    left = merit.copy()
-    chosen: list[int] = []
-    last = first
-    for _ in range(problem.most_marks - 1):
-        left[((units - units[last]) ** 2).sum(axis=1) < 1.5**2] = -np.inf
-        last = int(left.argmax())
-        if left[last] == -np.inf:
-            break
-        chosen.append(last)
-    return chosen
-
-
-def _apart(merit: F64, units: NDArray[np.float64], count: int) -> list[int]:
-    """Choose the best places, one after another, none within half a logo of another."""
-    left = merit.copy()
-    chosen: list[int] = []
-    while len(chosen) < count and left.max() > -np.inf:
-        i = int(left.argmax())
-        chosen.append(i)
-        left[((units - units[i]) ** 2).sum(axis=1) < 0.5**2] = -np.inf
-    return chosen

@@ -1,0 +1,147 @@
+"""What a mark keeps out of: given regions, and what a finder finds by itself."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol, TypeVar
+
+from numpy.typing import NDArray
+
+from medlocker.classifiers import Classifier
+from medlocker.errors import InputError, NoRoomError
+from medlocker.geometry import Box
+from medlocker.regions import CANDIDATES, CandidateFinder, Finder, Findings
+from medlocker.regions._candidates import strongest
+from medlocker.regions._scale import covered
+
+Lesions = Literal["auto", "none", "fundus", "skin", "attention"]
+MAX_CANDIDATES = 0.5
+"""Share of an image that candidates may cover; the weakest beyond are given up."""
+GIVEN_UP = "regions: only the strongest candidates are kept out, so that the logo has room"
+
+R = TypeVar("R")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class _RoomBeside(Protocol[R_co]):
+    def __call__(self, *, boxes: Sequence[Box]) -> R_co: ...
+
+
+class AttentionFinder:
+    """What a surrogate looks at, as candidates.
+
+    Args:
+        attention: Of :func:`medlocker.classifiers._attention.attention_of`.
+    """
+
+    source = CANDIDATES
+    droppable = True
+
+    def __init__(self, attention: Any) -> None:
+        self._attention = attention
+
+    @property
+    def fingerprint(self) -> str:
+        """The model and the level."""
+        return str(self._attention.fingerprint)
+
+    def find(self, colors: NDArray[Any]) -> Findings:
+        """Return boxes around what the model looks at, the largest first."""
+        return Findings(self._attention.boxes(colors), ("regions: what the model looks at",))
+
+
+def make_finder(lesions: Lesions, classifiers: Sequence[Classifier]) -> Finder | None:
+    """Return what finds candidates, None for ``none``.
+
+    Args:
+        lesions: ``fundus``, ``skin``, ``attention``; ``auto`` looks at each image.
+        classifiers: The surrogates.
+
+    Raises:
+        InputError: If attention is asked for and no model offers gradients.
+    """
+    if lesions == "none":
+        return None
+    attention = _attention(classifiers) if lesions in ("auto", "attention") else None
+    if lesions != "attention":
+        return CandidateFinder(lesions, fallback=attention)
+    if attention is None:
+        raise InputError(
+            "lesions attention: expected a model with gradients, got none",
+            hint="use a model made by `medlocker train classifier` with the torch extra, or --lesions auto",
+        )
+    return attention
+
+
+def _attention(classifiers: Sequence[Classifier]) -> AttentionFinder | None:
+    if not any(model.has_gradients for model in classifiers) or importlib.util.find_spec("torch") is None:
+        return None
+    from medlocker.classifiers._attention import attention_of  # optional library
+
+    attention = attention_of(classifiers)
+    return None if attention is None else AttentionFinder(attention)
+
+
+def source_of(*, given: bool, finder: Finder | None) -> str:
+    """Return how a certificate names the regions of a run."""
+    parts = ["given"] if given else []
+    if finder is not None:
+        parts.append(finder.source)
+    return " + ".join(parts) or "none"
+
+
+def beside(
+    given: Sequence[Box],
+    findings: Findings,
+    *,
+    size: tuple[int, int],
+    finder: Finder | None,
+    room: _RoomBeside[R],
+) -> tuple[R, tuple[Box, ...], tuple[str, ...]]:
+    """Find room beside all boxes, giving up weak candidates where there is none otherwise.
+
+    Args:
+        given: Never given up.
+        findings: What the finder found.
+        size: (width, height) of the image.
+        finder: Tells whether findings may be given up.
+        room: Called with ``boxes=``; raises NoRoomError.
+
+    Returns:
+        What ``room`` returned, the boxes that are kept out, and notes.
+
+    Raises:
+        NoRoomError: If there is none, with the finder named if it is to blame.
+    """
+    given, found = tuple(given), findings.boxes
+    if finder is None or not finder.droppable:
+        try:
+            return room(boxes=(*given, *found)), (*given, *found), findings.notes
+        except NoRoomError as error:
+            if not found:
+                raise
+            share = float(covered(found, width=size[0], height=size[1]).mean())
+            raise NoRoomError(f"{error}; the segmenter keeps out {share:.0%} of the image") from error
+    kept = strongest(found, width=size[0], height=size[1], share=MAX_CANDIDATES)
+    most = _most(len(kept), lambda count: room(boxes=(*given, *kept[:count])))
+    notes = findings.notes if most[0] == len(found) else (*findings.notes, GIVEN_UP)
+    return most[1], (*given, *kept[: most[0]]), notes
+
+
+def _most(count: int, room: Callable[[int], R]) -> tuple[int, R]:
+    """Return the largest number of boxes beside which there is room; fewer boxes never leave less."""
+    try:
+        return count, room(count)
+    except NoRoomError:
+        if count == 0:
+            raise
+    low, best, high = 0, room(0), count
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            best = room(middle)
+            low = middle
+        except NoRoomError:
+            high = middle
+    return low, best
