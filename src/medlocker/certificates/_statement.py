@@ -30,6 +30,9 @@ LAWFUL_USE = (
 )
 _MAX_MODELS = 256
 _FIELDS = ("tool", "created", "release", "owner", "models", "images", "counts", "preset", "promise")
+_LATER_FIELDS = ("regions",)
+"""Not in every release of the first version: what older ones lack is taken as not stated."""
+NOT_STATED = "not stated"
 _INDEX_FORM = re.compile(r"index/([0-9]{5,6})\.jsonl")
 
 
@@ -56,6 +59,8 @@ class PublicFacts:
         counts: Named numbers, for instance ``{"inputs": 12, "skipped": 1}``.
         terms: The owner's own words on use, or empty.
         keeps_originals: Whether sealed records hold the original files.
+        regions: Where the keep-out regions come from: ``given``, ``segmenter:<sha256>``,
+            ``candidates: not a clinician's``, ``none``, or several with `` + `` between.
     """
 
     preset: str
@@ -63,6 +68,7 @@ class PublicFacts:
     counts: Mapping[str, int] = field(default_factory=dict)
     terms: str = ""
     keeps_originals: bool = False
+    regions: str = "none"
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,7 @@ class Statement:
         images: How many images the index lists.
         counts: Other named numbers.
         preset: Of the marking.
+        regions: Where the keep-out regions come from; ``not stated`` in older releases.
         subjects: File name relative to ``certificate/``, SHA-256.
     """
 
@@ -89,6 +96,7 @@ class Statement:
     images: int
     counts: Mapping[str, int]
     preset: str
+    regions: str
     subjects: Mapping[str, str]
 
     @property
@@ -136,6 +144,7 @@ def make_statement(
         "images": images,
         "counts": dict(facts.counts),
         "preset": facts.preset,
+        "regions": facts.regions,
         "promise": PROMISE,
     }
     data = sign_statement(PREDICATE_TYPE, predicate, subjects=subjects, key=key)
@@ -152,7 +161,8 @@ def read_statement(data: bytes, *, owner: VerifyKey) -> Statement:
     """
     what = STATEMENT
     predicate, subjects = check_statement(data, PREDICATE_TYPE, owner=owner, what=what)
-    reader = Fields(predicate, _FIELDS, what=what)
+    names = (*_FIELDS, *(name for name in _LATER_FIELDS if name in predicate))
+    reader = Fields(predicate, names, what=what)
     reader.text("promise", max_length=4096)
     keys = Fields(reader.raw("owner"), ("sign", "age"), what=f"{what}: owner")
     if keys.digest("sign") != owner.key_id:
@@ -166,6 +176,7 @@ def read_statement(data: bytes, *, owner: VerifyKey) -> Statement:
         images=reader.integer("images", high=MAX_INDEX),
         counts=_read_counts(reader),
         preset=reader.text("preset", max_length=64),
+        regions=reader.text("regions", max_length=256) if "regions" in names else NOT_STATED,
         subjects=subjects,
     )
     _check_subjects(statement)

@@ -10,11 +10,13 @@ from rich.progress import TaskID
 
 from medlocker.cli._console import note, print_json, stderr, stdout, warn
 from medlocker.cli._progress import image_bar
+from medlocker.cli._trainsegmenter import segmenter, some, to_weights
 
 if TYPE_CHECKING:
-    from medlocker.train import TrainResult, Weights
+    from medlocker.train import TrainResult
 
-app = typer.Typer(help="Train models to search against.", no_args_is_help=True)
+app = typer.Typer(help="Train models to search against, and lesion segmenters.", no_args_is_help=True)
+app.command()(segmenter)
 
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -95,7 +97,7 @@ def classifier(
             table,
             backbone=backbone,
             out=out,
-            weights=_weights(weights),
+            weights=to_weights(weights),
             exclude=held_out,
             options=options,
             overwrite=overwrite,
@@ -108,12 +110,6 @@ def classifier(
 
 
 classifier.__doc__ = (classifier.__doc__ or "") + _EXAMPLES
-
-
-def _weights(text: str) -> Weights:
-    if text == "hub":
-        return "hub"
-    return "none" if text == "none" else Path(text)
 
 
 def _observer(bar: Any) -> Any:
@@ -134,7 +130,7 @@ def _observer(bar: Any) -> Any:
                 (found.unmatched, "the list of exclusions names {}, which the folder does not have"),
             ):
                 if names:
-                    warn(text.format(_some(names)))
+                    warn(text.format(some(names)))
 
         def backbone(self, backbone: Backbone) -> None:
             for text in backbone.notes:
@@ -174,10 +170,6 @@ def _epoch_line(row: dict[str, Any]) -> str:
         f"accuracy {row['validation_accuracy']:.3f}  balanced {row['validation_balanced_accuracy']:.3f}  "
         f"{last}  {row['seconds']:.0f} s"
     )
-
-
-def _some(names: tuple[str, ...]) -> str:
-    return names[0] if len(names) == 1 else f"{len(names)} files ({names[0]}, ...)"
 
 
 _CRITERIA = {"qwk": "quadratic kappa", "balanced_accuracy": "balanced accuracy"}

@@ -4,6 +4,7 @@ Boxes of lesions from masks, CSV, COCO JSON or YOLO text; found by a segmenter; 
 candidates from classical image processing, which are not a clinician's.
 """
 
+from medlocker.regions._candidates import CANDIDATES, CandidateFinder
 from medlocker.regions._finder import Finder, Findings
 from medlocker.regions._load import load_regions
 from medlocker.regions._masks import boxes_from_mask
@@ -11,6 +12,8 @@ from medlocker.regions._regions import Regions
 from medlocker.regions._segmenter import Segmenter, load_segmenter
 
 __all__ = [
+    "CANDIDATES",
+    "CandidateFinder",
     "Finder",
     "Findings",
     "Regions",

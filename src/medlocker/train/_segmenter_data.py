@@ -15,6 +15,7 @@ from medlocker._files import read_limited
 from medlocker.errors import InputError
 from medlocker.images import LIMITS, read_image, viewed
 from medlocker.regions import Regions
+from medlocker.regions._maskfolder import MaskFolder
 from medlocker.regions._scale import mask_to_scale, scale_for, to_scale
 from medlocker.train._pixels import PixelStore
 from medlocker.train._samples import names_left_out, walk_images
@@ -70,10 +71,14 @@ def find_pictures(
     """Compare images and masks; also returns the masks with their owners settled.
 
     Raises:
-        InputError: If fewer than two images have a mask.
+        InputError: If the masks are no folder of masks, lie among the images, or fit fewer than two of them.
     """
+    if not isinstance(masks.source, MaskFolder):
+        raise InputError("masks: expected a folder of mask pictures, got boxes")
     if not folder.is_dir():
         raise InputError(f"images {folder.name}: no such folder")
+    if masks.source.root.resolve().is_relative_to(folder.resolve()):
+        raise InputError(f"masks {masks.source.root.name}: expected a folder outside of the images")
     files = dict(walk_images(folder))
     if not files:
         raise InputError(f"images {folder.name}: expected images, found none")

@@ -47,6 +47,7 @@ def findings_picture(
             Rectangle((box.x, box.y), box.width, box.height, fill=False, edgecolor="yellow", linewidth=0.7)
         )
     left.set(title="lesions (blue) and kept-out boxes (yellow)", xticks=[], yticks=[])
+    left.set(xlim=(0, pixels.shape[1]), ylim=(pixels.shape[0], 0))
     chosen = choice.setting
     right.plot(
         [100 * one.covered for one in choice.front], [100 * one.recall for one in choice.front], marker="."

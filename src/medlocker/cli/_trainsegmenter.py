@@ -1,0 +1,196 @@
+"""`medlocker train segmenter`: make a network that finds lesions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.progress import TaskID
+
+from medlocker.cli._console import note, print_json, stderr, stdout, warn
+from medlocker.cli._progress import image_bar
+
+if TYPE_CHECKING:
+    from medlocker.train import SegmenterResult, Weights
+
+_EXAMPLES = """
+[bold]Examples[/bold]
+
+  medlocker train segmenter fundus/ --masks masks/ --out segmenter
+  medlocker train segmenter fundus/ --masks masks/ --encoder tu-mobilenetv2_100
+      --weights mobilenet.safetensors --exclude held-out.txt --recall 0.98 --out segmenter
+  medlocker protect fundus/ --model surrogate --segmenter segmenter --owner hospital --out release
+
+[bold]Masks[/bold]: pictures of their image's size and name, not 0 where there is a lesion: masks/eye.png, or
+a folder for each kind, masks/EX/eye.png or masks/EX/eye_EX.png. An image without any mask is not used; one
+without lesions needs a mask that is all 0.
+
+[bold]What comes out[/bold]: model.onnx and model.safetensors with one card, model.card.json; training.json;
+findings.png. Threshold and margin of the boxes are chosen so that the wanted share of lesions is kept out in
+photographs that were not trained on: a missed lesion is worse than a large box.
+"""
+
+
+def segmenter(
+    folder: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of images, searched with subfolders.")
+    ],
+    masks: Annotated[Path, typer.Option(metavar="DIR", help="Folder of masks, see below.")],
+    out: Annotated[Path, typer.Option(metavar="SEGMENTER_DIR", help="New folder for the model.")],
+    architecture: Annotated[
+        str, typer.Option(help="Of segmentation-models-pytorch: unet, fpn, ...")
+    ] = "unet",
+    encoder: Annotated[
+        str, typer.Option(help="Of the same; tu-NAME takes a network of timm.")
+    ] = "tu-mobilenetv2_100",
+    weights: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE|hub|none", help="Start of the encoder: .safetensors or .pt, pretrained, random."
+        ),
+    ] = "hub",
+    exclude: Annotated[
+        Path | None, typer.Option(metavar="LIST", help="File with names of images to leave out, one a line.")
+    ] = None,
+    recall: Annotated[float, typer.Option(help="Share of lesions that the boxes must hold.")] = 0.95,
+    epochs: Annotated[int, typer.Option(help="Passes; each draws 8 crops of every image.")] = 20,
+    size: Annotated[int, typer.Option(help="Side of a crop in pixels, a multiple of 32.")] = 256,
+    side: Annotated[
+        int | None,
+        typer.Option(help="Shorter side that images are resized to; default their own, at most 1024."),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Crops per step.")] = 4,
+    lr: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
+    validation: Annotated[float, typer.Option(help="Share of images to choose the boxes on.")] = 0.2,
+    seed: Annotated[int, typer.Option(help="Of split, crops and augmentation.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older segmenter.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Train a lesion segmenter on images with masks, for `medlocker protect --segmenter`."""
+    from medlocker.regions import load_regions
+    from medlocker.train import SegmenterOptions, read_names, train_segmenter
+
+    options = SegmenterOptions(
+        epochs=epochs,
+        size=size,
+        side_px=side,
+        batch_size=batch_size,
+        lr=lr,
+        recall=recall,
+        validation=validation,
+        seed=seed,
+        device=device,
+    )
+    regions = load_regions(masks)
+    held_out = read_names(exclude) if exclude else ()
+    with image_bar() as bar:
+        result = train_segmenter(
+            folder,
+            regions,
+            out=out,
+            architecture=architecture,
+            encoder=encoder,
+            weights=to_weights(weights),
+            exclude=held_out,
+            options=options,
+            overwrite=overwrite,
+            observer=_observer(bar),
+        )
+    if json:
+        print_json(result.to_json())
+    else:
+        _print(result)
+    if not result.choice.reached:
+        warn(
+            f"boxes over at most 60 % of the images keep out {result.choice.setting.recall:.0%} of the "
+            f"lesions, not the wanted {result.wanted:.0%}: train longer or on more images"
+        )
+
+
+segmenter.__doc__ = (segmenter.__doc__ or "") + "\n\n" + _EXAMPLES
+
+
+def to_weights(text: str) -> Weights:
+    """Read the option ``--weights``."""
+    if text == "hub":
+        return "hub"
+    return "none" if text == "none" else Path(text)
+
+
+def some(names: tuple[str, ...]) -> str:
+    """Name one file, or count several."""
+    return names[0] if len(names) == 1 else f"{len(names)} files ({names[0]}, ...)"
+
+
+def _observer(bar: Any) -> Any:
+    """Return what shows progress; a function, because the base class needs the optional libraries."""
+    from medlocker.train import SegmenterObserver
+    from medlocker.train._segmenter_data import FoundPictures
+    from medlocker.train._segmenter_network import SegmentationNetwork
+
+    class Shown(SegmenterObserver):
+        task: TaskID
+
+        def found(self, found: FoundPictures) -> None:
+            note(f"{len(found.files)} images with masks")
+            if found.excluded:
+                note(f"left out as asked: {len(found.excluded)} images")
+            for names, text in (
+                (found.without_mask, "no mask for {}: not used, nobody looked for lesions there"),
+                (found.without_image, "masks without an image: {}"),
+                (found.unmatched, "the list of exclusions names {}, which the folder does not have"),
+            ):
+                if names:
+                    warn(text.format(some(names)))
+
+        def network(self, network: SegmentationNetwork) -> None:
+            for text in network.notes:
+                note(text)
+
+        def reading(self, total: int) -> None:
+            self.task = bar.add_task("reading", total=total)
+
+        def read(self) -> None:
+            bar.advance(self.task)
+
+        def unreadable(self, name: str, reason: str) -> None:
+            warn(f"skipped {name}: {reason}")
+
+        def training(self, total: int) -> None:
+            bar.remove_task(self.task)
+            self.task = bar.add_task("training", total=total)
+
+        def trained(self, count: int) -> None:
+            bar.advance(self.task, count)
+
+        def epoch(self, row: dict[str, Any]) -> None:
+            note(
+                f"epoch {row['epoch']:>3}  loss {row['train_loss']:.3f}, validation "
+                f"{row['validation_loss']:.3f}  {row['seconds']:.0f} s"
+            )
+
+        def choosing(self) -> None:
+            bar.remove_task(self.task)
+            note("choosing threshold and margin, writing the model")
+
+    return Shown()
+
+
+def _print(result: SegmenterResult) -> None:
+    score, setting = result.choice.score, result.choice.setting
+    stdout.print(
+        f"trained {result.network.architecture} with {result.network.encoder} on {result.train_images} "
+        f"images into {result.out}",
+        markup=False,
+    )
+    stdout.print(
+        f"boxes at threshold {setting.threshold:g} with a margin of {setting.margin_px} px keep out "
+        f"{score.recall:.1%} of the lesions and {score.pixel_recall:.1%} of their pixels, and cover "
+        f"{score.covered:.1%} of the {score.images} validation images",
+        markup=False,
+    )
+    for kind in sorted(score.lesions):
+        stdout.print(f"  {kind}: {score.kept_out[kind]} of {score.lesions[kind]} kept out", markup=False)
+    stderr.print("the boxes were chosen on these validation images; judge on others", markup=False)
