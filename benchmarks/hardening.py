@@ -27,6 +27,8 @@ from _tables import share, table
 from medlocker.classifiers import Classifier, load_classifier
 from medlocker.demo import GRADES, synthesise
 from medlocker.errors import NoRoomError
+from medlocker.evaluate import ssim_map
+from medlocker.evaluate.removal import Guess, Inverted, blind, candidates, fill_telea, psnr, weigh_colors
 from medlocker.geometry import Box
 from medlocker.images import Image, read_image
 from medlocker.logo import builtin_logo, render
@@ -36,10 +38,6 @@ from medlocker.placements import FreePlacements
 from medlocker.protect import DEFAULT_BUDGET, DEFAULT_MARGIN, STANDARD_HARDENING, Harden
 from medlocker.search import ScreenedSearch
 from search import run
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
-from _blind_attacker import Attacked, Guess, blind, psnr
-from _knowing_attacker import candidates, inpaint, weigh_colors
 
 LOGO = builtin_logo()
 WIDTH, HEIGHT = 1072, 712
@@ -154,7 +152,7 @@ def attack(task: tuple[int, Image, tuple[Box, ...]], *, harden: Harden) -> Trial
         how: judge(one)
         for how, one in candidates(marked, LOGO, found, warp=harden.warp, texture=harden.texture).items()
     }
-    told = Attacked(marked, Guess(x, y, size_px, opacity), raster)
+    told = Inverted(marked, Guess(x, y, size_px, opacity), raster)
     return Trial(
         left=judge(marked),
         blind=scores["blind"],
@@ -163,7 +161,7 @@ def attack(task: tuple[int, Image, tuple[Box, ...]], *, harden: Harden) -> Trial
             value for how, value in scores.items() if "weighed" not in how and "cancelled" not in how
         ),
         best=max(scores.values()),
-        surroundings=max(judge(inpaint(marked, support)), judge(weigh_colors(marked, told, texture=1e5))),
+        surroundings=max(judge(fill_telea(marked, support)), judge(weigh_colors(marked, told, texture=1e5))),
         seconds=seconds,
     )
 
@@ -278,28 +276,17 @@ def _look(harden: Harden) -> list[str]:
     for size_px in SIZES_PX:
         plain = _on_grey(size_px, Harden(), 0)
         support = render(LOGO, size_px).support
-        values = [ssim(plain, _on_grey(size_px, harden, key))[support].mean() for key in range(8)]
+        values = [ssim_map(plain, _on_grey(size_px, harden, key))[support].mean() for key in range(8)]
         found.append(f"{np.mean(values):.2f}")
     return found
 
 
-def _on_grey(size_px: int, harden: Harden, key: int) -> NDArray[np.float64]:
+def _on_grey(size_px: int, harden: Harden, key: int) -> NDArray[np.float32]:
     hardening = harden.for_size(size_px, np.random.default_rng([37, key]).bytes(32))
     raster = render(LOGO, size_px, hardening=hardening)
     coverage = raster.coverage[..., None] / 255
-    return np.asarray((raster.color * coverage + 128 * (1 - coverage)) @ [0.299, 0.587, 0.114])
-
-
-def ssim(one: NDArray[np.float64], other: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the map of structural similarity (Wang et al. 2004), a Gaussian window of 1.5 px."""
-
-    def mean(plane: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.asarray(cv2.GaussianBlur(plane, (11, 11), 1.5))
-
-    a, b = mean(one), mean(other)
-    spread_a, spread_b, both = mean(one**2) - a**2, mean(other**2) - b**2, mean(one * other) - a * b
-    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    return (2 * a * b + c1) * (2 * both + c2) / ((a**2 + b**2 + c1) * (spread_a + spread_b + c2))
+    grey = (raster.color * coverage + 128 * (1 - coverage)) @ [0.299, 0.587, 0.114]
+    return np.asarray(grey / 255, dtype=np.float32)
 
 
 def main() -> None:

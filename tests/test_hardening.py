@@ -14,10 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from _blind_attacker import blind, psnr
-from _knowing_attacker import candidates
 from medlocker.certificates import Owner
 from medlocker.demo import GRADES, synthesise
+from medlocker.evaluate.removal import blind, candidates, psnr
 from medlocker.images import Image, Kind, read_image
 from medlocker.logo import Hardening, Logo, builtin_logo, render
 from medlocker.logo._hardening import texture

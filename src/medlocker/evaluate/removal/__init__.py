@@ -1,7 +1,7 @@
 """What attackers get who try to remove marks before classifying: the battery of docs/THREAT_MODEL.md."""
 
 from medlocker.evaluate.removal._battery import BatteryObserver, run_battery
-from medlocker.evaluate.removal._colors import knowing, weigh_colors
+from medlocker.evaluate.removal._colors import candidates, weigh_colors
 from medlocker.evaluate.removal._evidence import Attack, Control, Evidence, Learner, View, Vote
 from medlocker.evaluate.removal._fill import fill_biharmonic, fill_harmonic, fill_mean, fill_telea
 from medlocker.evaluate.removal._invert import Inverted, blind
@@ -33,12 +33,12 @@ __all__ = [
     "View",
     "Vote",
     "blind",
+    "candidates",
     "fill_biharmonic",
     "fill_harmonic",
     "fill_mean",
     "fill_telea",
     "fit_warp",
-    "knowing",
     "make_battery",
     "psnr",
     "run_battery",

@@ -11,7 +11,8 @@ import numpy as np
 from medlocker.evaluate.removal._evidence import Bytes, around
 from medlocker.evaluate.removal._invert import Inverted
 from medlocker.evaluate.removal._locate import window_of
-from medlocker.evaluate.removal._warp import inverted_window
+from medlocker.evaluate.removal._warp import fit_warp, inverted_window
+from medlocker.logo import Logo
 
 DENOISERS: dict[str, Callable[[Any, int], Any]] = {
     "median 5": lambda window, size: cv2.medianBlur(window, 5),
@@ -73,17 +74,22 @@ def weigh_colors(
     return restored
 
 
-def knowing(marked: Bytes, inverted: Inverted, bent: Inverted, *, texture: int) -> dict[str, Bytes]:
+def candidates(
+    marked: Bytes, logo: Logo, inverted: Inverted, *, warp: float, texture: int
+) -> dict[str, Bytes]:
     """Return everything that an attacker who knows all options, but no key, gets out of one mark.
 
     A judge who has the original takes the best of them: more than any attacker could know.
 
     Args:
         marked: (H, W, 3) uint8.
+        logo: The plain logo.
         inverted: What the blind attacker found.
-        bent: The same with the warp fitted.
+        warp: Largest shift as a share of the logo's size, 0 for none.
         texture: Deviation of the keyed texture.
     """
+    reach_px = max(warp * inverted.guess.size_px, 0.25)
+    bent = fit_warp(marked, logo, inverted, reach_px=reach_px, texture=texture)
     found = {"blind": inverted.restored}
     for how in DENOISERS:
         found[f"blind, {how}"] = denoise(inverted.restored, inverted, how)
