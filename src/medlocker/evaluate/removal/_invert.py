@@ -12,6 +12,7 @@ from medlocker.evaluate.removal._locate import Guess, locate, window_of
 from medlocker.logo import Logo, Raster, fit_color, render, unblend, weights
 
 _SURELY = 0.7  # of the edges left: only the right logo at the right place takes away so many
+_EDGE = 40.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +30,23 @@ class Inverted:
     guess: Guess
     raster: Raster
     left: float = 1.0
+
+    def ghost(self) -> float:
+        """Return how much rougher the restored mark is at the logo's edges than between them; 1: none seen."""
+        window = self.restored[window_of(self.raster, self.guess)].astype(np.float32)
+        weight = self.raster.coverage[..., None].astype(np.float32) / 255
+        slopes = steepness(window)
+        edges = steepness(self.raster.color * weight) > _EDGE
+        inside = self.raster.coverage == 255
+        here, there = slopes[edges & inside], slopes[~edges & inside]
+        if not here.size or not there.size:
+            return 1.0
+        return float((here.mean() + 1) / (there.mean() + 1))
+
+
+def steepness(image: Floats) -> Floats:
+    """Return (h, w), the sum over channels of the slopes' sizes."""
+    return np.asarray(np.abs(np.stack(np.gradient(image, axis=(0, 1)))).sum(axis=(0, 3)), dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)

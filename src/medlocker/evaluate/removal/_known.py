@@ -21,7 +21,7 @@ from medlocker.evaluate.removal._evidence import (
     widened,
     windows_of,
 )
-from medlocker.evaluate.removal._invert import Inverted, invert_best
+from medlocker.evaluate.removal._invert import Inverted, invert_best, steepness
 from medlocker.evaluate.removal._locate import Guess, locate, sharpen, window_of
 from medlocker.evaluate.removal._warp import fit_warp
 from medlocker.logo import Logo, render
@@ -34,6 +34,8 @@ _MOST_IN_ONE = 3
 _WIDER_PX = 8
 _SMALLEST_PX = 8
 _ASPECT = 0.15
+_GHOST = 1.33
+_ROUGH = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,16 +208,28 @@ class WarpAttack:
         }
 
     def _bent(self, part: Bytes, logo: Logo, mark: FoundMark) -> FoundMark:
-        """Fit the warp with and without a texture; fewer edges left tell which of them is right."""
-        reach_px = max(self.warp * mark.inverted.guess.size_px, 0.25)
-        tried = [
-            replace(
-                mark,
-                inverted=fit_warp(part, logo, mark.inverted, reach_px=reach_px, texture=texture),
-                texture=texture,
-            )
-            for texture in dict.fromkeys((0, self.texture))
-        ]
-        best = min(tried, key=lambda one: one.inverted.left)
-        # a mark without any warp is best undone by the logo itself: fitting adds errors of its own
-        return best if best.inverted.left < 0.95 * mark.inverted.left else mark
+        """Bend the logo if its ghost is seen; where none is, fitting would only add errors of its own."""
+        best = mark.inverted
+        if best.ghost() >= _GHOST:
+            reach_px = max(self.warp * best.guess.size_px, 0.25)
+            tried = [
+                fit_warp(part, logo, best, reach_px=reach_px, texture=texture)
+                for texture in dict.fromkeys((0, self.texture))
+            ]
+            best = min(tried, key=lambda one: one.left)
+        return replace(mark, inverted=best, texture=self.texture if _is_rough(best) else 0)
+
+
+def _is_rough(inverted: Inverted) -> bool:
+    """Tell whether the restored mark is so much rougher than its surroundings that it had a texture."""
+    window = window_of(inverted.raster, inverted.guess)
+    slopes = steepness(inverted.restored.astype(np.float32))
+    inside = np.zeros(slopes.shape, np.bool_)
+    inside[window] = inverted.raster.coverage == 255
+    inside = cv2.erode(inside.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    covered = np.zeros(slopes.shape, np.bool_)
+    covered[window] = inverted.raster.support
+    outside = ~widened(covered, 3)
+    if not inside.any() or not outside.any():
+        return False
+    return bool(np.median(slopes[inside]) > _ROUGH * np.median(slopes[outside]) + _ROUGH)
