@@ -14,7 +14,7 @@ from medlocker.certificates import Ledger, Owner, ledger_path, load_owner
 from medlocker.classifiers import Classifier, load_classifier, with_gradients
 from medlocker.cli._console import note, print_json, shown, stdout, warn
 from medlocker.cli._progress import image_progress
-from medlocker.errors import WriteError
+from medlocker.errors import InputError, WriteError
 from medlocker.labels import Labels, class_indices, load_labels
 from medlocker.logo import Logo, builtin_logo, load_logo
 from medlocker.logo._logo import MAX_FILE_BYTES
@@ -22,12 +22,14 @@ from medlocker.protect import (
     DEFAULT_BUDGET,
     STANDARD_HARDENING,
     Harden,
+    Lesions,
     Outcome,
     Preset,
     SearchName,
     Settings,
+    make_finder,
 )
-from medlocker.regions import Regions, load_regions
+from medlocker.regions import Finder, Regions, load_regions, load_segmenter
 from medlocker.release import (
     Inputs,
     Result,
@@ -46,6 +48,7 @@ _EXAMPLES = """
 
   medlocker key new --out hospital
   medlocker protect fundus/ --model dr.onnx --regions lesions.csv --owner hospital --out release
+  medlocker protect fundus/ --model surrogate --segmenter segmenter --owner hospital --out release
   medlocker protect eye.png --model dr.onnx --logo logo.png --owner hospital --out release --opacity 0.39 1
 
 [bold]What it promises[/bold]: a mark raises the cost of unauthorised analysis and proves origin. It is not
@@ -77,6 +80,18 @@ def protect(
     margin_px: Annotated[
         int, typer.Option("--margin", min=0, help="Grow every region by this many pixels.")
     ] = 0,
+    segmenter: Annotated[
+        Path | None,
+        typer.Option(help="Finds regions too: folder made by `train segmenter`, or its .onnx file."),
+    ] = None,
+    lesions: Annotated[
+        Lesions | None,
+        typer.Option(
+            help="Without --regions and --segmenter, keep out candidates, which are not a clinician's: of a "
+            "fundus photograph, of a dermoscopy image, or what the model looks at. "
+            "Default auto for preset strong, none for preset paper."
+        ),
+    ] = None,
     logo: Annotated[
         Path | None, typer.Option(help="Picture, best a PNG with alpha; default a padlock.")
     ] = None,
@@ -163,6 +178,8 @@ def protect(
     known_labels = load_labels(labels, column=label_column) if labels else None
     names = [item.name for item in inputs.items]
     known_regions = load_regions(regions, margin_px=margin_px).among(names) if regions else None
+    _check_lesions(lesions, regions, segmenter)
+    known_segmenter = load_segmenter(segmenter) if segmenter else None
     classifiers = [load_classifier(path) for path in model]
     if settings.wants_gradients:
         classifiers = [with_gradients(one, path) for one, path in zip(classifiers, model, strict=True)]
@@ -174,7 +191,10 @@ def protect(
     for classifier in classifiers:
         for text in classifier.notes:
             note(text)
-    _say_inputs(inputs, known_labels, known_regions)
+    finder: Finder | None = known_segmenter
+    if regions is None and segmenter is None:
+        finder = make_finder(lesions or ("auto" if preset == "strong" else "none"), classifiers)
+    _say_inputs(inputs, known_labels, known_regions, finder)
     run = Run(
         inputs=inputs,
         release=out,
@@ -185,6 +205,7 @@ def protect(
         labels=known_labels,
         classes=_classes(known_labels, classifiers),
         regions=known_regions,
+        finder=finder,
         sources=tuple(path for path in (labels, regions) if path),
         ledger=Ledger(ledger_path(owner_keys.paths), owner_keys.signing) if ledger else None,
         same_mark=same_mark,
@@ -200,12 +221,21 @@ def protect(
             str(error),
             hint=error.hint or "mend that and repeat the command: it goes on where it stopped",
         ) from error
+    _warn_of_nothing_found(run, result)
     _say_result(result, out, as_json=json)
     if result.exit_code:
         raise typer.Exit(result.exit_code)
 
 
 protect.__doc__ = f"{protect.__doc__}\n\n{_EXAMPLES}"
+
+
+def _check_lesions(lesions: Lesions | None, regions: Path | None, segmenter: Path | None) -> None:
+    if lesions not in (None, "none") and (regions or segmenter):
+        raise InputError(
+            f"expected no --lesions {lesions} together with --regions or --segmenter",
+            hint="candidates are only for images of which nothing better is known",
+        )
 
 
 def _owner(name: Path) -> Owner:
@@ -243,7 +273,9 @@ def _logo(path: Path | None) -> Logo:
     return logo
 
 
-def _say_inputs(inputs: Inputs, labels: Labels | None, regions: Regions | None) -> None:
+def _say_inputs(
+    inputs: Inputs, labels: Labels | None, regions: Regions | None, finder: Finder | None
+) -> None:
     names = [item.name for item in inputs.items]
     note(f"{len(names)} images")
     if inputs.passed_over:
@@ -259,9 +291,15 @@ def _say_inputs(inputs: Inputs, labels: Labels | None, regions: Regions | None) 
     if regions is not None:
         missing, unknown = regions.missing(names), regions.unknown(names)
         if missing:
-            warn(f"no regions for {_some(missing)}: nothing is kept out there")
+            rest = "nothing is" if finder is None else "only what the segmenter finds is"
+            warn(f"no regions for {_some(missing)}: {rest} kept out there")
         if unknown:
             warn(f"the regions name {_some(unknown)}, which the input does not have")
+    if finder is not None:
+        kind = "candidates" if finder.droppable else "what the segmenter finds"
+        note(f"kept out as lesions: {kind}, not a clinician's; the certificate says so")
+    elif regions is None:
+        note("no lesions are kept out: see --regions, --segmenter, --lesions")
     jpeg = sum(
         item.output_name.lower().endswith(".png") and item.name != item.output_name for item in inputs.items
     )
@@ -296,6 +334,12 @@ def _run_with_progress(run: Run) -> Result:
     return result
 
 
+def _warn_of_nothing_found(run: Run, result: Result) -> None:
+    if run.finder is not None and result.summary.marked and not result.summary.with_found:
+        what = "the search for candidates" if run.finder.droppable else "the segmenter"
+        warn(f"{what} found no lesion in any image: a mark may cover one")
+
+
 def _named(name: str, reason: str) -> str:
     return reason if name in reason else f"{name}: {reason}"
 
@@ -319,6 +363,9 @@ def _say_result(result: Result, out: Path, *, as_json: bool) -> None:
         )
     if summary.shrunk:
         stdout.print(f"smaller logo on {summary.shrunk} images, where regions left little room", markup=False)
+    for text, count in sorted(summary.notes.items()):
+        if text.startswith("regions: "):
+            stdout.print(f"{text} ({count} images)", markup=False)
     for kind, items in (("skipped", summary.skipped), ("failed", summary.failed)):
         if items:
             stdout.print(f"{kind} {len(items)}:", markup=False)

@@ -1,6 +1,6 @@
 """The pipeline of one image, from the file to the marked file."""
 
-from medlocker.protect._keepout import Lesions, make_finder, source_of
+from medlocker.protect._keepout import Lesions, beside, make_finder, source_of
 from medlocker.protect._one import Protector
 from medlocker.protect._outcome import Job, Marked, Outcome
 from medlocker.protect._settings import (
@@ -26,6 +26,7 @@ __all__ = [
     "Protector",
     "SearchName",
     "Settings",
+    "beside",
     "make_finder",
     "source_of",
 ]

@@ -31,8 +31,8 @@ from medlocker.classifiers import Classifier
 from medlocker.errors import OutputExistsError, WriteError
 from medlocker.labels import Labels
 from medlocker.logo import Logo
-from medlocker.protect import Job, Marked, Outcome, Protector, Settings
-from medlocker.regions import Regions
+from medlocker.protect import Job, Marked, Outcome, Protector, Settings, source_of
+from medlocker.regions import Finder, Regions
 from medlocker.release._fingerprint import fingerprint_path
 from medlocker.release._inputs import Inputs
 from medlocker.release._journal import FOLDER, Journal, forget, is_unfinished
@@ -60,6 +60,7 @@ class Run:
         labels: Right classes, or None to take the surrogates' own answers.
         classes: Per model, from a label's text to the index of its class.
         regions: Keep-out boxes, or None.
+        finder: Finds more of them in each image, or None.
         sources: Files or folders that labels and regions came from.
         ledger: The owner's memory of what was marked before, or None for experiments.
         same_mark: Mark again what another release has marked, if the mark comes out the same.
@@ -76,11 +77,17 @@ class Run:
     labels: Labels | None = None
     classes: tuple[Mapping[str, int], ...] = ()
     regions: Regions | None = None
+    finder: Finder | None = None
     sources: tuple[Path, ...] = ()
     ledger: Ledger | None = None
     same_mark: bool = False
     workers: int = 2
     batch: int = 16
+
+    @property
+    def regions_source(self) -> str:
+        """Where keep-out regions come from, as certificates say it."""
+        return source_of(given=self.regions is not None, finder=self.finder)
 
     def fingerprint(self) -> str:
         """SHA-256 of everything that decides the result; only the same run may be resumed."""
@@ -97,6 +104,7 @@ class Run:
             "regions": [self.regions.margin_px, self.regions.min_area_px]
             if self.regions is not None
             else None,
+            "finder": self.finder.fingerprint if self.finder is not None else None,
             "names": hashlib.sha256(
                 "\n".join(item.name for item in self.inputs.items).encode("utf-8", "surrogateescape")
             ).hexdigest(),
@@ -175,7 +183,9 @@ def run_release(run: Run, *, progress: Callable[[Outcome], None] = lambda outcom
         _sweep(run.release)
         make_folder(run.release / IMAGES)
         secret = _secret(run)
-        summary = Summary(tuple(model.name for model in run.classifiers), len(run.inputs.items))
+        summary = Summary(
+            tuple(model.name for model in run.classifiers), len(run.inputs.items), run.regions_source
+        )
         for done in journal.done.values():
             summary.add(done.outcome)
             progress(done.outcome)
@@ -226,6 +236,7 @@ def _work(
         settings=run.settings,
         search=make_search(run.settings, run.classifiers),
         regions=run.regions,
+        finder=run.finder,
         randomness=keeper.randomness,
         admit=keeper.admit,
         commit=keeper.commit,
@@ -331,6 +342,7 @@ def _finish(run: Run, secret: ReleaseSecret, journal: Journal, summary: Summary)
         models=tuple(ModelFact(model.name, model.fingerprint) for model in run.classifiers),
         counts={"inputs": summary.images, "skipped": len(summary.skipped), "failed": len(summary.failed)},
         keeps_originals=run.settings.keep_original,
+        regions=run.regions_source,
     )
     assemble(
         run.release,

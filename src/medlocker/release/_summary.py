@@ -18,10 +18,13 @@ class Summary:
     Args:
         models: Names of the surrogates.
         images: How many images the input holds.
+        regions: Where keep-out regions come from, as certificates say it.
     """
 
     models: tuple[str, ...]
     images: int
+    regions: str = "none"
+    with_found: int = 0
     marked: int = 0
     labelled: int = 0
     shrunk: int = 0
@@ -50,6 +53,7 @@ class Summary:
         self.marked += 1
         self.labelled += outcome.labelled
         self.shrunk += outcome.shrunk
+        self.with_found += outcome.found_regions > 0
         for note in outcome.notes:
             self.notes[note] = self.notes.get(note, 0) + 1
         for k, (correct, fooled) in enumerate(zip(outcome.clean_correct, outcome.fooled, strict=True)):
@@ -72,6 +76,12 @@ class Summary:
             ],
             "labelled": self.labelled,
             "shrunk": self.shrunk,
+            # null: whoever gave the regions knows, this program does not
+            "regions": {
+                "source": self.regions,
+                "clinician": None if self.regions == "given" else False,
+                "marked_with_findings": self.with_found,
+            },
             "skipped": [{"image": name, "reason": reason} for name, reason in sorted(self.skipped)],
             "failed": [{"image": name, "reason": reason} for name, reason in sorted(self.failed)],
             "notes": self.notes,
