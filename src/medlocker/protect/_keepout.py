@@ -125,7 +125,7 @@ def beside(
             raise NoRoomError(f"{error}; the segmenter keeps out {share:.0%} of the image") from error
     kept = strongest(found, width=size[0], height=size[1], share=MAX_CANDIDATES)
     most = _most(len(kept), lambda count: room(boxes=(*given, *kept[:count])))
-    notes = findings.notes if most[0] == len(found) else (*findings.notes, GIVEN_UP)
+    notes = findings.notes if kept[: most[0]] == found else (*findings.notes, GIVEN_UP)
     return most[1], (*given, *kept[: most[0]]), notes
 
 

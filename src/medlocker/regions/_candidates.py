@@ -94,6 +94,8 @@ def look(colors: NDArray[Any]) -> ImageKind:
 def strongest(boxes: Sequence[Box], *, height: int, width: int, share: float) -> tuple[Box, ...]:
     """Return as many boxes from the first on as together cover at most a share of the image.
 
+    The first one is shrunk about its middle if it is too large alone.
+
     Args:
         boxes: The strongest first.
         height: Of the image.
@@ -107,9 +109,14 @@ def strongest(boxes: Sequence[Box], *, height: int, width: int, share: float) ->
         window = inside[box.y : box.bottom, box.x : box.right]
         area += window.size - int(np.count_nonzero(window))
         if area > limit:
-            return tuple(boxes[:count])
+            return tuple(boxes[:count]) or (_shrunk(box, limit / box.width / box.height),)
         window[...] = True
     return tuple(boxes)
+
+
+def _shrunk(box: Box, share: float) -> Box:
+    width, height = (max(int(side * share**0.5), 1) for side in (box.width, box.height))
+    return Box(box.x + (box.width - width) // 2, box.y + (box.height - height) // 2, width, height)
 
 
 def _boxes(

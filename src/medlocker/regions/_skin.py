@@ -14,7 +14,8 @@ _HAIR_PX = 17
 _HAIR_LEVELS = 12
 _SMALLEST, _LARGEST = 0.003, 0.8
 """Shares of the image that a lesion may have."""
-_CENTRE_SIGMA = 0.28
+_CENTRE_SIGMA = 0.15
+"""Shares of the sides; rulers, ink and stickers lie farther out."""
 _MARGIN = 0.06
 """Added on every side, as a share of the box: borders of lesions fade out."""
 _RIM_LEVELS = 45
