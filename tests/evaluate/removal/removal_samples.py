@@ -81,7 +81,7 @@ def gentle(seed: int, side: int = 96) -> Bytes:
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[0:side, 0:side] / side
     planes = [rng.uniform(60, 160) + rng.uniform(-40, 40) * x + rng.uniform(-40, 40) * y for _ in range(3)]
-    return np.clip(np.rint(np.stack(planes, axis=2)), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(np.stack(planes, axis=2)), 0, 255), dtype=np.uint8)
 
 
 class QuadrantClassifier(BaseClassifier):
@@ -110,7 +110,7 @@ class QuadrantClassifier(BaseClassifier):
             ],
             axis=1,
         ).sum(axis=1)
-        return np.eye(5, dtype=np.float32)[bright] * 4
+        return np.asarray(np.eye(5)[bright] * 4, dtype=np.float32)
 
 
 def items(count: int, *, targets: int = 1, side: int = 96) -> list[Item]:

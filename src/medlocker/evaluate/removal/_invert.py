@@ -32,9 +32,9 @@ class Inverted:
     left: float = 1.0
 
     def ghost(self) -> float:
-        """Return how much rougher the restored mark is at the logo's edges than between them; 1: none seen."""
+        """Return how much rougher the restored mark is at the logo's edges than elsewhere; 1: none seen."""
         window = self.restored[window_of(self.raster, self.guess)].astype(np.float32)
-        weight = self.raster.coverage[..., None].astype(np.float32) / 255
+        weight = self.raster.coverage[..., None].astype(np.float32) / np.float32(255)
         slopes = steepness(window)
         edges = steepness(self.raster.color * weight) > _EDGE
         inside = self.raster.coverage == 255
@@ -46,7 +46,8 @@ class Inverted:
 
 def steepness(image: Floats) -> Floats:
     """Return (h, w), the sum over channels of the slopes' sizes."""
-    return np.asarray(np.abs(np.stack(np.gradient(image, axis=(0, 1)))).sum(axis=(0, 3)), dtype=np.float32)
+    down, across = np.gradient(image, axis=(0, 1))
+    return np.asarray((np.abs(down) + np.abs(across)).sum(axis=2), dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)

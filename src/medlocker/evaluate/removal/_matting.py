@@ -22,7 +22,7 @@ from medlocker.evaluate.removal._evidence import (
     widened,
 )
 from medlocker.evaluate.removal._fill import smoothest
-from medlocker.evaluate.removal._invert import invert
+from medlocker.evaluate.removal._invert import Fit, invert
 from medlocker.evaluate.removal._known import Finder, FoundMark, as_seen, pasted, undone
 from medlocker.evaluate.removal._locate import window_of
 from medlocker.evaluate.removal._matte import (
@@ -41,6 +41,11 @@ from medlocker.logo import Raster, render
 _SURROUNDINGS_PX = 14
 _SAME_SIZE = 0.06
 _MOST_SAMPLES = 40
+_TOO_WIDE_PX = 4
+_SOFT_PX = 1.5
+
+Placed = tuple[float, Window, Floats, Floats]
+"""How a matte lies on a mark: share of edges left, frame, colours and weights in it."""
 
 
 @dataclass(frozen=True)
@@ -85,16 +90,11 @@ class MattingAttack:
 
     def _take_off(self, pixels: Bytes, mask: Mask, window: Window, matte: Matte) -> None:
         ratio = _side(window) / self.side_px
-        if abs(ratio - 1) > _SAME_SIZE:  # a mark of another size: so is the matte, then
-            matte = _resized(matte, ratio)
-        half = matte.color.shape[0] // 2
-        rows, cols = _middle(window, half)
-        part = _padded(pixels, rows, cols)
-        shift = shift_to(part, matte.slopes, widened(_padded(mask, rows, cols) > 0, 2))
-        back = (-shift[0], -shift[1])
-        color, coverage = rolled(matte.color, back), rolled(matte.coverage, back)
-        values = part.astype(np.float32)
-        weight = best_opacity(values, color, coverage) * coverage
+        placed = _place(pixels, mask, window, matte)
+        if abs(ratio - 1) >= _SAME_SIZE:
+            placed = self._place_resized(pixels, mask, window, matte)
+        (rows, cols), color, weight = placed[1:]
+        values = _padded(pixels, rows, cols).astype(np.float32)
         restored = to_bytes((values - weight * color) / (1 - weight))
         top, left = max(rows.start, 0), max(cols.start, 0)
         target = pixels[top : rows.stop, left : cols.stop]
@@ -102,8 +102,48 @@ class MattingAttack:
             slice(top - rows.start, top - rows.start + target.shape[0]),
             slice(left - cols.start, left - cols.start + target.shape[1]),
         )
-        inside = coverage[inner][..., 0] > 0
+        inside = weight[inner][..., 0] > 0
         target[inside] = restored[inner][inside]
+
+    def _place_resized(self, pixels: Bytes, mask: Mask, window: Window, matte: Matte) -> Placed:
+        """Fit the matte to a mark of another size: how large, and how far between pixels, edges left tell."""
+        true, learned = _side(window) - _TOO_WIDE_PX, max(self.side_px - _TOO_WIDE_PX, 1)
+        change = (true / learned, 0.0, 0.0)
+        best = _place(pixels, mask, window, _resized(matte, *change), smooth_px=_SOFT_PX)
+        steps = [
+            [((true + k / 2) / learned, 0.0, 0.0) for k in range(-4, 5)],
+            *([(0.0, k / 4 * (axis == 1), k / 4 * (axis == 0)) for k in (-2, -1, 1, 2)] for axis in (1, 0)),
+        ]
+        for around in steps:
+            middle = change
+            for ratio, dx, dy in around:
+                tried = (ratio or middle[0], middle[1] + dx, middle[2] + dy)
+                placed = _place(pixels, mask, window, _resized(matte, *tried), smooth_px=_SOFT_PX)
+                if placed[0] < best[0]:
+                    best, change = placed, tried
+        return best
+
+
+def _blurred(plane: Floats, sigma: float) -> Floats:
+    made = cv2.GaussianBlur(plane, (0, 0), sigma)
+    return np.asarray(made, dtype=np.float32).reshape(plane.shape)
+
+
+def _place(pixels: Bytes, mask: Mask, window: Window, matte: Matte, *, smooth_px: float = 0.0) -> Placed:
+    """Fit a matte to a mark; returns the share of edges left, the frame, colours and weights in it."""
+    rows, cols = frame = _middle(window, matte.color.shape[0] // 2)
+    part = _padded(pixels, rows, cols)
+    shift = shift_to(part, matte.slopes, widened(_padded(mask, rows, cols) > 0, 2))
+    back = (-shift[0], -shift[1])
+    color, coverage = rolled(matte.color, back), rolled(matte.coverage, back)
+    fit = Fit(part.astype(np.float32), color, coverage)
+    if smooth_px:
+        # enlarged edges are softer than the mark's own: blurred alike they compare
+        layers = [_blurred(one, smooth_px) for one in (fit.image, color * coverage, coverage)]
+        fit = Fit(layers[0], straight(layers[1], layers[2]), layers[2])
+    opacity = best_opacity(fit.image, fit.color, fit.coverage)
+    left = fit.cost(opacity) / max(fit.cost(0.0), 1e-9)
+    return left, frame, color, np.asarray(np.float32(opacity) * coverage, dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -210,13 +250,22 @@ def _sample(one: Evidence, window: Window, half: int) -> Sample:
     return Sample(_padded(one.marked, rows, cols), _padded(one.mask, rows, cols) > 0)
 
 
-def _resized(matte: Matte, ratio: float) -> Matte:
-    side = max(2 * round(matte.color.shape[0] * ratio / 2), 4 * REACH_PX)
+def _resized(matte: Matte, ratio: float, dx: float, dy: float) -> Matte:
+    """Scale a matte about its middle and move it by parts of a pixel."""
+    old = matte.color.shape[0]
+    side = max(2 * round(old * ratio / 2), 4 * REACH_PX)
+    move = np.array([[ratio, 0, dx], [0, ratio, dy]]) + np.array([[0, 0, 1], [0, 0, 1]]) * (
+        (side - 1) / 2 - ratio * (old - 1) / 2
+    )
 
     def fit(plane: Floats) -> Floats:
-        made = cv2.resize(
-            plane, (side, side), interpolation=cv2.INTER_AREA if ratio < 1 else cv2.INTER_LINEAR
-        )
-        return np.asarray(made, dtype=np.float32).reshape(side, side, plane.shape[2])
+        if ratio < 1:
+            plane = np.asarray(cv2.GaussianBlur(plane, (0, 0), 0.4 / ratio), dtype=np.float32)
+        made = cv2.warpAffine(plane, move, (side, side), flags=cv2.INTER_LINEAR)
+        return np.asarray(made, dtype=np.float32).reshape(side, side, -1)
 
-    return Matte(fit(matte.color), fit(matte.coverage), fit(matte.slopes), matte.images)
+    # premultiplied, or the colours at the edge would mix with the black beyond it
+    coverage = fit(matte.coverage)
+    color = straight(fit(matte.color * matte.coverage), coverage)
+    slopes = np.concatenate([fit(matte.slopes[..., :3]), fit(matte.slopes[..., 3:])], axis=2)
+    return Matte(color, coverage, slopes, matte.images)
