@@ -6,6 +6,7 @@ from medlocker.search._bhe import BheSearch
 from medlocker.search._driver import Clock, Driver, Task, Work, file_threads
 from medlocker.search._evolution import EvolutionSearch
 from medlocker.search._guided import GradientSearch, ScreenedSearch
+from medlocker.search._learn import FEWEST_OF_CLASS, Lesson, Round, learn_textures, share_fooled
 from medlocker.search._preview import Preview, work_step
 from medlocker.search._problem import Candidate, Problem
 from medlocker.search._random import RandomSearch
@@ -13,6 +14,7 @@ from medlocker.search._square import SquareSearch
 from medlocker.search._texture import TextureSearch
 
 __all__ = [
+    "FEWEST_OF_CLASS",
     "Answer",
     "Ask",
     "BheSearch",
@@ -22,10 +24,12 @@ __all__ = [
     "EvolutionSearch",
     "Found",
     "GradientSearch",
+    "Lesson",
     "Preview",
     "Problem",
     "Proposal",
     "RandomSearch",
+    "Round",
     "Scored",
     "ScreenedSearch",
     "Search",
@@ -34,6 +38,8 @@ __all__ = [
     "TextureSearch",
     "Work",
     "file_threads",
+    "learn_textures",
     "margins_of",
+    "share_fooled",
     "work_step",
 ]

@@ -120,7 +120,7 @@ class Search(ABC):
             answer: Answer = yield ask
             tally.spent += ask.cost
             # equal decisions whatever else shared the batch: libraries may differ in the last bits
-            margins: NDArray[np.float64] = np.round(answer.margins.astype(np.float64), 4)
+            margins = np.asarray(np.round(answer.margins, 4), np.float64)
             values = margins.min(axis=1)
             tally.add(candidates, values)
             if tally.reaches(self.margin):

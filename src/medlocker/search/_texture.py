@@ -57,7 +57,8 @@ class TextureSearch(Search):
             chosen = [first, *partners(problem, merit, places, first)]
             textures = [_Texture.of(problem, _mark(problem, places[i])) for i in chosen]
             for texture in textures:
-                texture.push(slopes, problem, whole=True)
+                if not problem.learned:  # a learned texture is better than the first step of a new one
+                    texture.push(slopes, problem, whole=True)
             layouts.append(textures)
         scored = yield Proposal([_marks(textures) for textures in layouts])
         for k in np.argsort(-scored.values, kind="stable"):
@@ -76,17 +77,7 @@ class TextureSearch(Search):
                 texture.push(slopes, problem, whole=False)
 
     def _slopes(self, problem: Problem, scored: Scored) -> Floats:
-        """Sum the models' gradients at the first candidate with respect to work pixels, (h, w, 3)."""
-        total = np.zeros_like(problem.preview.work)
-        for model, gradient in enumerate(scored.gradients):
-            slope = problem.preview.pull_back(model, gradient[0])
-            slope = slope * LUMA if slope.shape[2] == 1 else slope
-            if len(scored.gradients) > 1:
-                behind = np.clip(self.margin - scored.margins[0, model], -20, 20)
-                weight = 0.1 + 1 / (1 + np.exp(-behind))
-                slope = slope * np.float32(weight / max(float(np.abs(slope).mean()), 1e-12))
-            total += slope
-        return total
+        return ensemble_slopes(problem, scored.gradients, scored.margins[0], wanted=self.margin)
 
 
 @dataclass(eq=False)
@@ -105,15 +96,7 @@ class _Texture:
 
     def push(self, slopes: Floats, problem: Problem, *, whole: bool) -> None:
         """Step along a gradient with respect to work pixels; the first step goes to the bound."""
-        preview = problem.preview
-        raster = preview.raster(self.plain)
-        _, coverage = raster.at(self.plain.opacity)
-        h, w = coverage.shape[:2]
-        y, x = self.plain.y // preview.step, self.plain.x // preview.step
-        window = slopes[y : y + h, x : x + w]
-        h, w = window.shape[:2]
-        rows, cols = spread_matrices(raster.size, (self.cells.shape[0], self.cells.shape[1]), preview.step)
-        pulled = np.einsum("hi,hwc,wj->ijc", rows[:h], coverage[:h, :w] * window, cols[:w], optimize=True)
+        pulled = pull_to_cells(problem, self.plain, slopes, self.cells.shape[:2])
         self.drift = _MOMENTUM * self.drift + pulled / max(float(np.abs(pulled).mean()), 1e-12)
         length = problem.levels if whole else problem.levels / _STEPS_TO_BOUND
         self.cells = np.clip(self.cells + length * np.sign(self.drift), -problem.levels, problem.levels)
@@ -121,6 +104,46 @@ class _Texture:
     def mark(self) -> Mark:
         """Return the mark with its texture."""
         return replace(self.plain, overlay=pack_overlay(np.round(self.cells).astype(np.int8)))
+
+
+def ensemble_slopes(
+    problem: Problem, gradients: tuple[Floats, ...], margins: F64, *, wanted: float
+) -> Floats:
+    """Sum the models' gradients at one candidate with respect to work pixels.
+
+    Args:
+        problem: Of the candidate.
+        gradients: Per model (1, h, w, c).
+        margins: (models,) at the candidate; models above ``wanted`` count less.
+        wanted: Logits.
+
+    Returns:
+        (h, w, 3) float32.
+    """
+    total = np.zeros_like(problem.preview.work)
+    for model, gradient in enumerate(gradients):
+        slope = problem.preview.pull_back(model, gradient[0])
+        slope = slope * LUMA if slope.shape[2] == 1 else slope
+        if len(gradients) > 1:
+            behind = np.clip(wanted - margins[model], -20, 20)
+            weight = 0.1 + 1 / (1 + np.exp(-behind))
+            slope = slope * np.float32(weight / max(float(np.abs(slope).mean()), 1e-12))
+        total += slope
+    return total
+
+
+def pull_to_cells(problem: Problem, mark: Mark, slopes: Floats, shape: tuple[int, ...]) -> F64:
+    """Return the gradient with respect to a mark's (rows, cols) texture cells, (rows, cols, 3)."""
+    preview = problem.preview
+    raster = preview.raster(mark)
+    _, coverage = raster.at(mark.opacity)
+    h, w = coverage.shape[:2]
+    y, x = mark.y // preview.step, mark.x // preview.step
+    window = slopes[y : y + h, x : x + w]
+    h, w = window.shape[:2]
+    rows, cols = spread_matrices(raster.size, (shape[0], shape[1]), preview.step)
+    pulled = np.einsum("hi,hwc,wj->ijc", rows[:h], coverage[:h, :w] * window, cols[:w], optimize=True)
+    return np.asarray(pulled, np.float64)
 
 
 def _marks(textures: list[_Texture]) -> Candidate:
