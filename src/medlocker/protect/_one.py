@@ -27,7 +27,7 @@ from medlocker.images import (
     read_image,
     viewed,
 )
-from medlocker.logo import Logo
+from medlocker.logo import LearnedLogo, Logo
 from medlocker.marking import mark_pixels
 from medlocker.protect._keepout import beside
 from medlocker.protect._outcome import Job, Marked, Outcome
@@ -53,6 +53,7 @@ class Protector:
         randomness: From a purpose and the digest of an original to 32 bytes, the same for the same original
             in one run.
         admit: Called with the digest of an original before anything is done to it; may refuse it.
+        learned: Textures that searches start from, or None.
         commit: Seals a marked image and puts it into its place; runs in a thread, once for each image.
     """
 
@@ -64,6 +65,7 @@ class Protector:
     randomness: Callable[[str, str], bytes]
     admit: Callable[[str], None]
     commit: Callable[[Marked, Outcome], None]
+    learned: LearnedLogo | None = None
     finder: Finder | None = None
 
     def task(self, job: Job) -> Task[Outcome]:
@@ -81,7 +83,7 @@ class Protector:
         labels = job.labels or answered
         clean_correct = tuple(k == label for k, label in zip(answered, labels, strict=True))
         seed = self.randomness("search", loaded.digest)
-        problem = loaded.problem(labels)
+        problem = loaded.problem(labels, learned=self._learned(loaded.image, labels))
         attempt = _Attempt(self, job, loaded, labels, seed)
         try:
             found: Found = yield from self.search.run(
@@ -112,6 +114,13 @@ class Protector:
             attempt.discard()
             raise
         return outcome
+
+    def _learned(self, image: Image, labels: tuple[int, ...]) -> str:
+        """Return the texture that the search starts from, or nothing."""
+        if self.learned is None or not self.settings.texture_levels:
+            return ""
+        name = self.classifiers[0].classes[labels[0]]
+        return self.learned.texture_for(name, grey=image.kind in ("grey", "grey-alpha"))
 
     def _load(self, job: Job) -> _Loaded:
         """Read an image and find out where the logo may go; runs in a thread."""
@@ -168,7 +177,7 @@ class _Loaded:
     notes: tuple[str, ...]
     found_regions: int
 
-    def problem(self, labels: tuple[int, ...]) -> Problem:
+    def problem(self, labels: tuple[int, ...], *, learned: str) -> Problem:
         return Problem(
             self.preview,
             labels,
@@ -179,6 +188,7 @@ class _Loaded:
             levels=self.levels,
             most_marks=self.room.most_marks,
             rotation=self.room.rotation,
+            learned=learned,
         )
 
 

@@ -12,9 +12,11 @@ from medlocker.mark import OPACITY_ONE
 Preset = Literal["paper", "strong"]
 SearchName = Literal["auto", "random", "evolution", "bhe", "screened", "gradient", "texture", "square"]
 
-DEFAULT_BUDGET = 128
+PAPER_BUDGET = 128
+STRONG_BUDGET = 56
+"""For each model: with the looks at the original and at the written file it stays below 60."""
 DEFAULT_MARGIN = 0.2
-STRONG_MARGIN = 1.0
+STRONG_MARGIN = 3.0
 STRONG_LEVELS = 32
 STRONG_MARKS = 3
 STRONG_ROTATION = 15
@@ -73,7 +75,7 @@ class Settings:
         min_size: Where regions leave no room, the logo shrinks down to this before the image is skipped.
         opacity: Lowest and highest, 0 to 1.
         search: Name of the strategy; ``auto`` takes gradients where the models offer them.
-        budget: Most evaluations of one image's search.
+        budget: Most evaluations of one image's search; None takes the preset's, see :meth:`budget_for`.
         margin: Logits by which the search wants the wrong class to win; more survives other resizing code.
             None takes the preset's.
         levels: Bound of the texture, grey levels of 255; None takes the preset's.
@@ -90,12 +92,12 @@ class Settings:
         InputError: If a value is out of range.
     """
 
-    preset: Preset = "paper"
+    preset: Preset = "strong"
     size: float = 0.25
     min_size: float = 0.125
     opacity: tuple[float, float] = (0.39, 0.8)
     search: SearchName = "auto"
-    budget: int = DEFAULT_BUDGET
+    budget: int | None = None
     margin: float | None = None
     levels: int | None = None
     marks: int | None = None
@@ -113,7 +115,7 @@ class Settings:
         low, high = self.opacity
         if not 0 < low <= high <= 1:
             raise InputError(f"expected opacities above 0, at most 1, the lower first, got {low:g} {high:g}")
-        if self.budget < 1:
+        if self.budget is not None and self.budget < 1:
             raise InputError(f"expected a budget of at least 1 evaluation, got {self.budget}")
         if self.margin is not None and not -100 <= self.margin <= 100:
             raise InputError(f"expected a margin of -100 to 100 logits, got {self.margin:g}")
@@ -134,6 +136,12 @@ class Settings:
         if self.margin is not None:
             return self.margin
         return STRONG_MARGIN if self.preset == "strong" else DEFAULT_MARGIN
+
+    def budget_for(self, models: int) -> int:
+        """Return the most evaluations of one image's search with so many models."""
+        if self.budget is not None:
+            return self.budget
+        return STRONG_BUDGET * models if self.preset == "strong" else PAPER_BUDGET
 
     @property
     def texture_levels(self) -> int:

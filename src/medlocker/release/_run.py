@@ -30,7 +30,7 @@ from medlocker.certificates import (
 from medlocker.classifiers import Classifier
 from medlocker.errors import OutputExistsError, WriteError
 from medlocker.labels import Labels
-from medlocker.logo import Logo
+from medlocker.logo import LearnedLogo, Logo
 from medlocker.protect import Job, Marked, Outcome, Protector, Settings, source_of
 from medlocker.regions import Finder, Regions
 from medlocker.release._fingerprint import fingerprint_path
@@ -62,6 +62,7 @@ class Run:
         regions: Keep-out boxes, or None.
         finder: Finds more of them in each image, or None.
         sources: Files or folders that labels and regions came from.
+        learned: Textures that searches start from, or None.
         ledger: The owner's memory of what was marked before, or None for experiments.
         same_mark: Mark again what another release has marked, if the mark comes out the same.
         workers: Threads that read and write.
@@ -79,6 +80,7 @@ class Run:
     regions: Regions | None = None
     finder: Finder | None = None
     sources: tuple[Path, ...] = ()
+    learned: LearnedLogo | None = None
     ledger: Ledger | None = None
     same_mark: bool = False
     workers: int = 2
@@ -95,6 +97,7 @@ class Run:
             "settings": self.settings.to_json(),
             "models": [model.fingerprint for model in self.classifiers],
             "logo": self.logo.digest,
+            "learned": self.learned.digest if self.learned is not None else None,
             "owner": self.owner.signing.public.key_id,
             "sources": [fingerprint_path(path) for path in self.sources],
             "inputs": [
@@ -240,6 +243,7 @@ def _work(
         randomness=keeper.randomness,
         admit=keeper.admit,
         commit=keeper.commit,
+        learned=run.learned,
     )
     threads = file_threads(run.workers)
     driver = Driver(run.classifiers, batch=run.batch, in_flight=_IN_FLIGHT, executor=threads)

@@ -55,7 +55,7 @@ def make_search(settings: Settings, classifiers: Sequence[Classifier]) -> Search
             f"the search {name} needs gradients, which {without[0]} does not offer",
             hint="use --search auto, or a model made by `medlocker train classifier` with the torch extra",
         )
-    return kind(budget=settings.budget, margin=settings.wanted_margin)
+    return kind(budget=settings.budget_for(len(classifiers)), margin=settings.wanted_margin)
 
 
 def way_taken(settings: Settings, classifiers: Sequence[Classifier]) -> str:
