@@ -135,3 +135,68 @@ def make_onnx(
     model.ir_version = 8
     onnx.save(model, str(path))
     return Tiny(path, w, softmax)
+
+
+def make_segmenter(
+    path: Path,
+    *,
+    tile: int = 32,
+    gain: float = 0.2,
+    bias: float = -30.0,
+    out_channels: int = 1,
+    logits: bool = False,
+    pooled: bool = False,
+    card: dict[str, Any] | None = None,
+) -> Path:
+    """Write a segmenter that takes bright red for a lesion: sigmoid(gain * red + bias), red in 0..255.
+
+    Args:
+        path: Of the ONNX file; the card is written beside it.
+        tile: Side of the tiles.
+        gain: Per grey level.
+        bias: Of the logit.
+        out_channels: Maps, all alike.
+        logits: Answer logits instead of probabilities.
+        pooled: Answer one number for a tile, as a classifier would.
+        card: Fields to change in the card; a value of None drops the field.
+    """
+    kernel = np.zeros((out_channels, 3, 1, 1), np.float32)
+    kernel[:, 0] = gain
+    constants = [
+        numpy_helper.from_array(kernel, "kernel"),
+        numpy_helper.from_array(np.full(out_channels, bias, np.float32), "bias"),
+    ]
+    nodes = [helper.make_node("Conv", ["image", "kernel", "bias"], ["logit"])]
+    last = "logit"
+    if not logits:
+        nodes.append(helper.make_node("Sigmoid", [last], ["probability"]))
+        last = "probability"
+    out: list[int | str] = ["N", out_channels, tile, tile]
+    if pooled:
+        nodes.append(helper.make_node("GlobalAveragePool", [last], ["pool"]))
+        last, out = "pool", ["N", out_channels, 1, 1]
+    nodes.append(helper.make_node("Identity", [last], ["answer"]))
+    graph = helper.make_graph(
+        nodes,
+        "tiny segmenter",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 3, tile, tile])],
+        [helper.make_tensor_value_info("answer", TensorProto.FLOAT, out)],
+        constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
+    model.ir_version = 8
+    path.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(model, str(path))
+    fields: dict[str, Any] = {
+        "task": "segmentation",
+        "input": {"height": tile, "width": tile, "range": [0, 255]},
+        "output": "logits" if logits else "probabilities",
+        "side_px": 48,
+        "threshold": 0.5,
+        "margin_px": 0,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+    }
+    fields.update(card or {})
+    fields = {key: value for key, value in fields.items() if value is not None}
+    (path.parent / f"{path.stem}.card.json").write_text(json.dumps(fields))
+    return path

@@ -22,8 +22,9 @@ from medlocker.certificates import (
     verify_release,
     write_owner_grant,
 )
-from medlocker.certificates._dsse import pae
+from medlocker.certificates._dsse import pae, sign_statement
 from medlocker.certificates._ownergrant import owner_grant_text, parse_owner_grant
+from medlocker.certificates._statement import read_statement
 from medlocker.errors import MalformedError, NoMatchingKeyError, OutputExistsError, SignatureError, WriteError
 
 Sealed = Iterator[tuple[IndexEntry, bytes]]
@@ -161,6 +162,24 @@ def test_the_statement_is_an_in_toto_statement_and_small(sample: Sample) -> None
     assert "lawful" in policy["lawful_use"]
 
 
+def test_where_regions_come_from_is_signed(sample: Sample) -> None:
+    facts = PublicFacts("paper", regions="candidates: not a clinician's")
+    assert _assemble(sample, _sealed(sample), facts).regions == "candidates: not a clinician's"
+    payload = payload_of(sample.certificate("statement.dsse.json"))
+    assert payload["predicate"]["regions"] == "candidates: not a clinician's"
+
+
+def test_a_statement_from_before_regions_were_stated_is_still_read(sample: Sample) -> None:
+    _assemble(sample, _sealed(sample))
+    payload = payload_of(sample.certificate("statement.dsse.json"))
+    del payload["predicate"]["regions"]
+    subjects = {entry["name"]: entry["digest"]["sha256"] for entry in payload["subject"]}
+    old = sign_statement(
+        payload["predicateType"], payload["predicate"], subjects=subjects, key=sample.owner.signing
+    )
+    assert read_statement(old, owner=sample.pinned).regions == "not stated"
+
+
 @pytest.mark.parametrize(
     ("facts", "message"),
     [
@@ -170,6 +189,7 @@ def test_the_statement_is_an_in_toto_statement_and_small(sample: Sample) -> None
             PublicFacts("x", models=(ModelFact("a", "1"),)),
             "model: expected sha256 to be 64 lower-case hex digits",
         ),
+        (PublicFacts("x", regions="y" * 257), "expected regions to be plain text of at most 256 characters"),
         (PublicFacts("x", counts={"a": -1}), "expected counts to be integers of 0 to"),
     ],
 )

@@ -15,10 +15,11 @@ from medlocker.errors import InputError, ModelError, OutputExistsError, WriteErr
 from medlocker.images import encode_image, read_image, viewed
 from medlocker.labels import class_indices, load_labels
 from medlocker.protect import Outcome, Settings
-from medlocker.regions import load_regions
+from medlocker.regions import CandidateFinder, Finder, load_regions, load_segmenter
 from medlocker.release import run_release
 from medlocker.release._journal import FOLDER
 from medlocker.testing import LinearClassifier
+from onnx_models import make_segmenter
 from runs import check_release, fill, images_of, make_run, picture, protect
 
 
@@ -367,6 +368,18 @@ def test_labels_and_regions_belong_to_the_run(tmp_path: Path, owner: Owner) -> N
         source, tmp_path / "out", owner, labels=a, regions=narrow, sources=sources, workers=7, batch=2
     )
     assert same.fingerprint() == runs[0].fingerprint()
+
+
+def test_what_finds_regions_belongs_to_the_run(tmp_path: Path, owner: Owner) -> None:
+    source = fill(tmp_path / "in", 1)
+    weights = make_segmenter(tmp_path / "a.onnx"), make_segmenter(tmp_path / "b.onnx", bias=-20.0)
+    finders: list[Finder | None] = [load_segmenter(path) for path in weights]
+    finders.append(load_segmenter(make_segmenter(tmp_path / "a.onnx", card={"margin_px": 3})))
+    finders += [CandidateFinder("fundus"), CandidateFinder("auto"), None]
+    runs = [make_run(source, tmp_path / "out", owner, finder=finder) for finder in finders]
+    assert len({run.fingerprint() for run in runs}) == len(finders)
+    again = make_run(source, tmp_path / "out", owner, finder=load_segmenter(weights[1]))
+    assert again.fingerprint() == runs[1].fingerprint()
 
 
 def test_two_runs_do_not_share_an_output(tmp_path: Path, owner: Owner) -> None:
