@@ -11,6 +11,7 @@ from medlocker.cli import grant, key, train
 from medlocker.cli.demo import demo
 from medlocker.cli.evaluate import evaluate
 from medlocker.cli.inspect import inspect
+from medlocker.cli.prepare import prepare_logo
 from medlocker.cli.protect import protect
 from medlocker.cli.restore import restore
 from medlocker.cli.verify import verify
@@ -21,6 +22,7 @@ def register(app: typer.Typer) -> None:
     app.command()(demo)
     app.add_typer(key.app, name="key")
     app.add_typer(train.app, name="train")
+    app.command("prepare")(prepare_logo)
     app.command()(protect)
     app.command()(verify)
     app.add_typer(grant.app, name="grant")

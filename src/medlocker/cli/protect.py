@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from medlocker._files import read_limited
 from medlocker.certificates import Ledger, Owner, ledger_path, load_owner
-from medlocker.classifiers import Classifier, load_classifier, with_gradients
+from medlocker.classifiers import load_classifier, with_gradients
 from medlocker.cli._console import note, print_json, shown, stdout, warn
+from medlocker.cli._labels import label_indices
+from medlocker.cli._logo import read_logo
 from medlocker.cli._progress import image_progress
 from medlocker.errors import InputError, WriteError
-from medlocker.labels import Labels, class_indices, load_labels
-from medlocker.logo import Logo, builtin_logo, load_logo
-from medlocker.logo._logo import MAX_FILE_BYTES
+from medlocker.labels import Labels, load_labels
+from medlocker.logo import load_learned
+from medlocker.prepare import check_kind
 from medlocker.protect import (
-    DEFAULT_BUDGET,
+    MAX_AREA,
     STANDARD_HARDENING,
     Harden,
     Lesions,
@@ -93,11 +92,17 @@ def protect(
         ),
     ] = None,
     logo: Annotated[
-        Path | None, typer.Option(help="Picture, best a PNG with alpha; default a padlock.")
+        Path | None,
+        typer.Option(
+            help="Picture, best a PNG with alpha, or a folder made by `medlocker prepare`; default a padlock."
+        ),
     ] = None,
     preset: Annotated[
-        Preset, typer.Option(help="paper: place and opacity; strong: also a texture and a second mark.")
-    ] = "paper",
+        Preset,
+        typer.Option(
+            help="strong: textured, turned, up to three marks; paper: place and opacity of one plain logo."
+        ),
+    ] = "strong",
     size: Annotated[float, typer.Option(help="Longer side of the logo / shorter side of the image.")] = 0.25,
     min_size: Annotated[float, typer.Option(help="Shrink down to this where regions leave no room.")] = 0.125,
     opacity: Annotated[
@@ -107,23 +112,30 @@ def protect(
         SearchName, typer.Option(help="Strategy; auto takes gradients where there are any.")
     ] = "auto",
     budget: Annotated[
-        int,
+        int | None,
         typer.Option(
-            help="Most evaluations of one image's search; looking at original and result comes on top."
+            help="Most evaluations of one image's search; looking at original and result comes on top. "
+            "Default 56 for each model, preset paper 128 in all."
         ),
-    ] = DEFAULT_BUDGET,
+    ] = None,
     confidence: Annotated[
         float | None,
         typer.Option(
             help="Logits by which the wrong class should win; more survives other resizing code. "
-            "Default 0.2, preset strong 1."
+            "Default 3, preset paper 0.2."
         ),
     ] = None,
     levels: Annotated[
-        int | None, typer.Option(help="Bound of the searched texture, grey levels; preset strong 32.")
+        int | None, typer.Option(help="Bound of the searched texture, grey levels; default 32, paper 0.")
     ] = None,
     marks: Annotated[
-        int | None, typer.Option(help="Most separate marks on one image, 1 to 3; preset strong 2.")
+        int | None, typer.Option(help="Most separate marks on one image, 1 to 3; default 3, paper 1.")
+    ] = None,
+    max_area: Annotated[
+        float, typer.Option(help="Further marks only while all together cover at most this share.")
+    ] = MAX_AREA,
+    rotation: Annotated[
+        int | None, typer.Option(help="Turn marks by up to so many degrees, by chance; default 15, paper 0.")
     ] = None,
     seed: Annotated[
         int | None, typer.Option(help="Repeat a search exactly; default secret randomness.")
@@ -167,6 +179,8 @@ def protect(
         margin=confidence,
         levels=levels,
         marks=marks,
+        max_area=max_area,
+        rotation=rotation,
         seed=seed,
         harden=_harden(harden, warp=warp, texture=texture, opaque=opaque),
         keep_original=keep_original,
@@ -174,7 +188,10 @@ def protect(
     inputs = find_inputs(source)
     check_target(out, inputs)
     owner_keys = _owner(owner)
-    picture = _logo(logo)
+    learned = load_learned(logo) if logo is not None and logo.is_dir() else None
+    picture = learned.logo if learned is not None else read_logo(logo)
+    if learned is not None:
+        check_kind(learned, inputs)
     known_labels = load_labels(labels, column=label_column) if labels else None
     names = [item.name for item in inputs.items]
     known_regions = load_regions(regions, margin_px=margin_px).among(names) if regions else None
@@ -186,7 +203,6 @@ def protect(
     weaker = way_taken(settings, classifiers)
     if weaker:
         warn(weaker)
-        settings = replace(settings, preset="paper")  # what is signed is what was done
     make_search(settings, classifiers)  # refuses what cannot work before anything is written
     for classifier in classifiers:
         for text in classifier.notes:
@@ -203,10 +219,11 @@ def protect(
         owner=owner_keys,
         settings=settings,
         labels=known_labels,
-        classes=_classes(known_labels, classifiers),
+        classes=label_indices(known_labels, classifiers),
         regions=known_regions,
         finder=finder,
         sources=tuple(path for path in (labels, regions) if path),
+        learned=learned,
         ledger=Ledger(ledger_path(owner_keys.paths), owner_keys.signing) if ledger else None,
         same_mark=same_mark,
         workers=workers,
@@ -252,25 +269,6 @@ def _harden(standard: bool, *, warp: float | None, texture: int | None, opaque: 
         texture=base.texture if texture is None else texture,
         opaque=base.opaque if opaque is None else opaque,
     )
-
-
-def _classes(labels: Labels | None, classifiers: list[Classifier]) -> tuple[Mapping[str, int], ...]:
-    if labels is None:
-        return ()
-    found = [class_indices(labels, classifier.classes) for classifier in classifiers]
-    for text in dict.fromkeys(text for indices in found for text in indices.notes):
-        note(text)
-    return tuple(indices.indices for indices in found)
-
-
-def _logo(path: Path | None) -> Logo:
-    if path is None:
-        return builtin_logo()
-    data = read_limited(path, max_bytes=MAX_FILE_BYTES, what="logo")
-    logo = load_logo(data, name=path.name)
-    for text in logo.notes:
-        warn(text)
-    return logo
 
 
 def _say_inputs(

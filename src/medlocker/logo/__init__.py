@@ -4,7 +4,7 @@ from medlocker.logo._blend import blend, unblend, weights
 from medlocker.logo._builtin import builtin_logo
 from medlocker.logo._hardening import Hardening
 from medlocker.logo._learned import ANY_CLASS, LEARNED_FILE, LOGO_FILE, LearnedLogo, load_learned
-from medlocker.logo._logo import Logo, load_logo
+from medlocker.logo._logo import MAX_FILE_BYTES, Logo, load_logo
 from medlocker.logo._overlay import MAX_CELLS, overlay_matrix, pack_overlay, unpack_overlay
 from medlocker.logo._render import Raster, fit_color, render
 
@@ -13,6 +13,7 @@ __all__ = [
     "LEARNED_FILE",
     "LOGO_FILE",
     "MAX_CELLS",
+    "MAX_FILE_BYTES",
     "Hardening",
     "LearnedLogo",
     "Logo",

@@ -3,9 +3,9 @@
 from medlocker.protect._keepout import Lesions, beside, make_finder, source_of
 from medlocker.protect._one import Protector
 from medlocker.protect._outcome import Job, Marked, Outcome
+from medlocker.protect._room import Room, find_room
 from medlocker.protect._settings import (
-    DEFAULT_BUDGET,
-    DEFAULT_MARGIN,
+    MAX_AREA,
     STANDARD_HARDENING,
     Harden,
     Preset,
@@ -14,8 +14,7 @@ from medlocker.protect._settings import (
 )
 
 __all__ = [
-    "DEFAULT_BUDGET",
-    "DEFAULT_MARGIN",
+    "MAX_AREA",
     "STANDARD_HARDENING",
     "Harden",
     "Job",
@@ -24,9 +23,11 @@ __all__ = [
     "Outcome",
     "Preset",
     "Protector",
+    "Room",
     "SearchName",
     "Settings",
     "beside",
+    "find_room",
     "make_finder",
     "source_of",
 ]

@@ -1,0 +1,23 @@
+"""Labels for several models at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from medlocker.classifiers import Classifier
+from medlocker.cli._console import note
+from medlocker.labels import Labels, class_indices
+
+
+def label_indices(labels: Labels | None, classifiers: Sequence[Classifier]) -> tuple[Mapping[str, int], ...]:
+    """Return, per model, from a label's text to the index of its class; tells the user what was assumed.
+
+    Raises:
+        InputError: If a label is no class of a model.
+    """
+    if labels is None:
+        return ()
+    found = [class_indices(labels, classifier.classes) for classifier in classifiers]
+    for text in dict.fromkeys(text for indices in found for text in indices.notes):
+        note(text)
+    return tuple(indices.indices for indices in found)

@@ -1,0 +1,216 @@
+"""From a folder of images to a learned logo."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from medlocker._files import read_limited
+from medlocker.classifiers import Classifier
+from medlocker.errors import InputError, MedlockerError, ModelError
+from medlocker.geometry import Box
+from medlocker.images import LIMITS, Image, read_image
+from medlocker.labels import Labels
+from medlocker.logo import MAX_CELLS, LearnedLogo, Logo, pack_overlay
+from medlocker.protect import Settings, find_room
+from medlocker.regions import Regions
+from medlocker.release import Input, Inputs
+from medlocker.search import (
+    Driver,
+    Lesson,
+    Preview,
+    Problem,
+    Round,
+    learn_textures,
+    share_fooled,
+    work_step,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Preparation:
+    """What a logo is learned from.
+
+    Args:
+        inputs: The data set.
+        classifiers: Surrogates with gradients, at least one.
+        logo: The owner's logo.
+        settings: Size, opacity, marks and levels, as they will be used by ``protect``.
+        labels: Right classes, or None to take the first surrogate's own answers.
+        classes: Per model, from a label's text to the index of its class.
+        regions: Keep-out boxes, or None.
+        sample: Most images looked at; they stay in memory.
+        rounds: Passes over the sample.
+        seed: Of the choice of images and of places.
+    """
+
+    inputs: Inputs
+    classifiers: Sequence[Classifier]
+    logo: Logo
+    settings: Settings
+    labels: Labels | None = None
+    classes: tuple[Mapping[str, int], ...] = ()
+    regions: Regions | None = None
+    sample: int = 96
+    rounds: int = 24
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A learned logo and what it is worth on the sample itself.
+
+    Args:
+        learned: The logo with its textures.
+        plain: Share of the sample misled by the plain logo at random places.
+        textured: The same with the textures.
+        images: How many images were learned from.
+        left_out: Names of images that could not be used, with the reason.
+    """
+
+    learned: LearnedLogo
+    plain: float
+    textured: float
+    images: int
+    left_out: tuple[tuple[str, str], ...]
+
+
+def prepare(
+    preparation: Preparation,
+    *,
+    loaded: Callable[[str], None] = lambda name: None,
+    progress: Callable[[Round], None] = lambda seen: None,
+) -> Prepared:
+    """Learn textures for one logo over a sample of images.
+
+    Args:
+        preparation: What to learn from.
+        loaded: Called with the name of each image that was read or left out.
+        progress: Called after each pass.
+
+    Raises:
+        InputError: If no image can be used.
+        ModelError: If a model offers no gradients.
+    """
+    without = [model.name for model in preparation.classifiers if not model.has_gradients]
+    if without:
+        raise ModelError(
+            f"learning a logo needs gradients, which {without[0]} does not offer",
+            hint="install the torch extra, or use a model made by `medlocker train classifier`",
+        )
+    settings = preparation.settings
+    lessons: list[Lesson] = []
+    left_out: list[tuple[str, str]] = []
+    grey: list[bool] = []
+    with threadpool_limits(limits=1, user_api="blas"):
+        for item in _sample(preparation):
+            try:
+                lesson, is_grey = _lesson(preparation, item)
+                lessons.append(lesson)
+                grey.append(is_grey)
+            except ModelError:
+                raise
+            except MedlockerError as error:
+                left_out.append((item.name, str(error)))
+            loaded(item.name)
+    if not lessons:
+        first = f": {left_out[0][1]}" if left_out else ""
+        raise InputError(f"none of {len(left_out)} images can be learned from{first}")
+    kind = Counter(grey).most_common(1)[0][0]
+    lessons = [lesson for lesson, is_grey in zip(lessons, grey, strict=True) if is_grey == kind]
+    driver = Driver(preparation.classifiers)
+    textures = learn_textures(
+        lessons,
+        driver,
+        levels=settings.texture_levels,
+        rounds=preparation.rounds,
+        margin=settings.wanted_margin,
+        cells=_cells(preparation.classifiers, settings),
+        rng=np.random.default_rng([preparation.seed, 1]),
+        progress=progress,
+    )
+    packed = {name: pack_overlay(cells) for name, cells in textures.items()}
+    plain = share_fooled(lessons, driver, {}, rng=np.random.default_rng([preparation.seed, 2]))
+    textured = share_fooled(lessons, driver, packed, rng=np.random.default_rng([preparation.seed, 2]))
+    facts: dict[str, Any] = {
+        "models": [{"name": m.name, "sha256": m.fingerprint} for m in preparation.classifiers],
+        "images": len(lessons),
+        "rounds": preparation.rounds,
+        "seed": preparation.seed,
+        "fooled_plain": round(plain, 4),
+        "fooled_textured": round(textured, 4),
+    }
+    learned = LearnedLogo(preparation.logo, packed, settings.texture_levels, kind, facts)
+    return Prepared(learned, plain, textured, len(lessons), tuple(left_out))
+
+
+def _sample(preparation: Preparation) -> list[Input]:
+    items = preparation.inputs.items
+    if len(items) <= preparation.sample:
+        return list(items)
+    rng = np.random.default_rng([preparation.seed, 0])
+    chosen = sorted(rng.choice(len(items), size=preparation.sample, replace=False))
+    return [items[int(i)] for i in chosen]
+
+
+def _lesson(preparation: Preparation, item: Input) -> tuple[Lesson, bool]:
+    """Read one image and pose its problem."""
+    models = preparation.classifiers
+    data = read_limited(item.path, max_bytes=LIMITS.max_file_bytes, what="image")
+    image = read_image(data, name=item.name)
+    preview = Preview(image, models, logo=preparation.logo)
+    labels = _labels(preparation, item, preview)
+    problem = _problem(preparation, item, image, preview, labels)
+    return Lesson(problem, models[0].classes[labels[0]]), image.kind in ("grey", "grey-alpha")
+
+
+def _labels(preparation: Preparation, item: Input, preview: Preview) -> tuple[int, ...]:
+    text = preparation.labels.for_name(item.name) if preparation.labels is not None else None
+    if text is not None:
+        return tuple(classes[text] for classes in preparation.classes)
+    answers = zip(preparation.classifiers, preview.cleans, strict=True)
+    return tuple(int(model.logits(canvas[None])[0].argmax()) for model, canvas in answers)
+
+
+def _problem(
+    preparation: Preparation, item: Input, image: Image, preview: Preview, labels: tuple[int, ...]
+) -> Problem:
+    boxes: tuple[Box, ...] = ()
+    if preparation.regions is not None:
+        boxes = preparation.regions.boxes_for(item.name, width=image.width, height=image.height)
+    settings = preparation.settings
+    key = np.random.default_rng([preparation.seed, 3, len(item.name)]).bytes(32)
+    room = find_room(
+        settings,
+        preparation.logo,
+        width=image.width,
+        height=image.height,
+        boxes=boxes,
+        step=work_step(image.height, image.width, preparation.classifiers),
+        seed=key,
+        key=key,
+    )
+    low, high = settings.opacity_range
+    return Problem(
+        preview,
+        labels,
+        room.placements,
+        room.size_px,
+        low,
+        high,
+        levels=settings.texture_levels,
+        most_marks=room.most_marks,
+        rotation=room.rotation,
+    )
+
+
+def _cells(classifiers: Sequence[Classifier], settings: Settings) -> tuple[int, int]:
+    """Return the texture's cells: about one for each pixel of the finest model under the logo."""
+    finest = max(max(model.height, model.width) for model in classifiers)
+    side = min(max(round(settings.size * finest), 2), MAX_CELLS)
+    return side, side

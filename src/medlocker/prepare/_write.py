@@ -1,0 +1,60 @@
+"""The folder of a learned logo: logo, textures, and a picture to look at."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as PillowImage
+
+from medlocker._files import check_output_folder, replacing_folder
+from medlocker.logo import LEARNED_FILE, LOGO_FILE, LearnedLogo, render
+
+PICTURE_FILE = "textures.png"
+_SIDE_PX = 192
+_MOST_SHOWN = 12
+
+
+def check_folder(out: Path, *, overwrite: bool) -> None:
+    """Refuse an output that exists.
+
+    Raises:
+        OutputExistsError: If it does and must not be replaced, or is no folder made by ``prepare``.
+    """
+    check_output_folder(out, overwrite=overwrite, ours=_is_ours, what="a learned logo")
+
+
+def write_learned(learned: LearnedLogo, out: Path, *, overwrite: bool = False) -> None:
+    """Write a learned logo's folder whole or not at all.
+
+    Raises:
+        OutputExistsError: See :func:`check_folder`.
+        WriteError: If the system refuses.
+    """
+    text = json.dumps(learned.to_json(), indent=1, sort_keys=True) + "\n"
+    with replacing_folder(out, check=lambda: check_folder(out, overwrite=overwrite)) as folder:
+        (folder / LOGO_FILE).write_bytes(learned.logo.to_png())
+        (folder / PICTURE_FILE).write_bytes(_picture(learned))
+        (folder / LEARNED_FILE).write_text(text, encoding="utf-8")
+
+
+def _is_ours(folder: Path) -> bool:
+    return (folder / LEARNED_FILE).is_file()
+
+
+def _picture(learned: LearnedLogo) -> bytes:
+    """Draw the plain logo and the textured ones side by side on white."""
+    shown = ["", *list(learned.textures.values())[:_MOST_SHOWN]]
+    tiles = []
+    for overlay in shown:
+        raster = render(learned.logo, _SIDE_PX, overlay=overlay)
+        tile = np.full((_SIDE_PX + 8, _SIDE_PX + 8, 3), 255, np.uint8)
+        share = raster.coverage[..., None] / 255
+        h, w = raster.coverage.shape
+        tile[4 : 4 + h, 4 : 4 + w] = np.round(raster.color * share + 255 * (1 - share)).astype(np.uint8)
+        tiles.append(tile)
+    stream = io.BytesIO()
+    PillowImage.fromarray(np.concatenate(tiles, axis=1)).save(stream, "PNG")
+    return stream.getvalue()
