@@ -21,7 +21,7 @@ from medlocker.metrics import choose_criterion
 from medlocker.train import measure, read_names
 from medlocker.train._augment import augment
 from medlocker.train._backbone import make_backbone, suggested_size
-from medlocker.train._loop import _class_weights, Cosine, _slices
+from medlocker.train._loop import Cosine, _class_weights, _slices
 from medlocker.train._pixels import PixelStore
 from medlocker.train._samples import find_samples, stratified
 
