@@ -85,7 +85,7 @@ def test_candidates_of_photographs_are_called_what_they_are(
 
 
 def test_preset_paper_keeps_out_nothing_by_itself(shell: Shell, place: Path, owner_name: Path) -> None:
-    answer = run(shell, place, owner_name, "--json")
+    answer = run(shell, place, owner_name, "--preset", "paper", "--json")
     assert answer.json["regions"]["source"] == "none"
     assert "no lesions are kept out: see --regions, --segmenter, --lesions" in answer.err
 
