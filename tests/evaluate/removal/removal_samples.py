@@ -13,7 +13,7 @@ from medlocker.demo import GRADES, synthesise
 from medlocker.evaluate.removal import Evidence, Item, psnr
 from medlocker.evaluate.removal._evidence import changed, widened
 from medlocker.images import Image
-from medlocker.logo import Logo, builtin_logo
+from medlocker.logo import Logo, builtin_logo, render
 from medlocker.mark import Mark
 from medlocker.marking import mark_pixels
 from medlocker.protect import Harden
@@ -58,16 +58,19 @@ def marked_photograph(
     side: int = 192,
     opacity: tuple[float, float] = (0.4, 0.8),
     count: int = 1,
+    degrees: int = 0,
 ) -> Marked:
     """A synthetic photograph with marks side by side, at places and opacities of the seed."""
     rng = np.random.default_rng([41, seed])
     hardening = (harden or Harden()).for_size(size_px, rng.bytes(32))
+    rotation = round(degrees * 65536 / 360) % 65536
+    frame = render(LOGO, size_px, rotation=rotation).coverage.shape[1]
     marks = []
     for k in range(count):
         # each in its own column, so that they do not touch
-        x = int(rng.integers(8, side // count - size_px - 8)) + k * side // count
-        y = int(rng.integers(8, side - size_px - 8))
-        mark = Mark(x, y, size_px, round(float(rng.uniform(*opacity)) * 65535))
+        x = int(rng.integers(8, side // count - frame - 8)) + k * side // count
+        y = int(rng.integers(8, side - frame - 8))
+        mark = Mark(x, y, size_px, round(float(rng.uniform(*opacity)) * 65535), rotation)
         if hardening is not None:
             mark = replace(
                 mark, key=hardening.key.hex(), warp_256=hardening.warp_256, texture=hardening.texture

@@ -9,9 +9,10 @@ import pytest
 from removal_samples import LOGO, Marked, each, photograph, put
 
 from medlocker.evaluate.removal import Evidence
+from medlocker.evaluate.removal._averaged import AveragedTextureLearner
 from medlocker.evaluate.removal._evidence import Attack
 from medlocker.evaluate.removal._known import Finder
-from medlocker.evaluate.removal._matting import AveragedTextureLearner, MattingLearner
+from medlocker.evaluate.removal._matting import MattingLearner
 from medlocker.logo import Logo, pack_overlay
 from medlocker.mark import Mark
 from medlocker.protect import STANDARD_HARDENING, Harden

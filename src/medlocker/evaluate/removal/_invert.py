@@ -9,7 +9,7 @@ import numpy as np
 
 from medlocker.evaluate.removal._evidence import Bytes, Floats, Window
 from medlocker.evaluate.removal._locate import Guess, locate, window_of
-from medlocker.logo import Logo, Raster, fit_color, render, unblend, weights
+from medlocker.logo import Logo, Raster, fit_color, unblend, weights
 
 _SURELY = 0.7  # of the edges left: only the right logo at the right place takes away so many
 _EDGE = 40.0
@@ -114,12 +114,12 @@ def invert_best(marked: Bytes, logo: Logo, guesses: Sequence[Guess]) -> Inverted
     """
     best: tuple[float, Guess] | None = None
     for guess in guesses:
-        height, width = render(logo, guess.size_px).coverage.shape
+        height, width = guess.raster(logo).coverage.shape
         part = (
             slice(max(guess.y - 8, 0), min(guess.y + height + 8, marked.shape[0])),
             slice(max(guess.x - 8, 0), min(guess.x + width + 8, marked.shape[1])),
         )
-        plain = lay_over(marked, render(logo, guess.size_px), guess, part)
+        plain = lay_over(marked, guess.raster(logo), guess, part)
         left, found = _descend(marked, logo, guess, part, plain)
         # guesses lie at different places: what counts is the share of edges that the logo explains
         if best is None or left < best[0]:
@@ -128,7 +128,7 @@ def invert_best(marked: Bytes, logo: Logo, guesses: Sequence[Guess]) -> Inverted
             break
     if best is None:
         raise ValueError("expected at least one guess")
-    raster = render(logo, best[1].size_px)
+    raster = best[1].raster(logo)
     return Inverted(invert(marked, raster, best[1]), best[1], raster, best[0])
 
 
@@ -162,7 +162,7 @@ def _descend(marked: Bytes, logo: Logo, start: Guess, part: Window, plain: Fit) 
         for other in _neighbours(here):
             if other in tried or other.size_px < 1:
                 continue
-            raster = render(logo, other.size_px)
+            raster = other.raster(logo)
             rows, cols = window_of(raster, other)
             outside = rows.start < part[0].start or cols.start < part[1].start
             if outside or rows.stop > part[0].stop or cols.stop > part[1].stop:
@@ -174,7 +174,7 @@ def _descend(marked: Bytes, logo: Logo, start: Guess, part: Window, plain: Fit) 
                 here, better = other, True
         if not better:
             break
-    fit = lay_over(marked, render(logo, here.size_px), here, part)
+    fit = lay_over(marked, here.raster(logo), here, part)
     cost, opacity = fit.best(max(opacity - 0.03, 0.01), min(opacity + 0.03, 0.998), steps=18)
     return cost / max(fit.cost(0.0), 1e-9), replace(here, opacity=round(opacity * 65535))
 
@@ -183,4 +183,4 @@ def _neighbours(guess: Guess) -> Iterator[Guess]:
     for size in (0, -1, 1):
         for dx in (0, -1, 1):
             for dy in (0, -1, 1):
-                yield Guess(guess.x + dx, guess.y + dy, guess.size_px + size)
+                yield replace(guess, x=guess.x + dx, y=guess.y + dy, size_px=guess.size_px + size)

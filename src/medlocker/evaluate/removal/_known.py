@@ -23,18 +23,21 @@ from medlocker.evaluate.removal._evidence import (
 )
 from medlocker.evaluate.removal._invert import Inverted, invert_best, steepness
 from medlocker.evaluate.removal._locate import Guess, locate, sharpen, window_of
+from medlocker.evaluate.removal._turns import ONE_TURN, Turn, likeliest_turns
 from medlocker.evaluate.removal._warp import fit_warp
-from medlocker.logo import Logo, render
+from medlocker.logo import Logo
 
 STANDARD_WARP, STANDARD_TEXTURE = 1 / 56, 24
 """What `--harden` does: an attacker reads it in this program. A test compares them with the program's."""
 
 _MOST_MARKS = 6
 _MOST_IN_ONE = 3
-_WIDER_PX = 8
+_WIDER_PX = 2
+_OFF_PX = 3
 _SMALLEST_PX = 8
-_ASPECT = 0.15
 _GHOST = 1.33
+_SURE = 1.1
+_TURNS = 5
 _ROUGH = 2.0
 
 
@@ -70,14 +73,16 @@ def _marks(evidence: Evidence) -> Iterator[FoundMark]:
     if evidence.logo is None:
         return
     logo = as_seen(evidence.logo, evidence.marked)
+    turned: int | None = None
     for box in evidence.windows()[:_MOST_MARKS]:
         side = max(box[0].stop - box[0].start, box[1].stop - box[1].start)
         window = around(box, max(side // 3, 16))
         pixels, mask = evidence.marked[window], evidence.mask[window]
         for _ in range(_MOST_IN_ONE):  # marks that touch each other make one part of the mask
-            inverted = _one(pixels, mask, logo)
+            inverted = _one(pixels, mask, logo, turned)
             if inverted is None:
                 break
+            turned = inverted.guess.rotation
             yield FoundMark(window, inverted)
             covered = np.zeros(mask.shape, np.bool_)
             covered[window_of(inverted.raster, inverted.guess)] = inverted.raster.support
@@ -87,29 +92,71 @@ def _marks(evidence: Evidence) -> Iterator[FoundMark]:
             pixels = inverted.restored
 
 
-def _one(pixels: Bytes, mask: Mask, logo: Logo) -> Inverted | None:
-    """Find and invert the largest mark under a mask; None if there is no room for one."""
+def _one(pixels: Bytes, mask: Mask, logo: Logo, turned: int | None) -> Inverted | None:
+    """Find and invert the largest mark under a mask; None if there is no room for one.
+
+    Args:
+        pixels: A part of the image.
+        mask: Where marks are in it.
+        logo: The plain logo.
+        turned: The rotation where it is known: all marks of one image are turned alike.
+    """
     parts = windows_of(mask)
     if not parts:
         return None
     rows, cols = parts[0]
     height, width = rows.stop - rows.start, cols.stop - cols.start
-    size = max(height, width)
-    low, high = max(size - _WIDER_PX, _SMALLEST_PX), max(size, _SMALLEST_PX)
-    shape = logo.rgba.shape
-    guesses: list[Guess] = []
-    if abs((height / width) / (shape[0] / shape[1]) - 1) < _ASPECT:
-        near = (cols.start + 2.0, rows.start + 2.0, size - 4.0)
-        score, guess = sharpen(pixels, logo, near, sizes_px=(low, high))
-        guesses = [guess] if score > 0 else []
+    turns = likeliest_turns(pixels, parts[0], logo, wider_px=_WIDER_PX, turned=turned)
+    if not turns:  # the box is not the logo's: several marks that touch
+        sizes_px = (max(min(height, width) // 3, _SMALLEST_PX), max(height, width, _SMALLEST_PX))
+        guesses = locate(pixels, logo, sizes_px=sizes_px, rotation=turned or 0)
     else:
-        guesses = locate(pixels, logo, sizes_px=(max(min(height, width) // 3, _SMALLEST_PX), high))
+        sharp = [_sharpened(pixels, logo, turn) for turn in turns]
+        guesses = [guess for score, guess in sorted(sharp, key=lambda one: -one[0]) if score > 0]
     guesses = [guess for guess in guesses if _fits(guess, logo, pixels)]
-    return invert_best(pixels, logo, guesses) if guesses else None
+    if not guesses:
+        return None
+    found = invert_best(pixels, logo, guesses)
+    return found if turned is not None else _turned(pixels, logo, found)
+
+
+def _turned(pixels: Bytes, logo: Logo, start: Inverted) -> Inverted:
+    """Try other turns by whole degrees until none leaves fewer edges."""
+    best, tried = start, {round(start.guess.rotation * 360 / ONE_TURN) % 360}
+    for _ in range(_TURNS):
+        here, before = round(best.guess.rotation * 360 / ONE_TURN), best
+        if best.ghost() < _SURE:
+            break
+        for step in (-1, 1, -2, 2):
+            if (here + step) % 360 in tried:
+                continue
+            tried.add((here + step) % 360)
+            height, width = before.raster.coverage.shape
+            rotation = round((here + step) * ONE_TURN / 360) % ONE_TURN
+            other = replace(before.guess, rotation=rotation)
+            rows, cols = other.raster(logo).coverage.shape
+            near = (
+                before.guess.x + (width - cols) / 2,
+                before.guess.y + (height - rows) / 2,
+                float(before.guess.size_px),
+            )
+            sizes_px = (before.guess.size_px - 1, before.guess.size_px + 1)
+            score, guess = sharpen(pixels, logo, near, sizes_px=sizes_px, rotation=rotation)
+            if score > 0 and _fits(guess, logo, pixels):
+                best = min(best, invert_best(pixels, logo, [guess]), key=lambda one: one.left)
+        if best is before:
+            break
+    return best
+
+
+def _sharpened(pixels: Bytes, logo: Logo, turn: Turn) -> tuple[float, Guess]:
+    low, high = (max(round(turn.size_px) + step, _SMALLEST_PX) for step in (-_OFF_PX, _OFF_PX))
+    near = (turn.x, turn.y, turn.size_px)
+    return sharpen(pixels, logo, near, sizes_px=(low, high), rotation=turn.rotation)
 
 
 def _fits(guess: Guess, logo: Logo, pixels: Bytes) -> bool:
-    height, width = render(logo, guess.size_px).coverage.shape
+    height, width = guess.raster(logo).coverage.shape
     inside = guess.y >= 0 and guess.x >= 0
     return inside and guess.y + height <= pixels.shape[0] and guess.x + width <= pixels.shape[1]
 

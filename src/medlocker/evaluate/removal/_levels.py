@@ -8,12 +8,13 @@ from typing import Literal
 
 from medlocker.errors import InputError
 from medlocker.evaluate.removal import _retrain
+from medlocker.evaluate.removal._averaged import AveragedTextureLearner
 from medlocker.evaluate.removal._denoise import denoising_attacks
 from medlocker.evaluate.removal._difference import DifferenceAttack
 from medlocker.evaluate.removal._evidence import Attack, Facts, Learner, Vote
 from medlocker.evaluate.removal._fill import FillAttack
 from medlocker.evaluate.removal._known import Finder, KnownLogoAttack, WarpAttack
-from medlocker.evaluate.removal._matting import AveragedTextureLearner, MattingLearner
+from medlocker.evaluate.removal._matting import MattingLearner
 from medlocker.evaluate.removal._network import NetworkLearner
 from medlocker.evaluate.removal._result import Kind
 from medlocker.evaluate.removal._transforms import transform_attacks

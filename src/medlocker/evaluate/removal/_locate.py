@@ -26,12 +26,18 @@ class Guess:
         y: Top edge, pixels.
         size_px: Longer side of the logo.
         opacity: 0 to 65535.
+        rotation: Counter-clockwise, 1/65536 of a turn.
     """
 
     x: int
     y: int
     size_px: int
     opacity: int = 0
+    rotation: int = 0
+
+    def raster(self, logo: Logo) -> Raster:
+        """Render the logo as believed."""
+        return render(logo, self.size_px, rotation=self.rotation)
 
 
 def window_of(raster: Raster, guess: Guess) -> Window:
@@ -40,18 +46,19 @@ def window_of(raster: Raster, guess: Guess) -> Window:
     return slice(guess.y, guess.y + height), slice(guess.x, guess.x + width)
 
 
-def locate(marked: Bytes, logo: Logo, *, sizes_px: tuple[int, int]) -> list[Guess]:
+def locate(marked: Bytes, logo: Logo, *, sizes_px: tuple[int, int], rotation: int = 0) -> list[Guess]:
     """Return the likeliest places and sizes, best first, exact to a pixel where the image allows it.
 
     Args:
         marked: (H, W, 3) uint8.
         logo: The plain logo.
         sizes_px: Smallest and largest looked for.
+        rotation: Of the logo, 1/65536 of a turn.
     """
     grey = np.asarray(cv2.cvtColor(marked, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     height, width = marked.shape[:2]
     low, high = sizes_px[0], max(min(sizes_px[1], height, width), sizes_px[0])
-    template = _template(render(logo, _TEMPLATE_PX), grey)
+    template = template_of(render(logo, _TEMPLATE_PX, rotation=rotation), grey)
     coarse: list[tuple[float, float, float, float]] = []
     steps = math.ceil(math.log(high / low) / math.log(_STEP)) + 1
     for size in (low * _STEP**k for k in range(steps)):
@@ -59,7 +66,7 @@ def locate(marked: Bytes, logo: Logo, *, sizes_px: tuple[int, int]) -> list[Gues
         small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         if small.shape[0] < template.shape[0] or small.shape[1] < template.shape[1]:
             continue
-        score = _match(np.asarray(small, dtype=np.uint8), template)
+        score = match(np.asarray(small, dtype=np.uint8), template)
         for _ in range(_PEAKS_PER_SIZE):
             _, best, _, (x, y) = cv2.minMaxLoc(score)
             coarse.append((best, x / scale, y / scale, size))
@@ -69,12 +76,17 @@ def locate(marked: Bytes, logo: Logo, *, sizes_px: tuple[int, int]) -> list[Gues
         left, top, size = peak
         if not any(max(abs(left - a), abs(top - b), abs(size - c)) < size / 8 for a, b, c in peaks):
             peaks.append((left, top, size))
-    fine = [sharpen(marked, logo, found, sizes_px=(low, high)) for found in peaks[:_PEAKS]]
+    fine = [sharpen(marked, logo, found, sizes_px=(low, high), rotation=rotation) for found in peaks[:_PEAKS]]
     return [guess for _, guess in sorted(fine, key=lambda found: -found[0])]
 
 
 def sharpen(
-    marked: Bytes, logo: Logo, near: tuple[float, float, float], *, sizes_px: tuple[int, int]
+    marked: Bytes,
+    logo: Logo,
+    near: tuple[float, float, float],
+    *,
+    sizes_px: tuple[int, int],
+    rotation: int = 0,
 ) -> tuple[float, Guess]:
     """Search sizes and positions around a coarse peak at full resolution.
 
@@ -83,6 +95,7 @@ def sharpen(
         logo: The plain logo.
         near: Left, top and size, roughly.
         sizes_px: Smallest and largest looked for.
+        rotation: Of the logo, 1/65536 of a turn.
 
     Returns:
         The correlation, -1 if no size fits into the image, and the guess.
@@ -90,25 +103,29 @@ def sharpen(
     x, y, size = near
     grey = np.asarray(cv2.cvtColor(marked, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     reach = int(np.ceil(size / _TEMPLATE_PX)) + 2
-    found = (-1.0, Guess(round(x), round(y), round(size)))
+    found = (-1.0, Guess(round(x), round(y), round(size), rotation=rotation))
     step = 2 if size > 80 else 1
     low, high = max(int(size * 0.94), sizes_px[0]), min(int(size * 1.06) + 1, sizes_px[1])
     for sizes in (range(low, high + 1, step), None):
         for size_px in sizes if sizes is not None else (found[1].size_px - 1, found[1].size_px + 1):
             if not sizes_px[0] <= size_px <= sizes_px[1]:
                 continue
-            raster = render(logo, size_px)
+            raster = render(logo, size_px, rotation=rotation)
             height, width = raster.coverage.shape
             left, top = max(round(x) - reach, 0), max(round(y) - reach, 0)
             crop = grey[top : round(y) + reach + height, left : round(x) + reach + width]
             if crop.shape[0] < height or crop.shape[1] < width:
                 continue
-            _, best, _, (dx, dy) = cv2.minMaxLoc(_match(crop, _template(raster, crop)))
-            found = max(found, (best, Guess(left + dx, top + dy, size_px)), key=lambda pair: pair[0])
+            _, best, _, (dx, dy) = cv2.minMaxLoc(match(crop, template_of(raster, crop)))
+            found = max(
+                found,
+                (best, Guess(left + dx, top + dy, size_px, rotation=rotation)),
+                key=lambda pair: pair[0],
+            )
     return found
 
 
-def _match(grey: Bytes, template: Floats) -> Floats:
+def match(grey: Bytes, template: Floats) -> Floats:
     """Return the normalised correlation of gradients; flat windows get about 0, not 0 / 0."""
     slopes = gradients(grey.astype(np.float32))
     height, width = template.shape[:2]
@@ -119,7 +136,7 @@ def _match(grey: Bytes, template: Floats) -> Floats:
     return np.asarray(product / np.sqrt(energy * (template**2).sum()), dtype=np.float32)
 
 
-def _template(raster: Raster, nearby: Bytes) -> Floats:
+def template_of(raster: Raster, nearby: Bytes) -> Floats:
     """Return the gradients of the logo on a background as bright as the image."""
     color = fit_color(raster.color, channels=1, bits=8)[..., 0]
     coverage = raster.coverage.astype(np.float32) / 255

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import cv2
@@ -21,22 +20,17 @@ from medlocker.evaluate.removal._evidence import (
     Window,
     widened,
 )
-from medlocker.evaluate.removal._fill import smoothest
-from medlocker.evaluate.removal._invert import Fit, invert
-from medlocker.evaluate.removal._known import Finder, FoundMark, as_seen, pasted, undone
-from medlocker.evaluate.removal._locate import window_of
+from medlocker.evaluate.removal._invert import Fit
 from medlocker.evaluate.removal._matte import (
     REACH_PX,
     Matte,
     Sample,
-    averaged,
     best_opacity,
     learn_matte,
     rolled,
     shift_to,
     straight,
 )
-from medlocker.logo import Raster, render
 
 _SURROUNDINGS_PX = 14
 _SAME_SIZE = 0.06
@@ -144,86 +138,6 @@ def _place(pixels: Bytes, mask: Mask, window: Window, matte: Matte, *, smooth_px
     opacity = best_opacity(fit.image, fit.color, fit.coverage)
     left = fit.cost(opacity) / max(fit.cost(0.0), 1e-9)
     return left, frame, color, np.asarray(np.float32(opacity) * coverage, dtype=np.float32)
-
-
-@dataclass(frozen=True, eq=False)
-class AveragedTextureLearner:
-    """Knows the logo and averages over many images what was added to its colours.
-
-    Args:
-        finder: Finds the marks.
-    """
-
-    finder: Finder
-    facts: ClassVar[Facts] = Facts(7, "the logo, this program and many marked images", ("texture averaged",))
-
-    def learn(self, crowd: Sequence[Evidence], *, public: Sequence[Bytes], seed: int) -> Attack:
-        """Average the colours of all marks of the commonest size."""
-        found = [(one, mark) for one in crowd for mark in self.finder(one)]
-        if not found:
-            return AveragedTextureAttack(self.finder, None)
-        size_px, count = Counter(mark.inverted.guess.size_px for _, mark in found).most_common(1)[0]
-        same = [pair for pair in found if pair[1].inverted.guess.size_px == size_px][:_MOST_SAMPLES]
-        if count < 3:
-            return AveragedTextureAttack(self.finder, None)
-        raster = same[0][1].inverted.raster
-        coverage = raster.coverage[..., None].astype(np.float32) / np.float32(255)
-        images, fills, opacities = [], [], []
-        for one, mark in same:
-            part, mask = one.marked[mark.window], one.mask[mark.window]
-            window = window_of(mark.inverted.raster, mark.inverted.guess)
-            images.append(part[window].astype(np.float32))
-            fills.append(smoothest(part, mask, order=1)[window])
-            opacities.append(np.clip(mark.inverted.guess.opacity / 65535, 0.05, 0.99))
-        premultiplied = averaged(
-            np.stack(images),
-            np.stack(fills),
-            coverage,
-            np.array(opacities, np.float32),
-            np.ones(len(images), np.float32),
-        )
-        color = to_bytes(straight(premultiplied, coverage))
-        return AveragedTextureAttack(self.finder, Raster(color, raster.coverage))
-
-
-@dataclass(frozen=True, eq=False)
-class AveragedTextureAttack:
-    """Inverts the known logo with the colours that many images have shown.
-
-    Args:
-        finder: Finds the marks.
-        learned: The logo as it really is, None if too few images show it.
-    """
-
-    finder: Finder
-    learned: Raster | None
-    facts: ClassVar[Facts] = Facts(7, "the logo, this program and many marked images", ("texture averaged",))
-
-    def restore(self, evidence: Evidence) -> dict[str, Bytes]:
-        """Invert every mark that is found."""
-        if self.learned is None or evidence.logo is None:
-            return {"texture averaged": evidence.marked}
-        logo = as_seen(evidence.logo, evidence.marked)
-        better = []
-        for mark in self.finder(evidence):
-            guess = mark.inverted.guess
-            plain = render(logo, guess.size_px)
-            height, width = plain.coverage.shape
-            color = cv2.resize(self.learned.color, (width, height), interpolation=cv2.INTER_LINEAR)
-            raster = Raster(np.asarray(color, dtype=np.uint8).reshape(height, width, 3), plain.coverage)
-            part = evidence.marked[mark.window]
-            window = window_of(raster, guess)
-            opacity = best_opacity(
-                part[window].astype(np.float32),
-                raster.color.astype(np.float32),
-                plain.coverage[..., None].astype(np.float32) / np.float32(255),
-            )
-            guess = replace(guess, opacity=round(opacity * 65535))
-            inverted = replace(
-                mark.inverted, restored=invert(part, raster, guess), guess=guess, raster=raster
-            )
-            better.append(FoundMark(mark.window, inverted))
-        return {"texture averaged": pasted(evidence.marked, better, undone)}
 
 
 def _side(window: Window) -> int:

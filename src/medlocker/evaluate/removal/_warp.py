@@ -5,6 +5,7 @@ Whoever has this program knows how marks are hardened and by how much, only not 
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import cv2
@@ -13,8 +14,8 @@ import numpy as np
 from medlocker.evaluate.removal._evidence import Bytes, Floats, Mask, Window
 from medlocker.evaluate.removal._fill import fill_telea
 from medlocker.evaluate.removal._invert import Inverted, invert, lay_over
-from medlocker.evaluate.removal._locate import window_of
-from medlocker.logo import Logo, Raster, render
+from medlocker.evaluate.removal._locate import Guess, window_of
+from medlocker.logo import Logo, Raster
 from medlocker.logo._render import _premultiplied, _sample, _shrunk, _source_grid
 
 _FITTED_PIXELS = 3000
@@ -37,9 +38,10 @@ def fit_warp(
         rounds: Steps of Gauss-Newton.
     """
     guess = inverted.guess
-    plain = render(logo, guess.size_px)
+    plain = guess.raster(logo)
     height, width = plain.coverage.shape
     basis = _lattice(height, width)
+    turn = 2 * math.pi * guess.rotation / 65536
     shifts = np.zeros((2, basis.shape[1]), np.float32)
     part = window_of(plain, guess)
     under = _filled(marked, plain.support, part)
@@ -49,9 +51,9 @@ def fit_warp(
         if k >= 3:
             smooth = np.clip(inverted_window(image, raster, opacity), 0, 255).astype(np.uint8)
             under = cv2.GaussianBlur(cv2.medianBlur(smooth, 5), (0, 0), 2).astype(np.float32)
-        shifts += _gauss_newton(image, under, raster, opacity, basis, prior=reach_px / 1.7)
+        shifts += _gauss_newton(image, under, raster, opacity, basis, turn, prior=reach_px / 1.7)
         field = (basis @ shifts.T).reshape(height, width, 2)
-        raster = _clipped(bend(logo, guess.size_px, field[..., 0], field[..., 1]), texture)
+        raster = _clipped(bend(logo, guess, field[..., 0], field[..., 1]), texture)
         if k >= 1:
             fit = lay_over(marked, raster, guess, part)
             opacity = fit.best(max(opacity - 0.1, 0.01), min(opacity + 0.1, 0.998), steps=6 + 2 * k)[1]
@@ -71,11 +73,12 @@ def _clipped(raster: Raster, texture: int) -> Raster:
     return Raster(color, raster.coverage)
 
 
-def bend(logo: Logo, size_px: int, dx: Floats, dy: Floats) -> Raster:
-    """Render an upright logo with given shifts, each (h, w) in pixels, exactly as the program would."""
+def bend(logo: Logo, guess: Guess, dx: Floats, dy: Floats) -> Raster:
+    """Render a logo with given shifts, each (h, w) in pixels, exactly as the program would."""
     height, width = logo.rgba.shape[:2]
-    h, w = dx.shape
-    x, y = _source_grid(w, h, 0, None)
+    longer = max(height, width)
+    w, h = (max((side * guess.size_px * 2 + longer) // (2 * longer), 1) for side in (width, height))
+    x, y = _source_grid(w, h, guess.rotation, None)
     x = x + np.round(dx * 65536).astype(np.int64)
     y = y + np.round(dy * 65536).astype(np.int64)
     by_x, by_y = max(width // w, 1), max(height // h, 1)
@@ -108,14 +111,24 @@ def inverted_window(image: Floats, raster: Raster, opacity: float) -> Floats:
 
 
 def _gauss_newton(
-    image: Floats, under: Floats, raster: Raster, opacity: float, basis: Floats, *, prior: float
+    image: Floats,
+    under: Floats,
+    raster: Raster,
+    opacity: float,
+    basis: Floats,
+    turn: float,
+    *,
+    prior: float,
 ) -> Floats:
     weight = opacity * raster.coverage[..., None].astype(np.float32) / 255
     model = under * (1 - weight) + weight * raster.color
     error = image - model
     # only the logo moves: the slope of the picture underneath is none of the warp's
     layer = weight * (raster.color - under)
-    dx, dy = np.gradient(layer, axis=1), np.gradient(layer, axis=0)
+    across, down = np.gradient(layer, axis=1), np.gradient(layer, axis=0)
+    # the program shifts the logo before it turns it
+    dx = np.float32(math.cos(turn)) * across - np.float32(math.sin(turn)) * down
+    dy = np.float32(math.sin(turn)) * across + np.float32(math.cos(turn)) * down
     steep = np.abs(dx).sum(axis=2) + np.abs(dy).sum(axis=2) > 24
     places = np.flatnonzero(steep)
     steep[:] = False
