@@ -70,7 +70,7 @@ def test_one_mean_counts_for_all_channels() -> None:
         (card(classes="ab"), "expected classes as a list of names"),
         (card(classes=[["a"]]), "expected classes as a list of names"),
         (card(classes=["1", 1]), "expected classes with different names"),
-        (card(output="softmax"), "expected output of logits, probabilities, got 'softmax'"),
+        (card(output="softmax"), "expected output of logits, probabilities, features, got 'softmax'"),
         (card(sha256="ab"), "expected sha256 as 64 hexadecimal digits"),
     ],
 )

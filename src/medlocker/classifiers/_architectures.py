@@ -61,7 +61,7 @@ def build(architecture: str, *, outputs: int, channels: int, height: int, width:
 
     Args:
         architecture: See :func:`canonical_architecture`.
-        outputs: Classes.
+        outputs: Classes; 0 for a network without a head, which answers features.
         channels: Of the input, 1 or 3.
         height: Of the input.
         width: Of the input.
@@ -99,7 +99,9 @@ def _build_torchvision(name: str, outputs: int, channels: int) -> nn.Module:
     options: dict[str, Any] = {}
     if name in _WITH_AUXILIARY:
         options = {"aux_logits": False, "init_weights": True}
-    network: nn.Module = models.get_model(name, weights=None, num_classes=outputs, **options)
+    network: nn.Module = models.get_model(name, weights=None, num_classes=outputs or 1, **options)
+    if not outputs:
+        network.set_submodule(_last_linear(network), nn.Identity())
     return network
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medlocker.classifiers._prototypes import Prototypes
 from medlocker.classifiers.card import Card
 from medlocker.classifiers.protocol import Canvas, Gradients
 from medlocker.classifiers.resize import LinearResize, linear_resize, resize_canvas
@@ -21,11 +24,13 @@ class BaseClassifier:
         card: What the model expects.
         name: Short name for tables and messages.
         fingerprint: SHA-256 of the weights' file.
-        classes: Class names in the order of the logits.
+        classes: Class names in the order of the logits; of a feature extractor, the numbers of its features.
         notes: What was assumed for want of a card, one sentence each.
     """
 
     has_gradients = False
+    prototypes: Prototypes | None = None
+    """Of a feature extractor that became a classifier: the clusters that stand for classes."""
 
     def __init__(
         self,
@@ -93,6 +98,15 @@ class BaseClassifier:
     def gradients(self, canvases: NDArray[np.float32], labels: Sequence[int]) -> Gradients:
         """Differentiate the margin with respect to the canvases; only where ``has_gradients``."""
         raise ModelError(f"{self.name}: this model gives no gradients")
+
+    def clustered(self, prototypes: Prototypes, *, note: str) -> Self:
+        """Return a feature extractor as a classifier of clusters; adapters apply the prototypes."""
+        made = copy.copy(self)
+        made.card = replace(self.card, output="logits")
+        made.classes = prototypes.names
+        made.prototypes = prototypes
+        made.notes = (*self.notes, note)
+        return made
 
     def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Answer logits (N, K) for a batch in the model's own layout."""

@@ -52,18 +52,23 @@ def _rebuilt(model: OnnxClassifier, path: Path, opset: int | None) -> Classifier
     from onnx import version_converter
     from onnx2torch import convert
 
+    from medlocker.classifiers._featurenetwork import FeatureNetwork
     from medlocker.classifiers._torch import TorchClassifier
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             graph = onnx.load(path)
+            for output in [one for one in graph.graph.output if one.name != model.output]:
+                graph.graph.output.remove(output)  # a network of several answers is no torch classifier
             for node in graph.graph.node:
                 if node.op_type == "Reshape":  # torch's exporter sets it without need; onnx2torch stops at it
                     kept = [a for a in node.attribute if a.name != "allowzero"]
                     del node.attribute[:]
                     node.attribute.extend(kept)
             network = convert(graph if opset is None else version_converter.convert_version(graph, opset))
+            if model.card.output == "features":
+                network = FeatureNetwork(network)
             rebuilt = TorchClassifier(
                 network,
                 card=model.card,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
+from medlocker.classifiers._base import BaseClassifier
+from medlocker.classifiers._features import is_feature_extractor
 from medlocker.classifiers._onnx import load_onnx
 from medlocker.classifiers._paired import PairedClassifier
 from medlocker.classifiers.protocol import Classifier
@@ -13,16 +15,30 @@ from medlocker.errors import MissingExtraError, ModelError
 _TORCH_SUFFIXES = (".safetensors", ".pt", ".pth")
 
 
-def load_classifier(path: Path) -> Classifier:
+def load_classifier(path: Path, *, features: bool = False) -> Classifier:
     """Open a classifier: an ONNX file, torch weights beside their card, or a folder made by ``train``.
 
     A folder opens with ONNX Runtime for answers and torch for gradients where torch is installed, with torch
     alone on a GPU, and as plain ONNX otherwise.
 
+    Args:
+        path: The file or folder.
+        features: Also open a feature extractor, which :func:`with_prototypes` makes a classifier of.
+
     Raises:
         ModelError: If there is no usable model.
         MissingExtraError: If torch weights are named and torch is not installed.
     """
+    model = _load(path)
+    if not features and is_feature_extractor(model):
+        raise ModelError(
+            f"model {path.name}: expected a classifier, got a feature extractor",
+            hint="only `protect` takes one; to judge the result, name classifiers",
+        )
+    return model
+
+
+def _load(path: Path) -> Classifier:
     if path.is_dir():
         weights, onnx = path / "model.safetensors", path / "model.onnx"
         if weights.is_file() and _has_torch():
@@ -59,7 +75,7 @@ def _load_folder(weights: Path, onnx: Path, *, name: str) -> Classifier:
     return PairedClassifier(load_onnx(onnx), differentiable, name=name)
 
 
-def _load_torch(path: Path, *, name: str) -> Classifier:
+def _load_torch(path: Path, *, name: str) -> BaseClassifier:
     from medlocker.classifiers._torch import load_torch  # optional library
 
     return load_torch(path, name=name)

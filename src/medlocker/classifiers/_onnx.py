@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 from medlocker._onnxfile import FLOATS, open_onnx
 from medlocker.classifiers._base import BaseClassifier, log_probabilities
+from medlocker.classifiers._pooling import pooled
 from medlocker.classifiers.card import Card, InputSpec, Layout, card_path, load_card
 from medlocker.errors import ModelError
 
 
 class OnnxClassifier(BaseClassifier):
-    """An ONNX classifier: NCHW or NHWC, fixed or free batch, logits or probabilities.
+    """An ONNX classifier: NCHW or NHWC, fixed or free batch, logits, probabilities or features.
 
     Use :func:`load_onnx`.
     """
@@ -37,13 +38,15 @@ class OnnxClassifier(BaseClassifier):
         first = self._input.shape[0]
         self._batch = first if isinstance(first, int) and first > 0 else None
         super().__init__(card, name=name, fingerprint=fingerprint, classes=card.classes, notes=notes)
+        self._features = card.output == "features"
         self._output, answers = self._probe()
         self._softmaxed = card.output == "probabilities"
         count = answers.shape[1]
         if not np.isfinite(answers).all():
             raise ModelError(f"model {name}: it answers NaN or infinity on a plain picture")
         if count < 2:
-            raise ModelError(f"model {name}: expected at least two classes, got {count}")
+            what = "an embedding of at least two numbers" if self._features else "at least two classes"
+            raise ModelError(f"model {name}: expected {what}, got {count}")
         if self.classes and len(self.classes) != count:
             raise ModelError(
                 f"model {name}: the card names {len(self.classes)} classes, the model has {count}"
@@ -61,11 +64,21 @@ class OnnxClassifier(BaseClassifier):
         canvases = np.broadcast_to(levels, (3, self.height, self.width, self.channels))
         names = [output.name for output in self._session.get_outputs()]
         batch = self.normalise(np.ascontiguousarray(canvases))
-        for name, answer in zip(names, self._call(names, batch), strict=True):
+        found = list(zip(names, self._call(names, batch), strict=True))
+        for name, answer in found:
             flat = _flat(answer, 3)
             if flat is not None:
                 return name, flat
-        raise ModelError(f"model {self.name}: expected an output of one number per class, found none")
+        what = "one number per class"
+        if self._features:
+            what = "features"
+            for name, answer in found:
+                flat = self._pooled(answer, 3)
+                if flat is not None:
+                    shape = " x ".join(map(str, answer.shape[1:]))
+                    self.notes = (*self.notes, f"model {self.name}: its features of {shape} are averaged")
+                    return name, flat
+        raise ModelError(f"model {self.name}: expected an output of {what}, found none")
 
     def _call(self, names: list[str], batch: NDArray[np.float32]) -> list[NDArray[Any]]:
         size = self._batch or len(batch)
@@ -85,10 +98,27 @@ class OnnxClassifier(BaseClassifier):
         ]
 
     def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        answers = _flat(self._call([self._output], batch)[0], len(batch))
+        answer = self._call([self._output], batch)[0]
+        answers = _flat(answer, len(batch))
+        if answers is None and self._features:
+            answers = self._pooled(answer, len(batch))
         if answers is None:
             raise ModelError(f"model {self.name}: its output changes shape with the batch")
+        if self.prototypes is not None:
+            return self.prototypes.logits(answers)
         return log_probabilities(answers) if self._softmaxed else answers
+
+    def _pooled(self, answer: NDArray[Any], count: int) -> NDArray[np.float32] | None:
+        """Return (count, D) float32 from feature maps or tokens; None if it is no such thing."""
+        if answer.dtype.kind != "f" or answer.ndim < 2 or answer.shape[0] != count:
+            return None
+        channels_last = self.card.input.layout == "NHWC"
+        return _flat(pooled(answer.astype(np.float32), channels_last=channels_last), count)
+
+    @property
+    def output(self) -> str:
+        """Name of the output that is read."""
+        return self._output
 
 
 def _flat(answer: NDArray[Any], count: int) -> NDArray[np.float32] | None:

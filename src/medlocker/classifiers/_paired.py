@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.classifiers._base import BaseClassifier
 from medlocker.classifiers._onnx import OnnxClassifier
-from medlocker.classifiers.protocol import Classifier, Gradients
+from medlocker.classifiers._prototypes import Prototypes
+from medlocker.classifiers.protocol import Gradients
 from medlocker.errors import ModelError
 
 
@@ -27,7 +29,7 @@ class PairedClassifier(BaseClassifier):
 
     has_gradients = True
 
-    def __init__(self, fast: OnnxClassifier, differentiable: Classifier, *, name: str) -> None:
+    def __init__(self, fast: OnnxClassifier, differentiable: BaseClassifier, *, name: str) -> None:
         super().__init__(
             fast.card,
             name=name,
@@ -40,16 +42,24 @@ class PairedClassifier(BaseClassifier):
         # a picture with structure: a plain one could hide a difference
         ramp = np.linspace(0, 255, self.height * self.width, dtype=np.float32)
         picture = np.repeat(ramp.reshape(1, self.height, self.width, 1), self.channels, axis=3)
-        if not np.allclose(fast.logits(picture), differentiable.logits(picture), atol=0.05, rtol=0.01):
+        quick, slow = fast.logits(picture), differentiable.logits(picture)
+        if quick.shape != slow.shape or not np.allclose(quick, slow, atol=0.05, rtol=0.01):
             raise ModelError(
                 f"model {name}: its ONNX and its torch form answer differently",
                 hint="train it again, or name one of the two files",
             )
 
     @property
-    def differentiable(self) -> Classifier:
+    def differentiable(self) -> BaseClassifier:
         """The form with gradients."""
         return self._differentiable
+
+    def clustered(self, prototypes: Prototypes, *, note: str) -> Self:
+        """Return both forms as classifiers of the same clusters."""
+        made = super().clustered(prototypes, note=note)
+        made._fast = self._fast.clustered(prototypes, note=note)
+        made._differentiable = self._differentiable.clustered(prototypes, note=note)
+        return made
 
     def logits(self, canvases: NDArray[np.float32]) -> NDArray[np.float32]:
         """Classify (N, h, w, c) float32 canvases with ONNX Runtime; returns (N, K) float32, finite."""

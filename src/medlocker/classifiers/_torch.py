@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -14,6 +14,8 @@ from torch import nn
 
 from medlocker.classifiers._architectures import build, head_names, load_state, read_state
 from medlocker.classifiers._base import BaseClassifier, log_probabilities
+from medlocker.classifiers._featurenetwork import PrototypeHead, backbone, feature_count
+from medlocker.classifiers._prototypes import Prototypes
 from medlocker.classifiers.card import Card, card_path, load_card
 from medlocker.classifiers.protocol import Gradients
 from medlocker.errors import ModelError
@@ -28,7 +30,7 @@ class TorchClassifier(BaseClassifier):
     Use :func:`load_torch`, or wrap a network of your own.
 
     Args:
-        network: From (N, c, h, w) to (N, K) logits, or probabilities if the card says so.
+        network: From (N, c, h, w) to (N, K) logits; or probabilities or features if the card says so.
         card: What the network expects; its layout is not used, torch is always NCHW.
         name: Short name.
         fingerprint: SHA-256 of the weights' file.
@@ -67,6 +69,12 @@ class TorchClassifier(BaseClassifier):
     def normalise(self, canvases: NDArray[np.float32]) -> NDArray[np.float32]:
         """Bring (N, h, w, c) canvases to the network's range; NHWC in memory is torch's channels_last."""
         return np.ascontiguousarray(canvases * self._scale + self._shift)
+
+    def clustered(self, prototypes: Prototypes, *, note: str) -> Self:
+        """Return the network with a head of clusters, which gradients pass through."""
+        made = super().clustered(prototypes, note=note)
+        made._network = nn.Sequential(self._network, PrototypeHead(prototypes).to(self._device)).eval()
+        return made
 
     def _forward(self, inputs: torch.Tensor) -> torch.Tensor:
         """Classify (N, h, w, c) normalised inputs."""
@@ -171,12 +179,16 @@ def load_torch(path: Path, *, name: str, device: str | None = None) -> TorchClas
             hint="the file was changed or the card belongs to another model",
         )
     state = read_state(path)
-    spec = card.input
-    outputs = len(card.classes) or _outputs(architecture, state)
-    network = build(
-        architecture, outputs=outputs, channels=spec.channels, height=spec.height, width=spec.width
-    )
-    load_state(network, state, what=f"model {path.name}")
+    spec, what = card.input, f"model {path.name}"
+    if card.output == "features":
+        network = backbone(architecture, state, spec, what=what)
+        outputs = feature_count(network, spec, what=what)
+    else:
+        outputs = len(card.classes) or _outputs(architecture, state)
+        network = build(
+            architecture, outputs=outputs, channels=spec.channels, height=spec.height, width=spec.width
+        )
+        load_state(network, state, what=what)
     notes: tuple[str, ...] = ()
     if card.output is None:
         notes = (f"model {name}: its card does not say what it answers, logits are assumed",)

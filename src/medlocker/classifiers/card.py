@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, cast, get_args
 
 from medlocker._cardfields import (
     as_choice,
@@ -23,7 +23,7 @@ from medlocker.errors import ModelError
 __all__ = ["Card", "InputSpec", "Layout", "Output", "card_path", "load_card", "parse_card"]
 
 Layout = Literal["NCHW", "NHWC"]
-Output = Literal["logits", "probabilities"]
+Output = Literal["logits", "probabilities", "features"]
 
 MAX_INPUT_SIDE_PX = 4096
 
@@ -61,8 +61,8 @@ class Card:
 
     Args:
         input: Pre-processing.
-        classes: Names in the order of the outputs; empty if unknown.
-        output: Whether the model ends with softmax; None if unknown.
+        classes: Names in the order of the outputs; empty if unknown or if the outputs are features.
+        output: Whether the model ends with softmax, or before its classes; None if unknown.
         sha256: Of the ONNX file, or None.
         extra: All other fields of the JSON object, as they are.
     """
@@ -131,10 +131,8 @@ def parse_card(value: object) -> Card:
                 as_choice(spec.get("resize", "stretch"), ("stretch", "pad", "crop"), "input.resize"),
             ),
         ),
-        classes=names,
-        output=None
-        if output is None
-        else cast(Output, as_choice(output, ("logits", "probabilities"), "output")),
+        classes=() if output == "features" else names,
+        output=None if output is None else cast(Output, as_choice(output, get_args(Output), "output")),
         sha256=as_digest(top.get("sha256"), "sha256"),
         extra={key: item for key, item in top.items() if key not in ("input", "classes", "output", "sha256")},
     )
