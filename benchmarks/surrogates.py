@@ -61,6 +61,7 @@ def main() -> int:
     parser.add_argument("--backbones", nargs="+", default=["efficientnet_lite0", "mobilenetv2_100"])
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--batch-size", type=int, default=32, help="less from random weights: more steps")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--again", action="store_true", help="train also what is there already")
     options = parser.parse_args()
@@ -109,7 +110,7 @@ def _train(
         *("--label-column", SETS[name].column, "--backbone", architecture),
         *("--weights", str(weights or "none"), "--exclude", str(held_out_list), "--out", str(out)),
         *("--epochs", str(options.epochs), "--size", str(options.size), "--seed", str(options.seed)),
-        *("--patience", str(options.epochs), "--overwrite"),
+        *("--patience", str(options.epochs), "--batch-size", str(options.batch_size), "--overwrite"),
     ]
     done = subprocess.run(command, stdout=sys.stderr, check=False)
     if done.returncode:

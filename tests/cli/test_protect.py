@@ -112,7 +112,7 @@ WRONG: dict[str, tuple[list[object], str]] = {
         ["--logo", "text.png"],
         "logo text.png: expected a picture, got a file that cannot be decoded",
     ),
-    "logo folder": (["--logo", "empty"], "logo empty: is a directory"),
+    "logo folder": (["--logo", "empty"], "logo empty: expected a picture, or a folder with learned.json"),
     "logo clear": (
         ["--logo", "clear.png"],
         "logo clear.png: expected something visible, got a fully transparent picture",

@@ -94,7 +94,7 @@ def test_no_room_skips_and_little_room_shrinks(tmp_path: Path, owner: Owner) -> 
     (tmp_path / "boxes.csv").write_text("image,region,x,y,width,height\n" + boxes)
     regions = load_regions(tmp_path / "boxes.csv").among(["00.png", "01.png", "02.png", "tiny.png"])
     seen: dict[str, Outcome] = {}
-    run = make_run(source, tmp_path / "out", owner, regions=regions)
+    run = make_run(source, tmp_path / "out", owner, regions=regions, settings=Settings(preset="paper"))
     result = run_release(run, progress=lambda outcome: seen.update({outcome.name: outcome}))
     assert result.exit_code == 0
     assert result.json["skipped"] == [

@@ -73,6 +73,11 @@ def load_learned(folder: Path) -> LearnedLogo:
     Raises:
         InputError: If it is none, or damaged.
     """
+    if not (folder / LEARNED_FILE).is_file():
+        raise InputError(
+            f"logo {folder.name}: expected a picture, or a folder with {LEARNED_FILE}",
+            hint="such a folder is made by `medlocker prepare`",
+        )
     logo = load_logo(
         read_limited(folder / LOGO_FILE, max_bytes=MAX_FILE_BYTES, what="logo"),
         name=f"{folder.name}/{LOGO_FILE}",

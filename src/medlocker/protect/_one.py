@@ -78,9 +78,11 @@ class Protector:
 
     def _steps(self, job: Job) -> Generator[Any, Any, Outcome]:
         loaded: _Loaded = yield Work(lambda: self._load(job), "read")
-        first: Answer = yield _ask(loaded.preview.cleans, job.labels or (0,) * len(self.classifiers))
+        # only the answers are of interest: any label will do
+        first: Answer = yield _ask(loaded.preview.cleans, (0,) * len(self.classifiers))
         answered = tuple(int(k) for k in first.top[0])
-        labels = job.labels or answered
+        given = job.labels or (None,) * len(answered)
+        labels = tuple(k if label is None else label for k, label in zip(answered, given, strict=True))
         clean_correct = tuple(k == label for k, label in zip(answered, labels, strict=True))
         seed = self.randomness("search", loaded.digest)
         problem = loaded.problem(labels, learned=self._learned(loaded.image, labels))
@@ -100,7 +102,7 @@ class Protector:
                 index=job.index,
                 name=job.name,
                 status="marked",
-                labelled=bool(job.labels),
+                labelled=any(label is not None for label in job.labels),
                 clean_correct=clean_correct,
                 fooled=attempt.fooled,
                 evaluations=found.evaluations + len(self.classifiers) + extra,

@@ -19,7 +19,8 @@ class Job:
         source: The file to read.
         output_name: Relative name of the marked file.
         target: Where the marked file goes.
-        labels: Per model, the index of the right class; empty if the image has no label.
+        labels: Per model, the index of the right class, None where its own answer counts; empty if the
+            image has no label.
     """
 
     index: int
@@ -27,7 +28,7 @@ class Job:
     source: Path
     output_name: str
     target: Path
-    labels: tuple[int, ...] = ()
+    labels: tuple[int | None, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -98,16 +98,22 @@ def _tries(
     settings: Settings, logo: Logo, sizes: Sequence[int], *, area_px: int, rotation: int
 ) -> Iterator[tuple[int, int, bool]]:
     """Yield (size, how many marks stay within the allowed area, whether that is shrunk for want of room)."""
+    allowed = settings.max_area * area_px
+
+    def covered(size_px: int) -> int:
+        return max(int(render(logo, size_px, rotation=rotation).support.sum()), 1)
+
     for number, size_px in enumerate(sizes):
         if settings.most_marks == 1:
             yield size_px, 1, number > 0
             continue
-        one = max(int(render(logo, size_px, rotation=rotation).support.sum()), 1)
-        affordable = max(int(settings.max_area * area_px / one), 1)
+        affordable = max(int(allowed // covered(size_px)), 1)
         if number == 0 and affordable < settings.most_marks:
             # one mark more that is a little smaller covers more of the image than fewer at full size
-            share = math.sqrt(settings.max_area * area_px / one / (affordable + 1))
-            fitted = int(size_px * share)
-            if share >= _SMALLEST_SHARE and fitted >= SMALLEST_LOGO_PX:
+            smallest = max(math.ceil(_SMALLEST_SHARE * size_px), SMALLEST_LOGO_PX)
+            fitted = min(int(size_px * math.sqrt(allowed / covered(size_px) / (affordable + 1))), size_px)
+            while fitted >= smallest and covered(fitted) * (affordable + 1) > allowed:
+                fitted -= 1
+            if fitted >= smallest:
                 yield fitted, affordable + 1, False
         yield size_px, min(affordable, settings.most_marks), number > 0

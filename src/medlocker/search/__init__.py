@@ -6,7 +6,14 @@ from medlocker.search._bhe import BheSearch
 from medlocker.search._driver import Clock, Driver, Task, Work, file_threads
 from medlocker.search._evolution import EvolutionSearch
 from medlocker.search._guided import GradientSearch, ScreenedSearch
-from medlocker.search._learn import FEWEST_OF_CLASS, Lesson, Round, learn_textures, share_fooled
+from medlocker.search._learn import (
+    FEWEST_OF_CLASS,
+    Lesson,
+    Round,
+    learn_textures,
+    random_layout,
+    share_fooled,
+)
 from medlocker.search._preview import Preview, work_step
 from medlocker.search._problem import Candidate, Problem
 from medlocker.search._random import RandomSearch
@@ -40,6 +47,7 @@ __all__ = [
     "file_threads",
     "learn_textures",
     "margins_of",
+    "random_layout",
     "share_fooled",
     "work_step",
 ]

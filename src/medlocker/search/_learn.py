@@ -92,7 +92,7 @@ def learn_textures(
         names = [lesson.group if lesson.group in textures else ANY_CLASS for lesson in lessons]
         packed = {name: _packed(cell) for name, cell in textures.items()}
         tasks = [
-            _look(lesson.problem, _layout(lesson.problem, packed[name], rng), cells, margin)
+            _look(lesson.problem, random_layout(lesson.problem, packed[name], rng), cells, margin)
             for lesson, name in zip(lessons, names, strict=True)
         ]
         sums = {name: np.zeros((*cells, 3)) for name in textures}
@@ -119,11 +119,11 @@ def share_fooled(
     tasks = []
     for lesson in lessons:
         text = textures.get(lesson.group, textures.get(ANY_CLASS, ""))
-        tasks.append(_ask_only(lesson.problem, _layout(lesson.problem, text, rng)))
+        tasks.append(_ask_only(lesson.problem, random_layout(lesson.problem, text, rng)))
     return float(np.mean([value > 0 for _, value in driver.run(tasks)]))
 
 
-def _layout(problem: Problem, packed: str, rng: np.random.Generator) -> Candidate:
+def random_layout(problem: Problem, packed: str, rng: np.random.Generator) -> Candidate:
     """Put marks with a texture at random free places."""
     places = problem.free
     luck = rng.random(len(places))
