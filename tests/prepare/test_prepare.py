@@ -50,9 +50,9 @@ def test_what_is_learned_misleads_more_than_the_plain_logo(tmp_path: Path) -> No
     source = fill(tmp_path / "in", 26, size=64)
     seen: list[int] = []
     large = replace(SETTINGS, levels=120, size=0.4, max_area=0.6, marks=3)
-    one = replace(preparation(source, classifiers=[ColourClassifier()]), settings=large)
+    one = replace(preparation(source, classifiers=[ColourClassifier()]), settings=large, rounds=24)
     found = prepare(one, progress=lambda done: seen.append(done.number))
-    assert seen == list(range(8))
+    assert seen == list(range(24))
     assert found.images == 26
     assert found.textured > found.plain
     assert found.learned.facts["fooled_textured"] == round(found.textured, 4)
@@ -61,7 +61,7 @@ def test_what_is_learned_misleads_more_than_the_plain_logo(tmp_path: Path) -> No
         cells = unpack_overlay(text).astype(int)
         assert (np.abs(cells) <= 120).all()
         if name != "*":  # less of the label's own colour
-            assert cells[..., int(name[-1])].mean() < -100
+            assert cells[cells.any(axis=2)][:, int(name[-1])].mean() < -60
 
 
 def test_it_is_repeated_exactly_and_changes_with_the_seed(tmp_path: Path) -> None:

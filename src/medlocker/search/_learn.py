@@ -85,10 +85,11 @@ def learn_textures(
         counts[lesson.group] += 1
     textures: dict[str, F64] = {ANY_CLASS: np.zeros((*cells, 3))}
     drifts: dict[str, F64] = {ANY_CLASS: np.zeros((*cells, 3))}
+    own_from = int(_OWN_FROM * rounds)
     for number in range(rounds):
-        if number == int(_OWN_FROM * rounds):
+        if number == own_from:
             for group in sorted(name for name, count in counts.items() if count >= FEWEST_OF_CLASS):
-                textures[group], drifts[group] = textures[ANY_CLASS].copy(), drifts[ANY_CLASS].copy()
+                textures[group], drifts[group] = textures[ANY_CLASS].copy(), np.zeros((*cells, 3))
         names = [lesson.group if lesson.group in textures else ANY_CLASS for lesson in lessons]
         packed = {name: _packed(cell) for name, cell in textures.items()}
         tasks = [
@@ -103,13 +104,18 @@ def learn_textures(
             sums[names[key]] += pulled
             if names[key] != ANY_CLASS:
                 sums[ANY_CLASS] += pulled
-        share = _FIRST_STEP + (_LAST_STEP - _FIRST_STEP) * number / max(rounds - 1, 1)
+        share = _step(number, own_from) if number < own_from else _step(number - own_from, rounds - own_from)
         for name, total in sums.items():
             drifts[name] = _MOMENTUM * drifts[name] + total / max(float(np.abs(total).mean()), 1e-12)
             moved = textures[name] + share * levels * np.sign(drifts[name])
             textures[name] = np.clip(moved, -levels, levels)
         progress(Round(number, fooled / len(lessons)))
     return {name: np.round(cell).astype(np.int8) for name, cell in textures.items()}
+
+
+def _step(number: int, rounds: int) -> float:
+    """Return the length of a step, in bounds: long ones first, in each half of the rounds."""
+    return _FIRST_STEP + (_LAST_STEP - _FIRST_STEP) * number / max(rounds - 1, 1)
 
 
 def share_fooled(
