@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from medlocker._files import read_limited
-from medlocker.classifiers import Classifier, load_classifier
+from medlocker.classifiers import Classifier, is_feature_extractor, load_classifier
 from medlocker.cli._console import print_json, stdout, warn
 from medlocker.errors import InputError, MalformedError
 from medlocker.images import LIMITS, pixel_digest, read_image
@@ -38,7 +38,7 @@ def inspect(
             "next": "repeat the `protect` command that made it to finish it",
         }
     elif path.is_dir() or path.suffix.lower() in _MODEL_SUFFIXES:
-        facts = _model_facts(load_classifier(path))
+        facts = _model_facts(load_classifier(path, features=True))
     else:
         facts = _image_facts(path)
     if json:
@@ -66,12 +66,14 @@ def _image_facts(path: Path) -> dict[str, Any]:
 
 
 def _model_facts(model: Classifier) -> dict[str, Any]:
+    features = is_feature_extractor(model)
+    answers = {"features": len(model.classes)} if features else {"classes": list(model.classes)}
     return {
-        "what": "classifier",
+        "what": "feature extractor" if features else "classifier",
         "name": model.name,
         "sha256": model.fingerprint,
         "input": f"{model.width} x {model.height}, {model.channels} channels",
-        "classes": list(model.classes),
+        **answers,
         "gradients": model.has_gradients,
         "notes": list(model.notes),
     }

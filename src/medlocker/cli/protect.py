@@ -9,8 +9,8 @@ import typer
 
 from medlocker.certificates import Ledger, Owner, ledger_path, load_owner
 from medlocker.classifiers import load_classifier, with_gradients
+from medlocker.cli._clusters import indices_or_own, outcome_line, with_clusters
 from medlocker.cli._console import note, print_json, shown, stdout, warn
-from medlocker.cli._labels import label_indices
 from medlocker.cli._logo import read_logo
 from medlocker.cli._progress import image_progress
 from medlocker.errors import InputError, WriteError
@@ -48,6 +48,7 @@ _EXAMPLES = """
   medlocker key new --out hospital
   medlocker protect fundus/ --model dr.onnx --regions lesions.csv --owner hospital --out release
   medlocker protect fundus/ --model surrogate --segmenter segmenter --owner hospital --out release
+  medlocker protect fundus/ --model backbone.safetensors --owner hospital --out release
   medlocker protect eye.png --model dr.onnx --logo logo.png --owner hospital --out release --opacity 0.39 1
 
 [bold]What it promises[/bold]: a mark raises the cost of unauthorised analysis and proves origin. It is not
@@ -62,7 +63,9 @@ def protect(
     model: Annotated[
         list[Path],
         typer.Option(
-            "--model", help="Model to mislead: .onnx, torch weights, or a folder made by `train`. Repeatable."
+            "--model",
+            help="Model to mislead: .onnx, torch weights, or a folder made by `train`; or a feature "
+            'extractor, whose card says "output": "features". Repeatable.',
         ),
     ],
     owner: Annotated[Path, typer.Option(help="NAME of the owner's keys, see `medlocker key new`.")],
@@ -197,13 +200,14 @@ def protect(
     known_regions = load_regions(regions, margin_px=margin_px).among(names) if regions else None
     _check_lesions(lesions, regions, segmenter)
     known_segmenter = load_segmenter(segmenter) if segmenter else None
-    classifiers = [load_classifier(path) for path in model]
+    classifiers = [load_classifier(path, features=True) for path in model]
     if settings.wants_gradients:
         classifiers = [with_gradients(one, path) for one, path in zip(classifiers, model, strict=True)]
     weaker = way_taken(settings, classifiers)
     if weaker:
         warn(weaker)
     make_search(settings, classifiers)  # refuses what cannot work before anything is written
+    classifiers = with_clusters(classifiers, inputs, workers=workers, batch=batch)
     for classifier in classifiers:
         for text in classifier.notes:
             note(text)
@@ -219,7 +223,7 @@ def protect(
         owner=owner_keys,
         settings=settings,
         labels=known_labels,
-        classes=label_indices(known_labels, classifiers),
+        classes=indices_or_own(known_labels, classifiers),
         regions=known_regions,
         finder=finder,
         sources=tuple(path for path in (labels, regions) if path),
@@ -239,7 +243,7 @@ def protect(
             hint=error.hint or "mend that and repeat the command: it goes on where it stopped",
         ) from error
     _warn_of_nothing_found(run, result)
-    _say_result(result, out, as_json=json)
+    _say_result(result, run, as_json=json)
     if result.exit_code:
         raise typer.Exit(result.exit_code)
 
@@ -346,7 +350,7 @@ def _counts(result: Result) -> str:
     return f"{len(result.summary.skipped)} skipped, {len(result.summary.failed)} failed"
 
 
-def _say_result(result: Result, out: Path, *, as_json: bool) -> None:
+def _say_result(result: Result, run: Run, *, as_json: bool) -> None:
     if as_json:
         print_json(result.json)
         return
@@ -354,11 +358,9 @@ def _say_result(result: Result, out: Path, *, as_json: bool) -> None:
     if not summary.marked:
         stdout.print(f"nothing was marked, so no release was made: {_counts(result)}", markup=False)
         return
-    stdout.print(f"marked {summary.marked} of {summary.images} images into {out}", markup=False)
-    for name, correct, fooled in zip(summary.models, summary.clean_correct, summary.fooled, strict=True):
-        stdout.print(
-            f"{name}: right on {correct} originals, wrong on {fooled} of those once marked", markup=False
-        )
+    stdout.print(f"marked {summary.marked} of {summary.images} images into {run.release}", markup=False)
+    for model, correct, fooled in zip(run.classifiers, summary.clean_correct, summary.fooled, strict=True):
+        stdout.print(outcome_line(model, correct=correct, fooled=fooled), markup=False)
     if summary.shrunk:
         stdout.print(f"smaller logo on {summary.shrunk} images, where regions left little room", markup=False)
     for text, count in sorted(summary.notes.items()):

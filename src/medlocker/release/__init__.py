@@ -3,6 +3,7 @@
 from medlocker.release._inputs import IMAGE_SUFFIXES, Input, Inputs, find_inputs
 from medlocker.release._journal import FOLDER
 from medlocker.release._run import Result, Run, check_target, run_release
+from medlocker.release._sample import cluster_features, images_to_sample
 from medlocker.release._strategy import make_search, way_taken
 from medlocker.release._summary import Summary, peak_rss_mb
 
@@ -15,7 +16,9 @@ __all__ = [
     "Run",
     "Summary",
     "check_target",
+    "cluster_features",
     "find_inputs",
+    "images_to_sample",
     "make_search",
     "peak_rss_mb",
     "run_release",

@@ -27,7 +27,7 @@ from medlocker.certificates import (
     seal_record,
     write_owner_grant,
 )
-from medlocker.classifiers import Classifier
+from medlocker.classifiers import Classifier, prototypes_of
 from medlocker.errors import OutputExistsError, WriteError
 from medlocker.labels import Labels
 from medlocker.logo import LearnedLogo, Logo
@@ -58,7 +58,8 @@ class Run:
         owner: Keys.
         settings: Options.
         labels: Right classes, or None to take the surrogates' own answers.
-        classes: Per model, from a label's text to the index of its class.
+        classes: Per model, from a label's text to the index of its class; None for a feature extractor,
+            whose own answer is taken whatever the label.
         regions: Keep-out boxes, or None.
         finder: Finds more of them in each image, or None.
         sources: Files or folders that labels and regions came from.
@@ -76,7 +77,7 @@ class Run:
     owner: Owner
     settings: Settings
     labels: Labels | None = None
-    classes: tuple[Mapping[str, int], ...] = ()
+    classes: tuple[Mapping[str, int] | None, ...] = ()
     regions: Regions | None = None
     finder: Finder | None = None
     sources: tuple[Path, ...] = ()
@@ -103,6 +104,7 @@ class Run:
             "inputs": [
                 [model.height, model.width, model.channels, *model.classes] for model in self.classifiers
             ],
+            "prototypes": [found.digest if found else None for found in map(prototypes_of, self.classifiers)],
             "labels": self.labels.digest if self.labels is not None else None,
             "regions": [self.regions.margin_px, self.regions.min_area_px]
             if self.regions is not None
@@ -265,7 +267,9 @@ def _tasks(run: Run, protector: Protector, journal: Journal) -> Iterator[Task[Ou
         if index in journal.done:
             continue
         text = run.labels.for_name(item.name) if run.labels is not None else None
-        labels = () if text is None else tuple(classes[text] for classes in run.classes)
+        labels: tuple[int | None, ...] = ()
+        if text is not None:
+            labels = tuple(None if classes is None else classes[text] for classes in run.classes)
         target = (run.release / IMAGES).joinpath(*item.output_name.split("/"))
         yield protector.task(Job(index, item.name, item.path, item.output_name, target, labels))
 
