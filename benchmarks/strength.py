@@ -31,8 +31,8 @@ from medlocker.errors import NoRoomError
 from medlocker.geometry import Box
 from medlocker.images import Image, encode_image, read_image, viewed
 from medlocker.labels import class_indices, load_labels
-from medlocker.logo import LearnedLogo, load_learned, render
-from medlocker.marking import mark_pixels
+from medlocker.logo import LearnedLogo, load_learned
+from medlocker.marking import likeness, mark_pixels
 from medlocker.protect import Settings, find_room
 from medlocker.release import make_search
 from medlocker.search import (
@@ -215,7 +215,7 @@ def run_way(bench: Bench, way: str, clean: NDArray[np.bool_]) -> Row:
         photo = bench.photos[number]
         pixels = marked(photo, result.marks)
         areas.append(float((pixels != photo.image.pixels).any(axis=2).mean()))
-        likenesses += [likeness(mark) for mark in result.marks]
+        likenesses += [likeness(mark, logo=LOGO) for mark in result.marks]
         for name in right:
             seen = viewed(photo.image, pixels)
             right[name][number] = bench.right(photo, TRANSFORMS[name](seen) if name else seen)
@@ -232,14 +232,6 @@ def marked(photo: Photograph, marks: Candidate) -> Pixels:
         if not np.array_equal(again[window], photo.image.pixels[window]):
             raise SystemExit(f"{photo.name}: a pixel inside a region changed")
     return np.asarray(again)
-
-
-def likeness(mark: Any) -> float:
-    """Return the correlation of a textured logo's pixels with the plain logo's."""
-    plain = render(LOGO, mark.size_px, rotation=mark.rotation)
-    own = render(LOGO, mark.size_px, rotation=mark.rotation, overlay=mark.overlay)
-    inside = plain.support
-    return float(np.corrcoef(plain.color[inside].ravel(), own.color[inside].ravel())[0, 1])
 
 
 def main() -> None:

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from medlocker.errors import InputError, RestoreError
 from medlocker.images import Image, Kind
-from medlocker.logo import fit_color, render
+from medlocker.logo import builtin_logo, fit_color, pack_overlay, render
 from medlocker.mark import Mark
-from medlocker.marking import lay, mark_pixels, unmark_pixels
+from medlocker.marking import covered_px, lay, likeness, mark_pixels, unmark_pixels
 from pictures import KINDS, make_image
 from test_logo import arrow, in_python
 
@@ -194,3 +194,17 @@ def test_marks_as_json() -> None:
             InputError, match=r"^mark: expected the fields x, y, size_px, opacity, rotation, key,"
         ):
             Mark.from_json(value)
+
+
+def test_likeness_falls_with_the_texture_and_area_is_what_changes() -> None:
+    image = make_image(height=90, width=110)
+    plain = Mark(x=10, y=20, size_px=40, opacity=50000, rotation=3000)
+    rng = np.random.default_rng(0)
+    seen = [likeness(plain, logo=builtin_logo())]
+    for levels in (16, 64, 127):
+        cells = (levels * rng.choice([-1, 1], size=(12, 12, 3))).astype(np.int8)
+        textured = replace(plain, overlay=pack_overlay(cells))
+        seen.append(likeness(textured, logo=builtin_logo()))
+        changed = (mark_pixels(image, [textured], logo=builtin_logo()).pixels != image.pixels).any(axis=2)
+        assert covered_px(textured, logo=builtin_logo()) >= changed.sum() > 0
+    assert seen[0] == 1 > seen[1] > seen[2] > seen[3] > 0.3

@@ -182,3 +182,27 @@ def _blend_indices(indices: Pixels, layer: Layer, image: Image) -> NDArray[np.ui
         distance = ((wanted[row][:, None, :] - entries[None]) ** 2).sum(axis=2)
         nearest[row] = distance.argmin(axis=1)
     return np.asarray(np.where(layer.weight > 0, nearest, indices[..., 0])[..., None], dtype=np.uint8)
+
+
+def covered_px(mark: Mark, *, logo: Logo) -> int:
+    """Return how many pixels of the image a mark touches."""
+    raster = render(
+        logo, mark.size_px, rotation=mark.rotation, hardening=mark.hardening, overlay=mark.overlay
+    )
+    return int(raster.support.sum())
+
+
+def likeness(mark: Mark, *, logo: Logo) -> float:
+    """Return the correlation of a mark's colours with those of the plain logo, -1 to 1; 1 without texture.
+
+    A logo of a single colour has nothing to correlate with: 1 if the mark has that colour too, else 0.
+    """
+    if not mark.overlay and mark.hardening is None:
+        return 1.0
+    plain = render(logo, mark.size_px, rotation=mark.rotation)
+    own = render(logo, mark.size_px, rotation=mark.rotation, hardening=mark.hardening, overlay=mark.overlay)
+    inside = plain.support & own.support
+    a, b = plain.color[inside].astype(np.float64).ravel(), own.color[inside].astype(np.float64).ravel()
+    if not len(a) or not a.std() or not b.std():
+        return float(np.array_equal(a, b))
+    return float(np.corrcoef(a, b)[0, 1])

@@ -373,6 +373,12 @@ def _say_result(result: Result, run: Run, *, as_json: bool) -> None:
                 stdout.print(f"  {shown(_named(name, reason))}", markup=False)
             if len(items) > 20:
                 stdout.print(f"  ... and {len(items) - 20} more, see --json", markup=False)
+    looks = value["marks"]
+    stdout.print(
+        f"{looks['mean_count']:.1f} marks an image on {looks['mean_area']:.1%} of its area, likeness to the "
+        f"plain logo {looks['mean_likeness']:.2f}, least {looks['least_likeness']:.2f}",
+        markup=False,
+    )
     per_image = summary.evaluations / max(summary.marked, 1)
     stdout.print(
         f"{per_image:.1f} evaluations an image, {value['images_per_second']:.2f} images/s, "

@@ -28,7 +28,7 @@ from medlocker.images import (
     viewed,
 )
 from medlocker.logo import LearnedLogo, Logo
-from medlocker.marking import mark_pixels
+from medlocker.marking import covered_px, likeness, mark_pixels
 from medlocker.protect._keepout import beside
 from medlocker.protect._outcome import Job, Marked, Outcome
 from medlocker.protect._room import Room, find_room
@@ -98,6 +98,7 @@ class Protector:
             written = attempt.written
             if written is None:
                 raise InputError("the search found no mark")  # a search's bug: it always tries one
+            area, like = yield Work(lambda: self._looks(loaded.image, written.marks), "write")
             outcome = Outcome(
                 index=job.index,
                 name=job.name,
@@ -110,12 +111,20 @@ class Protector:
                 shrunk=loaded.room.shrunk,
                 notes=("JPEG written as PNG",) * (loaded.image.format == "jpeg") + loaded.notes,
                 found_regions=loaded.found_regions,
+                marks=len(written.marks),
+                area=area,
+                likeness=like,
             )
             yield Work(lambda: self.commit(written, outcome), "seal")
         except BaseException:
             attempt.discard()
             raise
         return outcome
+
+    def _looks(self, image: Image, marks: Candidate) -> tuple[float, float]:
+        """Return the share of the image that marks touch, and how like the plain logo the least like is."""
+        area = sum(covered_px(mark, logo=self.logo) for mark in marks) / (image.width * image.height)
+        return round(area, 6), round(min(likeness(mark, logo=self.logo) for mark in marks), 4)
 
     def _learned(self, image: Image, labels: tuple[int, ...]) -> str:
         """Return the texture that the search starts from, or nothing."""

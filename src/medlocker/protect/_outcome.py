@@ -79,6 +79,9 @@ class Outcome:
         shrunk: Whether the logo had to be smaller than asked for.
         notes: What happened to the file (for instance JPEG written as PNG), or to its regions.
         found_regions: How many regions the finder found in it.
+        marks: How many marks it carries.
+        area: Share of its pixels that they touch, 0 to 1.
+        likeness: Lowest correlation of a mark's colours with the plain logo's.
     """
 
     index: int
@@ -93,3 +96,6 @@ class Outcome:
     shrunk: bool = False
     notes: tuple[str, ...] = ()
     found_regions: int = 0
+    marks: int = 0
+    area: float = 0.0
+    likeness: float = 1.0

@@ -34,6 +34,10 @@ class Summary:
     skipped: list[tuple[str, str]] = field(default_factory=list)
     failed: list[tuple[str, str]] = field(default_factory=list)
     notes: dict[str, int] = field(default_factory=dict)
+    marks: int = 0
+    area: float = 0.0
+    likeness: float = 0.0
+    least_likeness: float = 1.0
 
     def __post_init__(self) -> None:
         self.clean_correct = [0] * len(self.models)
@@ -54,6 +58,10 @@ class Summary:
         self.labelled += outcome.labelled
         self.shrunk += outcome.shrunk
         self.with_found += outcome.found_regions > 0
+        self.marks += outcome.marks
+        self.area += outcome.area
+        self.likeness += outcome.likeness
+        self.least_likeness = min(self.least_likeness, outcome.likeness)
         for note in outcome.notes:
             self.notes[note] = self.notes.get(note, 0) + 1
         for k, (correct, fooled) in enumerate(zip(outcome.clean_correct, outcome.fooled, strict=True)):
@@ -81,6 +89,12 @@ class Summary:
                 "source": self.regions,
                 "clinician": None if self.regions == "given" else False,
                 "marked_with_findings": self.with_found,
+            },
+            "marks": {
+                "mean_count": round(self.marks / max(self.marked, 1), 3),
+                "mean_area": round(self.area / max(self.marked, 1), 5),
+                "mean_likeness": round(self.likeness / max(self.marked, 1), 4),
+                "least_likeness": self.least_likeness,
             },
             "skipped": [{"image": name, "reason": reason} for name, reason in sorted(self.skipped)],
             "failed": [{"image": name, "reason": reason} for name, reason in sorted(self.failed)],
