@@ -37,6 +37,7 @@ _OFF_PX = 3
 _SMALLEST_PX = 8
 _GHOST = 1.33
 _SURE = 1.1
+_LARGE_PX = 40
 _TURNS = 5
 _ROUGH = 2.0
 
@@ -121,32 +122,37 @@ def _one(pixels: Bytes, mask: Mask, logo: Logo, turned: int | None) -> Inverted 
 
 
 def _turned(pixels: Bytes, logo: Logo, start: Inverted) -> Inverted:
-    """Try other turns by whole degrees until none leaves fewer edges."""
-    best, tried = start, {round(start.guess.rotation * 360 / ONE_TURN) % 360}
+    """Try no turn, and turns by some degrees more and less, until none leaves fewer edges."""
+    best = start
+    tried = {_degrees(start)}
     for _ in range(_TURNS):
-        here, before = round(best.guess.rotation * 360 / ONE_TURN), best
-        if best.ghost() < _SURE:
+        if best.ghost() < _SURE and best.guess.size_px >= _LARGE_PX:
             break
-        for step in (-1, 1, -2, 2):
-            if (here + step) % 360 in tried:
-                continue
-            tried.add((here + step) % 360)
-            height, width = before.raster.coverage.shape
-            rotation = round((here + step) * ONE_TURN / 360) % ONE_TURN
-            other = replace(before.guess, rotation=rotation)
-            rows, cols = other.raster(logo).coverage.shape
-            near = (
-                before.guess.x + (width - cols) / 2,
-                before.guess.y + (height - rows) / 2,
-                float(before.guess.size_px),
-            )
-            sizes_px = (before.guess.size_px - 1, before.guess.size_px + 1)
-            score, guess = sharpen(pixels, logo, near, sizes_px=sizes_px, rotation=rotation)
-            if score > 0 and _fits(guess, logo, pixels):
-                best = min(best, invert_best(pixels, logo, [guess]), key=lambda one: one.left)
+        before = best
+        for degrees in (0, *(_degrees(before) + step for step in (-1, 1, -2, 2))):
+            if degrees % 360 not in tried:
+                tried.add(degrees % 360)
+                other = _at_turn(pixels, logo, before, degrees)
+                best = min(best, other or best, key=lambda one: one.left)
         if best is before:
             break
     return best
+
+
+def _at_turn(pixels: Bytes, logo: Logo, near: Inverted, degrees: int) -> Inverted | None:
+    """Invert the same mark as if it were turned by so many degrees; None if that leaves the image."""
+    rotation = round(degrees * ONE_TURN / 360) % ONE_TURN
+    height, width = near.raster.coverage.shape
+    guess = replace(near.guess, rotation=rotation)
+    rows, cols = guess.raster(logo).coverage.shape
+    x, y = guess.x + (width - cols) / 2, guess.y + (height - rows) / 2
+    sizes_px = (guess.size_px - 1, guess.size_px + 1)
+    score, found = sharpen(pixels, logo, (x, y, float(guess.size_px)), sizes_px=sizes_px, rotation=rotation)
+    return invert_best(pixels, logo, [found]) if score > 0 and _fits(found, logo, pixels) else None
+
+
+def _degrees(inverted: Inverted) -> int:
+    return round(inverted.guess.rotation * 360 / ONE_TURN) % 360
 
 
 def _sharpened(pixels: Bytes, logo: Logo, turn: Turn) -> tuple[float, Guess]:

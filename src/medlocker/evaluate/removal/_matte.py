@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from medlocker.evaluate.removal._align import colour_slopes
 from medlocker.evaluate.removal._evidence import Bytes, Floats, Mask, widened
 from medlocker.evaluate.removal._fill import smoothest
 from medlocker.evaluate.removal._invert import Fit
@@ -41,14 +42,20 @@ class Matte:
     Args:
         color: (h, w, 3) float32, 0..255.
         coverage: (h, w, 1) float32, 0..1.
-        slopes: (h, w, 6) float32, typical gradients of marked images there.
+        ground: (3,) float32, the mean colour under it.
         images: From how many.
     """
 
     color: Floats
     coverage: Floats
-    slopes: Floats
+    ground: Floats
     images: int
+
+    @property
+    def typical(self) -> Floats:
+        """(h, w, 3), the mark at a middling opacity on its mean ground."""
+        weight = np.float32(0.6) * self.coverage
+        return np.asarray(weight * self.color + (1 - weight) * self.ground, dtype=np.float32)
 
 
 def learn_matte(samples: Sequence[Sample]) -> Matte | None:
@@ -83,13 +90,8 @@ def learn_matte(samples: Sequence[Sample]) -> Matte | None:
         if k >= _ROUNDS // 2:
             under = _refined(images, fills, color, coverage, opacities)
         premultiplied = averaged(images, under, coverage, opacities, trust)
-    return Matte(straight(premultiplied, coverage), coverage, slopes, len(images))
-
-
-def colour_slopes(image: Floats | Bytes) -> Floats:
-    """Return (h, w, 6) central differences of the three channels."""
-    image = image.astype(np.float32)
-    return np.concatenate([cv2.Sobel(image, cv2.CV_32F, dx, 1 - dx, ksize=1) for dx in (1, 0)], axis=2)
+    ground = np.asarray(fills[:, inside].mean(axis=(0, 1)), dtype=np.float32)
+    return Matte(straight(premultiplied, coverage), coverage, ground, len(images))
 
 
 def shift_to(image: Floats | Bytes, slopes: Floats, inside: Mask) -> tuple[int, int]:

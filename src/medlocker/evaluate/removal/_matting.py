@@ -8,7 +8,9 @@ from typing import ClassVar
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
+from medlocker.evaluate.removal._align import colour_slopes, turn_to, turned, turns_of
 from medlocker.evaluate.removal._denoise import to_bytes
 from medlocker.evaluate.removal._evidence import (
     Attack,
@@ -35,8 +37,7 @@ from medlocker.evaluate.removal._matte import (
 _SURROUNDINGS_PX = 14
 _SAME_SIZE = 0.06
 _MOST_SAMPLES = 40
-_TOO_WIDE_PX = 4
-_SOFT_PX = 1.5
+_SOFT_PX = 2.5
 
 Placed = tuple[float, Window, Floats, Floats]
 """How a matte lies on a mark: share of edges left, frame, colours and weights in it."""
@@ -49,16 +50,22 @@ class MattingLearner:
     facts: ClassVar[Facts] = Facts(9, "many marked images", ("matting",))
 
     def learn(self, crowd: Sequence[Evidence], *, public: Sequence[Bytes], seed: int) -> Attack:
-        """Learn the mark from all images whose mark has the commonest size."""
+        """Learn the mark from all images whose mark has the commonest size, turned so that they lie alike."""
         marks = [(one, window) for one in crowd for window in one.windows()]
-        sides = [_side(window) for _, window in marks]
-        if not sides:
-            return MattingAttack(None, 0)
-        usual = int(np.median(sides))
-        near = [pair for pair, side in zip(marks, sides, strict=True) if abs(side / usual - 1) < _SAME_SIZE]
-        half = usual // 2 + _SURROUNDINGS_PX + 1
-        samples = [_sample(one, window, half) for one, window in near[:_MOST_SAMPLES]]
-        return MattingAttack(learn_matte(samples), usual)
+        extents = [_extent(one.mask, window) for one, window in marks]
+        if not extents:
+            return MattingAttack(None, 1.0)
+        usual = float(np.median(extents))
+        near = [pair for pair, size in zip(marks, extents, strict=True) if abs(size / usual - 1) < _SAME_SIZE]
+        near = near[:_MOST_SAMPLES]
+        half = max(_side(window) for _, window in near) // 2 + _SURROUNDINGS_PX + 1
+        samples = [_sample(one, window, half) for one, window in near]
+        turns = turns_of([sample.pixels for sample in samples])
+        alike = [
+            Sample(turned(sample.pixels, d), turned(sample.mask.astype(np.uint8) * 255, d) > 127)
+            for sample, d in zip(samples, turns, strict=True)
+        ]
+        return MattingAttack(learn_matte(alike), usual, any(turns))
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,11 +74,13 @@ class MattingAttack:
 
     Args:
         matte: What was learned, None if nothing could be.
-        side_px: Longer side of the mark in the matte, as seen.
+        extent_px: Square root of the area of the mark in the matte, as seen.
+        turned: Whether marks are turned differently in each image.
     """
 
     matte: Matte | None
-    side_px: int
+    extent_px: float
+    turned: bool = False
     facts: ClassVar[Facts] = Facts(9, "many marked images", ("matting",))
 
     def restore(self, evidence: Evidence) -> dict[str, Bytes]:
@@ -83,10 +92,13 @@ class MattingAttack:
         return {"matting": result}
 
     def _take_off(self, pixels: Bytes, mask: Mask, window: Window, matte: Matte) -> None:
-        ratio = _side(window) / self.side_px
-        placed = _place(pixels, mask, window, matte)
-        if abs(ratio - 1) >= _SAME_SIZE:
-            placed = self._place_resized(pixels, mask, window, matte)
+        ratio = _extent(mask, window) / self.extent_px
+        frame = _middle(window, round(matte.color.shape[0] / 2 * max(ratio, 0.2)))
+        degrees = turn_to(_padded(pixels, *frame), matte.typical) if self.turned else 0
+        if not self.turned and abs(ratio - 1) < _SAME_SIZE:
+            placed = _place(pixels, mask, window, matte)
+        else:
+            placed = _place_moved(pixels, mask, window, matte, (ratio, float(-degrees)))
         (rows, cols), color, weight = placed[1:]
         values = _padded(pixels, rows, cols).astype(np.float32)
         restored = to_bytes((values - weight * color) / (1 - weight))
@@ -99,23 +111,28 @@ class MattingAttack:
         inside = weight[inner][..., 0] > 0
         target[inside] = restored[inner][inside]
 
-    def _place_resized(self, pixels: Bytes, mask: Mask, window: Window, matte: Matte) -> Placed:
-        """Fit the matte to a mark of another size: how large, and how far between pixels, edges left tell."""
-        true, learned = _side(window) - _TOO_WIDE_PX, max(self.side_px - _TOO_WIDE_PX, 1)
-        change = (true / learned, 0.0, 0.0)
-        best = _place(pixels, mask, window, _resized(matte, *change), smooth_px=_SOFT_PX)
-        steps = [
-            [((true + k / 2) / learned, 0.0, 0.0) for k in range(-4, 5)],
-            *([(0.0, k / 4 * (axis == 1), k / 4 * (axis == 0)) for k in (-2, -1, 1, 2)] for axis in (1, 0)),
-        ]
-        for around in steps:
-            middle = change
-            for ratio, dx, dy in around:
-                tried = (ratio or middle[0], middle[1] + dx, middle[2] + dy)
-                placed = _place(pixels, mask, window, _resized(matte, *tried), smooth_px=_SOFT_PX)
-                if placed[0] < best[0]:
-                    best, change = placed, tried
-        return best
+
+def _place_moved(
+    pixels: Bytes, mask: Mask, window: Window, matte: Matte, start: tuple[float, float]
+) -> Placed:
+    """Fit the matte to a mark of another size or turn: by the edges that are left, to parts of a pixel."""
+    same = abs(start[0] - 1) < _SAME_SIZE
+    best_at = np.array([1.0 if same else start[0], start[1], 0.0, 0.0])
+    best = _place(pixels, mask, window, _moved(matte, best_at), smooth_px=_SOFT_PX)
+    length = matte.color.shape[0]
+    steps = [
+        np.array([[0 if same else k / length, 0, 0, 0] for k in range(-4, 5) if k and not same]),
+        np.array([[0, k / 2, 0, 0] for k in (-4, -3, -2, -1, 1, 2, 3, 4)]),
+        np.array([[0, 0, k / 4, 0] for k in (-2, -1, 1, 2)]),
+        np.array([[0, 0, 0, k / 4] for k in (-2, -1, 1, 2)]),
+    ]
+    for moves in steps:
+        middle = best_at
+        for move in moves:
+            placed = _place(pixels, mask, window, _moved(matte, middle + move), smooth_px=_SOFT_PX)
+            if placed[0] < best[0]:
+                best, best_at = placed, middle + move
+    return best
 
 
 def _blurred(plane: Floats, sigma: float) -> Floats:
@@ -127,7 +144,7 @@ def _place(pixels: Bytes, mask: Mask, window: Window, matte: Matte, *, smooth_px
     """Fit a matte to a mark; returns the share of edges left, the frame, colours and weights in it."""
     rows, cols = frame = _middle(window, matte.color.shape[0] // 2)
     part = _padded(pixels, rows, cols)
-    shift = shift_to(part, matte.slopes, widened(_padded(mask, rows, cols) > 0, 2))
+    shift = shift_to(part, colour_slopes(matte.typical), widened(_padded(mask, rows, cols) > 0, 2))
     back = (-shift[0], -shift[1])
     color, coverage = rolled(matte.color, back), rolled(matte.coverage, back)
     fit = Fit(part.astype(np.float32), color, coverage)
@@ -138,6 +155,11 @@ def _place(pixels: Bytes, mask: Mask, window: Window, matte: Matte, *, smooth_px
     opacity = best_opacity(fit.image, fit.color, fit.coverage)
     left = fit.cost(opacity) / max(fit.cost(0.0), 1e-9)
     return left, frame, color, np.asarray(np.float32(opacity) * coverage, dtype=np.float32)
+
+
+def _extent(mask: Mask, window: Window) -> float:
+    """Return the square root of a mark's area: the same however it is turned."""
+    return float(np.sqrt(np.count_nonzero(mask[window])))
 
 
 def _side(window: Window) -> int:
@@ -164,22 +186,20 @@ def _sample(one: Evidence, window: Window, half: int) -> Sample:
     return Sample(_padded(one.marked, rows, cols), _padded(one.mask, rows, cols) > 0)
 
 
-def _resized(matte: Matte, ratio: float, dx: float, dy: float) -> Matte:
-    """Scale a matte about its middle and move it by parts of a pixel."""
+def _moved(matte: Matte, how: NDArray[np.float64]) -> Matte:
+    """Scale a matte about its middle, turn it counter-clockwise, and move it by parts of a pixel."""
+    ratio, degrees, dx, dy = (float(value) for value in how)
     old = matte.color.shape[0]
     side = max(2 * round(old * ratio / 2), 4 * REACH_PX)
-    move = np.array([[ratio, 0, dx], [0, ratio, dy]]) + np.array([[0, 0, 1], [0, 0, 1]]) * (
-        (side - 1) / 2 - ratio * (old - 1) / 2
-    )
+    move = cv2.getRotationMatrix2D(((old - 1) / 2, (old - 1) / 2), degrees, ratio)
+    move += np.array([[0, 0, dx], [0, 0, dy]]) + np.array([[0, 0, 1], [0, 0, 1]]) * (side - old) / 2
 
     def fit(plane: Floats) -> Floats:
         if ratio < 1:
-            plane = np.asarray(cv2.GaussianBlur(plane, (0, 0), 0.4 / ratio), dtype=np.float32)
+            plane = _blurred(plane, 0.4 / ratio)
         made = cv2.warpAffine(plane, move, (side, side), flags=cv2.INTER_LINEAR)
         return np.asarray(made, dtype=np.float32).reshape(side, side, -1)
 
     # premultiplied, or the colours at the edge would mix with the black beyond it
     coverage = fit(matte.coverage)
-    color = straight(fit(matte.color * matte.coverage), coverage)
-    slopes = np.concatenate([fit(matte.slopes[..., :3]), fit(matte.slopes[..., 3:])], axis=2)
-    return Matte(color, coverage, slopes, matte.images)
+    return Matte(straight(fit(matte.color * matte.coverage), coverage), coverage, matte.ground, matte.images)
