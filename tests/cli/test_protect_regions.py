@@ -82,6 +82,8 @@ def test_candidates_of_photographs_are_called_what_they_are(
     assert "regions: candidates of a fundus photograph (2 images)" in answer.out
     statement = open_release(place / "out", owner.signing.public).statement
     assert statement.regions == "candidates: not a clinician's"
+    told = shell("verify", "out", "--owner", f"{owner_name}.sign.pub", cwd=place)
+    assert "regions  candidates: not a clinician's" in told.out.splitlines()
 
 
 def test_preset_paper_keeps_out_nothing_by_itself(shell: Shell, place: Path, owner_name: Path) -> None:

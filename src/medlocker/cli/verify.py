@@ -76,6 +76,7 @@ def _facts(release: Release) -> dict[str, Any]:
         "created": statement.created,
         "tool": statement.tool,
         "preset": statement.preset,
+        "regions": statement.regions,
         "models": [{"name": model.name, "sha256": model.sha256} for model in statement.models],
         "counts": dict(statement.counts),
         "images": statement.images,
@@ -104,6 +105,7 @@ def _print_release(release: Release, report: VerifyReport) -> None:
         f"{verdict}: {report.intact} of {report.images} images are as signed",
         f"owner    {release.owner.key_id}",
         f"release  {statement.release}, {statement.created}, {statement.tool}, preset {statement.preset}",
+        f"regions  {statement.regions}",
         *(f"model    {model.name} {model.sha256}" for model in statement.models),
     ]
     for name, faults in _faults(report):
