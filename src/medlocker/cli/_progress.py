@@ -18,13 +18,17 @@ from rich.text import Text
 
 from medlocker.cli._console import shown, stderr
 
+_WINDOW_S = 30.0
+
 
 class _RateColumn(ProgressColumn):
-    """Images per second."""
+    """Images per second, or seconds per image where that is more."""
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
-        return Text(f"{speed:.1f} images/s" if speed else "- images/s")
+        if not speed:
+            return Text("- images/s")
+        return Text(f"{speed:.1f} images/s" if speed >= 1 else f"{1 / speed:.1f} s/image")
 
 
 class ImageProgress:
@@ -50,19 +54,20 @@ class ImageProgress:
 
 
 @contextmanager
-def image_progress(title: str, total: int) -> Iterator[ImageProgress]:
+def image_progress(title: str, total: int, *, window_s: float = _WINDOW_S) -> Iterator[ImageProgress]:
     """Show a bar while images are worked on.
 
     Args:
         title: What is being done: ``"restoring"``.
         total: How many images there are.
+        window_s: Seconds over which the speed is taken; longer than one image takes.
     """
-    with image_bar() as bar:
+    with image_bar(window_s) as bar:
         yield ImageProgress(bar, title, total)
 
 
-def image_bar() -> Progress:
-    """Return an empty bar for several tasks one after the other."""
+def image_bar(window_s: float = _WINDOW_S) -> Progress:
+    """Return an empty bar for several tasks one after the other; see :func:`image_progress`."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -71,4 +76,4 @@ def image_bar() -> Progress:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=stderr)
+    return Progress(*columns, console=stderr, speed_estimate_period=window_s)

@@ -9,16 +9,19 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
-from rich.cells import cell_len
 
 from medlocker import evaluate as evaluation
 from medlocker._files import read_limited
 from medlocker.cli._console import note, print_json, shown, stdout, warn
+from medlocker.cli._logo import read_logo
 from medlocker.cli._progress import image_progress
+from medlocker.cli._removal import attack_with_progress, print_removal, state_folder
+from medlocker.cli._table import aligned
 from medlocker.cli.inspect import release_facts
 from medlocker.errors import InputError, MalformedError, OutputExistsError
 from medlocker.evaluate import (
     CLEAN,
+    Attackers,
     Control,
     Evaluation,
     Extra,
@@ -37,7 +40,6 @@ from medlocker.release import Inputs, find_inputs
 
 Removal = Literal["none", "standard", "full"]
 
-_FLUSH_RIGHT = (2, 3, 4)
 _EXAMPLES = """
 [bold]Examples[/bold]
 
@@ -69,7 +71,11 @@ def evaluate(
         Path | None, typer.Option(help="Keep-out regions, as for `protect`; counts touched pixels.")
     ] = None,
     logo: Annotated[
-        Path | None, typer.Option(help="Logo of the control, if the release holds none; default a padlock.")
+        Path | None,
+        typer.Option(
+            help="Logo of the control, if the release holds none; default a padlock. "
+            "Attackers know it only if it is given here or held there."
+        ),
     ] = None,
     size: Annotated[
         float | None,
@@ -78,20 +84,28 @@ def evaluate(
     opacity: Annotated[
         float, typer.Option(help="Opacity of the control's logo.")
     ] = evaluation.DEFAULT_OPACITY,
-    seed: Annotated[int, typer.Option(help="Of the control's places.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the control's places and of the attacks.")] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N images.")] = None,
-    removal: Annotated[Removal, typer.Option(help="Attacks that try to remove the mark first.")] = "none",
-    workers: Annotated[int, typer.Option(min=1, help="Threads that read files.")] = 2,
+    removal: Annotated[
+        Removal,
+        typer.Option(
+            help="Attacks that try to remove the marks of the first release before a model is asked; full "
+            "also trains a removal network and the models themselves. Seconds an image; can be interrupted."
+        ),
+    ] = "none",
+    removal_limit: Annotated[
+        int, typer.Option(min=1, help="Most images that are attacked, evenly spread.")
+    ] = evaluation.DEFAULT_LIMIT,
+    workers: Annotated[int, typer.Option(min=1, help="Threads that read files, and that attack.")] = 2,
     batch: Annotated[int, typer.Option(min=1, max=1024, help="Pictures in one call of a model.")] = 32,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier report.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure how well a release protects: models asked about originals, a control, and marked files."""
-    if removal != "none":
-        raise InputError(f"--removal {removal}: removal attacks are not built yet")
     found = [_open_release(path) for path in release]
     _check_place(out, [clean, *release], overwrite=overwrite)
-    control = Control(_logo(found, logo), opacity=opacity, size=size, seed=seed)
+    given = None if logo is None else read_logo(logo)
+    control = Control(_logo(found, given), opacity=opacity, size=size, seed=seed)
     originals = find_inputs(clean)
     releases = [one.release for one in found]
     pairs = evaluation.pair_up(
@@ -109,6 +123,17 @@ def evaluate(
     assumed = tuple(dict.fromkeys(text for one in targets for text in one.notes))
     for text in assumed:
         note(text)
+    attackers: Attackers | None = None
+    if removal != "none":
+        attackers = evaluation.gather_attackers(
+            targets,
+            level=removal,
+            logo=_logo_of(found[0]) or given,
+            state_dir=state_folder(out),
+            limit=removal_limit,
+            seed=seed,
+            workers=workers,
+        )
     job = Evaluation(
         pairs=pairs,
         releases=releases,
@@ -125,16 +150,26 @@ def evaluate(
     noticed = _notes(result, numbers)
     for text in noticed:
         note(text)
+    attacked = None if attackers is None else attack_with_progress(attackers, result)
     extra = Extra(
         skipped=_skipped(result, pairs, releases),
         failed_targets=failed_targets,
-        notes=(*(text for one in found for text in one.notes), *assumed, *noticed),
+        failed_removal=attacked.failed if attacked else "",
+        notes=(
+            *(text for one in found for text in one.notes),
+            *assumed,
+            *noticed,
+            *(attacked.notes if attacked else ()),
+        ),
     )
-    value = evaluation.write_report(result, out, extra=extra, overwrite=overwrite)
+    removed = attacked.removal if attacked else None
+    value = evaluation.write_report(result, out, extra=extra, removal=removed, overwrite=overwrite)
+    if removed is not None:
+        evaluation.forget_state(state_folder(out))  # all that it held is in the report now
     if json:
         print_json(value)
     else:
-        _print(value, numbers, out)
+        _print(value, numbers, removed, out)
     if value["failed"]:
         raise typer.Exit(1)
 
@@ -186,18 +221,21 @@ def _surrogates(facts: dict[str, Any]) -> tuple[tuple[str, str], ...]:
         raise MalformedError("the statement names its models in an unknown way") from None
 
 
-def _logo(found: Sequence[_Found], path: Path | None) -> Logo:
-    """Return the logo of the first release that has one, else that of the option, else the built-in one."""
+def _logo(found: Sequence[_Found], given: Logo | None) -> Logo:
+    """Return the logo of the first release that has one, else the given one, else the built-in one."""
     for one in found:
-        if one.logo is not None:
-            return load_logo(one.logo, name=f"{one.release.folder}/certificate/logo.png")
-    if path is not None:
-        picture = load_logo(read_limited(path, max_bytes=MAX_FILE_BYTES, what="logo"), name=path.name)
-        for text in picture.notes:
-            warn(text)
-        return picture
+        if (logo := _logo_of(one)) is not None:
+            return logo
+    if given is not None:
+        return given
     note("no release holds a logo: the control uses the built-in padlock")
     return builtin_logo()
+
+
+def _logo_of(found: _Found) -> Logo | None:
+    if found.logo is None:
+        return None
+    return load_logo(found.logo, name=f"{found.release.folder}/certificate/logo.png")
 
 
 def _check_place(out: Path, inputs: Sequence[Path], *, overwrite: bool) -> None:
@@ -269,7 +307,7 @@ def _notes(result: Result, numbers: Numbers) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _print(value: dict[str, Any], numbers: Numbers, out: Path) -> None:
+def _print(value: dict[str, Any], numbers: Numbers, removal: evaluation.Removal | None, out: Path) -> None:
     rows = [("model", "images", "n", "accuracy", "left", "95 %")]
     for target in numbers.targets:
         names = iter((target.target.name, "  white box" if any(target.white_box) else "  unseen"))
@@ -280,28 +318,16 @@ def _print(value: dict[str, Any], numbers: Numbers, out: Path) -> None:
                 low, high = one.left.interval
                 left, interval = f"{one.left.count} of {one.left.n}", f"{low:.0%} to {high:.0%}"
             rows.append((next(names, ""), key, str(one.n), accuracy, left, interval))
-    for line in _aligned(rows):
+    for line in aligned(rows, flush_right=(2, 3, 4)):
         stdout.print(line, markup=False)
     for quality in evaluation.add_up_quality(numbers.result):
         stdout.print(shown(_quality_line(quality)), markup=False)
+    if removal is not None:
+        print_removal(removal)
     for kind in ("skipped", "failed"):
         if value[kind]:
             stdout.print(f"{kind} {len(value[kind])}, see report.json", markup=False)
     stdout.print(f"report in {shown(str(out / 'report.html'))}", markup=False)
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Set cells in columns, numbers flush right; rich's tables would cut names off on a narrow screen."""
-    cells = [[shown(cell) for cell in row] for row in rows]
-    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
-    lines = []
-    for row in cells:
-        gaps = [" " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True)]
-        pairs = zip(row, gaps, strict=True)
-        lines.append(
-            "  ".join(gap + c if k in _FLUSH_RIGHT else c + gap for k, (c, gap) in enumerate(pairs)).rstrip()
-        )
-    return lines
 
 
 def _quality_line(quality: ReleaseQuality) -> str:

@@ -1,5 +1,15 @@
 """Measuring how well a release protects: targets by conditions, quality, and the report; no search here."""
 
+from medlocker.evaluate._attacked import (
+    DEFAULT_LIMIT,
+    Attackers,
+    MarkedImages,
+    Removal,
+    gather_attackers,
+    worst_first,
+)
+from medlocker.evaluate._attacked_state import forget_state
+from medlocker.evaluate._cases import Answer, Case
 from medlocker.evaluate._control import DEFAULT_OPACITY, DEFAULT_SIZE, Control
 from medlocker.evaluate._html import html_page, slider, text, thumbnail
 from medlocker.evaluate._json import Extra, to_json
@@ -15,16 +25,21 @@ from medlocker.evaluate._targets import Target, open_targets
 
 __all__ = [
     "CLEAN",
+    "DEFAULT_LIMIT",
     "DEFAULT_OPACITY",
     "DEFAULT_SIZE",
     "PROTECTED",
     "RANDOM",
+    "Answer",
+    "Attackers",
+    "Case",
     "Condition",
     "Control",
     "Evaluation",
     "Extra",
     "Judged",
     "Left",
+    "MarkedImages",
     "Numbers",
     "Original",
     "Pair",
@@ -32,6 +47,7 @@ __all__ = [
     "Quality",
     "Release",
     "ReleaseQuality",
+    "Removal",
     "Result",
     "Scene",
     "Target",
@@ -42,6 +58,8 @@ __all__ = [
     "check_report",
     "evaluate",
     "find_marks",
+    "forget_state",
+    "gather_attackers",
     "html_page",
     "measure_quality",
     "open_targets",
@@ -51,5 +69,6 @@ __all__ = [
     "text",
     "thumbnail",
     "to_json",
+    "worst_first",
     "write_report",
 ]

@@ -23,7 +23,7 @@ td,th{border-bottom:1px solid #ccc;padding:.3rem .9rem;text-align:left}
 .scroll{overflow-x:auto}.num{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 th.num{white-space:normal;max-width:14rem;overflow-wrap:break-word}.note{font-size:.9rem;color:#555}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(15rem,1fr));gap:1rem}
-figure{margin:0}figcaption{font-size:.85rem;overflow-wrap:anywhere}.pair{position:relative}
+figure{margin:0}.wide{width:100%}figcaption{font-size:.85rem;overflow-wrap:anywhere}.pair{position:relative}
 .pair img{position:absolute;inset:0;width:100%;height:100%}.pair .after{clip-path:inset(0 0 0 var(--cut,0%))}
 input[type=range]{width:100%}.good{color:#146e3c}.bad{color:#b41e1e}
 """
@@ -81,14 +81,15 @@ def slider(before: PillowImage.Image, after: PillowImage.Image, caption: str) ->
     width, height = before.size
     return (
         f'<figure><div class="pair" style="aspect-ratio:{width}/{height}">'
-        f'<img alt="original" src="{_embedded(before)}">'
-        f'<img class="after" alt="protected" src="{_embedded(after)}"></div>'
+        f'<img alt="original" src="{embedded(before)}">'
+        f'<img class="after" alt="protected" src="{embedded(after)}"></div>'
         f'<input type="range" min="0" max="100" value="0" aria-label="compare">'
         f"<figcaption>{caption}</figcaption></figure>"
     )
 
 
-def _embedded(picture: PillowImage.Image) -> str:
+def embedded(picture: PillowImage.Image) -> str:
+    """Return a picture as the address of an image in the page itself: a JPEG, for looking."""
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=85)
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode("ascii")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from medlocker.evaluate._attacked import Removal
 from medlocker.evaluate._numbers import Numbers, TargetNumbers, name_conditions
 from medlocker.evaluate._pairs import CLEAN, PROTECTED, RANDOM
 from medlocker.evaluate._qualities import ReleaseQuality
@@ -17,11 +18,13 @@ class Extra:
     Args:
         skipped: (name, reason) of images that were left out on purpose.
         failed_targets: (name, reason) of models that could not be used.
+        failed_removal: Why the removal attacks broke down; empty if they did not.
         notes: What was assumed, one sentence each.
     """
 
     skipped: tuple[tuple[str, str], ...] = ()
     failed_targets: tuple[tuple[str, str], ...] = ()
+    failed_removal: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -30,6 +33,7 @@ def to_json(
     qualities: tuple[ReleaseQuality, ...],
     *,
     extra: Extra,
+    removal: Removal | None = None,
 ) -> dict[str, Any]:
     """Return everything that was measured as one JSON-ready object.
 
@@ -37,6 +41,7 @@ def to_json(
         numbers: Of the targets.
         qualities: Of the releases.
         extra: What was left out, and why.
+        removal: What attackers got; None if none was asked for.
     """
     keys, result = numbers.keys, numbers.result
     by_key = {quality.condition: quality.to_json(result) for quality in qualities}
@@ -45,11 +50,17 @@ def to_json(
         "targets": [_target(numbers, target) for target in numbers.targets],
         "quality": name_conditions(keys, by_key),
         "transfer": _transfer(numbers),
-        "removal": [],
+        "removal": [] if removal is None else removal.battery.to_json(),
+        "removal_best": []
+        if removal is None
+        else [{**best.to_json(), "upper_bound": True} for best in removal.battery.best],
+        "removal_images": 0 if removal is None else removal.battery.images,
+        "removal_verdict": None if removal is None else removal.verdict,
         "skipped": [{"image": name, "reason": reason} for name, reason in extra.skipped],
         "failed": [
             *({"target": name, "reason": reason} for name, reason in extra.failed_targets),
             *({"image": name, "reason": reason} for name, reason in result.failed),
+            *([{"removal": "attacks", "reason": extra.failed_removal}] if extra.failed_removal else ()),
         ],
         "notes": list(extra.notes),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from medlocker.errors import InputError
+from medlocker.evaluate._attacked import Removal
 from medlocker.evaluate._html import html_page, slider, text, thumbnail
 from medlocker.evaluate._json import Extra
 from medlocker.evaluate._numbers import Numbers, TargetNumbers
@@ -17,16 +18,20 @@ from medlocker.evaluate._page_tables import (
 )
 from medlocker.evaluate._pairs import CLEAN, RANDOM
 from medlocker.evaluate._qualities import ReleaseQuality
+from medlocker.evaluate._removal_page import removal_section
 
 _SHOWN, _WORST_SHOWN, _LISTED = 6, 6, 50
 _FEW = 30
 _PROMISE = """<p><b>What this does not show:</b> a mark raises the cost of unauthorised analysis and proves
 origin. It is not access control: it cannot stop mask-and-inpaint or retraining, nor protect images whose
-originals are public. These numbers hold for these models and these images, looked at as they are; somebody
-who tries to remove the mark first is another question.</p>"""
+originals are public. These numbers hold for these models and these images, {condition}.</p>"""
+_AS_THEY_ARE = "looked at as they are; somebody who tries to remove the mark first is another question"
+_AND_ATTACKS = "and for the attacks that were tried; a cleverer one may get more"
 
 
-def report_page(numbers: Numbers, qualities: Sequence[ReleaseQuality], *, extra: Extra) -> bytes:
+def report_page(
+    numbers: Numbers, qualities: Sequence[ReleaseQuality], *, extra: Extra, removal: Removal | None = None
+) -> bytes:
     """Return the page; reads the few images that it shows once more."""
     result = numbers.result
     shown = _spread_over_classes(numbers)
@@ -35,6 +40,7 @@ def report_page(numbers: Numbers, qualities: Sequence[ReleaseQuality], *, extra:
         key: release.folder for key, release in zip(numbers.keys, result.evaluation.releases, strict=True)
     }
     worst = [image for quality in qualities[:1] for image, _ in quality.worst]
+    broken = (("", extra.failed_removal),) if extra.failed_removal else ()
     parts = [
         "<h1>How well the marks protect</h1>",
         f"<p>{len(result.images)} images with an original, a label and a marked version; "
@@ -54,6 +60,7 @@ def report_page(numbers: Numbers, qualities: Sequence[ReleaseQuality], *, extra:
             f"<h3>{text(t.target.name)}</h3>{metrics_table(numbers, t)}{class_table(numbers, t)}"
             for t in numbers.targets
         ),
+        removal_section(removal),
         "<h2>How much the images change</h2>",
         quality_table(qualities, names),
         *(_quality_words(quality, names[quality.condition]) for quality in qualities),
@@ -65,9 +72,9 @@ def report_page(numbers: Numbers, qualities: Sequence[ReleaseQuality], *, extra:
         "<h2>Changed the most</h2><p>The least similar first.</p>",
         _figures(numbers, worst[:_WORST_SHOWN]),
         _list("Left out", extra.skipped),
-        _list("Failed", (*extra.failed_targets, *result.failed)),
+        _list("Failed", (*extra.failed_targets, *result.failed, *broken)),
         _list("Notes", tuple(("", note) for note in extra.notes)),
-        _PROMISE,
+        _PROMISE.format(condition=_AS_THEY_ARE if removal is None else _AND_ATTACKS),
     ]
     return html_page("medlocker: how well the marks protect", "\n".join(parts))
 

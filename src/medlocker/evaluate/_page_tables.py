@@ -104,14 +104,14 @@ def metrics_table(numbers: Numbers, target: TargetNumbers) -> str:
                 text(condition_name(numbers, key)),
                 *(number(cell) for cell in (str(one.n), *shares, *others)),
                 number(left_text(one.left) if is_finding else "-"),
-                _bar(one.left, _COLORS.get(key, _OTHER_COLOR)) if is_finding else "",
+                bar(one.left, _COLORS.get(key, _OTHER_COLOR)) if is_finding else "",
                 number(percent(one.fooled) if is_finding else "-"),
             ]
         )
     return table(head, rows)
 
 
-def _bar(left: Left, color: str) -> str:
+def bar(left: Left, color: str) -> str:
     """Return the share as a bar and its interval as a line."""
     if left.share is None or left.interval is None:
         return ""

@@ -17,7 +17,9 @@ from medlocker.logo import Logo
 _SIGMA = 1.5
 _RADIUS = 5
 _K1, _K2 = 0.01, 0.03
-_MOSTLY = 0.5
+MOSTLY = 0.5
+"""Share of differing pixels above which a file was surely not stored without loss."""
+
 _CLEARLY = 1 / 16
 
 
@@ -69,12 +71,7 @@ def measure_quality(
     before = clean[part].astype(np.float32) / np.float32(peak)
     after = marked[part].astype(np.float32) / np.float32(peak)
     error = np.square(before - after)
-    if area > _MOSTLY:
-        clear = np.zeros_like(changed)
-        clear[part] = error.max(axis=2) > _CLEARLY**2
-        windows = find_marks(clear, logo=logo)
-    else:
-        windows = find_marks(changed, logo=logo)
+    windows = find_marks(clear_differences(clean, marked) if area > MOSTLY else changed, logo=logo)
     within = np.zeros_like(changed)
     for box in windows:
         within[box.y : box.bottom, box.x : box.right] = True
@@ -94,6 +91,12 @@ def measure_quality(
         marks=len(windows),
     )
     return quality, windows
+
+
+def clear_differences(clean: NDArray[Any], marked: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return (H, W) bool, where two pictures differ by more than lossy storing explains: by a sixteenth."""
+    least = int(np.iinfo(clean.dtype).max * _CLEARLY)
+    return np.asarray((np.maximum(clean, marked) - np.minimum(clean, marked)).max(axis=2) > least)
 
 
 def _differing(clean: NDArray[Any], marked: NDArray[Any]) -> NDArray[np.bool_]:

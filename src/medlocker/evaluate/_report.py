@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from medlocker._files import check_output_folder, replacing_folder, write_atomic
+from medlocker.evaluate._attacked import Removal
 from medlocker.evaluate._json import Extra, to_json
 from medlocker.evaluate._numbers import add_up
 from medlocker.evaluate._page import report_page
 from medlocker.evaluate._qualities import add_up_quality
 from medlocker.evaluate._run import Result
-from medlocker.evaluate._tables import per_image_csv, summary_csv
+from medlocker.evaluate._tables import per_image_csv, removal_csv, summary_csv
 
-REPORT_FILES = frozenset({"report.json", "report.html", "per_image.csv", "summary.csv"})
+REPORT_FILES = frozenset({"report.json", "report.html", "per_image.csv", "summary.csv", "removal.csv"})
 
 
 def check_report(out: Path, *, overwrite: bool) -> None:
@@ -32,13 +33,16 @@ def check_report(out: Path, *, overwrite: bool) -> None:
     )
 
 
-def write_report(result: Result, out: Path, *, extra: Extra, overwrite: bool = False) -> dict[str, Any]:
-    """Write ``report.json``, ``report.html``, ``per_image.csv`` and ``summary.csv``.
+def write_report(
+    result: Result, out: Path, *, extra: Extra, removal: Removal | None = None, overwrite: bool = False
+) -> dict[str, Any]:
+    """Write ``report.json``, ``report.html``, ``per_image.csv``, ``summary.csv``; ``removal.csv`` if asked.
 
     Args:
         result: Of the evaluation.
         out: The folder, made whole or not at all.
         extra: What was left out, and why.
+        removal: What attackers got, or None.
         overwrite: Replace an earlier report.
 
     Returns:
@@ -50,12 +54,13 @@ def write_report(result: Result, out: Path, *, extra: Extra, overwrite: bool = F
     """
     numbers = add_up(result)
     qualities = add_up_quality(result)
-    value = to_json(numbers, qualities, extra=extra)
+    value = to_json(numbers, qualities, extra=extra, removal=removal)
     files: Sequence[tuple[str, bytes]] = (
         ("report.json", (json.dumps(value, indent=2, allow_nan=False) + "\n").encode("ascii")),
         ("per_image.csv", per_image_csv(numbers)),
         ("summary.csv", summary_csv(numbers)),
-        ("report.html", report_page(numbers, qualities, extra=extra)),
+        ("report.html", report_page(numbers, qualities, extra=extra, removal=removal)),
+        *([("removal.csv", removal_csv(removal))] if removal is not None else ()),
     )
     with replacing_folder(out, check=lambda: check_report(out, overwrite=overwrite)) as folder:
         for name, data in files:

@@ -131,6 +131,20 @@ class Looker:
         return self.control.colors(scene.clean, marks)
 
 
+def read_pair(pair: Pair, release: int) -> tuple[Image, Image]:
+    """Read an original and its marked version in one of the releases.
+
+    Raises:
+        InputError: If one cannot be used, or they do not fit together.
+    """
+    path = pair.marked[release]
+    if path is None:
+        raise InputError(f"{pair.name}: expected a marked version, found none")
+    clean, marked = _read(pair.clean, pair.name), _read(path, f"{pair.name} (marked)")
+    _check_alike(clean, marked, pair.name)
+    return clean, marked
+
+
 def _read(path: Path, name: str) -> Image:
     return read_image(read_limited(path, max_bytes=LIMITS.max_file_bytes, what="image"), name=name)
 

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 
+from medlocker.evaluate._attacked import Removal
 from medlocker.evaluate._numbers import Numbers, TargetNumbers
 from medlocker.evaluate._pairs import CLEAN, RANDOM
 
@@ -91,6 +92,32 @@ def _summary_rows(numbers: Numbers) -> Iterable[Sequence[object]]:
                 low,
                 high,
             )
+
+
+def removal_csv(removal: Removal) -> bytes:
+    """Return one row for each attack and target."""
+    head = ("attack", "number", "knows", "target", "n", "left_count", "left", "low", "high", "control")
+    measures = ("psnr_region", "psnr_region_p90", "ssim_region", "seconds")
+    return _csv([*head, *measures], _removal_rows(removal))
+
+
+def _removal_rows(removal: Removal) -> Iterable[Sequence[object]]:
+    for row in removal.battery.rows:
+        yield (
+            row.attack,
+            row.number,
+            row.knows,
+            row.target,
+            row.n,
+            row.right,
+            row.left,
+            *(row.interval or (None, None)),
+            row.control,
+            row.psnr_region,
+            row.psnr_region_p90,
+            row.ssim_region,
+            row.seconds,
+        )
 
 
 def _csv(head: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:

@@ -1,0 +1,255 @@
+"""Attacking the marks of a release before the targets are asked: from an evaluation to its battery."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from medlocker.classifiers import Classifier, load_classifier
+from medlocker.errors import MissingExtraError
+from medlocker.evaluate._attacked_state import check_state, claim_state, finished_cells
+from medlocker.evaluate._cases import Case, find_cases
+from medlocker.evaluate._quality import MOSTLY, clear_differences
+from medlocker.evaluate._run import Judged, Result
+from medlocker.evaluate._scene import read_pair
+from medlocker.evaluate._targets import Target
+from medlocker.evaluate.removal import (
+    BatteryObserver,
+    BatteryResult,
+    Item,
+    Level,
+    Row,
+    make_battery,
+    run_battery,
+    verdict,
+)
+from medlocker.images import viewed
+from medlocker.logo import Logo
+
+DEFAULT_LIMIT = 100
+"""Images that are attacked if nothing else is said: every one takes seconds."""
+
+_NEED_THE_LOGO = frozenset({6, 7, 10, 14})
+"""Numbers of the attacks that start from the owner's logo."""
+
+
+@dataclass(frozen=True, eq=False)
+class Removal:
+    """What attackers got.
+
+    Args:
+        battery: All numbers.
+        verdict: The same in plain words.
+        cases: The images that came out worst and best for the owner, with pictures.
+        notes: What was left out or assumed, one sentence each.
+    """
+
+    battery: BatteryResult
+    verdict: str
+    cases: tuple[Case, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+class MarkedImages:
+    """Originals and marked versions as a battery wants them, read from disk one at a time, as often as asked.
+
+    Args:
+        images: Judged; each has a marked version in the first release.
+        targets: Know the classes of the labels.
+    """
+
+    def __init__(self, images: Sequence[Judged], targets: Sequence[Target]) -> None:
+        self._images, self._targets = images, targets
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Their names, in order."""
+        return tuple(judged.pair.name for judged in self._images)
+
+    def __iter__(self) -> Iterator[Item]:
+        """Read them one after the other.
+
+        Raises:
+            InputError: If a file cannot be read any more.
+        """
+        return map(self._read, self._images)
+
+    def _read(self, judged: Judged) -> Item:
+        clean, marked = (viewed(image) for image in read_pair(judged.pair, 0))
+        labels = tuple(target.indices[judged.label] for target in self._targets)
+        changed = (clean != marked).any(axis=2)
+        # a file that was not stored without loss differs nearly everywhere: its marks differ clearly
+        mask = clear_differences(clean, marked) if changed.mean() > MOSTLY else None
+        return Item(judged.pair.name, clean, marked, labels, mask)
+
+
+@dataclass(frozen=True, eq=False)
+class Attackers:
+    """Who attacks, and where what they finished is kept; made by :func:`gather_attackers`.
+
+    Args:
+        targets: Of the evaluation.
+        models: The same under the targets' names, in the form that attackers need.
+        level: Of the battery.
+        names: Rows of the battery.
+        logo: The owner's; None if it is not known.
+        state_dir: An interrupted battery goes on from what is there.
+        limit: Most images.
+        seed: Of everything random.
+        workers: Threads that attack.
+        notes: What was left out or assumed.
+    """
+
+    targets: tuple[Target, ...]
+    models: tuple[Classifier, ...]
+    level: Level
+    names: tuple[str, ...]
+    logo: Logo | None
+    state_dir: Path
+    limit: int
+    seed: int
+    workers: int
+    notes: tuple[str, ...]
+
+    def choose(self, result: Result) -> tuple[MarkedImages, tuple[str, ...]]:
+        """Return the images to attack, evenly spread if there are too many, and notes on those left out."""
+        release, key = result.evaluation.releases[0], result.evaluation.keys[0]
+        broken = {number for answers in result.answers for number in answers.failed}
+        marked = [
+            judged
+            for number, judged in result.images.items()
+            if number not in broken and key in judged.qualities and judged.qualities[key].area > 0
+        ]
+        count = min(self.limit, len(marked))
+        chosen = [marked[k * len(marked) // count] for k in range(count)]
+        notes = []
+        if count < len(marked):
+            notes.append(
+                f"removal attacks: {count} of {len(marked)} marked images, evenly spread; see --removal-limit"
+            )
+        if len(result.evaluation.releases) > 1:
+            notes.append(f"removal attacks: only on release {release.folder}, the first")
+        if broken:
+            notes.append(f"removal attacks: {len(broken)} images left out, on which a model failed")
+        return MarkedImages(chosen, self.targets), tuple(notes)
+
+    def attack(self, images: MarkedImages, *, observer: BatteryObserver | None = None) -> Removal:
+        """Run the battery; an interrupted one goes on.
+
+        Args:
+            images: From :meth:`choose`.
+            observer: Told of progress.
+
+        Raises:
+            InputError: If a file cannot be read any more, or the state belongs to another battery.
+            WriteError: If the system refuses to keep the state.
+            ModelError: If a target fails.
+        """
+        if not images.names:
+            nothing = "No image of the release carries a mark, so there is nothing to remove."
+            return Removal(BatteryResult(0, (), (), (), 0.0), nothing, (), self.notes)
+        claim_state(self.state_dir, self.facts)
+        battery = run_battery(
+            images,
+            self.models,
+            logo=self.logo,
+            level=self.level,
+            names=self.names,
+            state_dir=self.state_dir,
+            observer=observer,
+            seed=self.seed,
+            workers=self.workers,
+        )
+        cases = find_cases(
+            finished_cells(self.state_dir, images.names),
+            images,
+            battery=make_battery(self.level, names=self.names),
+            logo=self.logo,
+            models=self.models,
+            seed=self.seed,
+        )
+        return Removal(battery, verdict(battery), cases, (*self.notes, *battery.notes))
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """What another battery, which may not go on with this one's state, differs in."""
+        return {
+            "level": self.level,
+            "rows": list(self.names),
+            "targets": [[model.name, model.fingerprint] for model in self.models],
+            "logo": None if self.logo is None else self.logo.digest,
+            "seed": self.seed,
+        }
+
+
+def gather_attackers(
+    targets: Sequence[Target],
+    *,
+    level: Level,
+    logo: Logo | None,
+    state_dir: Path,
+    limit: int = DEFAULT_LIMIT,
+    seed: int = 0,
+    workers: int = 2,
+) -> Attackers:
+    """Prepare a battery against the targets of an evaluation; refuses what cannot work.
+
+    Args:
+        targets: Opened.
+        level: ``full`` also trains networks and needs torch.
+        logo: The owner's; without it the attacks that need it are left out.
+        state_dir: See :class:`Attackers`.
+        limit: Most images, at least 1.
+        seed: Of everything random.
+        workers: Threads that attack.
+
+    Raises:
+        InputError: If the state belongs to another battery.
+        MissingExtraError: If torch is needed and missing.
+    """
+    if level == "full" and importlib.util.find_spec("torch") is None:
+        raise MissingExtraError("torch", "torch")
+    notes = []
+    if logo is None:
+        notes.append(
+            "removal attacks: the logo is not known, so the attacks that need it are left out; see --logo"
+        )
+    attackers = Attackers(
+        targets=tuple(targets),
+        models=tuple(_as_attacked(target, level) for target in targets),
+        level=level,
+        names=attack_names(level, knows_logo=logo is not None),
+        logo=logo,
+        state_dir=state_dir,
+        limit=limit,
+        seed=seed,
+        workers=workers,
+        notes=tuple(notes),
+    )
+    check_state(state_dir, attackers.facts)
+    return attackers
+
+
+def attack_names(level: Level, *, knows_logo: bool) -> tuple[str, ...]:
+    """Return the rows of a battery, without those that need a logo where there is none."""
+    return tuple(
+        kind.name for kind in make_battery(level).kinds if knows_logo or kind.number not in _NEED_THE_LOGO
+    )
+
+
+def worst_first(rows: Iterable[Row]) -> list[Row]:
+    """Return rows by what they leave, the most first; attacks beyond a release's reach behind the others."""
+    return sorted(rows, key=lambda row: (not row.combined, -(row.left or 0.0), -(row.psnr_region or 0.0)))
+
+
+def _as_attacked(target: Target, level: Level) -> Classifier:
+    """Return a target under its own name, which no other has; with its torch form where it is retrained."""
+    model = target.model
+    if level == "full" and target.path is not None and target.path.is_dir():
+        model = load_classifier(target.path)
+    named = copy.copy(model)
+    named.name = target.name
+    return named

@@ -1,0 +1,76 @@
+"""The folder in which an unfinished battery waits to be gone on with."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from medlocker._files import make_folder, write_atomic
+from medlocker.errors import InputError
+from medlocker.evaluate.removal._state import Cell, State
+
+_COMMAND = "command.json"
+_FILES = (_COMMAND, "removal.json", "removal.jsonl")
+_MAX_BYTES = 1 << 20
+
+
+def check_state(folder: Path, facts: Mapping[str, object]) -> None:
+    """Refuse a state that this battery cannot go on with.
+
+    Raises:
+        InputError: If the folder holds that of another battery, or something else.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    command = folder / _COMMAND
+    if not command.is_file():
+        raise InputError(
+            f"{folder.name}: expected an interrupted run of removal attacks, got something else",
+            hint="unfinished attacks are kept there: move it away, or choose another --out",
+        )
+    with command.open("rb") as stream:
+        known = stream.read(_MAX_BYTES)
+    if known != _written(facts):
+        raise InputError(
+            f"{folder.name} holds unfinished removal attacks with other targets or options",
+            hint=f"repeat the first command to finish them, or delete {folder.name}",
+        )
+
+
+def claim_state(folder: Path, facts: Mapping[str, object]) -> None:
+    """Make the folder, and note in it whose it is.
+
+    Raises:
+        InputError: See :func:`check_state`.
+        WriteError: If the system refuses.
+    """
+    check_state(folder, facts)
+    make_folder(folder)
+    if not (folder / _COMMAND).exists():
+        write_atomic(folder / _COMMAND, _written(facts))
+
+
+def finished_cells(folder: Path, names: Collection[str]) -> Mapping[str, Mapping[str, Cell]]:
+    """Return what a battery has finished on some images, by image (name, NUL, digest) and row.
+
+    A file that changed since an interruption has left cells of its former pixels: the latest count.
+    """
+    state = State(folder, run=json.loads((folder / "removal.json").read_bytes()))
+    state.close()
+    latest = {key.partition("\0")[0]: key for key in state.cells}
+    return {latest[name]: state.cells[latest[name]] for name in names if name in latest}
+
+
+def forget_state(folder: Path) -> None:
+    """Remove the state, and the folder if nothing else is in it."""
+    for name in _FILES:
+        with suppress(OSError):
+            (folder / name).unlink()
+    with suppress(OSError):
+        folder.rmdir()
+
+
+def _written(facts: Mapping[str, object]) -> bytes:
+    return json.dumps(facts, sort_keys=True).encode("ascii")
