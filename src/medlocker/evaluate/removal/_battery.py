@@ -41,7 +41,7 @@ from medlocker.evaluate.removal._state import Cell, State
 from medlocker.logo import Logo
 
 MOST_STUDIED = 32
-"""Images that multi-image attacks get."""
+"""Marks that multi-image attacks get to study."""
 
 _MOST_PUBLIC = 64
 _BATCH = 32
@@ -50,8 +50,8 @@ _BATCH = 32
 class BatteryObserver:
     """What a caller may want to see; every method does nothing here."""
 
-    def studying(self, images: int) -> None:
-        """So many images are being studied by the attackers who need several."""
+    def studying(self, marks: int) -> None:
+        """So many marks are being studied by the attackers who need several."""
 
     def learned(self, attack: str) -> None:
         """An attack has been learned."""
@@ -99,7 +99,7 @@ def run_battery(
 ) -> BatteryResult:
     """Attack every image in every way and ask every target.
 
-    Memory holds a few images at a time, the surroundings of the marks of 32, and for retraining small
+    Memory holds a few images at a time, the surroundings of 32 marks, and for retraining small
     copies of at most 4,000.
 
     Args:
@@ -231,11 +231,12 @@ class _Run:
         )
         count = 2 * _MOST_PUBLIC if wants_public else MOST_STUDIED
         for number, item in enumerate(islice(self._items, count)):
-            if number < MOST_STUDIED:
+            if len(crowd) < MOST_STUDIED:
                 crowd += Exhibit(item, self._logo).surroundings()
             if wants_public and number % 2 == 1:
                 public.append(shrink(as_bytes(item.clean), CAPPED_PX))
-        self._watch.studying(min(len(crowd), MOST_STUDIED))
+        crowd = crowd[:MOST_STUDIED]
+        self._watch.studying(len(crowd))
         learned = []
         for learner in self._battery.learners:
             learned.append(learner.learn(crowd, public=public, seed=self._seed))

@@ -149,8 +149,8 @@ def _place(pixels: Bytes, mask: Mask, window: Window, matte: Matte, *, smooth_px
     color, coverage = rolled(matte.color, back), rolled(matte.coverage, back)
     fit = Fit(part.astype(np.float32), color, coverage)
     if smooth_px:
-        # enlarged edges are softer than the mark's own: blurred alike they compare
-        layers = [_blurred(one, smooth_px) for one in (fit.image, color * coverage, coverage)]
+        # enlarged edges are softer than the mark's own: blurred alike they compare, at half the size too
+        layers = [_blurred(one, smooth_px)[::2, ::2] for one in (fit.image, color * coverage, coverage)]
         fit = Fit(layers[0], straight(layers[1], layers[2]), layers[2])
     opacity = best_opacity(fit.image, fit.color, fit.coverage)
     left = fit.cost(opacity) / max(fit.cost(0.0), 1e-9)
