@@ -264,6 +264,12 @@ def test_the_loss_fears_missed_pixels_more_than_false_ones() -> None:
     false[..., 0, 6:] = 3
     assert recall_loss(right, masks) < recall_loss(false, masks) < recall_loss(missed, masks)
 
+    def overlap_loss(logits: torch.Tensor) -> torch.Tensor:
+        crossed = nn.functional.binary_cross_entropy_with_logits(logits, masks, pos_weight=torch.tensor(3.0))
+        return recall_loss(logits, masks) - crossed
+
+    assert overlap_loss(right) < overlap_loss(false) < overlap_loss(missed)
+
 
 def test_the_least_covering_setting_of_enough_recall_is_chosen() -> None:
     rng = np.random.default_rng(0)
