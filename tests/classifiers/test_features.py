@@ -121,7 +121,7 @@ def test_prototypes_are_the_same_again_and_depend_on_images_and_model() -> None:
     first = digest(smooth(), images)
     assert len(first) == 64
     assert digest(smooth(), images, batch=5) == first
-    assert digest(smooth(), images[::-1]) != first
+    assert digest(smooth(), images + np.float32(0.01)) != first  # the same clusters of other images
     other = smooth()
     other.fingerprint = "g"
     assert digest(other, images) != first

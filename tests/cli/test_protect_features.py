@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from medlocker.certificates import Owner
-from medlocker.classifiers import load_classifier
+from medlocker.classifiers import BaseClassifier, load_classifier, prototypes_of
 from medlocker.errors import InputError
 from medlocker.release import cluster_features, find_inputs, images_to_sample
+from medlocker.release._sample import _sampled
 from onnx_models import make_onnx, weights_for
 from runs import Answer, Shell, check_release, fill, images_of, make_run, tiny_model
 
@@ -146,8 +149,12 @@ def test_resumed_only_with_the_same_clusters(place: Path, owner: Owner, tmp_path
     inputs = find_inputs(place / "in")
     opened = [load_classifier(place / "features.onnx", features=True)]
     one, two = (cluster_features(opened, inputs, workers=workers) for workers in (1, 3))
-    fewer = cluster_features(opened, find_inputs(place / "in" / "03.png"))
-    runs = [make_run(place / "in", tmp_path, owner, classifiers=models) for models in (one, two, fewer)]
+    (changed,) = cluster_features(opened, inputs)
+    found = prototypes_of(changed)
+    assert found is not None
+    assert isinstance(changed, BaseClassifier)
+    changed.prototypes = replace(found, digest="0" * 64)
+    runs = [make_run(place / "in", tmp_path, owner, classifiers=models) for models in (one, two, [changed])]
     first, again, other = (run.fingerprint() for run in runs)
     assert first == again
     assert first != other
@@ -163,6 +170,10 @@ def test_the_sample_is_spread_and_bounded(place: Path, tmp_path: Path) -> None:
     (model,) = cluster_features(opened, inputs, progress=lambda: seen.append(1))
     assert len(seen) == 64
     assert model.notes[-1].endswith("8 clusters of 64 images")
+    numbers = [int(item.path.stem) for item in _sampled(inputs)]
+    assert numbers[0] == 0
+    assert numbers[-1] == 68
+    assert {b - a for a, b in pairwise(numbers)} == {1, 2}
 
 
 def test_unreadable_images_are_passed_over(place: Path, tmp_path: Path) -> None:

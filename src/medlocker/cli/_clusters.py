@@ -45,4 +45,7 @@ def outcome_line(model: Classifier, *, correct: int, fooled: int) -> str:
     """Return what a run did to one model, as a sentence for the user."""
     if prototypes_of(model) is None:
         return f"{model.name}: right on {correct} originals, wrong on {fooled} of those once marked"
-    return f"{model.name}: cluster changed on {fooled} of {correct} images"
+    return (
+        f"{model.name}: cluster changed on {fooled} of {correct} images; "
+        "whether that misleads a diagnosis only `evaluate` tells"
+    )
