@@ -128,11 +128,12 @@ def test_a_finished_battery_asks_nothing_again(tmp_path: Path) -> None:
     assert rows_of(first) == rows_of(second)
 
 
-def test_a_torn_line_does_not_count_and_the_rest_is_kept(tmp_path: Path) -> None:
+@pytest.mark.parametrize("torn", [1, 9])
+def test_a_torn_line_does_not_count_and_the_rest_is_kept(tmp_path: Path, torn: int) -> None:
     first = run(tmp_path / "state", Counting())
     path = tmp_path / "state" / "removal.jsonl"
     data = path.read_bytes()
-    path.write_bytes(data[:-9])
+    path.write_bytes(data[:-torn])
     again = Counting()
     second = run(tmp_path / "state", again)
     assert rows_of(first) == rows_of(second)
