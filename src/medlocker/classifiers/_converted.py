@@ -8,12 +8,17 @@ from __future__ import annotations
 import importlib.util
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from medlocker.classifiers._onnx import OnnxClassifier, load_onnx
 from medlocker.classifiers._paired import PairedClassifier
 from medlocker.classifiers.protocol import Classifier
+from medlocker.errors import ModelError
+
+if TYPE_CHECKING:
+    from medlocker.classifiers._torch import TorchClassifier
 
 _OPSETS = (None, 17, 13)
 """Versions of the operators that are tried: the model's own, then older ones."""
@@ -32,8 +37,6 @@ def with_gradients(model: Classifier, path: Path) -> Classifier:
         return _noted(
             path, f"model {model.name}: no gradients without torch (pip install 'medlocker[torch]')"
         )
-    if model.card.input.layout != "NCHW":
-        return _noted(path, f"model {model.name}: no gradients, only NCHW models are rebuilt in torch")
     for opset in _OPSETS:
         rebuilt = _rebuilt(model, path, opset)
         if rebuilt is not None:
@@ -53,6 +56,7 @@ def _rebuilt(model: OnnxClassifier, path: Path, opset: int | None) -> Classifier
     from onnx2torch import convert
 
     from medlocker.classifiers._featurenetwork import FeatureNetwork
+    from medlocker.classifiers._layout import ChannelsLast
     from medlocker.classifiers._torch import TorchClassifier
 
     try:
@@ -69,6 +73,8 @@ def _rebuilt(model: OnnxClassifier, path: Path, opset: int | None) -> Classifier
             network = convert(graph if opset is None else version_converter.convert_version(graph, opset))
             if model.card.output == "features":
                 network = FeatureNetwork(network)
+            if model.card.input.layout == "NHWC":
+                network = ChannelsLast(network)
             rebuilt = TorchClassifier(
                 network,
                 card=model.card,
@@ -77,7 +83,20 @@ def _rebuilt(model: OnnxClassifier, path: Path, opset: int | None) -> Classifier
                 classes=model.classes,
                 device="cpu",
             )
+            if not _bears_batches(model, rebuilt):
+                rebuilt.chunk = 1  # a model exported for single images
             rebuilt.gradients(np.zeros((1, model.height, model.width, model.channels), np.float32), [0])
             return PairedClassifier(model, rebuilt, name=model.name)
     except Exception:  # converters and rebuilt networks fail in countless ways; all mean "not this way"
         return None
+
+
+def _bears_batches(model: OnnxClassifier, rebuilt: TorchClassifier) -> bool:
+    """Tell whether the network answers two images at once as it answers each alone."""
+    rng = np.random.default_rng(0)
+    pair = rng.uniform(0, 255, (2, model.height, model.width, model.channels)).astype(np.float32)
+    try:
+        together = rebuilt.gradients(pair, [0, 0]).logits
+    except ModelError:
+        return False
+    return bool(np.allclose(together, model.logits(pair), atol=0.05, rtol=0.01))

@@ -37,6 +37,9 @@ class TorchClassifier(BaseClassifier):
         classes: Class names in the order of the logits.
         notes: What was assumed.
         device: Where to run; default a GPU if there is one.
+
+    Attributes:
+        chunk: Most images in one pass of the network.
     """
 
     has_gradients = True
@@ -57,6 +60,7 @@ class TorchClassifier(BaseClassifier):
         self._network = network.float().eval().requires_grad_(False)
         self._network = self._network.to(self._device).to(memory_format=torch.channels_last)
         self._softmaxed = card.output == "probabilities"
+        self.chunk = _CHUNK
         # (h, w, c) order, so that a canvas is read as it lies and torch sees channels_last
         self._scale_t = torch.from_numpy(self._scale).to(self._device)
         self._shift_t = torch.from_numpy(self._shift).to(self._device)
@@ -86,8 +90,8 @@ class TorchClassifier(BaseClassifier):
     def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         pieces = []
         with torch.inference_mode():
-            for start in range(0, len(batch), _CHUNK):
-                piece = torch.from_numpy(batch[start : start + _CHUNK]).to(self._device)
+            for start in range(0, len(batch), self.chunk):
+                piece = torch.from_numpy(batch[start : start + self.chunk]).to(self._device)
                 pieces.append(self._guarded(piece).cpu().numpy())
         answers = np.concatenate(pieces)
         return log_probabilities(answers) if self._softmaxed else answers
@@ -120,8 +124,8 @@ class TorchClassifier(BaseClassifier):
             raise ModelError(f"{self.name}: expected labels from 0 to {count - 1}")
         slopes = np.empty_like(canvases, dtype=np.float32)
         logits = np.empty((len(canvases), count), np.float32)
-        for start in range(0, len(canvases), _CHUNK):
-            part = slice(start, start + _CHUNK)
+        for start in range(0, len(canvases), self.chunk):
+            part = slice(start, start + self.chunk)
             logits[part], slopes[part] = self._differentiate(canvases[part], labels[part])
         if not np.isfinite(slopes).all():
             raise ModelError(f"{self.name}: the gradient is NaN or infinite")

@@ -1,0 +1,96 @@
+"""ONNX models that torch rebuilds for their gradients."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from test_foreign import SQUEEZENET
+
+from medlocker.classifiers import Classifier, load_classifier, with_gradients
+from onnx_models import make_onnx
+
+pytest.importorskip("onnx2torch")
+
+
+def conv_model(path: Path, *, layout: str, fixed: bool) -> Path:
+    """Write (transpose) -> convolution -> ReLU -> mean -> reshape -> weights -> softmax, as exporters do."""
+    rng = np.random.default_rng(0)
+    kernel = rng.normal(size=(5, 3, 3, 3)).astype(np.float32)
+    weights = rng.normal(size=(5, 3)).astype(np.float32)
+    shape = [1 if fixed else "N", 12, 16, 3] if layout == "NHWC" else [1 if fixed else "N", 3, 12, 16]
+    nodes, last = [], "x"
+    if layout == "NHWC":
+        nodes.append(helper.make_node("Transpose", ["x"], ["t"], perm=[0, 3, 1, 2]))
+        last = "t"
+    nodes += [
+        helper.make_node("Conv", [last, "kernel"], ["c"], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["c"], ["r"]),
+        helper.make_node("GlobalAveragePool", ["r"], ["g"]),
+        helper.make_node("Reshape", ["g", "flat"], ["f"]),
+        helper.make_node("MatMul", ["f", "weights"], ["z"]),
+        helper.make_node("Softmax", ["z"], ["p"], axis=1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("p", TensorProto.FLOAT, [shape[0], 3])],
+        [
+            numpy_helper.from_array(kernel, "kernel"),
+            numpy_helper.from_array(weights, "weights"),
+            numpy_helper.from_array(np.array([1 if fixed else -1, 5], np.int64), "flat"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    onnx.save(model, path)
+    card = {"input": {"height": 12, "width": 16, "layout": layout}, "output": "probabilities"}
+    path.with_name(f"{path.stem}.card.json").write_text(json.dumps({**card, "classes": ["a", "b", "c"]}))
+    return path
+
+
+def check_gradients(model: Classifier) -> None:
+    rng = np.random.default_rng(1)
+    canvases = rng.uniform(0, 255, (3, model.height, model.width, 3)).astype(np.float32)
+    found = model.gradients(canvases, [0, 1, 2])
+    np.testing.assert_allclose(found.logits, model.logits(canvases), atol=1e-3)
+    step = rng.normal(size=canvases.shape).astype(np.float32)
+
+    def margins(pictures: np.ndarray) -> np.ndarray:
+        logits = model.logits(pictures)
+        own = logits[np.arange(3), [0, 1, 2]].copy()
+        logits[np.arange(3), [0, 1, 2]] = -np.inf
+        return np.asarray(logits.max(axis=1) - own)
+
+    measured = margins(canvases + step) - margins(canvases - step)
+    expected = 2 * (found.canvas * step).sum(axis=(1, 2, 3))
+    np.testing.assert_allclose(measured, expected, rtol=0.1, atol=0.01)
+
+
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+@pytest.mark.parametrize("fixed", [False, True])
+def test_any_layout_and_batch_gets_true_gradients(tmp_path: Path, layout: str, fixed: bool) -> None:
+    path = conv_model(tmp_path / "model.onnx", layout=layout, fixed=fixed)
+    model = load_classifier(path)
+    assert not model.has_gradients
+    rebuilt = with_gradients(model, path)
+    assert rebuilt.has_gradients, rebuilt.notes
+    check_gradients(rebuilt)
+
+
+def test_a_linear_model_with_channels_last_too(tmp_path: Path) -> None:
+    path = make_onnx(tmp_path / "model.onnx").path
+    rebuilt = with_gradients(load_classifier(path), path)
+    assert rebuilt.has_gradients
+    check_gradients(rebuilt)
+
+
+def test_what_cannot_be_rebuilt_says_so() -> None:
+    model = with_gradients(load_classifier(SQUEEZENET), SQUEEZENET)  # its weights are made by operators
+    assert not model.has_gradients
+    assert model.notes[-1] == "model light_squeezenet: no gradients, its operators cannot be rebuilt in torch"
