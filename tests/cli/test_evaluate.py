@@ -104,6 +104,7 @@ def test_the_numbers_are_those_of_an_independent_computation(place: Place, evalu
     value: dict[str, Any] = answer.json
     contract = {"images", "targets", "quality", "transfer", "removal", "skipped", "failed"}
     assert contract <= set(value)
+    assert (value["removal_best"], value["removal_images"], value["removal_verdict"]) == ([], 0, None)
     assert (value["images"], value["removal"], value["skipped"], value["failed"]) == (4, [], [], [])
     (target,) = value["targets"]
     assert {"name", "white_box", "clean_accuracy", "clean_correct", "conditions", "per_class"} <= set(target)
@@ -268,7 +269,6 @@ WRONG: dict[str, tuple[dict[str, Any], list[object], str]] = {
     "no target": ({"targets": ["gone.onnx"]}, [], "model gone.onnx: no such file"),
     "no regions": ({}, ["--regions", "gone.csv"], "regions gone.csv: expected a file or folder that exists"),
     "opacity": ({}, ["--opacity", 2], "expected an opacity above 0 and at most 1, got 2"),
-    "removal": ({}, ["--removal", "standard"], "--removal standard: removal attacks are not built yet"),
 }
 
 

@@ -36,9 +36,9 @@ class _Shown(BatteryObserver):
     def __init__(self, bar: ImageProgress) -> None:
         self._bar = bar
 
-    def studying(self, images: int) -> None:
+    def studying(self, marks: int) -> None:
         """Say why nothing moves."""
-        self._bar.say(f"the attackers study {images} marks first")
+        self._bar.say(f"the attackers study {marks} marks first")
 
     def attacked(self, name: str) -> None:
         """Count one image."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -155,11 +154,17 @@ class _Again:
                 return attack
         if name not in self._learned:
             learner = next(one for one in self._battery.learners if name in one.facts.variants)
-            crowd: list[Evidence] = []
-            for item in itertools.islice(self._images, MOST_STUDIED):
-                crowd += Exhibit(item, self._logo).surroundings()
-            self._learned[name] = learner.learn(crowd, public=(), seed=self._seed)
+            self._learned[name] = learner.learn(self._crowd(), public=(), seed=self._seed)
         return self._learned[name]
+
+    def _crowd(self) -> list[Evidence]:
+        """Return what the battery has let its attackers study."""
+        crowd: list[Evidence] = []
+        for item in self._images:
+            crowd += Exhibit(item, self._logo).surroundings()
+            if len(crowd) >= MOST_STUDIED:
+                break
+        return crowd[:MOST_STUDIED]
 
 
 def _pictures(exhibit: Exhibit, name: str, again: _Again) -> tuple[Bytes, ...]:

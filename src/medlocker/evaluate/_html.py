@@ -23,7 +23,9 @@ td,th{border-bottom:1px solid #ccc;padding:.3rem .9rem;text-align:left}
 .scroll{overflow-x:auto}.num{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 th.num{white-space:normal;max-width:14rem;overflow-wrap:break-word}.note{font-size:.9rem;color:#555}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(15rem,1fr));gap:1rem}
-figure{margin:0}.wide{width:100%}figcaption{font-size:.85rem;overflow-wrap:anywhere}.pair{position:relative}
+figure{margin:0}.wide{width:100%}
+.three{display:grid;grid-template-columns:repeat(3,minmax(0,1fr));gap:1rem}
+figcaption{font-size:.85rem;overflow-wrap:anywhere}.pair{position:relative}
 .pair img{position:absolute;inset:0;width:100%;height:100%}.pair .after{clip-path:inset(0 0 0 var(--cut,0%))}
 input[type=range]{width:100%}.good{color:#146e3c}.bad{color:#b41e1e}
 """

@@ -30,7 +30,7 @@ def removal_section(removal: Removal | None) -> str:
     battery = removal.battery
     parts = [
         "<h2>Attacks that remove the mark first</h2>",
-        f"<p><b>{text(removal.verdict)}</b></p>",
+        f"<p>{text(removal.verdict)}</p>",
     ]
     if battery.rows:
         parts += [f"<p>{battery.images} images were attacked.</p>", _READING]
@@ -95,4 +95,4 @@ def _case(case: Case) -> str:
         f"<figcaption>{text(name)}</figcaption></figure>"
         for name, picture in zip(names, case.pictures, strict=True)
     )
-    return f'{caption}<div class="grid">{figures}</div>'
+    return f'{caption}<div class="three">{figures}</div>'
