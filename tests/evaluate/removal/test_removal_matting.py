@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from removal_samples import LOGO, Marked, each, marked_photograph, photograph, put
 
-from medlocker.evaluate.removal import Evidence
+from medlocker.evaluate.removal import Evidence, Item
 from medlocker.evaluate.removal._align import turns_of
 from medlocker.evaluate.removal._averaged import AveragedTextureLearner
 from medlocker.evaluate.removal._evidence import Attack
+from medlocker.evaluate.removal._item import Exhibit
 from medlocker.evaluate.removal._known import Finder
 from medlocker.evaluate.removal._matting import MattingLearner
 from medlocker.logo import Logo, pack_overlay
@@ -138,3 +139,12 @@ def test_nothing_is_averaged_without_a_logo(plain: list[Marked]) -> None:
     done = attack.restore(plain[0].evidence)["texture averaged"]
     np.testing.assert_array_equal(done, plain[0].pixels)
     assert LOGO.rgba.any()
+
+
+def test_several_marks_of_one_image_are_studied_one_by_one() -> None:
+    crowd = [marked_photograph(k, count=2, side=224) for k in range(6)]
+    items = [Item(str(k), one.clean, one.pixels, (0,)) for k, one in enumerate(crowd)]
+    parts = [part for item in items for part in Exhibit(item, LOGO).surroundings()]
+    assert len(parts) == 12
+    attack = MattingLearner().learn(parts, public=(), seed=0)
+    assert np.median([one.psnr(attack.restore(one.evidence)["matting"]) for one in crowd]) > 26

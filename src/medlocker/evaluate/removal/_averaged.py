@@ -38,12 +38,13 @@ class AveragedTextureLearner:
     facts: ClassVar[Facts] = _FACTS
 
     def learn(self, crowd: Sequence[Evidence], *, public: Sequence[Bytes], seed: int) -> Attack:
-        """Average over all marks; each counts by how well it shows the logo."""
+        """Average over the marks; each counts by how well it shows the logo."""
         total = np.zeros((_CELLS, _CELLS, 3), np.float32)
         weights = np.zeros((_CELLS, _CELLS, 1), np.float32)
         count = 0
         for one in crowd:
-            for mark in self.finder(one):
+            mark = self.finder.largest(one)
+            if mark is not None:
                 added, weight = _added(one, mark)
                 total += _resized(added * weight)
                 weights += _resized(weight)

@@ -152,7 +152,7 @@ class Learner(Protocol):
         """Return the attack that was learned.
 
         Args:
-            crowd: Parts of marked images around their marks.
+            crowd: Parts of marked images, each around one mark.
             public: Clean images of the same kind, shrunk; only the removal network needs them.
             seed: Of all randomness.
         """

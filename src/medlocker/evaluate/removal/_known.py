@@ -66,16 +66,20 @@ class Finder(threading.local):
     def __call__(self, evidence: Evidence) -> list[FoundMark]:
         """Return all marks of an image, none if the logo is not known."""
         if self._last is None or self._last[0] is not evidence:
-            self._last = (evidence, list(_marks(evidence)))
+            self._last = (evidence, list(_marks(evidence, _MOST_MARKS)))
         return self._last[1]
 
+    def largest(self, evidence: Evidence) -> FoundMark | None:
+        """Return the largest mark of a part of an image; pieces of others are left alone."""
+        return next(_marks(evidence, 1), None)
 
-def _marks(evidence: Evidence) -> Iterator[FoundMark]:
+
+def _marks(evidence: Evidence, most: int) -> Iterator[FoundMark]:
     if evidence.logo is None:
         return
     logo = as_seen(evidence.logo, evidence.marked)
     turned: int | None = None
-    for box in evidence.windows()[:_MOST_MARKS]:
+    for box in evidence.windows()[:most]:
         side = max(box[0].stop - box[0].start, box[1].stop - box[1].start)
         window = around(box, max(side // 3, 16))
         pixels, mask = evidence.marked[window], evidence.mask[window]

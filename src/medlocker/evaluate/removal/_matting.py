@@ -51,7 +51,8 @@ class MattingLearner:
 
     def learn(self, crowd: Sequence[Evidence], *, public: Sequence[Bytes], seed: int) -> Attack:
         """Learn the mark from all images whose mark has the commonest size, turned so that they lie alike."""
-        marks = [(one, window) for one in crowd for window in one.windows()]
+        # a part of an image may show pieces of its other marks: the largest is whole
+        marks = [(one, window) for one in crowd for window in one.windows()[:1]]
         extents = [_extent(one.mask, window) for one, window in marks]
         if not extents:
             return MattingAttack(None, 1.0)
