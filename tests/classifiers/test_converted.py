@@ -94,3 +94,12 @@ def test_what_cannot_be_rebuilt_says_so() -> None:
     model = with_gradients(load_classifier(SQUEEZENET), SQUEEZENET)  # its weights are made by operators
     assert not model.has_gradients
     assert model.notes[-1] == "model light_squeezenet: no gradients, its operators cannot be rebuilt in torch"
+
+
+def test_gradients_do_not_depend_on_what_shares_the_batch(tmp_path: Path) -> None:
+    path = conv_model(tmp_path / "model.onnx", layout="NCHW", fixed=False)
+    model = with_gradients(load_classifier(path), path)
+    canvases = np.random.default_rng(2).uniform(0, 255, (5, 12, 16, 3)).astype(np.float32)
+    together = model.gradients(canvases, [0, 1, 2, 0, 1]).canvas
+    alone = [model.gradients(canvases[i : i + 1], [[0, 1, 2, 0, 1][i]]).canvas[0] for i in range(5)]
+    assert np.array_equal(together, np.stack(alone))
