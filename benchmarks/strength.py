@@ -166,8 +166,9 @@ class Bench:
         if learned and self.learned is not None:
             texture = self.learned.texture_for(photo.label, grey=False)
         low, high = settings.opacity_range
+        preview = Preview(image, self.surrogates, logo=LOGO)
         return Problem(
-            Preview(image, self.surrogates, logo=LOGO),
+            preview,
             labels,
             room.placements,
             room.size_px,
@@ -177,6 +178,7 @@ class Bench:
             most_marks=room.most_marks,
             rotation=room.rotation,
             learned=texture,
+            looks=preview.looks if settings.texture_levels else 1,
         )
 
 

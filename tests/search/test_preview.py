@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 from medlocker.classifiers import BaseClassifier, Card, InputSpec
 from medlocker.classifiers.resize import ResizeRule
@@ -142,3 +143,26 @@ def test_screening_is_the_first_order_prediction(size: tuple[int, int], channels
             preview.compose(k, [problem.mark(x, y)], out)
             brute[i] += float((slopes[k][0].astype(np.float64) * (out - preview.cleans[k])).sum())
     np.testing.assert_allclose(got, brute, atol=1e-3 * np.abs(brute).max())
+
+
+def test_the_second_look_is_the_canvas_of_the_halved_image() -> None:
+    model = BaseClassifier(Card(InputSpec(height=48, width=40)), name="m", fingerprint="", classes=("0", "1"))
+    image = make_image(height=80, width=96)
+    preview = Preview(image, [model], logo=builtin_logo())
+    assert (preview.looks, preview.step) == (2, 1)
+    mark = Mark(x=11, y=13, size_px=40, opacity=50000, rotation=2000)
+    pixels = viewed(image, mark_pixels(image, [mark], logo=builtin_logo()).pixels)
+    small = Pillow.fromarray(pixels).resize((48, 40), Pillow.Resampling.BILINEAR)
+    again = np.asarray(small.resize((96, 80), Pillow.Resampling.BILINEAR))
+    out = np.empty((48, 40, 3), np.float32)
+    preview.compose(0, [mark], out, look=1)
+    np.testing.assert_allclose(out, model.canvas(again), atol=2.5)
+    plain = np.empty_like(out)
+    preview.compose(0, [mark], plain)
+    assert np.abs(out - plain).max() > 20
+
+
+def test_a_fine_image_needs_one_look() -> None:
+    model = BaseClassifier(Card(InputSpec(height=32, width=32)), name="m", fingerprint="", classes=("0", "1"))
+    assert Preview(make_image(height=96, width=96), [model], logo=builtin_logo()).looks == 1
+    assert Preview(make_image(height=95, width=200), [model], logo=builtin_logo()).looks == 2

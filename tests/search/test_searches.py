@@ -186,6 +186,7 @@ class _Stub:
     """A problem that only knows its labels."""
 
     labels = (0, 1)
+    looks = 1
 
     def ask(self, candidates: Sequence[Candidate], *, gradients: bool = False) -> Ask:
         return Ask(len(candidates), lambda *_: None, self.labels, gradients)

@@ -110,3 +110,22 @@ def test_the_preview_of_a_texture_is_the_marked_images_canvas() -> None:
         preview.compose(0, [replace(placed, overlay="")], plain)
         assert np.abs(out - real).mean() < 1
         assert np.abs(plain - real).mean() > 1.4 * np.abs(out - real).mean()
+
+
+def test_two_looks_cost_twice_and_both_are_misled() -> None:
+    model = LinearClassifier(size=48, seed=3)
+    image = make_image(height=96, width=120, seed=5)
+    preview = Preview(image, [model], logo=builtin_logo())
+    label = int(model.logits(preview.cleans[0][None])[0].argmax())
+    placements = FreePlacements(image=(120, 96), support=render(builtin_logo(), 24).support, boxes=BOXES)
+    problem = Problem(
+        preview, (label,), placements, 24, 20000, 50000, levels=100, most_marks=3, looks=preview.looks
+    )
+    assert problem.looks == 2
+    found = searched(TextureSearch(budget=160, margin=0.3), problem, model)
+    assert found.evaluations % 2 == 0
+    for look in range(2):
+        out = np.empty((48, 48, 3), np.float32)
+        preview.compose(0, found.marks, out, look=look)
+        logits = model.logits(out[None])[0]
+        assert np.delete(logits, label).max() - logits[label] >= found.margin - 1e-3

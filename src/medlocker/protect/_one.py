@@ -200,6 +200,8 @@ class _Loaded:
             most_marks=self.room.most_marks,
             rotation=self.room.rotation,
             learned=learned,
+            # a texture must also bear being shrunk; the plain logo of a place search does anyway
+            looks=self.preview.looks if self.levels else 1,
         )
 
 

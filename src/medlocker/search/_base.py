@@ -35,9 +35,9 @@ class Scored:
     """What a proposal got.
 
     Args:
-        values: (n,) float64, the smallest margin over the models; above 0 all are fooled.
-        gradients: Per model (n, h, w, c), if asked for.
-        margins: (n, models) float64, each model's.
+        values: (n,) float64, the smallest margin over models and looks; above 0 all are fooled.
+        gradients: Per model (n * looks, h, w, c), if asked for; a candidate's looks lie together.
+        margins: (n, looks * models) float64, first all models' of the first look.
     """
 
     values: NDArray[np.float64]
@@ -111,7 +111,7 @@ class Search(ABC):
         steps = self.steps(problem, rng)
         proposal = next(steps, None)
         while proposal is not None:
-            price = len(problem.labels) * (2 if proposal.gradients else 1)
+            price = len(problem.labels) * problem.looks * (2 if proposal.gradients else 1)
             affordable = max((self.budget - tally.spent) // price, 0 if tally.best else 1)
             candidates = list(proposal.candidates)[:affordable]
             if not candidates:
@@ -120,7 +120,7 @@ class Search(ABC):
             answer: Answer = yield ask
             tally.spent += ask.cost
             # equal decisions whatever else shared the batch: libraries may differ in the last bits
-            margins = np.asarray(np.round(answer.margins, 4), np.float64)
+            margins = np.asarray(np.round(answer.margins, 4), np.float64).reshape(len(candidates), -1)
             values = margins.min(axis=1)
             tally.add(candidates, values)
             if tally.reaches(self.margin):

@@ -152,7 +152,9 @@ def _look(
 ) -> Generator[Any, Any, tuple[F64, float]]:
     """Return the gradient with respect to the cells, of unit size times the need, and the margin."""
     answer: Answer = yield problem.ask([marks], gradients=True)
-    slopes = ensemble_slopes(problem, answer.gradients, answer.margins[0].astype(np.float64), wanted=margin)
+    slopes = ensemble_slopes(
+        problem, answer.gradients, answer.margins.astype(np.float64).ravel(), wanted=margin
+    )
     pulled = sum(pull_to_cells(problem, mark, slopes, cells) for mark in marks)
     value = float(answer.margins.min())
     need = 0.05 + 1 / (1 + np.exp(-np.clip(margin - value, -20, 20)))

@@ -16,13 +16,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker.classifiers import Classifier
+from medlocker.classifiers import Classifier, linear_resize
 from medlocker.images import Image, viewed
 from medlocker.logo import Hardening, Logo, fit_color, overlay_matrix, render, unpack_overlay
 from medlocker.mark import OPACITY_ONE, Mark
 
 _FINENESS = 1.5
 """Work pixels per canvas pixel at least; below 1 a block would be coarser than the model's own pixels."""
+_FINE_ENOUGH = 3.0
+"""Image pixels per model pixel from which on halving the image changes next to nothing for the model."""
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 Floats = NDArray[np.float32]
@@ -133,7 +135,10 @@ class _View:
 
 
 class Preview:
-    """All models' views of one image.
+    """All models' views of one image: as it is, and where that differs as after halving and enlarging it.
+
+    Somebody else's pipeline may shrink an image before the model does. To shrink and enlarge is linear too,
+    so it is one more pair of matrices.
 
     Args:
         image: The original.
@@ -142,6 +147,7 @@ class Preview:
 
     Attributes:
         step: Placements must lie on multiples of this many pixels.
+        looks: How many views each model has: 1, or 2 for an image not much finer than the models.
         cleans: Per model (h, w, c) float32, the original's canvas exactly as judged.
     """
 
@@ -152,12 +158,29 @@ class Preview:
         self.step = work_step(image.height, image.width, classifiers)
         self._logo = logo
         self._work = block_mean(colors, self.step) / np.float32(1 if image.bits == 8 else 257)
+        fineness = min(min(self.height / m.height, self.width / m.width) for m in classifiers)
+        self.looks = 1 if fineness >= _FINE_ENOUGH or min(self.height, self.width) < 4 else 2
         self._views = [self._view(model, model.canvas(colors)) for model in classifiers]
+        self._halved = [self._halved_view(model) for model in classifiers] if self.looks == 2 else []
 
     def _view(self, model: Classifier, canvas: Floats) -> _View:
         resize = model.resize_for(self.height, self.width)
         rows, cols = _by_blocks(resize.rows, self.step), _by_blocks(resize.cols, self.step)
         return _View(canvas, rows, cols, _reach(rows), _reach(cols))
+
+    def _halved_view(self, model: Classifier) -> _View:
+        resize = model.resize_for(self.height, self.width)
+        low = self.height // 2, self.width // 2
+        down = linear_resize(self.height, self.width, out_height=low[0], out_width=low[1], rule="stretch")
+        up = linear_resize(*low, out_height=self.height, out_width=self.width, rule="stretch")
+        rows = _by_blocks(np.asarray(resize.rows @ up.rows @ down.rows, np.float32), self.step)
+        cols = _by_blocks(np.asarray(resize.cols @ up.cols @ down.cols, np.float32), self.step)
+        work = self._work if model.channels == 3 else np.asarray((self._work @ LUMA)[..., None], np.float32)
+        canvas = _resized(work, rows, cols)
+        return _View(canvas, rows, cols, _reach(rows), _reach(cols))
+
+    def _at(self, model: int, look: int) -> _View:
+        return self._halved[model] if look else self._views[model]
 
     @property
     def pixels_per_cell(self) -> tuple[float, float]:
@@ -177,12 +200,12 @@ class Preview:
             return plain
         return plain.textured(unpack_overlay(mark.overlay), step=self.step, grey=self.grey)
 
-    def compose(self, model: int, marks: Sequence[Mark], out: Floats) -> None:
-        """Write the canvas of the marked image into ``out`` (h, w, c).
+    def compose(self, model: int, marks: Sequence[Mark], out: Floats, *, look: int = 0) -> None:
+        """Write the canvas of the marked image into ``out`` (h, w, c); look 1 is that of the halved image.
 
         Marks that overlap are composed one after the other only approximately.
         """
-        view = self._views[model]
+        view = self._at(model, look)
         out[...] = view.canvas
         for mark in marks:
             paint, coverage = self.raster(mark).at(mark.opacity)
@@ -196,9 +219,9 @@ class Preview:
             r, c = _touched(view.row_reach, y, h), _touched(view.col_reach, x, w)
             out[r, c] += _resized(change, view.rows[r, y : y + h], view.cols[c, x : x + w])
 
-    def pull_back(self, model: int, gradient: Floats) -> Floats:
+    def pull_back(self, model: int, gradient: Floats, *, look: int = 0) -> Floats:
         """Return the gradient with respect to work pixels, (h', w', c), of one with respect to the canvas."""
-        view = self._views[model]
+        view = self._at(model, look)
         return _resized(gradient, view.rows.T, view.cols.T)
 
     @property

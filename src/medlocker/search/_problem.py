@@ -36,6 +36,7 @@ class Problem:
         levels: Bound of a searched texture on the logo's own pixels, grey levels; 0 for none.
         most_marks: How many separate marks may be put on.
         rotation: Of every mark, counter-clockwise in 1/65536 of a turn, as in ``placements``.
+        looks: In how many ways every candidate is looked at, at most ``preview.looks``; all must be misled.
         learned: A texture learned beforehand, packed as text, that every mark starts with; or empty.
     """
 
@@ -50,6 +51,7 @@ class Problem:
     most_marks: int = 1
     rotation: int = 0
     learned: str = ""
+    looks: int = 1
 
     @cached_property
     def grid(self) -> NDArray[np.bool_]:
@@ -114,9 +116,9 @@ class Problem:
         }
 
     def ask(self, candidates: Sequence[Candidate], *, gradients: bool = False) -> Ask:
-        """Ask every model about candidates."""
+        """Ask every model about candidates, each in all looks one after the other."""
 
         def fill(model: int, i: int, out: NDArray[np.float32]) -> None:
-            self.preview.compose(model, candidates[i], out)
+            self.preview.compose(model, candidates[i // self.looks], out, look=i % self.looks)
 
-        return Ask(len(candidates), fill, self.labels, gradients)
+        return Ask(len(candidates) * self.looks, fill, self.labels, gradients)

@@ -113,22 +113,24 @@ def ensemble_slopes(
 
     Args:
         problem: Of the candidate.
-        gradients: Per model (1, h, w, c).
-        margins: (models,) at the candidate; models above ``wanted`` count less.
+        gradients: Per model (looks, h, w, c).
+        margins: (looks * models,) at the candidate; what is above ``wanted`` counts less.
         wanted: Logits.
 
     Returns:
         (h, w, 3) float32.
     """
     total = np.zeros_like(problem.preview.work)
+    alone = len(margins) == 1
     for model, gradient in enumerate(gradients):
-        slope = problem.preview.pull_back(model, gradient[0])
-        slope = slope * LUMA if slope.shape[2] == 1 else slope
-        if len(gradients) > 1:
-            behind = np.clip(wanted - margins[model], -20, 20)
-            weight = 0.1 + 1 / (1 + np.exp(-behind))
-            slope = slope * np.float32(weight / max(float(np.abs(slope).mean()), 1e-12))
-        total += slope
+        for look in range(problem.looks):
+            slope = problem.preview.pull_back(model, gradient[look], look=look)
+            slope = slope * LUMA if slope.shape[2] == 1 else slope
+            if not alone:
+                behind = np.clip(wanted - margins[look * len(gradients) + model], -20, 20)
+                weight = 0.1 + 1 / (1 + np.exp(-behind))
+                slope = slope * np.float32(weight / max(float(np.abs(slope).mean()), 1e-12))
+            total += slope
     return total
 
 
