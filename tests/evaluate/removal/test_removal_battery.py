@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -260,3 +261,17 @@ def test_the_verdict_on_marks_that_hold() -> None:
 def test_the_verdict_without_any_clean_correct_image() -> None:
     text = verdict(BatteryResult(5, (), (Best("m", 0, 0, 0.0, "none", 0),), (), 1.0))
     assert text == "No target is right on any of these images when they are clean, so removal tells nothing."
+
+
+def test_an_attack_that_breaks_down_costs_only_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ("filled, Telea", "blur 1")
+
+    def broken(*_: Any) -> Any:
+        raise cv2.error("no such picture")
+
+    monkeypatch.setattr(cv2, "inpaint", broken)
+    result = run_battery(items(2), [QuadrantClassifier()], logo=LOGO, names=names, seed=1)
+    rows = {row.attack for row in result.rows}
+    assert "blur 1" in rows
+    assert "filled, Telea" not in rows
+    assert any("broke down 2 times" in note for note in result.notes)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -42,6 +42,9 @@ from medlocker.logo import Logo
 
 MOST_STUDIED = 32
 """Marks that multi-image attacks get to study."""
+
+_BREAKDOWNS = (cv2.error, ValueError, IndexError, ArithmeticError, np.linalg.LinAlgError, MemoryError)
+"""What numerical libraries raise on pictures that they cannot cope with."""
 
 _MOST_PUBLIC = 64
 _BATCH = 32
@@ -129,7 +132,7 @@ def run_battery(
         with _single_threads():
             run = _Run(items, targets, logo, battery, public, state, watch, seed)
             labels = run.attack(workers)
-            notes = run.retrain(labels) if battery.retrain else ()
+            notes = (*run.broken(), *(run.retrain(labels) if battery.retrain else ()))
     finally:
         state.close()
     named = [(target.name, len(target.classes)) for target in targets]
@@ -180,6 +183,13 @@ class _Run:
         self._items, self._targets, self._logo, self._battery = items, targets, logo, battery
         self._public, self._state, self._watch, self._seed = public, state, watch, seed
         self._learned: tuple[Attack, ...] | None = None
+        self._broken: Counter[str] = Counter()
+
+    def broken(self) -> tuple[str, ...]:
+        """Return a sentence for every attack that broke down somewhere: its row lacks those images."""
+        return tuple(
+            f"attack {name}: broke down {count} times" for name, count in sorted(self._broken.items())
+        )
 
     # ------------------------------------------------------------------------------------ attacking
 
@@ -239,7 +249,10 @@ class _Run:
         self._watch.studying(len(crowd))
         learned = []
         for learner in self._battery.learners:
-            learned.append(learner.learn(crowd, public=public, seed=self._seed))
+            try:
+                learned.append(learner.learn(crowd, public=public, seed=self._seed))
+            except _BREAKDOWNS:
+                self._broken[learner.facts.variants[0]] += len(crowd)
             self._watch.learned(learner.facts.variants[0])
         return tuple(learned)
 
@@ -255,25 +268,45 @@ class _Run:
         clean_at = shown(exhibit.clean)
         results = []
         for attack in attacks:
-            evidence = exhibit.evidence(attack.facts.longest_px)
-            if isinstance(attack, DifferenceAttack):
-                evidence = self._with_second(exhibit, number).shrunk(attack.facts.longest_px)
-            began = time.perf_counter()
-            made = attack.restore(evidence)
-            seconds = (time.perf_counter() - began) / len(attack.facts.variants)
-            places = {name: shown(picture) for name, picture in made.items()}
-            controls = dict.fromkeys(made, clean_at) if attack.facts.control == "clean" else places
-            if attack.facts.control == "transform":
-                again = attack.restore(exhibit.control(attack.facts.longest_px))
-                controls = {name: shown(picture) for name, picture in again.items()}
-            psnrs: dict[str, float | None] = dict.fromkeys(made)
-            likenesses: dict[str, float | None] = dict.fromkeys(made)
-            if attack.facts.comparable:
-                clean, mask = exhibit.truth(attack.facts.longest_px)
-                psnrs = {name: psnr(picture, clean, mask) for name, picture in made.items()}
-                likenesses = {name: similarity(picture, clean, mask) for name, picture in made.items()}
-            results.append(_Restored(places, controls, psnrs, likenesses, seconds))
+            kept = [len(canvas) for canvas in canvases]
+            try:
+                results.append(self._attacked(attack, exhibit, number, clean_at=clean_at, shown=shown))
+            except _BREAKDOWNS:
+                if "none" in attack.facts.variants:  # without it there is nothing to compare with
+                    raise
+                for canvas, count in zip(canvases, kept, strict=True):
+                    del canvas[count:]
+                self._broken[attack.facts.variants[0]] += 1
         return _Done(exhibit, results, canvases)
+
+    def _attacked(
+        self,
+        attack: Attack,
+        exhibit: Exhibit,
+        number: int,
+        *,
+        clean_at: int,
+        shown: Callable[[Bytes], int],
+    ) -> _Restored:
+        """Let one attack work on one image."""
+        evidence = exhibit.evidence(attack.facts.longest_px)
+        if isinstance(attack, DifferenceAttack):
+            evidence = self._with_second(exhibit, number).shrunk(attack.facts.longest_px)
+        began = time.perf_counter()
+        made = attack.restore(evidence)
+        seconds = (time.perf_counter() - began) / len(attack.facts.variants)
+        places = {name: shown(picture) for name, picture in made.items()}
+        controls = dict.fromkeys(made, clean_at) if attack.facts.control == "clean" else places
+        if attack.facts.control == "transform":
+            again = attack.restore(exhibit.control(attack.facts.longest_px))
+            controls = {name: shown(picture) for name, picture in again.items()}
+        psnrs: dict[str, float | None] = dict.fromkeys(made)
+        likenesses: dict[str, float | None] = dict.fromkeys(made)
+        if attack.facts.comparable:
+            clean, mask = exhibit.truth(attack.facts.longest_px)
+            psnrs = {name: psnr(picture, clean, mask) for name, picture in made.items()}
+            likenesses = {name: similarity(picture, clean, mask) for name, picture in made.items()}
+        return _Restored(places, controls, psnrs, likenesses, seconds)
 
     def _with_second(self, exhibit: Exhibit, number: int) -> Evidence:
         second = exhibit.second
@@ -311,7 +344,10 @@ class _Run:
             self._state.add(key, cells)
         for vote in self._battery.votes:
             if not self._state.has(key, vote.facts.variants):
-                self._state.add(key, self._vote(vote, done.exhibit))
+                try:
+                    self._state.add(key, self._vote(vote, done.exhibit))
+                except _BREAKDOWNS:
+                    self._broken[vote.facts.variants[0]] += 1
         self._watch.attacked(done.exhibit.name)
 
     def _vote(self, vote: Vote, exhibit: Exhibit) -> dict[str, Cell]:
