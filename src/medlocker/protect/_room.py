@@ -41,8 +41,8 @@ class Room:
 def draw_rotation(settings: Settings, seed: bytes) -> int:
     """Return an image's rotation, whole degrees from its seed, in 1/65536 of a turn.
 
-    Multi-image matting needs marks that lie alike (Dekel et al., CVPR 2017): a turn that differs from image
-    to image takes that away, at no cost in fooling.
+    Multi-image matting needs marks that lie alike (Dekel et al., CVPR 2017): an attacker has to turn marks
+    back first, and restores them less well, at no cost in fooling.
     """
     most = settings.most_rotation
     degrees = int.from_bytes(seed[-4:], "big") % (2 * most + 1) - most
