@@ -5,9 +5,9 @@
 
 Ways: random (one plain logo at a random free place), random3 (as many and as large as strong's), paper,
 strong, and strong with one thing changed: one-mark, two-marks, upright, levels-0/16/64/127, margin-1,
-area-0.08/0.25/0.4, opacity-1, square (no gradients), learned (starts from LOGO_DIR). Every mark is put on
-the full-size image, encoded, decoded and judged by the target's own pipeline; with --survive also after
-JPEG 75 and after resizing to half and back.
+area-0.08/0.25/0.4, opacity-1, bear-shrinking, square (no gradients), learned (starts from
+LOGO_DIR). Every mark is put on the full-size image, encoded, decoded and judged by the target's own
+pipeline; with --survive also after JPEG 75 and after resizing to half and back.
 """
 
 from __future__ import annotations
@@ -115,6 +115,7 @@ WAYS: dict[str, Settings] = {
     "area-0.4": replace(STRONG, size=0.47, max_area=0.4),
     "area-0.4-levels-127": replace(STRONG, size=0.47, max_area=0.4, levels=127),
     "opacity-1": replace(STRONG, opacity=(0.39, 1.0)),
+    "bear-shrinking": replace(STRONG, bear_shrinking=True),
     "square": replace(STRONG, search="square"),
     "learned": STRONG,
 }
@@ -182,7 +183,7 @@ class Bench:
             most_marks=room.most_marks,
             rotation=room.rotation,
             learned=texture,
-            looks=preview.looks if settings.texture_levels else 1,
+            looks=preview.looks if settings.bear_shrinking else 1,
         )
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from PIL import Image as Pillow
 
@@ -76,6 +77,9 @@ def sentence(answer: Answer) -> str:
     return lines[0].removeprefix("error: ")
 
 
+SQUEEZENET = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light" / "light_squeezenet.onnx"
+
+
 WRONG: dict[str, tuple[list[object], str]] = {
     "no input": (["source", "gone"], "input gone: no such file or folder"),
     "empty folder": (
@@ -92,8 +96,8 @@ WRONG: dict[str, tuple[list[object], str]] = {
         "model five.onnx: expected an input with 1 or 3 channels, got ['N', 8, 8, 5]",
     ),
     "no gradients": (
-        ["--search", "gradient"],
-        "the search gradient needs gradients, which tiny does not offer",
+        ["--search", "gradient", "--model", SQUEEZENET],  # torch cannot rebuild it
+        "the search gradient needs gradients, which light_squeezenet does not offer",
     ),
     "opacity": (
         ["--opacity", 0.9, 0.1],

@@ -107,7 +107,10 @@ def test_preset_strong_looks_for_candidates_by_itself(shell: Shell, place: Path,
             ("--segmenter", "bright", "--lesions", "fundus"),
             "expected no --lesions fundus together with --regions or --segmenter",
         ),
-        (("--lesions", "attention"), "lesions attention: expected a model with gradients, got none"),
+        (
+            ("--lesions", "attention"),
+            "lesions attention: expected a model with gradients",
+        ),
         (("--model", "bright/model.onnx"), "expected a classifier, got a model for 'segmentation'"),
     ],
 )

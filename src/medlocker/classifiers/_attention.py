@@ -113,9 +113,14 @@ class Attention:
 
 
 def attention_of(models: Sequence[Classifier]) -> Attention | None:
-    """Return the attention of the first model that torch runs, None if there is none."""
+    """Return the attention of the first model that torch runs and that has feature maps, None without any."""
     for model in models:
         inner = model._differentiable if isinstance(model, PairedClassifier) else model
         if isinstance(inner, TorchClassifier):
-            return Attention(inner)
+            attention = Attention(inner)
+            try:  # a network without feature maps tells only when it is asked
+                attention.heat(np.full((inner.height, inner.width, 3), 128, np.uint8))
+            except ModelError:
+                continue
+            return attention
     return None

@@ -140,6 +140,13 @@ def protect(
     rotation: Annotated[
         int | None, typer.Option(help="Turn marks by up to so many degrees, by chance; default 15, paper 0.")
     ] = None,
+    bear_shrinking: Annotated[
+        bool,
+        typer.Option(
+            "--bear-shrinking",
+            help="Images not much finer than a model must mislead when halved and enlarged too; costs twice.",
+        ),
+    ] = False,
     seed: Annotated[
         int | None, typer.Option(help="Repeat a search exactly; default secret randomness.")
     ] = None,
@@ -184,6 +191,7 @@ def protect(
         marks=marks,
         max_area=max_area,
         rotation=rotation,
+        bear_shrinking=bear_shrinking,
         seed=seed,
         harden=_harden(harden, warp=warp, texture=texture, opaque=opaque),
         keep_original=keep_original,

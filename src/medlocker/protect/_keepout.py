@@ -68,7 +68,7 @@ def make_finder(lesions: Lesions, classifiers: Sequence[Classifier]) -> Finder |
         return CandidateFinder(lesions, fallback=attention)
     if attention is None:
         raise InputError(
-            "lesions attention: expected a model with gradients, got none",
+            "lesions attention: expected a model with gradients and feature maps, got none",
             hint="use a model made by `medlocker train classifier` with the torch extra, or --lesions auto",
         )
     return attention

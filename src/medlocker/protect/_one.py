@@ -170,6 +170,7 @@ class Protector:
             room=room,
             opacity=self.settings.opacity_range,
             levels=self.settings.texture_levels,
+            bear_shrinking=self.settings.bear_shrinking,
             notes=notes,
             found_regions=len(findings.boxes),
         )
@@ -185,6 +186,7 @@ class _Loaded:
     room: Room
     opacity: tuple[int, int]
     levels: int
+    bear_shrinking: bool
     notes: tuple[str, ...]
     found_regions: int
 
@@ -200,8 +202,7 @@ class _Loaded:
             most_marks=self.room.most_marks,
             rotation=self.room.rotation,
             learned=learned,
-            # a texture must also bear being shrunk; the plain logo of a place search does anyway
-            looks=self.preview.looks if self.levels else 1,
+            looks=self.preview.looks if self.bear_shrinking else 1,
         )
 
 

@@ -84,6 +84,8 @@ class Settings:
             image, above 0, at most 1.
         rotation: Marks are turned by up to this many degrees either way, 0 to 180, by chance but the same
             for all marks of an image; None takes the preset's.
+        bear_shrinking: Images less than three times as fine as a model must mislead it after being halved and
+            enlarged too; doubles the preset's budget.
         seed: Repeats the search exactly; None derives it from the release's secret.
         harden: Keyed changes of the logo, see :class:`Harden`.
         keep_original: Put the original file into its sealed record.
@@ -103,6 +105,7 @@ class Settings:
     marks: int | None = None
     max_area: float = MAX_AREA
     rotation: int | None = None
+    bear_shrinking: bool = False
     seed: int | None = None
     harden: Harden = field(default_factory=lambda: Harden())
     keep_original: bool = False
@@ -141,7 +144,8 @@ class Settings:
         """Return the most evaluations of one image's search with so many models."""
         if self.budget is not None:
             return self.budget
-        return STRONG_BUDGET * models if self.preset == "strong" else PAPER_BUDGET
+        budget = STRONG_BUDGET * models if self.preset == "strong" else PAPER_BUDGET
+        return budget * (2 if self.bear_shrinking else 1)
 
     @property
     def texture_levels(self) -> int:

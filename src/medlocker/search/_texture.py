@@ -23,7 +23,7 @@ from medlocker.search._problem import Candidate, Problem
 from medlocker.search._surface import F64
 
 _MOMENTUM = 0.8
-_STEPS_TO_BOUND = 4
+_STEPS_TO_BOUND = 2
 _PATIENCE = 6
 
 
