@@ -185,3 +185,9 @@ def test_refuses_labels_that_fit_no_class(labels: set[str], classes: tuple[str, 
         class_indices(labels, classes)
     assert str(caught.value) == message
     assert caught.value.hint == f"the model's classes are {', '.join(classes)}"
+
+
+def test_a_stranger_among_numbers_is_not_taken_for_the_name_of_an_output() -> None:
+    with pytest.raises(InputError, match="expected a class of the model, got 'severe'"):
+        class_indices({"0", "1", "2", "severe", "4"}, ("0", "1", "2", "3", "4"))
+    assert class_indices({"a", "b"}, ("0", "1")).notes

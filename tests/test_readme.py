@@ -55,13 +55,16 @@ def run(command: str, folder: Path) -> None:
 
 
 def test_commands_of_the_readme_work_as_printed(place: Path) -> None:
-    two, own, give = blocks()
+    two, own, worth, give = blocks()
     assert [line.split()[:2] for line in two] == [["make", "demo"], ["make", "test"]]
     assert own[0].startswith("pip install .")
     for command in own[1:]:
         run(command, place)
-    for command in give:
+    shutil.copy(place / "dr.onnx", place / "other.onnx")
+    shutil.copy(place / "dr.card.json", place / "other.card.json")
+    for command in (*worth, *give):
         run(command, place)
+    assert (place / "report" / "report.html").is_file()
     first = {path.name: path.read_bytes() for path in (place / "originals").iterdir()}
     granted = {path.name: path.read_bytes() for path in (place / "for-alice").iterdir()}
     assert first == granted

@@ -205,7 +205,7 @@ def class_indices(labels: Labels | Collection[str], classes: tuple[str, ...]) ->
 
     All labels are understood in the same way, the first that fits: as the model's class names; as these
     without regard to case; as numbers of classes, from 0; and, where the model has no names and the labels
-    are as many as its outputs, in alphabetical order, with a note that says so.
+    are as many as its outputs and none is a number of one, in alphabetical order, with a note that says so.
 
     Args:
         labels: The labels.
@@ -233,7 +233,8 @@ def class_indices(labels: Labels | Collection[str], classes: tuple[str, ...]) ->
                 )
         notes = (f"{source}: the numbers are taken as positions among {_some(classes)}",) if named else ()
         return ClassIndices({text: number or 0 for text, number in numbers.items()}, notes)
-    if not named and len(texts) == len(classes):
+    mixed = any(text in exact for text in texts)  # then the others are strangers, not names of the outputs
+    if not named and not mixed and len(texts) == len(classes):
         return ClassIndices(
             {text: k for k, text in enumerate(texts)},
             (f"{source}: the model has no class names; its outputs are assumed to be {_some(texts)}",),

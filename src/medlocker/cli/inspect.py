@@ -10,10 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from medlocker._files import read_limited
-from medlocker.classifiers import Classifier, is_feature_extractor, load_classifier
+from medlocker.classifiers import Classifier, is_feature_extractor, load_classifier, with_gradients
 from medlocker.cli._console import print_json, stdout, warn
 from medlocker.errors import InputError, MalformedError
 from medlocker.images import LIMITS, pixel_digest, read_image
+from medlocker.logo import LEARNED_FILE, LearnedLogo, load_learned
+from medlocker.regions import Segmenter, is_segmenter, load_segmenter
 from medlocker.release import FOLDER
 
 _STATEMENT = Path("certificate", "statement.dsse.json")
@@ -37,8 +39,12 @@ def inspect(
             "what": "unfinished release",
             "next": "repeat the `protect` command that made it to finish it",
         }
+    elif (path / LEARNED_FILE).is_file():
+        facts = _learned_facts(load_learned(path))
+    elif is_segmenter(path):
+        facts = _segmenter_facts(load_segmenter(path))
     elif path.is_dir() or path.suffix.lower() in _MODEL_SUFFIXES:
-        facts = _model_facts(load_classifier(path, features=True))
+        facts = _model_facts(with_gradients(load_classifier(path, features=True), path))
     else:
         facts = _image_facts(path)
     if json:
@@ -77,6 +83,21 @@ def _model_facts(model: Classifier) -> dict[str, Any]:
         "gradients": model.has_gradients,
         "notes": list(model.notes),
     }
+
+
+def _learned_facts(learned: LearnedLogo) -> dict[str, Any]:
+    return {
+        "what": "learned logo",
+        "sha256": learned.digest,
+        "made for": "grey images" if learned.grey else "coloured images",
+        "levels": learned.levels,
+        "classes": sorted(learned.textures),
+        **learned.facts,
+    }
+
+
+def _segmenter_facts(segmenter: Segmenter) -> dict[str, Any]:
+    return {"what": "lesion segmenter", "source": segmenter.source}
 
 
 def release_facts(path: Path) -> dict[str, Any]:

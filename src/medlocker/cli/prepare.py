@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +12,7 @@ from medlocker.classifiers import load_classifier, with_gradients
 from medlocker.cli._console import note, print_json, shown, stdout, warn
 from medlocker.cli._labels import label_indices
 from medlocker.cli._logo import read_logo
-from medlocker.cli._progress import image_progress
+from medlocker.cli._progress import ImageProgress, image_progress
 from medlocker.labels import load_labels
 from medlocker.prepare import Preparation, Prepared, check_folder, prepare, write_learned
 from medlocker.protect import MAX_AREA, Settings
@@ -99,14 +100,18 @@ prepare_logo.__doc__ = f"{prepare_logo.__doc__}\n\n{_EXAMPLES}"
 
 def _with_progress(preparation: Preparation) -> Prepared:
     count = min(preparation.sample, len(preparation.inputs.items))
-    with (
-        image_progress("reading", count) as reading,
-        image_progress("learning (passes)", preparation.rounds) as learning,
-    ):
+    with ExitStack() as bars:
+        shown: dict[str, ImageProgress] = {}
+
+        def advance(title: str, total: int) -> None:
+            if title not in shown:  # drawn only when there is something to count
+                shown[title] = bars.enter_context(image_progress(title, total))
+            shown[title].advance()
+
         return prepare(
             preparation,
-            loaded=lambda name: reading.advance(),
-            progress=lambda seen: learning.advance(),
+            loaded=lambda name: advance("reading", count),
+            progress=lambda seen: advance("learning (passes)", preparation.rounds),
         )
 
 

@@ -9,7 +9,7 @@ from medlocker.regions._finder import Finder, Findings
 from medlocker.regions._load import load_regions
 from medlocker.regions._masks import boxes_from_mask
 from medlocker.regions._regions import Regions
-from medlocker.regions._segmenter import Segmenter, load_segmenter
+from medlocker.regions._segmenter import Segmenter, is_segmenter, load_segmenter
 
 __all__ = [
     "CANDIDATES",
@@ -19,6 +19,7 @@ __all__ = [
     "Regions",
     "Segmenter",
     "boxes_from_mask",
+    "is_segmenter",
     "load_regions",
     "load_segmenter",
 ]

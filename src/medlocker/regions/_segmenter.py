@@ -147,6 +147,19 @@ def _maps(answer: NDArray[Any], side: int) -> NDArray[Any] | None:
     return first if first.shape[1:] == (side, side) and len(first) else None
 
 
+def is_segmenter(path: Path) -> bool:
+    """Tell whether a folder or ``.onnx`` file has a segmenter's card beside it; nothing else is opened."""
+    file = path / MODEL if path.is_dir() else path
+    beside = card_path(file)
+    if file.suffix.lower() != ".onnx" or not beside.is_file():
+        return False
+    try:
+        load_segmenter_card(beside)
+    except ModelError:
+        return False
+    return True
+
+
 def load_segmenter(path: Path, *, threads: int = 0) -> Segmenter:
     """Open a segmenter: its folder, or the ``.onnx`` file in it; the card lies beside.
 
