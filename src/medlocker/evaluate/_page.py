@@ -41,10 +41,12 @@ def report_page(
     }
     worst = [image for quality in qualities[:1] for image, _ in quality.worst]
     broken = (("", extra.failed_removal),) if extra.failed_removal else ()
+    count = len(numbers.targets)
+    asked = "one model was" if count == 1 else f"{count} models were"
     parts = [
         "<h1>How well the marks protect</h1>",
         f"<p>{len(result.images)} images with an original, a label and a marked version; "
-        f"{len(numbers.targets)} models were asked.</p>",
+        f"{asked} asked.</p>",
         _in_words(numbers),
         "<h2>What is left, from release to model</h2>",
         "<p>Each cell is the share of a model's right answers that survives the mark: low is well protected. "
