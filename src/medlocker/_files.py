@@ -116,6 +116,7 @@ def replacing_folder(out: Path, *, check: Callable[[], None]) -> Iterator[Path]:
         OutputExistsError: From ``check``: ``out`` was made meanwhile.
         WriteError: If the system refuses.
     """
+    out = Path(os.path.abspath(out))  # "." has no name to stand beside
     make_folder(out.parent)
     temporary = out.with_name(TEMPORARY_PREFIX + secrets.token_hex(8))
     old = out.with_name(TEMPORARY_PREFIX + secrets.token_hex(8))

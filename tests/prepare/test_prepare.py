@@ -153,3 +153,26 @@ def test_the_commands_work_together(shell: Shell, tmp_path: Path, owner_name: Pa
     assert protected.code == 0, protected.err
     assert protected.json["marked"] == 4
     json.dumps(protected.json)
+
+
+def test_nothing_but_an_earlier_learned_logo_is_replaced(
+    shell: Shell, tmp_path: Path, owner_name: Path
+) -> None:
+    source = fill(tmp_path / "in", 2, size=64)
+    (source / "learned.json").write_text("{}")
+    make_onnx(tmp_path / "model.onnx", layout="NCHW")
+    for out in ("in", "in/learned", "."):
+        before = sorted(path.name for path in source.iterdir())
+        answer = shell(
+            *("prepare", "in", "--model", "model.onnx", "--rounds", "1", "--out", out, "--overwrite"),
+            cwd=tmp_path,
+        )
+        assert answer.code == 2, answer.err
+        assert sorted(path.name for path in source.iterdir()) == before
+    learned = prepare(preparation(source)).learned
+    foreign = tmp_path / "foreign"
+    write_learned(learned, foreign)
+    (foreign / "notes.txt").write_text("mine")
+    with pytest.raises(OutputExistsError, match="not a learned logo, it is not overwritten"):
+        write_learned(learned, foreign, overwrite=True)
+    assert (foreign / "notes.txt").read_text() == "mine"

@@ -45,8 +45,7 @@ def report_page(
     asked = "one model was" if count == 1 else f"{count} models were"
     parts = [
         "<h1>How well the marks protect</h1>",
-        f"<p>{len(result.images)} images with an original, a label and a marked version; "
-        f"{asked} asked.</p>",
+        f"<p>{len(result.images)} images with an original, a label and a marked version; {asked} asked.</p>",
         _in_words(numbers),
         "<h2>What is left, from release to model</h2>",
         "<p>Each cell is the share of a model's right answers that survives the mark: low is well protected. "

@@ -28,9 +28,16 @@ def check_report(out: Path, *, overwrite: bool) -> None:
     check_output_folder(
         out,
         overwrite=overwrite,
-        ours=lambda folder: {path.name for path in folder.iterdir()} <= REPORT_FILES,
+        ours=_is_ours,
         what="a folder made by `evaluate`",
     )
+
+
+def _is_ours(folder: Path) -> bool:
+    entries = list(folder.iterdir())
+    names = {entry.name for entry in entries}
+    regular = all(entry.is_file() and not entry.is_symlink() for entry in entries)
+    return regular and "report.json" in names and names <= REPORT_FILES
 
 
 def write_report(

@@ -2,6 +2,6 @@
 
 from medlocker.prepare._kind import check_kind
 from medlocker.prepare._prepare import Preparation, Prepared, prepare
-from medlocker.prepare._write import check_folder, write_learned
+from medlocker.prepare._write import check_apart, check_folder, write_learned
 
-__all__ = ["Preparation", "Prepared", "check_folder", "check_kind", "prepare", "write_learned"]
+__all__ = ["Preparation", "Prepared", "check_apart", "check_folder", "check_kind", "prepare", "write_learned"]

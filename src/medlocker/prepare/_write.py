@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from pathlib import Path
 
 import numpy as np
 from PIL import Image as PillowImage
 
 from medlocker._files import check_output_folder, replacing_folder
-from medlocker.logo import LEARNED_FILE, LOGO_FILE, LearnedLogo, render
+from medlocker.errors import MedlockerError, OutputExistsError
+from medlocker.logo import LEARNED_FILE, LOGO_FILE, LearnedLogo, load_learned, render
+from medlocker.release import Inputs
 
 PICTURE_FILE = "textures.png"
 _SIDE_PX = 192
@@ -24,6 +27,21 @@ def check_folder(out: Path, *, overwrite: bool) -> None:
         OutputExistsError: If it does and must not be replaced, or is no folder made by ``prepare``.
     """
     check_output_folder(out, overwrite=overwrite, ours=_is_ours, what="a learned logo")
+
+
+def check_apart(out: Path, inputs: Inputs) -> None:
+    """Refuse an output that lies inside the input folder, or that inputs lie in.
+
+    Raises:
+        OutputExistsError: If it does.
+    """
+    target, root = Path(os.path.realpath(out)), Path(os.path.realpath(inputs.root))
+    if inputs.walked and target.is_relative_to(root):
+        raise OutputExistsError(
+            f"the output {out.name} lies inside the input folder", hint="choose an output elsewhere"
+        )
+    if any(Path(os.path.realpath(item.path)).is_relative_to(target) for item in inputs.items):
+        raise OutputExistsError(f"an input lies inside the output {out.name}")
 
 
 def write_learned(learned: LearnedLogo, out: Path, *, overwrite: bool = False) -> None:
@@ -41,7 +59,17 @@ def write_learned(learned: LearnedLogo, out: Path, *, overwrite: bool = False) -
 
 
 def _is_ours(folder: Path) -> bool:
-    return (folder / LEARNED_FILE).is_file()
+    """Tell whether a folder holds a learned logo and nothing else: only such a one may be replaced."""
+    entries = list(folder.iterdir())
+    if {entry.name for entry in entries} - {LEARNED_FILE, LOGO_FILE, PICTURE_FILE}:
+        return False
+    if any(entry.is_symlink() or not entry.is_file() for entry in entries):
+        return False
+    try:
+        load_learned(folder)
+    except MedlockerError:
+        return False
+    return True
 
 
 def _picture(learned: LearnedLogo) -> bytes:

@@ -275,3 +275,12 @@ def test_an_attack_that_breaks_down_costs_only_itself(monkeypatch: pytest.Monkey
     assert "blur 1" in rows
     assert "filled, Telea" not in rows
     assert any("broke down 2 times" in note for note in result.notes)
+
+
+def test_a_single_changed_pixel_breaks_nothing() -> None:
+    clean = np.full((48, 48, 3), 90, np.uint8)
+    marked = clean.copy()
+    marked[20, 20] = 250
+    item = Item("dot", clean, marked, (0,))
+    result = run_battery([item], [QuadrantClassifier()], logo=LOGO, seed=1)
+    assert result.row("none", "quadrants").attack == "none"

@@ -43,7 +43,15 @@ from medlocker.logo import Logo
 MOST_STUDIED = 32
 """Marks that multi-image attacks get to study."""
 
-_BREAKDOWNS = (cv2.error, ValueError, IndexError, ArithmeticError, np.linalg.LinAlgError, MemoryError)
+_BREAKDOWNS = (
+    InputError,
+    cv2.error,
+    ValueError,
+    IndexError,
+    ArithmeticError,
+    np.linalg.LinAlgError,
+    MemoryError,
+)
 """What numerical libraries raise on pictures that they cannot cope with."""
 
 _MOST_PUBLIC = 64
