@@ -33,7 +33,7 @@ from medlocker.images import Image, encode_image, read_image, viewed
 from medlocker.labels import class_indices, load_labels
 from medlocker.logo import LearnedLogo, load_learned
 from medlocker.marking import likeness, mark_pixels
-from medlocker.protect import Settings, find_room
+from medlocker.protect import Settings, find_room, pose_problem
 from medlocker.release import make_search
 from medlocker.search import (
     Candidate,
@@ -44,7 +44,6 @@ from medlocker.search import (
     Proposal,
     Search,
     random_layout,
-    work_step,
 )
 
 COLUMNS = {"idrid": "grade", "isic2017": "melanoma"}
@@ -155,6 +154,7 @@ class Bench:
             NoRoomError: If the logo fits nowhere.
         """
         image = photo.image
+        preview = Preview(image, self.surrogates, logo=LOGO)
         seed = np.random.default_rng([3, number]).bytes(32)
         room = find_room(
             settings,
@@ -162,7 +162,7 @@ class Bench:
             width=image.width,
             height=image.height,
             boxes=photo.boxes,
-            step=work_step(image.height, image.width, self.surrogates),
+            step=preview.step,
             seed=seed,
             key=seed,
         )
@@ -170,21 +170,7 @@ class Bench:
         texture = ""
         if learned and self.learned is not None:
             texture = self.learned.texture_for(photo.label, grey=False)
-        low, high = settings.opacity_range
-        preview = Preview(image, self.surrogates, logo=LOGO)
-        return Problem(
-            preview,
-            labels,
-            room.placements,
-            room.size_px,
-            low,
-            high,
-            levels=settings.texture_levels,
-            most_marks=room.most_marks,
-            rotation=room.rotation,
-            learned=texture,
-            looks=preview.looks if settings.bear_shrinking else 1,
-        )
+        return pose_problem(settings, preview, room=room, labels=labels, learned=texture)
 
 
 @dataclass

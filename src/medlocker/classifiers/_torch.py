@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from medlocker._files import sha256_of
 from medlocker.classifiers._architectures import build, head_names, load_state, read_state
 from medlocker.classifiers._base import BaseClassifier, log_probabilities
 from medlocker.classifiers._featurenetwork import PrototypeHead, backbone, feature_count
@@ -208,7 +208,7 @@ def load_torch(path: Path, *, name: str, device: str | None = None) -> TorchClas
         raise ModelError(
             f'model card {beside.name}: expected "architecture" with a name of timm or torchvision'
         )
-    fingerprint = _sha256(path)
+    fingerprint = sha256_of(path)
     if _stated_digest(card, path) not in (None, fingerprint):
         raise ModelError(
             f"model {path.name}: its sha256 is not the one in {beside.name}",
@@ -257,8 +257,3 @@ def _outputs(architecture: str, state: Mapping[str, torch.Tensor]) -> int:
         f"architecture {architecture}: the number of classes cannot be told from the weights",
         hint='name them in the card: "classes": ["healthy", "ill"]',
     )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

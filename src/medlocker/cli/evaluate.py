@@ -33,8 +33,7 @@ from medlocker.evaluate import (
     Result,
 )
 from medlocker.labels import load_labels
-from medlocker.logo import Logo, builtin_logo, load_logo
-from medlocker.logo._logo import MAX_FILE_BYTES
+from medlocker.logo import MAX_FILE_BYTES, Logo, builtin_logo, load_logo
 from medlocker.regions import load_regions
 from medlocker.release import Inputs, find_inputs
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from medlocker.geometry import Box
 from medlocker.images import LIMITS, Image, read_image
 from medlocker.labels import Labels
 from medlocker.logo import MAX_CELLS, LearnedLogo, Logo, pack_overlay
-from medlocker.protect import Settings, find_room
+from medlocker.protect import Settings, find_room, pose_problem
 from medlocker.regions import Regions
 from medlocker.release import Input, Inputs
 from medlocker.search import (
@@ -28,7 +29,6 @@ from medlocker.search import (
     Round,
     learn_textures,
     share_fooled,
-    work_step,
 )
 
 
@@ -184,29 +184,18 @@ def _problem(
     if preparation.regions is not None:
         boxes = preparation.regions.boxes_for(item.name, width=image.width, height=image.height)
     settings = preparation.settings
-    key = np.random.default_rng([preparation.seed, 3, len(item.name)]).bytes(32)
+    key = hashlib.sha256(f"{preparation.seed} {item.name}".encode("utf-8", "surrogateescape")).digest()
     room = find_room(
         settings,
         preparation.logo,
         width=image.width,
         height=image.height,
         boxes=boxes,
-        step=work_step(image.height, image.width, preparation.classifiers),
+        step=preview.step,
         seed=key,
         key=key,
     )
-    low, high = settings.opacity_range
-    return Problem(
-        preview,
-        labels,
-        room.placements,
-        room.size_px,
-        low,
-        high,
-        levels=settings.texture_levels,
-        most_marks=room.most_marks,
-        rotation=room.rotation,
-    )
+    return pose_problem(settings, preview, room=room, labels=labels)
 
 
 def _cells(classifiers: Sequence[Classifier], settings: Settings) -> tuple[int, int]:

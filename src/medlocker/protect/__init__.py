@@ -3,7 +3,7 @@
 from medlocker.protect._keepout import Lesions, beside, make_finder, source_of
 from medlocker.protect._one import Protector
 from medlocker.protect._outcome import Job, Marked, Outcome
-from medlocker.protect._room import Room, find_room
+from medlocker.protect._room import Room, find_room, pose_problem
 from medlocker.protect._settings import (
     MAX_AREA,
     STANDARD_HARDENING,
@@ -29,5 +29,6 @@ __all__ = [
     "beside",
     "find_room",
     "make_finder",
+    "pose_problem",
     "source_of",
 ]

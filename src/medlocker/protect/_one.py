@@ -31,10 +31,10 @@ from medlocker.logo import LearnedLogo, Logo
 from medlocker.marking import covered_px, likeness, mark_pixels
 from medlocker.protect._keepout import beside
 from medlocker.protect._outcome import Job, Marked, Outcome
-from medlocker.protect._room import Room, find_room
+from medlocker.protect._room import Room, find_room, pose_problem
 from medlocker.protect._settings import Settings
 from medlocker.regions import Finder, Findings, Regions
-from medlocker.search import Answer, Ask, Candidate, Found, Preview, Problem, Search, Task, Work
+from medlocker.search import Answer, Ask, Candidate, Found, Preview, Search, Task, Work
 
 Canvases = list[NDArray[np.float32]]
 
@@ -85,7 +85,10 @@ class Protector:
         labels = tuple(k if label is None else label for k, label in zip(answered, given, strict=True))
         clean_correct = tuple(k == label for k, label in zip(answered, labels, strict=True))
         seed = self.randomness("search", loaded.digest)
-        problem = loaded.problem(labels, learned=self._learned(loaded.image, labels))
+        learned = self._learned(loaded.image, labels)
+        problem = pose_problem(
+            self.settings, loaded.preview, room=loaded.room, labels=labels, learned=learned
+        )
         attempt = _Attempt(self, job, loaded, labels, seed)
         try:
             found: Found = yield from self.search.run(
@@ -168,9 +171,6 @@ class Protector:
             boxes=boxes,
             preview=preview,
             room=room,
-            opacity=self.settings.opacity_range,
-            levels=self.settings.texture_levels,
-            bear_shrinking=self.settings.bear_shrinking,
             notes=notes,
             found_regions=len(findings.boxes),
         )
@@ -184,26 +184,8 @@ class _Loaded:
     boxes: tuple[Box, ...]
     preview: Preview
     room: Room
-    opacity: tuple[int, int]
-    levels: int
-    bear_shrinking: bool
     notes: tuple[str, ...]
     found_regions: int
-
-    def problem(self, labels: tuple[int, ...], *, learned: str) -> Problem:
-        return Problem(
-            self.preview,
-            labels,
-            self.room.placements,
-            self.room.size_px,
-            *self.opacity,
-            hardening=self.room.hardening,
-            levels=self.levels,
-            most_marks=self.room.most_marks,
-            rotation=self.room.rotation,
-            learned=learned,
-            looks=self.preview.looks if self.bear_shrinking else 1,
-        )
 
 
 class _Attempt:

@@ -12,6 +12,7 @@ from medlocker.logo import Hardening, Logo, render
 from medlocker.mark import ONE_TURN
 from medlocker.placements import FreePlacements
 from medlocker.protect._settings import SMALLEST_LOGO_PX, Settings
+from medlocker.search import Preview, Problem
 
 _SMALLEST_SHARE = 0.8
 """Marks shrink at most to this share of their size so that one more stays within the allowed area."""
@@ -91,6 +92,35 @@ def find_room(
     raise NoRoomError(
         f"{width} x {height} pixels leave no room for the logo{where}, "
         f"down to {settings.min_size:g} of the shorter side"
+    )
+
+
+def pose_problem(
+    settings: Settings, preview: Preview, *, room: Room, labels: tuple[int, ...], learned: str = ""
+) -> Problem:
+    """Return what may be put on one image, for a search.
+
+    Args:
+        settings: Opacity, texture, looks.
+        preview: How the models see the image.
+        room: From :func:`find_room`.
+        labels: Per model, the class that must not be answered.
+        learned: A texture that the search starts from, packed as text, or empty.
+    """
+    low, high = settings.opacity_range
+    return Problem(
+        preview,
+        labels,
+        room.placements,
+        room.size_px,
+        low,
+        high,
+        hardening=room.hardening,
+        levels=settings.texture_levels,
+        most_marks=room.most_marks,
+        rotation=room.rotation,
+        learned=learned,
+        looks=preview.looks if settings.bear_shrinking else 1,
     )
 
 
