@@ -83,11 +83,22 @@ def test_squares_reach_more_than_the_best_place_without_gradients() -> None:
     assert min(gains) > 0
 
 
+def test_squares_that_help_are_kept() -> None:
+    model = LinearClassifier(size=32, seed=0)
+    problem = problem_of(model, seed=0, levels=32, most_marks=2)
+    found = searched(SquareSearch(budget=300, margin=99), problem, model)
+    assert len(found.marks) == 2
+    for mark in found.marks:  # it starts with upright stripes; one square alone would leave a mark with them
+        assert (np.ptp(unpack_overlay(mark.overlay).astype(int), axis=0) > 0).any()
+
+
 def test_a_learned_texture_is_where_both_searches_start() -> None:
     model = LinearClassifier(size=32, seed=1)
     cells = np.random.default_rng(0).integers(-12, 13, (5, 7, 3)).astype(np.int8)
     problem = replace(problem_of(model, seed=1, levels=32), learned=pack_overlay(cells))
     assert problem.mark(3, 4).overlay == pack_overlay(cells)
+    layouts_only = searched(TextureSearch(budget=2 + 4, margin=99), problem, model)
+    assert {mark.overlay for mark in layouts_only.marks} == {pack_overlay(cells)}
     for search in (TextureSearch(budget=40, margin=99), SquareSearch(budget=40, margin=99)):
         found = searched(search, problem, model)
         assert unpack_overlay(found.marks[0].overlay).shape == (5, 7, 3)

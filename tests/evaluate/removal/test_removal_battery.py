@@ -263,11 +263,14 @@ def test_the_verdict_without_any_clean_correct_image() -> None:
     assert text == "No target is right on any of these images when they are clean, so removal tells nothing."
 
 
-def test_an_attack_that_breaks_down_costs_only_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [cv2.error("no such picture"), InputError("no such size")])
+def test_an_attack_that_breaks_down_costs_only_itself(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     names = ("filled, Telea", "blur 1")
 
     def broken(*_: Any) -> Any:
-        raise cv2.error("no such picture")
+        raise error
 
     monkeypatch.setattr(cv2, "inpaint", broken)
     result = run_battery(items(2), [QuadrantClassifier()], logo=LOGO, names=names, seed=1)

@@ -150,7 +150,7 @@ def _at_turn(pixels: Bytes, logo: Logo, near: Inverted, degrees: int) -> Inverte
     guess = replace(near.guess, rotation=rotation)
     rows, cols = guess.raster(logo).coverage.shape
     x, y = guess.x + (width - cols) / 2, guess.y + (height - rows) / 2
-    sizes_px = (guess.size_px - 1, guess.size_px + 1)
+    sizes_px = (max(guess.size_px - 1, 1), guess.size_px + 1)
     score, found = sharpen(pixels, logo, (x, y, float(guess.size_px)), sizes_px=sizes_px, rotation=rotation)
     return invert_best(pixels, logo, [found]) if score > 0 and _fits(found, logo, pixels) else None
 
