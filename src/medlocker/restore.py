@@ -36,11 +36,10 @@ from medlocker.errors import (
     UnsupportedImageError,
     WrongImageError,
 )
-from medlocker.images import Limits, encode_image, metadata_digest, pixel_digest, read_image
+from medlocker.images import Limits, content_digest, metadata_digest, read_image
 from medlocker.logo import Logo
-from medlocker.marking import unmark_pixels
+from medlocker.marking import unmark_file
 
-_METHOD = "pixels-v1"
 _MAX_WORKERS = 8
 _MAX_FAILURES = 1000
 _MAX_FILE_BYTES = Limits().max_file_bytes
@@ -126,32 +125,26 @@ def restore_image(data: bytes, record: SealedRecord, *, logo: Logo) -> RestoredF
         raise WrongImageError(f"{record.name}: the file is not the one that was marked")
     if record.original is not None:
         return _kept_original(record, record.original)
-    if record.method != _METHOD:
-        raise RestoreError(
-            f"{record.name}: expected the method {_METHOD}, got {record.method}",
-            hint="a newer medlocker may know it",
-        )
     if logo.digest != record.logo:
         raise WrongImageError(f"{record.name}: the logo is not the one that was put on")
     try:
         marked = read_image(data, name=record.name)
-        if pixel_digest(marked.pixels) != record.pixels:
+        if content_digest(marked) != record.pixels:
             raise RestoreError(
                 f"{record.name}: this machine reads other pixels from the file than the one that marked it"
             )
-        pixels = unmark_pixels(marked, record.marks, logo=logo, residual=record.residual)
-        if pixel_digest(pixels) != record.original_pixels:
-            raise RestoreError(f"{record.name}: the restored pixels are not the original")
-        restored = encode_image(marked, pixels)
+        restored = unmark_file(
+            marked, record.marks, logo=logo, residual=record.residual, method=record.method
+        )
         again = read_image(restored, name=record.name)
     except InputError as error:
         raise RestoreError(f"{record.name}: {error}") from error
     except RestoreError as error:
         if record.name in str(error):
             raise
-        raise RestoreError(f"{record.name}: {error}") from error
-    if pixel_digest(again.pixels) != record.original_pixels:
-        raise RestoreError(f"{record.name}: the restored file does not hold the original pixels")
+        raise RestoreError(f"{record.name}: {error}", hint=error.hint) from error
+    if content_digest(again) != record.original_pixels:
+        raise RestoreError(f"{record.name}: the restored pixels are not the original")
     if metadata_digest(again) != record.metadata:
         raise RestoreError(f"{record.name}: the restored metadata are not the original ones")
     identical = hashlib.sha256(restored).hexdigest() == record.original_file
@@ -162,10 +155,10 @@ def _kept_original(record: SealedRecord, original: bytes) -> RestoredFile:
     if hashlib.sha256(original).hexdigest() != record.original_file:
         raise RestoreError(f"{record.name}: the kept original is not the file that was marked")
     try:
-        pixels = read_image(original, name=record.name).pixels
+        image = read_image(original, name=record.name)
     except UnsupportedImageError as error:
         raise RestoreError(f"{record.name}: {error}") from error
-    if pixel_digest(pixels) != record.original_pixels:
+    if content_digest(image) != record.original_pixels:
         raise RestoreError(f"{record.name}: the kept original does not hold the original pixels")
     return RestoredFile(record.original_name, original, identical=True)
 

@@ -205,7 +205,7 @@ def test_a_model_that_fails_on_one_image_costs_only_that_one(tmp_path: Path, own
 def test_a_writer_that_changes_pixels_is_noticed(
     tmp_path: Path, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from medlocker.protect import _one
+    from medlocker.marking import _stills
 
     honest = encode_image
 
@@ -214,7 +214,7 @@ def test_a_writer_that_changes_pixels_is_noticed(
         changed[0, 0] ^= 1
         return honest(image, changed)
 
-    monkeypatch.setattr(_one, "encode_image", broken)
+    monkeypatch.setattr(_stills, "encode_image", broken)
     source = fill(tmp_path / "in", 2)
     result = protect(source, tmp_path / "out", owner)
     assert [one["reason"] for one in result.json["failed"]] == [
@@ -225,12 +225,13 @@ def test_a_writer_that_changes_pixels_is_noticed(
 
 def test_fooling_is_judged_on_the_file(tmp_path: Path, owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that reads back as the original fools nobody, whatever the search believed."""
+    from medlocker.marking import MarkedFile
     from medlocker.protect import _one
 
     source = fill(tmp_path / "in", 2)
     assert protect(source, tmp_path / "a", owner, settings=Settings(budget=30, seed=1)).json["fooled"] > 0
-    monkeypatch.setattr(_one, "encode_image", lambda image, pixels: image.source)
-    monkeypatch.setattr(_one, "_check_written", lambda *_: None)
+    unchanged = lambda image, marks, logo: MarkedFile(image.source, b"", "pixels-v1", None)  # noqa: E731
+    monkeypatch.setattr(_one, "mark_file", unchanged)
     result = protect(source, tmp_path / "b", owner, settings=Settings(budget=30, seed=1))
     assert (result.json["marked"], result.json["fooled"]) == (2, 0)
 

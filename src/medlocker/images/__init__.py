@@ -1,16 +1,28 @@
 """Read and write medical stills losslessly."""
 
-from medlocker.images._image import Image, Kind, Pixels, pixel_digest, viewed
+from medlocker.images._image import (
+    Frames,
+    Image,
+    Kind,
+    Pixels,
+    content_digest,
+    frames_digest,
+    pixel_digest,
+    viewed,
+)
 from medlocker.images._limits import LIMITS, Limits
 from medlocker.images._registry import encode_image, metadata_digest, output_suffix, read_image
 
 __all__ = [
     "LIMITS",
+    "Frames",
     "Image",
     "Kind",
     "Limits",
     "Pixels",
+    "content_digest",
     "encode_image",
+    "frames_digest",
     "metadata_digest",
     "output_suffix",
     "pixel_digest",

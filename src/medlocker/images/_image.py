@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,17 +19,31 @@ Kind = Literal["grey", "grey-alpha", "rgb", "rgba", "palette"]
 CHANNELS: Mapping[Kind, int] = {"grey": 1, "grey-alpha": 2, "rgb": 3, "rgba": 4, "palette": 1}
 
 
+class Frames(Protocol):
+    """The frames of an object of several, all of one shape, decoded one at a time and never all held."""
+
+    def __len__(self) -> int:
+        """Return how many there are, at least 2."""
+
+    def __getitem__(self, index: int, /) -> Pixels:
+        """Decode one frame: (H, W, C) of the image's shape and type."""
+
+
 @dataclass(frozen=True, eq=False)
 class Image:
     """One image, pixels exactly as stored (never rotated by an EXIF orientation).
 
+    An object of several frames is one image too: all its frames carry the same marks, for two differently
+    marked neighbours would give each other away. Models are shown its middle frame.
+
     Args:
-        pixels: (H, W, C) uint8 or uint16 in the file's own depth.
+        pixels: (H, W, C) uint8 or uint16 in the file's own depth; of several frames the middle one.
         kind: What the channels mean.
         format: ``"png"``, ``"tiff"``, ``"bmp"`` or ``"jpeg"``: how the file was stored.
         source: The file's bytes; writing copies metadata from them.
         palette: (N, 3) uint8 for ``kind="palette"``, else None.
         white_is_zero: Grey is stored reversed (TIFF MINISWHITE): 0 is shown white.
+        frames: All frames, or None for a still.
         facts: What ``inspect`` shows: names and short values, never metadata that names a person.
     """
 
@@ -40,6 +54,7 @@ class Image:
     palette: NDArray[np.uint8] | None = None
     facts: Mapping[str, str | int | bool] = field(default_factory=dict)
     white_is_zero: bool = False
+    frames: Frames | None = field(default=None, repr=False)
 
     @property
     def height(self) -> int:
@@ -91,6 +106,41 @@ def viewed(image: Image, pixels: Pixels | None = None) -> NDArray[Any]:
     return np.iinfo(grey.dtype).max - grey if image.white_is_zero else grey
 
 
+def content_digest(image: Image) -> str:
+    """Return the digest of all pixels of an image: :func:`pixel_digest`, or :func:`frames_digest` of several.
+
+    Returns:
+        64 lower-case hex digits.
+    """
+    frames = image.frames
+    if frames is None:
+        return pixel_digest(image.pixels)
+    return frames_digest((frames[i] for i in range(len(frames))), count=len(frames), like=image.pixels)
+
+
+def frames_digest(frames: Iterable[Pixels], *, count: int, like: Pixels) -> str:
+    """Return the SHA-256 of several frames, one after the other.
+
+    The hashed bytes are ``medlocker-frames-v1 N H W C BITS\\n`` in ASCII, then the samples frame by frame,
+    row by row, 16-bit ones little-endian.
+
+    Args:
+        frames: ``count`` of them, (H, W, C) each.
+        count: How many.
+        like: Pixels of the shape and type of each.
+    """
+    height, width, channels = like.shape
+    header = f"medlocker-frames-v1 {count} {height} {width} {channels} {like.dtype.itemsize * 8}\n"
+    digest = hashlib.sha256(header.encode("ascii"))
+    for frame in frames:
+        digest.update(_little_endian(frame))
+    return digest.hexdigest()
+
+
+def _little_endian(pixels: Pixels) -> memoryview:
+    return np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("<")).data.cast("B")
+
+
 def pixel_digest(pixels: Pixels) -> str:
     """Return the SHA-256 of pixels, independent of file format and machine byte order.
 
@@ -103,6 +153,5 @@ def pixel_digest(pixels: Pixels) -> str:
     height, width, channels = pixels.shape
     bits = pixels.dtype.itemsize * 8
     digest = hashlib.sha256(f"medlocker-pixels-v1 {height} {width} {channels} {bits}\n".encode("ascii"))
-    little = np.ascontiguousarray(pixels, dtype=pixels.dtype.newbyteorder("<"))
-    digest.update(little.data.cast("B"))
+    digest.update(_little_endian(pixels))
     return digest.hexdigest()

@@ -7,7 +7,7 @@ import os
 import secrets
 from collections.abc import Callable, Generator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -21,14 +21,13 @@ from medlocker.geometry import Box
 from medlocker.images import (
     LIMITS,
     Image,
-    encode_image,
+    content_digest,
     metadata_digest,
-    pixel_digest,
     read_image,
     viewed,
 )
 from medlocker.logo import LearnedLogo, Logo
-from medlocker.marking import covered_px, likeness, mark_pixels
+from medlocker.marking import covered_px, likeness, mark_file, reach
 from medlocker.protect._keepout import beside
 from medlocker.protect._outcome import Job, Marked, Outcome
 from medlocker.protect._room import Room, find_room, pose_problem
@@ -141,13 +140,14 @@ class Protector:
         _check_name(job.name)
         data = read_limited(job.source, max_bytes=LIMITS.max_file_bytes, what="image")
         image = read_image(data, name=job.name)
-        digest = pixel_digest(image.pixels)
+        digest = content_digest(image)
         self.admit(digest)
         boxes: tuple[Box, ...] = ()
         if self.regions is not None:
-            boxes = self.regions.boxes_for(job.name, width=image.width, height=image.height)
+            given = self.regions.boxes_for(job.name, width=image.width, height=image.height)
+            boxes = tuple(reach(image, box) for box in given)
         preview = Preview(image, self.classifiers, logo=self.logo)
-        findings = self.finder.find(viewed(image)) if self.finder is not None else Findings(())
+        findings = self._findings(image)
         room, boxes, notes = beside(
             boxes,
             findings,
@@ -174,6 +174,13 @@ class Protector:
             notes=notes,
             found_regions=len(findings.boxes),
         )
+
+    def _findings(self, image: Image) -> Findings:
+        """Return what the finder finds, grown by what marking next to it would change."""
+        if self.finder is None:
+            return Findings(())
+        found = self.finder.find(viewed(image))
+        return replace(found, boxes=tuple(reach(image, box) for box in found.boxes))
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,22 +224,26 @@ class _Attempt:
 
     def _write(self, candidate: Candidate) -> tuple[Marked, Canvases]:
         image, job = self._loaded.image, self._job
-        marked = mark_pixels(image, candidate, logo=self._protector.logo)
+        marked = mark_file(image, candidate, logo=self._protector.logo)
         make_folder(self._temporary.parent)
-        write_atomic(self._temporary, encode_image(image, marked.pixels), overwrite=True)
+        write_atomic(self._temporary, marked.data, overwrite=True)
         data = read_limited(self._temporary, max_bytes=LIMITS.max_file_bytes, what="marked image")
         again = read_image(data, name=job.output_name)
-        _check_written(self._loaded, marked.pixels, again)
+        found = content_digest(again)
+        if marked.pixels not in (None, found):
+            raise UnsupportedImageError("this kind of file did not keep the marked pixels")
+        _check_regions(self._loaded, again)
         written = Marked(
             job=job,
             temporary=self._temporary,
             marks=candidate,
             residual=marked.residual,
             sha256=hashlib.sha256(data).hexdigest(),
-            marked_pixels=pixel_digest(again.pixels),
+            method=marked.method,
+            marked_pixels=found,
             original_file=self._loaded.file_digest,
             original_pixels=self._loaded.digest,
-            metadata=metadata_digest(again),
+            metadata=marked.metadata or metadata_digest(again),
             original=image.source if self._protector.settings.keep_original else None,
             seed=self._seed,
         )
@@ -247,10 +258,8 @@ def _check_name(name: str) -> None:
         raise InputError(f"image: expected a name of printable Unicode, got {name!r:.80}")
 
 
-def _check_written(loaded: _Loaded, wanted: NDArray[Any], again: Image) -> None:
-    """Compare the file on disk with what was meant, and the regions with the original."""
-    if again.pixels.dtype != wanted.dtype or not np.array_equal(again.pixels, wanted):
-        raise UnsupportedImageError("this kind of file did not keep the marked pixels")
+def _check_regions(loaded: _Loaded, again: Image) -> None:
+    """Compare the regions of the file on disk with the original's."""
     if again.kind == loaded.image.kind:
         for box in loaded.boxes:
             window = (slice(box.y, box.bottom), slice(box.x, box.right))

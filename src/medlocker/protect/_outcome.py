@@ -40,11 +40,12 @@ class Marked:
         temporary: The written file, beside its target.
         marks: The parameter list.
         residual: What, besides the parameters, restores the original exactly.
+        method: How it was marked; restoring takes the same way back.
         sha256: Of the marked file.
         marked_pixels: Digest of the marked pixels.
         original_file: SHA-256 of the original file.
         original_pixels: Digest of the original pixels.
-        metadata: Digest of the marked file's metadata.
+        metadata: Digest of the metadata of the file that restoring writes.
         original: The original file's bytes if they are to be kept, else None.
         seed: 32 bytes that all randomness of this image came from.
     """
@@ -53,6 +54,7 @@ class Marked:
     temporary: Path
     marks: tuple[Mark, ...]
     residual: bytes = field(repr=False)
+    method: str
     sha256: str
     marked_pixels: str
     original_file: str

@@ -323,6 +323,7 @@ class _Keeper:
             marks=marked.marks,
             logo=self._run.logo.digest,
             residual=marked.residual,
+            method=marked.method,
             seeds={"search": int.from_bytes(marked.seed[:6], "big")},
             original=marked.original,
         )

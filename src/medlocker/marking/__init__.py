@@ -1,0 +1,28 @@
+"""Putting marks on images of every format, and taking them off again bit for bit."""
+
+from medlocker.marking._method import MarkedFile
+from medlocker.marking._methods import METHODS, mark_file, reach, unmark_file
+from medlocker.marking._pixels import (
+    Layer,
+    MarkedPixels,
+    covered_px,
+    lay,
+    likeness,
+    mark_pixels,
+    unmark_pixels,
+)
+
+__all__ = [
+    "METHODS",
+    "Layer",
+    "MarkedFile",
+    "MarkedPixels",
+    "covered_px",
+    "lay",
+    "likeness",
+    "mark_file",
+    "mark_pixels",
+    "reach",
+    "unmark_file",
+    "unmark_pixels",
+]

@@ -1,0 +1,54 @@
+"""Which method marks which image: the first that suits it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from medlocker.errors import RestoreError
+from medlocker.geometry import Box
+from medlocker.images import Image
+from medlocker.logo import Logo
+from medlocker.mark import Mark
+from medlocker.marking._method import MarkedFile, Method
+from medlocker.marking._stills import Stills
+
+METHODS: Mapping[str, Method] = {method.name: method for method in (Stills(),)}
+"""By the names that sealed records give; the first that suits an image marks it."""
+
+
+def mark_file(image: Image, marks: Sequence[Mark], *, logo: Logo) -> MarkedFile:
+    """Put marks on an image and return the file to write.
+
+    Raises:
+        InputError: If a mark leaves the image, or the file cannot be written.
+    """
+    return _method_for(image).mark(image, marks, logo=logo)
+
+
+def unmark_file(marked: Image, marks: Sequence[Mark], *, logo: Logo, residual: bytes, method: str) -> bytes:
+    """Take marks off and return the original as a file; the caller compares digests.
+
+    Raises:
+        RestoreError: If the method is unknown, or parameters and residual do not belong to this image.
+    """
+    known = METHODS.get(method)
+    if known is None:
+        raise RestoreError(
+            f"expected the method {' or '.join(METHODS)}, got {method}", hint="a newer medlocker may know it"
+        )
+    if not known.suits(marked):
+        raise RestoreError(f"the method {method} does not suit this file")
+    return known.unmark(marked, marks, logo=logo, residual=residual)
+
+
+def reach(image: Image, box: Box) -> Box:
+    """Return the pixels of an image that may change if any pixel of a box is marked.
+
+    Where a format stores blocks instead of pixels this is more than the box; a mark that stays out of it
+    changes nothing inside the box.
+    """
+    return _method_for(image).reach(image, box)
+
+
+def _method_for(image: Image) -> Method:
+    return next(method for method in METHODS.values() if method.suits(image))

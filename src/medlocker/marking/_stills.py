@@ -1,0 +1,39 @@
+"""Stills of formats that keep every pixel: blended into the stored pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from medlocker.geometry import Box
+from medlocker.images import Image, encode_image, pixel_digest
+from medlocker.logo import Logo
+from medlocker.mark import Mark
+from medlocker.marking._method import MarkedFile
+from medlocker.marking._pixels import mark_pixels, unmark_pixels
+
+
+@dataclass(frozen=True)
+class Stills:
+    """PNG, TIFF, BMP, and JPEG written as PNG."""
+
+    name: str = "pixels-v1"
+
+    def suits(self, image: Image) -> bool:
+        """Tell whether the image is a still."""
+        return image.frames is None
+
+    def reach(self, image: Image, box: Box) -> Box:
+        """Return the box: every pixel is on its own."""
+        return box
+
+    def mark(self, image: Image, marks: Sequence[Mark], *, logo: Logo) -> MarkedFile:
+        """Put marks on; see :class:`medlocker.marking._method.Method`."""
+        marked = mark_pixels(image, marks, logo=logo)
+        return MarkedFile(
+            encode_image(image, marked.pixels), marked.residual, self.name, pixel_digest(marked.pixels)
+        )
+
+    def unmark(self, marked: Image, marks: Sequence[Mark], *, logo: Logo, residual: bytes) -> bytes:
+        """Take marks off; see :class:`medlocker.marking._method.Method`."""
+        return encode_image(marked, unmark_pixels(marked, marks, logo=logo, residual=residual))
