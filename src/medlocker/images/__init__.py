@@ -2,6 +2,7 @@
 
 from medlocker.images._image import (
     Frames,
+    FramesHash,
     Image,
     Kind,
     Pixels,
@@ -11,16 +12,24 @@ from medlocker.images._image import (
     viewed,
 )
 from medlocker.images._limits import LIMITS, Limits
-from medlocker.images._registry import encode_image, metadata_digest, output_suffix, read_image
+from medlocker.images._registry import (
+    encode_frames,
+    encode_image,
+    metadata_digest,
+    output_suffix,
+    read_image,
+)
 
 __all__ = [
     "LIMITS",
     "Frames",
+    "FramesHash",
     "Image",
     "Kind",
     "Limits",
     "Pixels",
     "content_digest",
+    "encode_frames",
     "encode_image",
     "frames_digest",
     "metadata_digest",

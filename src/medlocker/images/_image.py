@@ -119,22 +119,42 @@ def content_digest(image: Image) -> str:
 
 
 def frames_digest(frames: Iterable[Pixels], *, count: int, like: Pixels) -> str:
-    """Return the SHA-256 of several frames, one after the other.
-
-    The hashed bytes are ``medlocker-frames-v1 N H W C BITS\\n`` in ASCII, then the samples frame by frame,
-    row by row, 16-bit ones little-endian.
+    """Return the SHA-256 of several frames, one after the other; see :class:`FramesHash`.
 
     Args:
         frames: ``count`` of them, (H, W, C) each.
         count: How many.
         like: Pixels of the shape and type of each.
     """
-    height, width, channels = like.shape
-    header = f"medlocker-frames-v1 {count} {height} {width} {channels} {like.dtype.itemsize * 8}\n"
-    digest = hashlib.sha256(header.encode("ascii"))
+    digest = FramesHash(count=count, like=like)
     for frame in frames:
-        digest.update(_little_endian(frame))
+        digest.update(frame)
     return digest.hexdigest()
+
+
+class FramesHash:
+    """The SHA-256 of several frames while they pass by.
+
+    The hashed bytes are ``medlocker-frames-v1 N H W C BITS\\n`` in ASCII, then the samples frame by frame,
+    row by row, 16-bit ones little-endian.
+
+    Args:
+        count: How many frames there will be.
+        like: Pixels of the shape and type of each, (H, W, C).
+    """
+
+    def __init__(self, *, count: int, like: Pixels) -> None:
+        height, width, channels = like.shape
+        header = f"medlocker-frames-v1 {count} {height} {width} {channels} {like.dtype.itemsize * 8}\n"
+        self._digest = hashlib.sha256(header.encode("ascii"))
+
+    def update(self, frame: Pixels) -> None:
+        """Add the next frame, (H, W, C)."""
+        self._digest.update(_little_endian(frame))
+
+    def hexdigest(self) -> str:
+        """Return 64 lower-case hex digits."""
+        return self._digest.hexdigest()
 
 
 def _little_endian(pixels: Pixels) -> memoryview:

@@ -32,6 +32,7 @@ class _Adapter:
     encode: Callable[[Image, Pixels], bytes]
     metadata: Callable[[Image], Iterator[bytes]]
     suffix: str | None = None
+    encode_frames: Callable[[Image, Iterator[Pixels]], bytes] | None = None
 
 
 _ADAPTERS: Mapping[str, _Adapter] = {
@@ -84,13 +85,45 @@ def encode_image(image: Image, pixels: Pixels) -> bytes:
     Raises:
         InputError: If the pixels do not fit the image.
     """
+    _check_pixels(image, pixels)
+    return _ADAPTERS[image.format].encode(image, np.ascontiguousarray(pixels))
+
+
+def encode_frames(image: Image, frames: Iterator[Pixels]) -> bytes:
+    """Return a file with other frames and everything else as in the image's source, without loss.
+
+    Args:
+        image: From :func:`read_image`, of several frames.
+        frames: As many as the image has, (H, W, C) of its shape and type each; taken one at a time.
+
+    Raises:
+        InputError: If the frames do not fit the image, or its format has none.
+    """
+    encode = _ADAPTERS[image.format].encode_frames
+    if encode is None or image.frames is None:
+        raise InputError(f"expected an image of several frames, got a {image.format} still")
+    data = encode(image, _checked(image, frames, len(image.frames)))
+    if next(frames, None) is not None:
+        raise InputError(f"expected {len(image.frames)} frames, got more")
+    return data
+
+
+def _checked(image: Image, frames: Iterator[Pixels], count: int) -> Iterator[Pixels]:
+    for index in range(count):
+        frame = next(frames, None)
+        if frame is None:
+            raise InputError(f"expected {count} frames, got {index}")
+        _check_pixels(image, frame)
+        yield np.ascontiguousarray(frame)
+
+
+def _check_pixels(image: Image, pixels: Pixels) -> None:
     if pixels.shape != image.pixels.shape or pixels.dtype != image.pixels.dtype:
         raise InputError(
             f"expected pixels {image.pixels.shape} {image.pixels.dtype}, got {pixels.shape} {pixels.dtype}"
         )
     if image.palette is not None and pixels.max() >= len(image.palette):
         raise InputError(f"expected palette indices below {len(image.palette)}, got {pixels.max()}")
-    return _ADAPTERS[image.format].encode(image, np.ascontiguousarray(pixels))
 
 
 def metadata_digest(image: Image) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -21,6 +21,7 @@ from medlocker.geometry import Box
 from medlocker.images import (
     LIMITS,
     Image,
+    Pixels,
     content_digest,
     metadata_digest,
     read_image,
@@ -259,12 +260,22 @@ def _check_name(name: str) -> None:
 
 
 def _check_regions(loaded: _Loaded, again: Image) -> None:
-    """Compare the regions of the file on disk with the original's."""
-    if again.kind == loaded.image.kind:
-        for box in loaded.boxes:
-            window = (slice(box.y, box.bottom), slice(box.x, box.right))
-            if not np.array_equal(again.pixels[window], loaded.image.pixels[window]):
-                raise UnsupportedImageError("this kind of file did not keep the pixels of a region")
+    """Compare the regions of the file on disk with the original's, in every frame."""
+    image = loaded.image
+    if again.kind != image.kind or not loaded.boxes:
+        return
+    before, after = image.frames, again.frames
+    if before is None or after is None:
+        pairs: Iterable[tuple[Pixels, Pixels]] = ((image.pixels, again.pixels),)
+        same = before is after
+    else:
+        same = len(before) == len(after)
+        pairs = ((before[i], after[i]) for i in range(len(before) if same else 0))
+    windows = [(slice(box.y, box.bottom), slice(box.x, box.right)) for box in loaded.boxes]
+    for old, new in pairs:
+        same = same and all(np.array_equal(old[window], new[window]) for window in windows)
+    if not same:
+        raise UnsupportedImageError("this kind of file did not keep the pixels of a region")
 
 
 def _ask(canvases: Canvases, labels: tuple[int, ...]) -> Ask:
