@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from medlocker.attacks import changed, widened
 from medlocker.classifiers import BaseClassifier, Card, InputSpec
 from medlocker.demo import GRADES, synthesise
 from medlocker.evaluate.removal import Evidence, Item, psnr
-from medlocker.evaluate.removal._evidence import changed, widened
 from medlocker.images import Image
 from medlocker.logo import Logo, builtin_logo, render
 from medlocker.mark import Mark

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from removal_samples import Bytes, Marked, gentle, marked_photograph, put
 
+from medlocker.attacks import smoothest
 from medlocker.evaluate.removal import fill_biharmonic, fill_harmonic, fill_mean, fill_telea
-from medlocker.evaluate.removal._fill import FillAttack, smoothest
+from medlocker.evaluate.removal._fill import FillAttack
 from medlocker.mark import Mark
 from medlocker.protect import STANDARD_HARDENING
 

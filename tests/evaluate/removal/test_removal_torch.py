@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from removal_samples import LOGO, QuadrantClassifier, gentle, marked_photograph, photograph, put
 
+from medlocker.attacks import changed, widened
 from medlocker.classifiers import Card, InputSpec
 from medlocker.evaluate.removal._difference import DifferenceAttack, another_version
-from medlocker.evaluate.removal._evidence import Evidence, changed, widened
+from medlocker.evaluate.removal._evidence import Evidence
 from medlocker.evaluate.removal._item import Exhibit, Item
 from medlocker.evaluate.removal._network import NetworkAttack, NetworkLearner
 from medlocker.evaluate.removal._retrain import Lesson, RetrainOptions, network_of

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from removal_samples import gentle, marked_photograph, photograph
 
+from medlocker.attacks import crop_middle, fewer_bits, jpeg, total_variation, wavelets
 from medlocker.evaluate.removal import Evidence
-from medlocker.evaluate.removal._denoise import denoising_attacks, fewer_bits, total_variation, wavelets
-from medlocker.evaluate.removal._transforms import crop_middle, jpeg, transform_attacks
+from medlocker.evaluate.removal._denoise import denoising_attacks
+from medlocker.evaluate.removal._transforms import transform_attacks
 
 ATTACKS = [*transform_attacks(), *denoising_attacks()]
 

@@ -1,9 +1,9 @@
 """What attackers get who try to remove marks before classifying: the battery of docs/THREAT_MODEL.md."""
 
+from medlocker.attacks import fill_biharmonic, fill_harmonic, fill_mean, fill_telea
 from medlocker.evaluate.removal._battery import BatteryObserver, run_battery
 from medlocker.evaluate.removal._colors import candidates, weigh_colors
 from medlocker.evaluate.removal._evidence import Attack, Control, Evidence, Learner, View, Vote
-from medlocker.evaluate.removal._fill import fill_biharmonic, fill_harmonic, fill_mean, fill_telea
 from medlocker.evaluate.removal._invert import Inverted, blind
 from medlocker.evaluate.removal._item import Item
 from medlocker.evaluate.removal._known import STANDARD_TEXTURE, STANDARD_WARP

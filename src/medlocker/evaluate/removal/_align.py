@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import cv2
 import numpy as np
 
-from medlocker.evaluate.removal._evidence import Bytes, Floats
+from medlocker.attacks import Bytes, Floats
 
 _SMALL_PX = 48
 _STEP = 4

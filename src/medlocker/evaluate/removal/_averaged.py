@@ -9,9 +9,8 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from medlocker.evaluate.removal._denoise import to_bytes
-from medlocker.evaluate.removal._evidence import Attack, Bytes, Evidence, Facts, Floats
-from medlocker.evaluate.removal._fill import smoothest
+from medlocker.attacks import Bytes, Floats, smoothest, to_bytes
+from medlocker.evaluate.removal._evidence import Attack, Evidence, Facts
 from medlocker.evaluate.removal._invert import invert
 from medlocker.evaluate.removal._known import Finder, FoundMark, as_seen, pasted, undone
 from medlocker.evaluate.removal._locate import window_of

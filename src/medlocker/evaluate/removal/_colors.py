@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from medlocker.evaluate.removal._evidence import Bytes, around
+from medlocker.attacks import Bytes, around
 from medlocker.evaluate.removal._invert import Inverted
 from medlocker.evaluate.removal._locate import window_of
 from medlocker.evaluate.removal._warp import fit_warp, inverted_window

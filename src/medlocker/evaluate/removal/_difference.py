@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from medlocker.attacks import Bytes, Mask, windows_of
 from medlocker.errors import InputError, NoRoomError
-from medlocker.evaluate.removal._evidence import Bytes, Evidence, Facts, Mask, windows_of
+from medlocker.evaluate.removal._evidence import Evidence, Facts
 from medlocker.geometry import Box
 from medlocker.images import Image
 from medlocker.logo import Logo, render

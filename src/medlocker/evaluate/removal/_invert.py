@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from medlocker.evaluate.removal._evidence import Bytes, Floats, Window
+from medlocker.attacks import Bytes, Floats, Window
 from medlocker.evaluate.removal._locate import Guess, locate, window_of
 from medlocker.logo import Logo, Raster, fit_color, unblend, weights
 

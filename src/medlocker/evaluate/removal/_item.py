@@ -10,18 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from medlocker.attacks import Bytes, Mask, around, changed, shrink, shrink_mask, widened
 from medlocker.errors import InputError
-from medlocker.evaluate.removal._evidence import (
-    LARGEST_PX,
-    Bytes,
-    Evidence,
-    Mask,
-    around,
-    changed,
-    shrink,
-    shrink_mask,
-    widened,
-)
+from medlocker.evaluate.removal._evidence import LARGEST_PX, Evidence
 from medlocker.logo import Logo
 
 _SEEN_PX = 2

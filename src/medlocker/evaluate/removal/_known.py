@@ -10,17 +10,9 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
+from medlocker.attacks import Bytes, Mask, Window, around, widened, windows_of
 from medlocker.evaluate.removal._colors import denoise, weigh_colors
-from medlocker.evaluate.removal._evidence import (
-    Bytes,
-    Evidence,
-    Facts,
-    Mask,
-    Window,
-    around,
-    widened,
-    windows_of,
-)
+from medlocker.evaluate.removal._evidence import Evidence, Facts
 from medlocker.evaluate.removal._invert import Inverted, invert_best, steepness
 from medlocker.evaluate.removal._locate import Guess, locate, sharpen, window_of
 from medlocker.evaluate.removal._turns import ONE_TURN, Turn, likeliest_turns

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from medlocker.evaluate.removal._evidence import Bytes, Floats, Window
+from medlocker.attacks import Bytes, Floats, Window
 from medlocker.logo import Logo, Raster, fit_color, render
 
 _TEMPLATE_PX = 20

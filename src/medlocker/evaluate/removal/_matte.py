@@ -15,9 +15,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from medlocker.attacks import Bytes, Floats, Mask, smoothest, widened
 from medlocker.evaluate.removal._align import colour_slopes
-from medlocker.evaluate.removal._evidence import Bytes, Floats, Mask, widened
-from medlocker.evaluate.removal._fill import smoothest
 from medlocker.evaluate.removal._invert import Fit
 
 REACH_PX = 4

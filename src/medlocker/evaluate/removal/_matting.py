@@ -10,18 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from medlocker.attacks import Bytes, Floats, Mask, Window, to_bytes, widened
 from medlocker.evaluate.removal._align import colour_slopes, turn_to, turned, turns_of
-from medlocker.evaluate.removal._denoise import to_bytes
-from medlocker.evaluate.removal._evidence import (
-    Attack,
-    Bytes,
-    Evidence,
-    Facts,
-    Floats,
-    Mask,
-    Window,
-    widened,
-)
+from medlocker.evaluate.removal._evidence import Attack, Evidence, Facts
 from medlocker.evaluate.removal._invert import Fit
 from medlocker.evaluate.removal._matte import (
     REACH_PX,

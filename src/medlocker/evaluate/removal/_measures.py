@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
+from medlocker.attacks import Bytes, Floats, Mask, around
 from medlocker.evaluate._quality import ssim_map
-from medlocker.evaluate.removal._evidence import Bytes, Floats, Mask, around
 
 _MOST_DB = 99.0
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32) / np.float32(255)

@@ -13,17 +13,8 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
-from medlocker.evaluate.removal._denoise import to_bytes
-from medlocker.evaluate.removal._evidence import (
-    Attack,
-    Bytes,
-    Evidence,
-    Facts,
-    Floats,
-    Mask,
-    Window,
-    widened,
-)
+from medlocker.attacks import Bytes, Floats, Mask, Window, to_bytes, widened
+from medlocker.evaluate.removal._evidence import Attack, Evidence, Facts
 from medlocker.evaluate.removal._known import STANDARD_TEXTURE, STANDARD_WARP, as_seen
 from medlocker.logo import Hardening, Logo, blend, render, weights
 

@@ -6,10 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-import cv2
-import numpy as np
-
-from medlocker.evaluate.removal._evidence import CAPPED_PX, WHOLE_PX, Bytes, Evidence, Facts
+from medlocker.attacks import CAPPED_PX, Bytes, crop_middle, gaussian, jpeg, median, mirror, there_and_back
+from medlocker.evaluate.removal._evidence import WHOLE_PX, Evidence, Facts
 
 Transform = Callable[[Bytes], Bytes]
 
@@ -47,37 +45,6 @@ class TransformAttack:
         return {name: change(evidence.marked) for name, change in self.transforms.items()}
 
 
-def jpeg(pixels: Bytes, quality: int) -> Bytes:
-    """Write and read as JPEG with halved chroma, as most programs do."""
-    _, data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), dtype=np.uint8)[..., ::-1])
-
-
-def there_and_back(pixels: Bytes, scale: float) -> Bytes:
-    """Shrink and enlarge again."""
-    height, width = pixels.shape[:2]
-    size = (max(round(width * scale), 1), max(round(height * scale), 1))
-    small = cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
-    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
-
-
-def crop_middle(pixels: Bytes, share: float) -> Bytes:
-    """Cut the middle out and enlarge it to the old size."""
-    height, width = pixels.shape[:2]
-    h, w = max(round(height * share), 1), max(round(width * share), 1)
-    top, left = (height - h) // 2, (width - w) // 2
-    part = pixels[top : top + h, left : left + w]
-    return np.asarray(cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.uint8)
-
-
-def _median(pixels: Bytes, side: int) -> Bytes:
-    return np.asarray(cv2.medianBlur(pixels, side), dtype=np.uint8)
-
-
-def _gaussian(pixels: Bytes, sigma: float) -> Bytes:
-    return np.asarray(cv2.GaussianBlur(pixels, (0, 0), sigma), dtype=np.uint8)
-
-
 def transform_attacks() -> list[TransformAttack]:
     """Return attacks 1 to 4."""
     return [
@@ -86,8 +53,8 @@ def transform_attacks() -> list[TransformAttack]:
         TransformAttack(
             3,
             {
-                **{f"blur {s}": partial(_gaussian, sigma=s) for s in (1, 2)},
-                **{f"median {s}": partial(_median, side=s) for s in (3, 5)},
+                **{f"blur {s}": partial(gaussian, sigma=s) for s in (1, 2)},
+                **{f"median {s}": partial(median, side=s) for s in (3, 5)},
             },
         ),
         TransformAttack(4, {f"resize {s:g}": partial(there_and_back, scale=s) for s in (0.75, 0.5)}),
@@ -95,7 +62,7 @@ def transform_attacks() -> list[TransformAttack]:
             4,
             {
                 "crop 90 %": partial(crop_middle, share=0.9),
-                "flip": lambda p: np.ascontiguousarray(p[:, ::-1]),
+                "flip": mirror,
             },
             comparable=False,
         ),

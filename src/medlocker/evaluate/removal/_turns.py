@@ -9,7 +9,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from medlocker.evaluate.removal._evidence import Bytes, Window
+from medlocker.attacks import Bytes, Window
 from medlocker.evaluate.removal._locate import match, template_of
 from medlocker.logo import Logo, Raster, render
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from medlocker.evaluate.removal._evidence import Floats
+from medlocker.attacks import Floats
 
 _LR = 2e-3
 

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker.evaluate.removal._evidence import WHOLE_PX, Facts, Floats, View, windows_of
-from medlocker.evaluate.removal._fill import smoothest
+from medlocker.attacks import Floats, smoothest, windows_of
+from medlocker.evaluate.removal._evidence import WHOLE_PX, Facts, View
 
 _SIDE_MASKS = 4
 _CROPS = (0.9, 0.75)

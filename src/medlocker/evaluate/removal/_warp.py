@@ -11,8 +11,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from medlocker.evaluate.removal._evidence import Bytes, Floats, Mask, Window
-from medlocker.evaluate.removal._fill import fill_telea
+from medlocker.attacks import Bytes, Floats, Mask, Window, fill_telea
 from medlocker.evaluate.removal._invert import Inverted, invert, lay_over
 from medlocker.evaluate.removal._locate import Guess, window_of
 from medlocker.logo import Logo, Raster

@@ -1,0 +1,51 @@
+"""What is done to pictures to be rid of a mark, or by the way: shared by the search and by the battery.
+
+Everything here works on one (H, W, 3) uint8 RGB picture, knows no model, and returns a new picture.
+"""
+
+from medlocker.attacks._denoise import fewer_bits, non_local_means, to_bytes, total_variation, wavelets
+from medlocker.attacks._fill import fill_biharmonic, fill_harmonic, fill_mean, fill_telea, smoothest
+from medlocker.attacks._pictures import (
+    CAPPED_PX,
+    Bytes,
+    Floats,
+    Mask,
+    Window,
+    around,
+    changed,
+    shrink,
+    shrink_mask,
+    widened,
+    windows_of,
+)
+from medlocker.attacks._transforms import crop_middle, gaussian, jpeg, median, mirror, there_and_back
+
+__all__ = [
+    "CAPPED_PX",
+    "Bytes",
+    "Floats",
+    "Mask",
+    "Window",
+    "around",
+    "changed",
+    "crop_middle",
+    "fewer_bits",
+    "fill_biharmonic",
+    "fill_harmonic",
+    "fill_mean",
+    "fill_telea",
+    "gaussian",
+    "jpeg",
+    "median",
+    "mirror",
+    "non_local_means",
+    "shrink",
+    "shrink_mask",
+    "smoothest",
+    "there_and_back",
+    "to_bytes",
+    "total_variation",
+    "wavelets",
+    "widened",
+    "windows_of",
+]
