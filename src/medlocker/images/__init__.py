@@ -1,5 +1,6 @@
 """Read and write medical stills losslessly."""
 
+from medlocker.images._dicomids import dicom_identity, has_dicom_name, is_dicom_file, series_key
 from medlocker.images._image import (
     Frames,
     FramesHash,
@@ -29,12 +30,16 @@ __all__ = [
     "Limits",
     "Pixels",
     "content_digest",
+    "dicom_identity",
     "encode_frames",
     "encode_image",
     "frames_digest",
+    "has_dicom_name",
+    "is_dicom_file",
     "metadata_digest",
     "output_suffix",
     "pixel_digest",
     "read_image",
+    "series_key",
     "viewed",
 ]
