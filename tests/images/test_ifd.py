@@ -14,6 +14,7 @@ from medlocker.images._ifd import (
     build_directory,
     canonical,
     parse_directory,
+    successor_place,
 )
 
 _VALUES = st.binary(max_size=9).map(lambda data: (1, len(data), data))
@@ -22,13 +23,25 @@ _FLAT = st.dictionaries(st.integers(1, 30000), _VALUES, min_size=1, max_size=6).
 )
 
 
-@given(entries=_FLAT, below=_FLAT, order=st.sampled_from("<>"), at=st.integers(0, 40).map(lambda n: 2 * n))
+@given(
+    entries=_FLAT,
+    below=_FLAT,
+    order=st.sampled_from("<>"),
+    at=st.integers(0, 40).map(lambda n: 2 * n),
+    big=st.booleans(),
+)
 def test_parses_what_it_builds(
-    entries: tuple[Entry, ...], below: tuple[Entry, ...], order: str, at: int
+    entries: tuple[Entry, ...], below: tuple[Entry, ...], order: str, at: int, big: bool
 ) -> None:
-    whole = (*entries, Entry(EXIF_IFD, 4, 1, b"", below), Entry(GPS_IFD, 4, 1, b"", below))
-    block = bytes(at) + build_directory(whole, at, order=order)
-    found = parse_directory(block, at, order=order)
+    long = 16 if big else 4
+    whole = (*entries, Entry(EXIF_IFD, long, 1, b"", below), Entry(GPS_IFD, long, 1, b"", below))
+    block = bytes(at) + build_directory(whole, at, order=order, big=big)
+    found = parse_directory(block, at, order=order, big=big)
+    link = successor_place(block[at:], at, order=order, big=big)
+    linked = (
+        block[:link] + struct.pack(f"{order}{'Q' if big else 'I'}", 77) + block[link + (8 if big else 4) :]
+    )
+    assert parse_directory(linked, at, order=order, big=big).next_at == 77
     assert found.entries == whole
     assert found.next_at == 0
     assert b"".join(canonical(found.entries)) == b"".join(canonical(reversed(whole)))

@@ -12,8 +12,9 @@ CHILDREN = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
 """Tags whose value is the place of another directory."""
 
 _SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
-_CODES = {1: "B", 3: "H", 4: "I", 13: "I"}
-_SHORT, _LONG = 3, 4
+_BIG_SIZES = {**_SIZES, 16: 8, 17: 8, 18: 8}
+_CODES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
+_LONG, _LONG8 = 4, 16
 _MAX_ENTRIES = 4096
 _MAX_DEPTH = 4
 
@@ -28,7 +29,7 @@ class Entry:
 
     Args:
         tag: Its number.
-        type: TIFF field type, 1 to 13.
+        type: TIFF field type, 1 to 13, in BigTIFF also 16 to 18.
         count: How many values.
         data: The values' bytes in the file's order.
         child: The directory that the value points to, for the tags of :data:`CHILDREN`.
@@ -75,32 +76,73 @@ def parse_header(block: bytes) -> tuple[str, int]:
     return order, struct.unpack_from(f"{order}I", block, 4)[0]
 
 
-def parse_directory(block: bytes, at: int, *, order: str, depth: int = 0) -> Directory:
+@dataclass(frozen=True)
+class _Form:
+    """How wide the numbers of a directory are: classic TIFF, or BigTIFF (after the TIFF Technical Note)."""
+
+    count: str
+    entry: str
+    place: str
+    sizes: Mapping[int, int]
+    long: int
+
+    @property
+    def inline(self) -> int:
+        """Bytes of a value that stands in its entry."""
+        return struct.calcsize(f"<{self.place}")
+
+    @property
+    def head_size(self) -> int:
+        return struct.calcsize(f"<{self.count}")
+
+    @property
+    def entry_size(self) -> int:
+        return struct.calcsize(f"<{self.entry}") + self.inline
+
+
+_CLASSIC = _Form("H", "HHI", "I", _SIZES, _LONG)
+_BIG = _Form("Q", "HHQ", "Q", _BIG_SIZES, _LONG8)
+
+
+def parse_directory(block: bytes, at: int, *, order: str, depth: int = 0, big: bool = False) -> Directory:
     """Read the directory at offset ``at`` with the directories below it.
+
+    Args:
+        block: The file.
+        at: Offset.
+        order: ``<`` or ``>``.
+        depth: How many directories are above it.
+        big: Whether it is one of a BigTIFF.
 
     Raises:
         DirectoryError: If anything lies outside the block, a tag comes twice, or directories nest too deep.
     """
-    if depth >= _MAX_DEPTH or at + 2 > len(block):
+    form = _BIG if big else _CLASSIC
+    if depth >= _MAX_DEPTH or at + form.head_size > len(block):
         raise DirectoryError("expected a directory inside the file")
-    (count,) = struct.unpack_from(f"{order}H", block, at)
-    end = at + 2 + 12 * count
-    if not 0 < count <= _MAX_ENTRIES or end + 4 > len(block):
+    (count,) = struct.unpack_from(f"{order}{form.count}", block, at)
+    start = at + form.head_size
+    end = start + form.entry_size * count
+    if not 0 < count <= _MAX_ENTRIES or end + form.inline > len(block):
         raise DirectoryError("expected a directory inside the file")
-    entries = tuple(_parse_entry(block, at + 2 + 12 * i, order, depth) for i in range(count))
+    entries = tuple(
+        _parse_entry(block, start + form.entry_size * i, order, depth, form) for i in range(count)
+    )
     if len({entry.tag for entry in entries}) != count:
         raise DirectoryError("expected each tag once")
     if sum(len(entry.data) for entry in entries) > len(block):
         raise DirectoryError("expected values that do not share their bytes")
-    return Directory(entries, struct.unpack_from(f"{order}I", block, end)[0])
+    return Directory(entries, struct.unpack_from(f"{order}{form.place}", block, end)[0])
 
 
-def _parse_entry(block: bytes, at: int, order: str, depth: int) -> Entry:
-    tag, kind, count = struct.unpack_from(f"{order}HHI", block, at)
-    if kind not in _SIZES:
+def _parse_entry(block: bytes, at: int, order: str, depth: int, form: _Form) -> Entry:
+    tag, kind, count = struct.unpack_from(f"{order}{form.entry}", block, at)
+    if kind not in form.sizes:
         raise DirectoryError("expected a known field type")
-    size = _SIZES[kind] * count
-    start = at + 8 if size <= 4 else struct.unpack_from(f"{order}I", block, at + 8)[0]
+    size = form.sizes[kind] * count
+    start = at + form.entry_size - form.inline
+    if size > form.inline:
+        (start,) = struct.unpack_from(f"{order}{form.place}", block, start)
     if start + size > len(block):
         raise DirectoryError("expected values inside the file")
     entry = Entry(tag, kind, count, bytes(block[start : start + size]))
@@ -109,39 +151,48 @@ def _parse_entry(block: bytes, at: int, order: str, depth: int) -> Entry:
     places = entry.numbers(order)
     if len(places) != 1:
         raise DirectoryError("expected one directory")
-    below = parse_directory(block, places[0], order=order, depth=depth + 1)
+    below = parse_directory(block, places[0], order=order, depth=depth + 1, big=form is _BIG)
     return Entry(tag, kind, count, b"", below.entries)
 
 
-def long_entry(tag: int, values: Iterable[int], *, order: str) -> Entry:
-    """Return an entry of 32-bit unsigned values."""
+def long_entry(tag: int, values: Iterable[int], *, order: str, big: bool = False) -> Entry:
+    """Return an entry of 32-bit unsigned values, of 64-bit ones in a BigTIFF."""
     numbers = tuple(values)
-    return Entry(tag, _LONG, len(numbers), struct.pack(f"{order}{len(numbers)}I", *numbers))
+    form = _BIG if big else _CLASSIC
+    return Entry(tag, form.long, len(numbers), struct.pack(f"{order}{len(numbers)}{form.place}", *numbers))
 
 
-def build_directory(entries: Iterable[Entry], at: int, *, order: str) -> bytes:
+def build_directory(entries: Iterable[Entry], at: int, *, order: str, big: bool = False) -> bytes:
     """Lay out a directory, its values and the directories below it, to be put at offset ``at``.
 
     Returns:
         Bytes of even length; the directory stands first and has no successor.
     """
+    form = _BIG if big else _CLASSIC
     listed = sorted(entries, key=lambda entry: entry.tag)
-    table = [struct.pack(f"{order}H", len(listed))]
+    table = [struct.pack(f"{order}{form.count}", len(listed))]
     extra = bytearray()
-    extra_at = at + 2 + 12 * len(listed) + 4
+    extra_at = at + form.head_size + form.entry_size * len(listed) + form.inline
     for entry in listed:
         place = extra_at + len(extra)
         if entry.child is not None:
-            extra += build_directory(entry.child, place, order=order)
-            table.append(struct.pack(f"{order}HHII", entry.tag, _LONG, 1, place))
+            extra += build_directory(entry.child, place, order=order, big=big)
+            table.append(struct.pack(f"{order}{form.entry}{form.place}", entry.tag, form.long, 1, place))
             continue
-        head = struct.pack(f"{order}HHI", entry.tag, entry.type, entry.count)
-        if len(entry.data) <= 4:
-            table.append(head + entry.data.ljust(4, b"\0"))
+        head = struct.pack(f"{order}{form.entry}", entry.tag, entry.type, entry.count)
+        if len(entry.data) <= form.inline:
+            table.append(head + entry.data.ljust(form.inline, b"\0"))
             continue
         extra += entry.data + b"\0" * (len(entry.data) % 2)
-        table.append(head + struct.pack(f"{order}I", place))
-    return b"".join((*table, b"\0\0\0\0", bytes(extra)))
+        table.append(head + struct.pack(f"{order}{form.place}", place))
+    return b"".join((*table, bytes(form.inline), bytes(extra)))
+
+
+def successor_place(directory: bytes, at: int, *, order: str, big: bool = False) -> int:
+    """Return the offset at which a directory, laid out at ``at``, has the place of the next one."""
+    form = _BIG if big else _CLASSIC
+    (count,) = struct.unpack_from(f"{order}{form.count}", directory)
+    return at + form.head_size + form.entry_size * int(count)
 
 
 def canonical(entries: Iterable[Entry]) -> Iterator[bytes]:

@@ -19,15 +19,19 @@ class Limits:
         max_file_bytes: Size of the file.
         max_pixels: Width times height.
         max_side: Width and height each, pixels.
+        max_frames: Frames of one object.
+        max_frames_bytes: Samples of all its frames together, decoded.
     """
 
     max_file_bytes: int = 1 << 32
     max_pixels: int = 400_000_000
     max_side: int = 65_500
+    max_frames: int = 65_535
+    max_frames_bytes: int = 1 << 34
 
 
 LIMITS = Limits()
-NO_LIMITS = Limits(sys.maxsize, sys.maxsize, sys.maxsize)
+NO_LIMITS = Limits(*(sys.maxsize,) * 5)
 """For sources that have passed their limits when they were read."""
 
 
@@ -52,6 +56,27 @@ def check_size(name: str, *, width: int, height: int, limits: Limits) -> None:
         refuse(name, f"expected sides of at most {limits.max_side} pixels, got {width} x {height}")
     if width * height > limits.max_pixels:
         refuse(name, f"expected at most {limits.max_pixels} pixels, got {width} x {height}")
+
+
+def check_frames(name: str, *, count: int, frame_bytes: int, limits: Limits) -> None:
+    """Refuse an object of too many frames, given what its header says.
+
+    Args:
+        name: The image, for the message.
+        count: Number of frames.
+        frame_bytes: Samples of one frame, decoded.
+        limits: What is too many.
+
+    Raises:
+        UnsupportedImageError: If so.
+    """
+    if count > limits.max_frames:
+        refuse(name, f"expected at most {limits.max_frames} frames, got {count}")
+    if count * frame_bytes > limits.max_frames_bytes:
+        refuse(
+            name,
+            f"expected at most {limits.max_frames_bytes} bytes of frames, got {count * frame_bytes}",
+        )
 
 
 @contextmanager

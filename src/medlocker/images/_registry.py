@@ -16,7 +16,7 @@ from medlocker.images._jpeg import encode_jpeg, metadata_jpeg, read_jpeg
 from medlocker.images._limits import LIMITS, Limits, refuse
 from medlocker.images._png import encode_png, metadata_png, read_png
 from medlocker.images._pngrows import SIGNATURE
-from medlocker.images._tiff import encode_tiff, metadata_tiff, read_tiff
+from medlocker.images._tiff import encode_tiff, encode_tiff_frames, metadata_tiff, read_tiff
 
 
 class _Reader(Protocol):
@@ -37,7 +37,13 @@ class _Adapter:
 
 _ADAPTERS: Mapping[str, _Adapter] = {
     "png": _Adapter((SIGNATURE,), read_png, encode_png, metadata_png),
-    "tiff": _Adapter((b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"), read_tiff, encode_tiff, metadata_tiff),
+    "tiff": _Adapter(
+        (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+        read_tiff,
+        encode_tiff,
+        metadata_tiff,
+        encode_frames=encode_tiff_frames,
+    ),
     "bmp": _Adapter((b"BM",), read_bmp, encode_bmp, metadata_bmp),
     "jpeg": _Adapter((b"\xff\xd8\xff",), read_jpeg, encode_jpeg, metadata_jpeg, ".png"),
 }
@@ -85,6 +91,8 @@ def encode_image(image: Image, pixels: Pixels) -> bytes:
     Raises:
         InputError: If the pixels do not fit the image.
     """
+    if image.frames is not None:
+        raise InputError(f"expected {len(image.frames)} frames, got the pixels of one")
     _check_pixels(image, pixels)
     return _ADAPTERS[image.format].encode(image, np.ascontiguousarray(pixels))
 
