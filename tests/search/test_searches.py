@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from medlocker.errors import InputError
 from medlocker.geometry import Box
@@ -199,10 +200,10 @@ def converse(
     stub: Any = _Stub()
     verdicts, shown = iter(judged), []
 
-    def judge(candidate: Candidate) -> Generator[Any, Any, float]:
+    def judge(candidate: Candidate) -> Generator[Any, Any, NDArray[np.float64]]:
         shown.append(candidate)
         yield from ()
-        return next(verdicts)
+        return np.full(len(stub.labels) * stub.looks, next(verdicts))
 
     task = search.run(stub, rng=np.random.default_rng(0), judge=judge if judged else None)
     costs: list[int] = []
@@ -278,3 +279,25 @@ def test_the_unmarked_image_is_never_the_answer() -> None:
 
     found, _, _ = converse(Clean(budget=50, margin=0.0), lambda i: ((9.0, 9.0), (-3.0, -3.0))[i])
     assert (found.marks[0].x, found.margin, found.reached) == (7, -3.0, False)
+
+
+# ---------------------------------------------------------------------------------------------- several looks
+
+
+def test_what_several_looks_are_worth() -> None:
+    search = Scripted([], budget=10, margin=2.0)
+    plain_only = np.array([[5.0, 6.0, -9.0, 1.0, 0.0, 3.0]])  # two models, three looks
+    # the plain look's least margin, cut at 2, counts half; the attacks' least ones share the rest
+    assert search.worth(plain_only, looks=3) == pytest.approx([2.0 / 2 + (-9.0 + 0.0) / 2 / 2])
+    assert search.worth(plain_only[:, :2], looks=1) == pytest.approx([5.0])
+    reached = np.array([[2.0, 9.0, 2.0, 2.0], [2.0, 9.0, 2.0, 1.9]])
+    worth = search.worth(reached, looks=2)
+    assert worth[0] == 2.0
+    assert worth[1] < 2.0
+
+
+def test_a_hopeless_attack_does_not_hide_what_can_be_won() -> None:
+    search = Scripted([], budget=10, margin=2.0)
+    misled, not_misled = [3.0, -8.0], [-1.0, -8.0]
+    better, worse = search.worth(np.array([misled, not_misled]), looks=2)
+    assert better > worse

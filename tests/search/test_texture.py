@@ -126,7 +126,7 @@ def test_the_preview_of_a_texture_is_the_marked_images_canvas() -> None:
 def test_two_looks_cost_twice_and_both_are_misled() -> None:
     model = LinearClassifier(size=48, seed=3)
     image = make_image(height=96, width=120, seed=5)
-    preview = Preview(image, [model], logo=builtin_logo())
+    preview = Preview(image, [model], logo=builtin_logo(), against=("resize",))
     label = int(model.logits(preview.cleans[0][None])[0].argmax())
     placements = FreePlacements(image=(120, 96), support=render(builtin_logo(), 24).support, boxes=BOXES)
     problem = Problem(
@@ -135,6 +135,7 @@ def test_two_looks_cost_twice_and_both_are_misled() -> None:
     assert problem.looks == 2
     found = searched(TextureSearch(budget=160, margin=0.3), problem, model)
     assert found.evaluations % 2 == 0
+    assert found.reached
     for look in range(2):
         out = np.empty((48, 48, 3), np.float32)
         preview.compose(0, found.marks, out, look=look)

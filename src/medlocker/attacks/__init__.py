@@ -5,6 +5,15 @@ Everything here works on one (H, W, 3) uint8 RGB picture, knows no model, and re
 
 from medlocker.attacks._denoise import fewer_bits, non_local_means, to_bytes, total_variation, wavelets
 from medlocker.attacks._fill import fill_biharmonic, fill_harmonic, fill_mean, fill_telea, smoothest
+from medlocker.attacks._named import (
+    ATTACK_NAMES,
+    BLUR_SIGMA_PX,
+    CROP_SHARE,
+    RESIZE_SCALE,
+    AttackName,
+    attack_as_judged,
+    attack_small,
+)
 from medlocker.attacks._pictures import (
     CAPPED_PX,
     Bytes,
@@ -12,6 +21,7 @@ from medlocker.attacks._pictures import (
     Mask,
     Window,
     around,
+    as_bytes,
     changed,
     shrink,
     shrink_mask,
@@ -21,12 +31,20 @@ from medlocker.attacks._pictures import (
 from medlocker.attacks._transforms import crop_middle, gaussian, jpeg, median, mirror, there_and_back
 
 __all__ = [
+    "ATTACK_NAMES",
+    "BLUR_SIGMA_PX",
     "CAPPED_PX",
+    "CROP_SHARE",
+    "RESIZE_SCALE",
+    "AttackName",
     "Bytes",
     "Floats",
     "Mask",
     "Window",
     "around",
+    "as_bytes",
+    "attack_as_judged",
+    "attack_small",
     "changed",
     "crop_middle",
     "fewer_bits",

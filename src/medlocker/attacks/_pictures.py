@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,13 @@ CAPPED_PX = 512
 small kernel would vanish when the classifier's input is made."""
 
 _SMALLEST_SHARE = 0.02
+
+
+def as_bytes(pixels: NDArray[Any]) -> Bytes:
+    """Return colours as uint8: attackers see what a screen shows."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    return ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
 
 
 def shrink(pixels: Bytes, longest_px: int) -> Bytes:

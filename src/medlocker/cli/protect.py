@@ -9,38 +9,31 @@ import typer
 
 from medlocker.certificates import Ledger, Owner, ledger_path, load_owner
 from medlocker.classifiers import load_classifier, with_gradients
-from medlocker.cli._clusters import indices_or_own, outcome_line, with_clusters
-from medlocker.cli._console import note, print_json, shown, stdout, warn
+from medlocker.cli._clusters import indices_or_own, with_clusters
+from medlocker.cli._console import note, print_json, warn
 from medlocker.cli._logo import read_logo
-from medlocker.cli._progress import image_progress
+from medlocker.cli._protectoptions import attack_names, harden_of
+from medlocker.cli._protecttold import run_with_progress, say_inputs, say_result, warn_of_nothing_found
 from medlocker.errors import InputError, WriteError
-from medlocker.labels import Labels, load_labels
+from medlocker.labels import load_labels
 from medlocker.logo import load_learned
 from medlocker.prepare import check_kind
 from medlocker.protect import (
     MAX_AREA,
-    STANDARD_HARDENING,
-    Harden,
     Lesions,
-    Outcome,
     Preset,
     SearchName,
     Settings,
     make_finder,
 )
-from medlocker.regions import Finder, Regions, load_regions, load_segmenter
+from medlocker.regions import Finder, load_regions, load_segmenter
 from medlocker.release import (
-    Inputs,
-    Result,
     Run,
     check_target,
     find_inputs,
     make_search,
-    run_release,
     way_taken,
 )
-
-_MARKED_BEFORE = "was marked in another way"
 
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -140,6 +133,13 @@ def protect(
     rotation: Annotated[
         int | None, typer.Option(help="Turn marks by up to so many degrees, by chance; default 15, paper 0.")
     ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            help="Attacks that the marks shall withstand, with commas: jpeg, blur, resize, crop, flip, "
+            "denoise, inpaint. Each costs the search once more."
+        ),
+    ] = None,
     bear_shrinking: Annotated[
         bool,
         typer.Option(
@@ -191,9 +191,10 @@ def protect(
         marks=marks,
         max_area=max_area,
         rotation=rotation,
+        against=attack_names(against),
         bear_shrinking=bear_shrinking,
         seed=seed,
-        harden=_harden(harden, warp=warp, texture=texture, opaque=opaque),
+        harden=harden_of(harden, warp=warp, texture=texture, opaque=opaque),
         keep_original=keep_original,
     )
     inputs = find_inputs(source)
@@ -222,7 +223,7 @@ def protect(
     finder: Finder | None = known_segmenter
     if regions is None and segmenter is None:
         finder = make_finder(lesions or ("auto" if preset == "strong" else "none"), classifiers)
-    _say_inputs(inputs, known_labels, known_regions, finder)
+    say_inputs(inputs, known_labels, known_regions, finder)
     run = Run(
         inputs=inputs,
         release=out,
@@ -242,7 +243,7 @@ def protect(
         batch=batch,
     )
     try:
-        result = _run_with_progress(run)
+        result = run_with_progress(run)
     except WriteError as error:
         if json:
             print_json({"error": str(error)})
@@ -250,8 +251,8 @@ def protect(
             str(error),
             hint=error.hint or "mend that and repeat the command: it goes on where it stopped",
         ) from error
-    _warn_of_nothing_found(run, result)
-    _say_result(result, run, as_json=json)
+    warn_of_nothing_found(run, result)
+    say_result(result, run, as_json=json)
     if result.exit_code:
         raise typer.Exit(result.exit_code)
 
@@ -272,125 +273,3 @@ def _owner(name: Path) -> Owner:
     for text in owner.signing.notes:
         warn(text)
     return owner
-
-
-def _harden(standard: bool, *, warp: float | None, texture: int | None, opaque: float | None) -> Harden:
-    base = STANDARD_HARDENING if standard else Harden()
-    return Harden(
-        warp=base.warp if warp is None else warp,
-        texture=base.texture if texture is None else texture,
-        opaque=base.opaque if opaque is None else opaque,
-    )
-
-
-def _say_inputs(
-    inputs: Inputs, labels: Labels | None, regions: Regions | None, finder: Finder | None
-) -> None:
-    names = [item.name for item in inputs.items]
-    note(f"{len(names)} images")
-    if inputs.passed_over:
-        note(f"passed over {_some(inputs.passed_over)}: no images, or links out of the folder")
-    if inputs.unreadable:
-        warn(f"cannot list {_some(inputs.unreadable)}")
-    if labels is not None:
-        missing, unknown = labels.missing(names), labels.unknown(names)
-        if missing:
-            warn(f"no label for {_some(missing)}: the model's own answer is taken")
-        if unknown:
-            warn(f"the labels name {_some(unknown)}, which the input does not have")
-    if regions is not None:
-        missing, unknown = regions.missing(names), regions.unknown(names)
-        if missing:
-            rest = "nothing is" if finder is None else "only what the segmenter finds is"
-            warn(f"no regions for {_some(missing)}: {rest} kept out there")
-        if unknown:
-            warn(f"the regions name {_some(unknown)}, which the input does not have")
-    if finder is not None:
-        kind = "candidates" if finder.droppable else "what the segmenter finds"
-        note(f"kept out as lesions: {kind}, not a clinician's; the certificate says so")
-    elif regions is None:
-        note("no lesions are kept out: see --regions, --segmenter, --lesions")
-    jpeg = sum(
-        item.output_name.lower().endswith(".png") and item.name != item.output_name for item in inputs.items
-    )
-    if jpeg:
-        note(f"{jpeg} JPEG images will be written as PNG, which is lossless but larger")
-
-
-def _some(names: tuple[str, ...]) -> str:
-    if len(names) == 1:
-        return names[0]
-    return f"{len(names)} files ({names[0]}{', ...' if len(names) > 1 else ''})"
-
-
-def _run_with_progress(run: Run) -> Result:
-    with image_progress("protecting", len(run.inputs.items)) as bar:
-
-        def progress(outcome: Outcome) -> None:
-            if outcome.status != "marked":
-                bar.say(f"{outcome.status}: {_named(outcome.name, outcome.reason)}")
-            bar.advance()
-
-        try:
-            result = run_release(run, progress=progress)
-        except KeyboardInterrupt:
-            bar.say("interrupted: the same command again goes on from here")
-            raise typer.Exit(130) from None
-    if any(_MARKED_BEFORE in reason for _, reason in result.summary.failed):
-        note(
-            "the owner's ledger refuses a second, different mark of an image: two give the original back; "
-            "--same-mark with the same --seed and options repeats a mark, --no-ledger is for experiments"
-        )
-    return result
-
-
-def _warn_of_nothing_found(run: Run, result: Result) -> None:
-    if run.finder is not None and result.summary.marked and not result.summary.with_found:
-        what = "the search for candidates" if run.finder.droppable else "the segmenter"
-        warn(f"{what} found no lesion in any image: a mark may cover one")
-
-
-def _named(name: str, reason: str) -> str:
-    return reason if name in reason else f"{name}: {reason}"
-
-
-def _counts(result: Result) -> str:
-    return f"{len(result.summary.skipped)} skipped, {len(result.summary.failed)} failed"
-
-
-def _say_result(result: Result, run: Run, *, as_json: bool) -> None:
-    if as_json:
-        print_json(result.json)
-        return
-    summary, value = result.summary, result.json
-    if not summary.marked:
-        stdout.print(f"nothing was marked, so no release was made: {_counts(result)}", markup=False)
-        return
-    stdout.print(f"marked {summary.marked} of {summary.images} images into {run.release}", markup=False)
-    for model, correct, fooled in zip(run.classifiers, summary.clean_correct, summary.fooled, strict=True):
-        stdout.print(outcome_line(model, correct=correct, fooled=fooled), markup=False)
-    if summary.shrunk:
-        stdout.print(f"smaller logo on {summary.shrunk} images, where regions left little room", markup=False)
-    for text, count in sorted(summary.notes.items()):
-        if text.startswith("regions: "):
-            stdout.print(f"{text} ({count} images)", markup=False)
-    for kind, items in (("skipped", summary.skipped), ("failed", summary.failed)):
-        if items:
-            stdout.print(f"{kind} {len(items)}:", markup=False)
-            for name, reason in items[:20]:
-                stdout.print(f"  {shown(_named(name, reason))}", markup=False)
-            if len(items) > 20:
-                stdout.print(f"  ... and {len(items) - 20} more, see --json", markup=False)
-    looks = value["marks"]
-    stdout.print(
-        f"{looks['mean_count']:.1f} marks an image on {looks['mean_area']:.1%} of its area, likeness to the "
-        f"plain logo {looks['mean_likeness']:.2f}, least {looks['least_likeness']:.2f}",
-        markup=False,
-    )
-    per_image = summary.evaluations / max(summary.marked, 1)
-    stdout.print(
-        f"{per_image:.1f} evaluations an image, {value['images_per_second']:.2f} images/s, "
-        f"{value['seconds']['total']:.1f} s",
-        markup=False,
-    )
-    stdout.print("marks raise the cost of unauthorised analysis; they are not access control", markup=False)

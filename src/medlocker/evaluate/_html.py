@@ -6,13 +6,11 @@ import base64
 import html
 import io
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from medlocker._files import read_limited
+from medlocker.attacks import as_bytes
 from medlocker.images import LIMITS, read_image, viewed
 
 _STYLE = """
@@ -63,13 +61,9 @@ def thumbnail(path: Path, *, side_px: int = 512) -> PillowImage.Image:
         InputError: If it cannot be read.
     """
     data = read_limited(path, max_bytes=LIMITS.max_file_bytes, what="image")
-    picture = PillowImage.fromarray(_eight_bits(viewed(read_image(data, name=path.name))))
+    picture = PillowImage.fromarray(as_bytes(viewed(read_image(data, name=path.name))))
     picture.thumbnail((side_px, side_px), PillowImage.Resampling.LANCZOS)
     return picture
-
-
-def _eight_bits(colors: NDArray[Any]) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(colors if colors.dtype == np.uint8 else colors >> 8, dtype=np.uint8)
 
 
 def slider(before: PillowImage.Image, after: PillowImage.Image, caption: str) -> str:

@@ -4,10 +4,12 @@ from medlocker.protect._keepout import Lesions, beside, make_finder, source_of
 from medlocker.protect._one import Protector
 from medlocker.protect._outcome import Job, Marked, Outcome
 from medlocker.protect._room import Room, find_room, pose_problem
+from medlocker.protect._series import Lead, Series
 from medlocker.protect._settings import (
     MAX_AREA,
     STANDARD_HARDENING,
     Harden,
+    Placement,
     Preset,
     SearchName,
     Settings,
@@ -18,13 +20,16 @@ __all__ = [
     "STANDARD_HARDENING",
     "Harden",
     "Job",
+    "Lead",
     "Lesions",
     "Marked",
     "Outcome",
+    "Placement",
     "Preset",
     "Protector",
     "Room",
     "SearchName",
+    "Series",
     "Settings",
     "beside",
     "find_room",

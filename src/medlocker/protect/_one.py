@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,9 +30,11 @@ from medlocker.images import (
 )
 from medlocker.logo import LearnedLogo, Logo
 from medlocker.marking import covered_px, likeness, mark_file, reach
+from medlocker.protect._against import attacked_views, attacks_for, withstood
 from medlocker.protect._keepout import beside
 from medlocker.protect._outcome import Job, Marked, Outcome
 from medlocker.protect._room import Room, find_room, pose_problem
+from medlocker.protect._series import Lead, check_marks, given_boxes, look_at, together
 from medlocker.protect._settings import Settings
 from medlocker.regions import Finder, Findings, Regions
 from medlocker.search import Answer, Ask, Candidate, Found, Preview, Search, Task, Work
@@ -74,16 +77,13 @@ class Protector:
         Whatever goes wrong with this image ends in its outcome, not in an exception; only errors of a model
         or of the place that is written to end the run.
         """
-        return _guarded(job, self._steps(job))
+        return _guarded(job, self._search(job) if job.lead is None else self._follow(job, job.lead))
 
-    def _steps(self, job: Job) -> Generator[Any, Any, Outcome]:
+    def _search(self, job: Job) -> Generator[Any, Any, Outcome]:
+        if job.series is not None and self.finder is not None:
+            yield from look_at(job.series, self._findings_of, beside=job.name)
         loaded: _Loaded = yield Work(lambda: self._load(job), "read")
-        # only the answers are of interest: any label will do
-        first: Answer = yield _ask(loaded.preview.cleans, (0,) * len(self.classifiers))
-        answered = tuple(int(k) for k in first.top[0])
-        given = job.labels or (None,) * len(answered)
-        labels = tuple(k if label is None else label for k, label in zip(answered, given, strict=True))
-        clean_correct = tuple(k == label for k, label in zip(answered, labels, strict=True))
+        labels, clean_correct = yield from self._labels(job, loaded.preview.cleans)
         seed = self.randomness("search", loaded.digest)
         learned = self._learned(loaded.image, labels)
         problem = pose_problem(
@@ -97,31 +97,75 @@ class Protector:
             extra = 0
             if attempt.written is None or attempt.written.marks != found.marks:
                 yield from attempt.judge(found.marks)
-                extra = len(self.classifiers)
-            written = attempt.written
-            if written is None:
-                raise InputError("the search found no mark")  # a search's bug: it always tries one
-            area, like = yield Work(lambda: self._looks(loaded.image, written.marks), "write")
+                extra = len(self.classifiers) * problem.looks
             outcome = Outcome(
                 index=job.index,
                 name=job.name,
                 status="marked",
-                labelled=any(label is not None for label in job.labels),
                 clean_correct=clean_correct,
-                fooled=attempt.fooled,
                 evaluations=found.evaluations + len(self.classifiers) + extra,
-                size_px=problem.size_px,
                 shrunk=loaded.room.shrunk,
-                notes=("JPEG written as PNG",) * (loaded.image.format == "jpeg") + loaded.notes,
-                found_regions=loaded.found_regions,
-                marks=len(written.marks),
-                area=area,
-                likeness=like,
+                notes=loaded.notes,
             )
-            yield Work(lambda: self.commit(written, outcome), "seal")
+            return (yield from self._hand_over(attempt, outcome))
         except BaseException:
             attempt.discard()
             raise
+
+    def _follow(self, job: Job, lead: Lead) -> Generator[Any, Any, Outcome]:
+        """Put the marks of its series on an image, without a search."""
+        original: _Original = yield Work(lambda: self._open_follower(job, lead), "read")
+        colors = viewed(original.image)
+        cleans = yield Work(lambda: [model.canvas(colors) for model in self.classifiers], "read")
+        labels, clean_correct = yield from self._labels(job, cleans)
+        attempt = _Attempt(self, job, original, labels, lead.seed)
+        try:
+            yield from attempt.judge(lead.marks)
+            outcome = Outcome(
+                index=job.index,
+                name=job.name,
+                status="marked",
+                clean_correct=clean_correct,
+                evaluations=2 * len(self.classifiers),
+                notes=original.findings.notes,
+                followed=True,
+            )
+            return (yield from self._hand_over(attempt, outcome))
+        except BaseException:
+            attempt.discard()
+            raise
+
+    def _labels(
+        self, job: Job, cleans: Canvases
+    ) -> Generator[Any, Any, tuple[tuple[int, ...], tuple[bool, ...]]]:
+        """Return, per model, the class that must not be answered, and whether it is the answer now."""
+        # only the answers are of interest: any label will do
+        first: Answer = yield _ask([cleans], (0,) * len(self.classifiers))
+        answered = tuple(int(k) for k in first.top[0])
+        given = job.labels or (None,) * len(answered)
+        labels = tuple(k if label is None else label for k, label in zip(answered, given, strict=True))
+        return labels, tuple(k == label for k, label in zip(answered, labels, strict=True))
+
+    def _hand_over(self, attempt: _Attempt, outcome: Outcome) -> Generator[Any, Any, Outcome]:
+        """Complete the outcome of an image that is written and judged, and let it be sealed."""
+        written = attempt.written
+        if written is None:
+            raise InputError("the search found no mark")  # a search's bug: it always tries one
+        job, original = written.job, attempt.original
+        area, like = yield Work(lambda: self._looks(original.image, written.marks), "write")
+        outcome = replace(
+            outcome,
+            labelled=any(label is not None for label in job.labels),
+            fooled=attempt.fooled,
+            withstood=attempt.withstood,
+            size_px=written.marks[0].size_px,
+            notes=("JPEG written as PNG",) * (original.image.format == "jpeg") + outcome.notes,
+            found_regions=len(original.findings.boxes),
+            marks=len(written.marks),
+            area=area,
+            likeness=like,
+        )
+        yield Work(lambda: self.commit(written, outcome), "seal")
         return outcome
 
     def _looks(self, image: Image, marks: Candidate) -> tuple[float, float]:
@@ -136,19 +180,41 @@ class Protector:
         name = self.classifiers[0].classes[labels[0]]
         return self.learned.texture_for(name, grey=image.kind in ("grey", "grey-alpha"))
 
-    def _load(self, job: Job) -> _Loaded:
-        """Read an image and find out where the logo may go; runs in a thread."""
+    def _open(self, job: Job) -> _Original:
+        """Read an image and what must be kept out of it; runs in a thread."""
         _check_name(job.name)
         data = read_limited(job.source, max_bytes=LIMITS.max_file_bytes, what="image")
         image = read_image(data, name=job.name)
         digest = content_digest(image)
         self.admit(digest)
-        boxes: tuple[Box, ...] = ()
-        if self.regions is not None:
-            given = self.regions.boxes_for(job.name, width=image.width, height=image.height)
-            boxes = tuple(reach(image, box) for box in given)
-        preview = Preview(image, self.classifiers, logo=self.logo)
-        findings = self._findings(image)
+        boxes = given_boxes(self.regions, image, (job.name,))
+        known = job.series.findings.get(job.name) if job.series is not None else None
+        findings = known or self._findings(image)
+        return _Original(image, hashlib.sha256(data).hexdigest(), digest, boxes, findings)
+
+    def _open_follower(self, job: Job, lead: Lead) -> _Original:
+        """Read an image that gets the marks of its series, and check that they keep out of its regions."""
+        original = self._open(job)
+        if self.finder is not None and not self.finder.droppable:
+            original = replace(original, boxes=(*original.boxes, *original.findings.boxes))
+        check_marks(lead, original.image, original.boxes, logo=self.logo)
+        return original
+
+    def _load(self, job: Job) -> _Loaded:
+        """Read an image and find out where the logo may go; runs in a thread."""
+        own = self._open(job)
+        image, boxes, findings = own.image, own.boxes, own.findings
+        if job.series is not None:
+            others = [name for name in job.series.members if name != job.name]
+            boxes = given_boxes(self.regions, image, (job.name, *others))
+            found = job.series.findings
+            findings = together([findings, *(found[name] for name in others if name in found)])
+        preview = Preview(
+            image,
+            self.classifiers,
+            logo=self.logo,
+            against=attacks_for(self.settings, image, self.classifiers),
+        )
         room, boxes, notes = beside(
             boxes,
             findings,
@@ -161,20 +227,16 @@ class Protector:
                 width=image.width,
                 height=image.height,
                 step=preview.step,
-                seed=self.randomness("search", digest),
-                key=self.randomness("harden", digest),
+                seed=self.randomness("search", own.digest),
+                key=self.randomness("harden", own.digest),
             ),
         )
-        return _Loaded(
-            image=image,
-            file_digest=hashlib.sha256(data).hexdigest(),
-            digest=digest,
-            boxes=boxes,
-            preview=preview,
-            room=room,
-            notes=notes,
-            found_regions=len(findings.boxes),
-        )
+        return _Loaded(image, own.file_digest, own.digest, boxes, own.findings, preview, room, notes)
+
+    def _findings_of(self, name: str, source: Path) -> Findings:
+        """Return what the finder finds in a file; runs in a thread."""
+        data = read_limited(source, max_bytes=LIMITS.max_file_bytes, what="image")
+        return self._findings(read_image(data, name=name))
 
     def _findings(self, image: Image) -> Findings:
         """Return what the finder finds, grown by what marking next to it would change."""
@@ -185,46 +247,53 @@ class Protector:
 
 
 @dataclass(frozen=True, eq=False)
-class _Loaded:
+class _Original:
     image: Image
     file_digest: str
     digest: str
     boxes: tuple[Box, ...]
+    findings: Findings
+
+
+@dataclass(frozen=True, eq=False)
+class _Loaded(_Original):
     preview: Preview
     room: Room
     notes: tuple[str, ...]
-    found_regions: int
 
 
 class _Attempt:
     """Writes candidates to a temporary file and judges what is read back from it."""
 
     def __init__(
-        self, protector: Protector, job: Job, loaded: _Loaded, labels: tuple[int, ...], seed: bytes
+        self, protector: Protector, job: Job, original: _Original, labels: tuple[int, ...], seed: bytes
     ) -> None:
         self._protector = protector
         self._job = job
-        self._loaded = loaded
+        self.original = original
         self._labels = labels
         self._seed = seed
         self._temporary = job.target.with_name(TEMPORARY_PREFIX + secrets.token_hex(8))
         self.written: Marked | None = None
+        self._attacks = attacks_for(protector.settings, original.image, protector.classifiers)
         self.fooled: tuple[bool, ...] = ()
+        self.withstood: tuple[str, ...] = ()
 
-    def judge(self, candidate: Candidate) -> Generator[Any, Any, float]:
-        """Write a candidate, read it again and return its smallest margin over the models."""
-        self.written, canvases = yield Work(lambda: self._write(candidate), "write")
-        answer: Answer = yield _ask(canvases, self._labels)
+    def judge(self, candidate: Candidate) -> Generator[Any, Any, NDArray[np.float64]]:
+        """Write a candidate, read it again and return its margins, attack by attack."""
+        self.written, views = yield Work(lambda: self._write(candidate), "write")
+        answer: Answer = yield _ask(views, self._labels)
+        self.withstood = withstood(self._attacks, answer.top, self._labels)
         self.fooled = tuple(bool(k != label) for k, label in zip(answer.top[0], self._labels, strict=True))
-        return float(answer.margins.min())
+        return np.asarray(answer.margins, np.float64).ravel()
 
     def discard(self) -> None:
         """Remove the temporary file."""
         with suppress(OSError):
             os.unlink(self._temporary)
 
-    def _write(self, candidate: Candidate) -> tuple[Marked, Canvases]:
-        image, job = self._loaded.image, self._job
+    def _write(self, candidate: Candidate) -> tuple[Marked, list[Canvases]]:
+        image, job = self.original.image, self._job
         marked = mark_file(image, candidate, logo=self._protector.logo)
         make_folder(self._temporary.parent)
         write_atomic(self._temporary, marked.data, overwrite=True)
@@ -233,7 +302,7 @@ class _Attempt:
         found = content_digest(again)
         if marked.pixels not in (None, found):
             raise UnsupportedImageError("this kind of file did not keep the marked pixels")
-        _check_regions(self._loaded, again)
+        _check_regions(self.original, again)
         written = Marked(
             job=job,
             temporary=self._temporary,
@@ -242,14 +311,14 @@ class _Attempt:
             sha256=hashlib.sha256(data).hexdigest(),
             method=marked.method,
             marked_pixels=found,
-            original_file=self._loaded.file_digest,
-            original_pixels=self._loaded.digest,
+            original_file=self.original.file_digest,
+            original_pixels=self.original.digest,
             metadata=marked.metadata or metadata_digest(again),
             original=image.source if self._protector.settings.keep_original else None,
             seed=self._seed,
         )
-        colors = viewed(again)
-        return written, [model.canvas(colors) for model in self._protector.classifiers]
+        pictures = attacked_views(image, again, self._attacks)
+        return written, [[model.canvas(one) for model in self._protector.classifiers] for one in pictures]
 
 
 def _check_name(name: str) -> None:
@@ -259,10 +328,10 @@ def _check_name(name: str) -> None:
         raise InputError(f"image: expected a name of printable Unicode, got {name!r:.80}")
 
 
-def _check_regions(loaded: _Loaded, again: Image) -> None:
+def _check_regions(original: _Original, again: Image) -> None:
     """Compare the regions of the file on disk with the original's, in every frame."""
-    image = loaded.image
-    if again.kind != image.kind or not loaded.boxes:
+    image = original.image
+    if again.kind != image.kind or not original.boxes:
         return
     before, after = image.frames, again.frames
     if before is None or after is None:
@@ -271,18 +340,18 @@ def _check_regions(loaded: _Loaded, again: Image) -> None:
     else:
         same = len(before) == len(after)
         pairs = ((before[i], after[i]) for i in range(len(before) if same else 0))
-    windows = [(slice(box.y, box.bottom), slice(box.x, box.right)) for box in loaded.boxes]
+    windows = [(slice(box.y, box.bottom), slice(box.x, box.right)) for box in original.boxes]
     for old, new in pairs:
         same = same and all(np.array_equal(old[window], new[window]) for window in windows)
     if not same:
         raise UnsupportedImageError("this kind of file did not keep the pixels of a region")
 
 
-def _ask(canvases: Canvases, labels: tuple[int, ...]) -> Ask:
+def _ask(views: Sequence[Canvases], labels: tuple[int, ...]) -> Ask:
     def fill(model: int, i: int, out: NDArray[np.float32]) -> None:
-        out[...] = canvases[model]
+        out[...] = views[i][model]
 
-    return Ask(1, fill, labels)
+    return Ask(len(views), fill, labels)
 
 
 def _guarded(job: Job, steps: Generator[Any, Any, Outcome]) -> Task[Outcome]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from medlocker.mark import Mark
+from medlocker.protect._series import Lead, Series
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,9 @@ class Job:
         target: Where the marked file goes.
         labels: Per model, the index of the right class, None where its own answer counts; empty if the
             image has no label.
+        series: The images that carry the same marks, this one included; None if it stands alone.
+        lead: The marks of its series; None where they are still to be searched.
+        stamp: What tells whether the source was changed since.
     """
 
     index: int
@@ -29,6 +33,9 @@ class Job:
     output_name: str
     target: Path
     labels: tuple[int | None, ...] = ()
+    series: Series | None = None
+    lead: Lead | None = None
+    stamp: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,6 +91,8 @@ class Outcome:
         marks: How many marks it carries.
         area: Share of its pixels that they touch, 0 to 1.
         likeness: Lowest correlation of a mark's colours with the plain logo's.
+        withstood: Attacks of the search after which every model is misled by the written file.
+        followed: Whether it got the marks of another image of its series, without a search.
     """
 
     index: int
@@ -101,3 +110,5 @@ class Outcome:
     marks: int = 0
     area: float = 0.0
     likeness: float = 1.0
+    withstood: tuple[str, ...] = ()
+    followed: bool = False

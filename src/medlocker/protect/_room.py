@@ -120,7 +120,7 @@ def pose_problem(
         most_marks=room.most_marks,
         rotation=room.rotation,
         learned=learned,
-        looks=preview.looks if settings.bear_shrinking else 1,
+        looks=preview.looks,
     )
 
 

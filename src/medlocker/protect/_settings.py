@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
+from medlocker.attacks import ATTACK_NAMES, AttackName
 from medlocker.errors import InputError
 from medlocker.logo import Hardening
 from medlocker.mark import OPACITY_ONE
 
 Preset = Literal["paper", "strong"]
 SearchName = Literal["auto", "random", "evolution", "bhe", "screened", "gradient", "texture", "square"]
+Placement = Literal["series", "image"]
 
 PAPER_BUDGET = 128
 STRONG_BUDGET = 56
@@ -84,11 +86,15 @@ class Settings:
             image, above 0, at most 1.
         rotation: Marks are turned by up to this many degrees either way, 0 to 180, by chance but the same
             for all marks of an image; None takes the preset's.
+        against: Attacks after which the written file shall mislead too; each adds the cost of the search once
+            more.
         bear_shrinking: Images less than three times as fine as a model must mislead it after being halved and
             enlarged too; doubles the preset's budget.
         seed: Repeats the search exactly; None derives it from the release's secret.
         harden: Keyed changes of the logo, see :class:`Harden`.
         keep_original: Put the original file into its sealed record.
+        placement: ``series``: all images of a series carry the marks of one of them; ``image``: each has its
+            own, which is for series of unlike images.
 
     Raises:
         InputError: If a value is out of range.
@@ -105,10 +111,12 @@ class Settings:
     marks: int | None = None
     max_area: float = MAX_AREA
     rotation: int | None = None
+    against: tuple[AttackName, ...] = ()
     bear_shrinking: bool = False
     seed: int | None = None
     harden: Harden = field(default_factory=lambda: Harden())
     keep_original: bool = False
+    placement: Placement = "series"
 
     def __post_init__(self) -> None:
         if not 0 < self.size <= 1:
@@ -130,6 +138,10 @@ class Settings:
             raise InputError(f"expected an area above 0 and at most 1, got {self.max_area:g}")
         if self.rotation is not None and not 0 <= self.rotation <= 180:
             raise InputError(f"expected a rotation of 0 to 180 degrees, got {self.rotation}")
+        if strange := sorted(set(self.against) - set(ATTACK_NAMES)):
+            raise InputError(f"expected attacks of {', '.join(ATTACK_NAMES)}, got {strange[0]!r:.40}")
+        if len(set(self.against)) < len(self.against):
+            raise InputError("expected every attack once")
         if self.seed is not None and not 0 <= self.seed < 1 << 64:
             raise InputError(f"expected a seed of 0 to 2**64 - 1, got {self.seed}")
 
@@ -145,7 +157,7 @@ class Settings:
         if self.budget is not None:
             return self.budget
         budget = STRONG_BUDGET * models if self.preset == "strong" else PAPER_BUDGET
-        return budget * (2 if self.bear_shrinking else 1)
+        return budget * (1 + len(set(self.against) | ({"resize"} if self.bear_shrinking else set())))
 
     @property
     def texture_levels(self) -> int:

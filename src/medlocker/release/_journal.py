@@ -33,12 +33,16 @@ class Done:
         entry: Public facts (name, file, pixels), empty if it was skipped.
         offset: Where its sealed record starts.
         length: Its length, 0 if it was skipped.
+        stamp: What tells whether the input was changed since.
+        series: Concealed name of the series whose marks it carries, empty if it stands alone.
     """
 
     outcome: Outcome
     entry: dict[str, str]
     offset: int
     length: int
+    stamp: str = ""
+    series: str = ""
 
 
 class Journal:
@@ -70,6 +74,8 @@ class Journal:
             else:
                 write_atomic(path, json.dumps(run, sort_keys=True).encode("utf-8"), overwrite=True)
             self.done = {done.outcome.index: done for done in self._read()}
+            # marks that a series has, even if the marked file is lost
+            self.leads = {done.series: done for done in self.done.values() if done.series}
             # unbuffered: what the system refuses must not be tried again when closing
             self._files = {
                 name: stack.enter_context(open(self._folder / name, "ab", buffering=0))
@@ -98,14 +104,22 @@ class Journal:
         os.truncate(records, end)
         self._size = {_LINES: whole, _RECORDS: end}
 
-    def add(self, outcome: Outcome, *, entry: dict[str, str] | None = None, record: bytes = b"") -> None:
+    def add(
+        self,
+        outcome: Outcome,
+        *,
+        entry: dict[str, str] | None = None,
+        record: bytes = b"",
+        stamp: str = "",
+        series: str = "",
+    ) -> None:
         """Append one finished image.
 
         Raises:
             WriteError: If the system refuses; the journal is as before.
         """
         with self._lock:
-            done = Done(outcome, entry or {}, self._size[_RECORDS], len(record))
+            done = Done(outcome, entry or {}, self._size[_RECORDS], len(record), stamp, series)
             pieces = {_RECORDS: record, _LINES: _to_line(done)}  # in this order
             try:
                 for name, data in pieces.items():
@@ -127,6 +141,30 @@ class Journal:
                 if done.length:
                     stream.seek(done.offset)
                     yield index, done.entry, stream.read(done.length)
+
+    def record(self, done: Done) -> bytes:
+        """Return the sealed record of one marked image.
+
+        Raises:
+            WriteError: If it cannot be read.
+        """
+        with _errors(), (self._folder / _RECORDS).open("rb") as stream:
+            stream.seek(done.offset)
+            return stream.read(done.length)
+
+    def drop(self, index: int, *, keep_marks: bool) -> None:
+        """Let an image count as not done.
+
+        Args:
+            index: Of the image.
+            keep_marks: Whether its series may still take over its marks.
+        """
+        done = self.done.pop(index)
+        if done.series and not keep_marks and self.leads.get(done.series) == done:
+            del self.leads[done.series]
+            for other in self.done.values():
+                if other.series == done.series:
+                    self.leads[done.series] = other
 
     def close(self) -> None:
         """Close the files and let others go on."""
@@ -195,6 +233,8 @@ def _to_line(done: Done) -> bytes:
         "entry": done.entry,
         "offset": done.offset,
         "length": done.length,
+        "stamp": done.stamp,
+        "series": done.series,
     }
     return json.dumps(value).encode("ascii") + b"\n"
 
@@ -202,6 +242,7 @@ def _to_line(done: Done) -> bytes:
 def _from_line(line: bytes) -> Done:
     value = json.loads(line)
     fields = dict(value["outcome"])
-    for name in ("clean_correct", "fooled", "notes"):
+    for name in ("clean_correct", "fooled", "notes", "withstood"):
         fields[name] = tuple(fields[name])
-    return Done(Outcome(**fields), value["entry"], int(value["offset"]), int(value["length"]))
+    offset, length = int(value["offset"]), int(value["length"])
+    return Done(Outcome(**fields), value["entry"], offset, length, str(value["stamp"]), str(value["series"]))

@@ -28,6 +28,7 @@ class Summary:
     marked: int = 0
     labelled: int = 0
     shrunk: int = 0
+    followed: int = 0
     evaluations: int = 0
     clean_correct: list[int] = field(default_factory=list)
     fooled: list[int] = field(default_factory=list)
@@ -38,6 +39,7 @@ class Summary:
     area: float = 0.0
     likeness: float = 0.0
     least_likeness: float = 1.0
+    against: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.clean_correct = [0] * len(self.models)
@@ -57,11 +59,14 @@ class Summary:
         self.marked += 1
         self.labelled += outcome.labelled
         self.shrunk += outcome.shrunk
+        self.followed += outcome.followed
         self.with_found += outcome.found_regions > 0
         self.marks += outcome.marks
         self.area += outcome.area
         self.likeness += outcome.likeness
         self.least_likeness = min(self.least_likeness, outcome.likeness)
+        for name in outcome.withstood:
+            self.against[name] = self.against.get(name, 0) + 1
         for note in outcome.notes:
             self.notes[note] = self.notes.get(note, 0) + 1
         for k, (correct, fooled) in enumerate(zip(outcome.clean_correct, outcome.fooled, strict=True)):
@@ -82,8 +87,11 @@ class Summary:
                 {"name": name, "clean_correct": correct, "fooled": fooled}
                 for name, correct, fooled in zip(self.models, self.clean_correct, self.fooled, strict=True)
             ],
+            "against": self.against,
             "labelled": self.labelled,
             "shrunk": self.shrunk,
+            # images that carry the marks of another one of their series
+            "series": self.followed,
             # null: whoever gave the regions knows, this program does not
             "regions": {
                 "source": self.regions,

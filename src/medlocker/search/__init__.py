@@ -14,7 +14,7 @@ from medlocker.search._learn import (
     random_layout,
     share_fooled,
 )
-from medlocker.search._preview import Preview, work_step
+from medlocker.search._preview import Preview, is_coarse, work_step
 from medlocker.search._problem import Candidate, Problem
 from medlocker.search._random import RandomSearch
 from medlocker.search._square import SquareSearch
@@ -49,5 +49,6 @@ __all__ = [
     "margins_of",
     "random_layout",
     "share_fooled",
+    "is_coarse",
     "work_step",
 ]

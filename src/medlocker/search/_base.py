@@ -15,6 +15,7 @@ from medlocker.search._ask import Answer
 from medlocker.search._problem import Candidate, Problem
 
 Floats = NDArray[np.float32]
+F64 = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Scored:
     """What a proposal got.
 
     Args:
-        values: (n,) float64, the smallest margin over models and looks; above 0 all are fooled.
+        values: (n,) float64, see :meth:`Search.worth`; with one look the smallest margin over the models.
         gradients: Per model (n * looks, h, w, c), if asked for; a candidate's looks lie together.
         margins: (n, looks * models) float64, first all models' of the first look.
     """
@@ -65,7 +66,8 @@ class Found:
 
 
 Steps: TypeAlias = Generator[Proposal, Scored, None]
-Judge: TypeAlias = Callable[[Candidate], Generator[Any, Any, float]]
+Judge: TypeAlias = Callable[[Candidate], Generator[Any, Any, F64]]
+"""From a candidate to the (looks * models,) margins of the real, written file."""
 
 
 class Search(ABC):
@@ -100,8 +102,8 @@ class Search(ABC):
         Args:
             problem: What is allowed.
             rng: All randomness.
-            judge: Called with a candidate that reaches the margin; a generator that returns the margin of
-                the real, written image. If that is not above 0 the search goes on with what is left.
+            judge: Called with a candidate that reaches the margin; a generator that returns the margins of
+                the real, written image. If any is not above 0 the search goes on with what is left.
 
         Returns:
             The best candidate found. At least one candidate is always tried, even when the budget is too
@@ -121,14 +123,16 @@ class Search(ABC):
             tally.spent += ask.cost
             # equal decisions whatever else shared the batch: libraries may differ in the last bits
             margins = np.asarray(np.round(answer.margins, 4), np.float64).reshape(len(candidates), -1)
-            values = margins.min(axis=1)
+            values = self.worth(margins, looks=problem.looks)
             tally.add(candidates, values)
             if tally.reaches(self.margin):
                 if judge is None:
                     break
-                judged = yield from judge(tally.best)
-                tally.spent += len(problem.labels)
-                if judged > 0 or tally.refusals >= _MOST_REFUSALS:
+                real = yield from judge(tally.best)
+                tally.spent += len(real)
+                tally.judged = float(real.min())
+                judged = float(self.worth(real[None], looks=problem.looks)[0])
+                if tally.judged > 0 or tally.refusals >= _MOST_REFUSALS:
                     tally.value = judged
                     break
                 values = tally.refuse(candidates, values, judged)
@@ -137,8 +141,28 @@ class Search(ABC):
             except StopIteration:
                 break
         steps.close()
-        reached = tally.reaches(max(self.margin, 0.0)) if judge is None else tally.value > 0
+        reached = tally.reaches(max(self.margin, 0.0)) if judge is None else tally.judged > 0
         return Found(tally.best, tally.value, tally.spent, reached, tally.first)
+
+    def worth(self, margins: F64, *, looks: int) -> F64:
+        """Say how good candidates are.
+
+        With one look, by the smallest margin over the models. With several, what the plain look has counts
+        half and the attacks share the rest, each only up to the wanted margin: so an attack that cannot be
+        withstood does not hide what can, and the value reaches the wanted margin only if every look does.
+
+        Args:
+            margins: (n, looks * models) float64, first all models' of the plain look.
+            looks: At least 1.
+
+        Returns:
+            (n,) float64, logits.
+        """
+        least = margins.reshape(len(margins), looks, -1).min(axis=2)
+        if looks == 1:
+            return np.asarray(least[:, 0])
+        least = np.minimum(least, self.margin)
+        return np.asarray(least[:, 0] / 2 + least[:, 1:].mean(axis=1) / 2)
 
 
 _MOST_REFUSALS = 3
@@ -153,6 +177,7 @@ class _Tally:
     first: float = -np.inf
     spent: int = 0
     refusals: int = 0
+    judged: float = -np.inf
 
     def add(self, candidates: Sequence[Candidate], values: NDArray[np.float64]) -> None:
         for candidate, value in zip(candidates, values, strict=True):
@@ -164,7 +189,7 @@ class _Tally:
                 self.best, self.value = candidate, float(value)
 
     def reaches(self, margin: float) -> bool:
-        return bool(self.best) and self.value >= margin
+        return bool(self.best) and self.value >= margin - 1e-9
 
     def refuse(
         self, candidates: Sequence[Candidate], values: NDArray[np.float64], judged: float

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.search._base import Floats, Proposal, Scored, Search, Steps
-from medlocker.search._preview import LUMA
+from medlocker.search._looks import LUMA
 from medlocker.search._problem import Candidate, Problem
 from medlocker.search._surface import F64, fit_surface
 

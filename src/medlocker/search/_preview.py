@@ -16,16 +16,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker.classifiers import Classifier, linear_resize
+from medlocker.attacks import AttackName
+from medlocker.classifiers import Classifier
 from medlocker.images import Image, viewed
 from medlocker.logo import Hardening, Logo, fit_color, overlay_matrix, render, unpack_overlay
 from medlocker.mark import OPACITY_ONE, Mark
+from medlocker.search._looks import LUMA, Change, LinearLook, Look, by_blocks, make_look, resized
 
 _FINENESS = 1.5
 """Work pixels per canvas pixel at least; below 1 a block would be coarser than the model's own pixels."""
 _FINE_ENOUGH = 3.0
 """Image pixels per model pixel from which on halving the image changes next to nothing for the model."""
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+_MOST_CHANGES = 24
 
 Floats = NDArray[np.float32]
 
@@ -69,7 +71,7 @@ class WorkRaster:
     def textured(self, cells: NDArray[np.int8], *, step: int, grey: bool) -> WorkRaster:
         """Return the raster with an overlay added to its colours, as :func:`medlocker.logo.render` does."""
         rows, cols = spread_matrices(self.size, cells.shape[:2], step)
-        change = _resized(cells.astype(np.float32), rows, cols)
+        change = resized(cells.astype(np.float32), rows, cols)
         if grey:
             change = (change @ LUMA)[..., None]
         paint = _tinted(self.paint, self.coverage, change)
@@ -123,75 +125,66 @@ def _averaged(color: NDArray[np.uint8], coverage: NDArray[Any], step: int) -> tu
     return block_mean(np.pad(paint, padded), step), block_mean(np.pad(coverage, padded), step)
 
 
-@dataclass(frozen=True, eq=False)
-class _View:
-    """One model's view: its clean canvas and how work pixels map to it."""
-
-    canvas: Floats
-    rows: Floats
-    cols: Floats
-    row_reach: NDArray[np.int64]
-    col_reach: NDArray[np.int64]
-
-
 class Preview:
-    """All models' views of one image: as it is, and where that differs as after halving and enlarging it.
-
-    Somebody else's pipeline may shrink an image before the model does. To shrink and enlarge is linear too,
-    so it is one more pair of matrices.
+    """All models' views of one image: as it is, and as after each attack that is to be withstood.
 
     Args:
         image: The original.
         classifiers: The models, in the run's order.
         logo: What will be put on.
+        against: Attacks after which models shall be misled too.
 
     Attributes:
         step: Placements must lie on multiples of this many pixels.
-        looks: How many views each model has: 1, or 2 for an image not much finer than the models.
+        looks: How many views each model has: the plain one, and one for each attack.
+        places_matter: Whether an attack leaves nothing of a mark but where it lay.
         cleans: Per model (h, w, c) float32, the original's canvas exactly as judged.
     """
 
-    def __init__(self, image: Image, classifiers: Sequence[Classifier], *, logo: Logo) -> None:
+    def __init__(
+        self,
+        image: Image,
+        classifiers: Sequence[Classifier],
+        *,
+        logo: Logo,
+        against: Sequence[AttackName] = (),
+    ) -> None:
         colors = viewed(image)
         self.height, self.width = image.height, image.width
         self.grey = image.kind in ("grey", "grey-alpha")
         self.step = work_step(image.height, image.width, classifiers)
+        self.looks = 1 + len(against)
+        self.places_matter = "inpaint" in against
         self._logo = logo
+        self._changes: dict[Mark, Change] = {}
         self._work = block_mean(colors, self.step) / np.float32(1 if image.bits == 8 else 257)
-        fineness = min(min(self.height / m.height, self.width / m.width) for m in classifiers)
-        self.looks = 1 if fineness >= _FINE_ENOUGH or min(self.height, self.width) < 4 else 2
-        self._views = [self._view(model, model.canvas(colors)) for model in classifiers]
-        self._halved = [self._halved_view(model) for model in classifiers] if self.looks == 2 else []
+        self._plain = [self._plain_look(model, model.canvas(colors)) for model in classifiers]
+        size = self.height, self.width
+        self._attacked: list[list[Look]] = [
+            [
+                make_look(name, model, work=self._work, size=size, step=self.step, plain=plain)
+                for model, plain in zip(classifiers, self._plain, strict=True)
+            ]
+            for name in against
+        ]
 
-    def _view(self, model: Classifier, canvas: Floats) -> _View:
+    def _plain_look(self, model: Classifier, canvas: Floats) -> LinearLook:
         resize = model.resize_for(self.height, self.width)
-        rows, cols = _by_blocks(resize.rows, self.step), _by_blocks(resize.cols, self.step)
-        return _View(canvas, rows, cols, _reach(rows), _reach(cols))
+        return LinearLook(canvas, by_blocks(resize.rows, self.step), by_blocks(resize.cols, self.step))
 
-    def _halved_view(self, model: Classifier) -> _View:
-        resize = model.resize_for(self.height, self.width)
-        low = self.height // 2, self.width // 2
-        down = linear_resize(self.height, self.width, out_height=low[0], out_width=low[1], rule="stretch")
-        up = linear_resize(*low, out_height=self.height, out_width=self.width, rule="stretch")
-        rows = _by_blocks(np.asarray(resize.rows @ up.rows @ down.rows, np.float32), self.step)
-        cols = _by_blocks(np.asarray(resize.cols @ up.cols @ down.cols, np.float32), self.step)
-        work = self._work if model.channels == 3 else np.asarray((self._work @ LUMA)[..., None], np.float32)
-        canvas = _resized(work, rows, cols)
-        return _View(canvas, rows, cols, _reach(rows), _reach(cols))
-
-    def _at(self, model: int, look: int) -> _View:
-        return self._halved[model] if look else self._views[model]
+    def _at(self, model: int, look: int) -> Look:
+        return self._attacked[look - 1][model] if look else self._plain[model]
 
     @property
     def pixels_per_cell(self) -> tuple[float, float]:
         """Image pixels per pixel of the first model's input: rows, columns."""
-        canvas = self._views[0].canvas
+        canvas = self._plain[0].canvas
         return self.height / canvas.shape[0], self.width / canvas.shape[1]
 
     @property
     def cleans(self) -> list[Floats]:
         """Per model the original's canvas."""
-        return [view.canvas for view in self._views]
+        return [view.canvas for view in self._plain]
 
     def raster(self, mark: Mark) -> WorkRaster:
         """Return a mark's rendered logo at this preview's resolution."""
@@ -201,28 +194,31 @@ class Preview:
         return plain.textured(unpack_overlay(mark.overlay), step=self.step, grey=self.grey)
 
     def compose(self, model: int, marks: Sequence[Mark], out: Floats, *, look: int = 0) -> None:
-        """Write the canvas of the marked image into ``out`` (h, w, c); look 1 is that of the halved image.
+        """Write the canvas of the marked image into ``out`` (h, w, c), as after the attack of a look.
 
         Marks that overlap are composed one after the other only approximately.
         """
-        view = self._at(model, look)
-        out[...] = view.canvas
-        for mark in marks:
-            paint, coverage = self.raster(mark).at(mark.opacity)
-            y, x = mark.y // self.step, mark.x // self.step
-            h, w = coverage.shape[:2]
-            h, w = min(h, self._work.shape[0] - y), min(w, self._work.shape[1] - x)
-            window = self._work[y : y + h, x : x + w]
-            change = paint[:h, :w] - coverage[:h, :w] * window
-            if out.shape[2] == 1:
-                change = (change @ LUMA)[..., None]
-            r, c = _touched(view.row_reach, y, h), _touched(view.col_reach, x, w)
-            out[r, c] += _resized(change, view.rows[r, y : y + h], view.cols[c, x : x + w])
+        self._at(model, look).compose([self._change(mark) for mark in marks], out)
+
+    def _change(self, mark: Mark) -> Change:
+        """Render a mark once for all models and looks."""
+        if mark not in self._changes:
+            if len(self._changes) >= _MOST_CHANGES:
+                self._changes.clear()
+            self._changes[mark] = self._rendered(mark)
+        return self._changes[mark]
+
+    def _rendered(self, mark: Mark) -> Change:
+        paint, coverage = self.raster(mark).at(mark.opacity)
+        y, x = mark.y // self.step, mark.x // self.step
+        h, w = coverage.shape[:2]
+        h, w = min(h, self._work.shape[0] - y), min(w, self._work.shape[1] - x)
+        paint, coverage = paint[:h, :w], coverage[:h, :w]
+        return Change(y, x, paint - coverage * self._work[y : y + h, x : x + w], coverage)
 
     def pull_back(self, model: int, gradient: Floats, *, look: int = 0) -> Floats:
         """Return the gradient with respect to work pixels, (h', w', c), of one with respect to the canvas."""
-        view = self._at(model, look)
-        return _resized(gradient, view.rows.T, view.cols.T)
+        return self._at(model, look).pull_back(gradient)
 
     @property
     def work(self) -> Floats:
@@ -230,31 +226,7 @@ class Preview:
         return self._work
 
 
-def _resized(values: Floats, rows: Floats, cols: Floats) -> Floats:
-    """Return ``rows @ values @ cols.T`` for every channel of (h, w, c), as two plain matrix products."""
-    height, width, channels = values.shape
-    tall = (rows @ values.reshape(height, -1)).reshape(-1, width, channels)
-    flat = np.ascontiguousarray(tall.transpose(0, 2, 1)).reshape(-1, width) @ cols.T
-    return np.asarray(flat.reshape(len(rows), channels, -1).transpose(0, 2, 1))
-
-
-def _by_blocks(matrix: Floats, step: int) -> Floats:
-    """Sum the columns of a resize matrix over blocks."""
-    if step == 1:
-        return matrix
-    return np.add.reduceat(matrix, np.arange(0, matrix.shape[1], step), axis=1)
-
-
-def _reach(matrix: Floats) -> NDArray[np.int64]:
-    """Return (columns, 2): first and one past the last row of a banded matrix with weight in each column."""
-    weighted = matrix != 0
-    empty = ~weighted.any(axis=0)
-    first, last = weighted.argmax(axis=0), len(matrix) - weighted[::-1].argmax(axis=0)
-    first[empty], last[empty] = len(matrix), 0
-    return np.stack([first, last], axis=1)
-
-
-def _touched(reach: NDArray[np.int64], start: int, count: int) -> slice:
-    columns = reach[start : start + count]
-    first, last = int(columns[:, 0].min()), int(columns[:, 1].max())
-    return slice(min(first, last), last)
+def is_coarse(height: int, width: int, classifiers: Sequence[Classifier]) -> bool:
+    """Tell whether an image is so little finer than some model that halving it changes what that sees."""
+    fineness = min(min(height / model.height, width / model.width) for model in classifiers)
+    return fineness < _FINE_ENOUGH

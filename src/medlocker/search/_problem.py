@@ -36,7 +36,7 @@ class Problem:
         levels: Bound of a searched texture on the logo's own pixels, grey levels; 0 for none.
         most_marks: How many separate marks may be put on.
         rotation: Of every mark, counter-clockwise in 1/65536 of a turn, as in ``placements``.
-        looks: In how many ways every candidate is looked at, at most ``preview.looks``; all must be misled.
+        looks: In how many ways every candidate is looked at, at most ``preview.looks``: the first ones.
         learned: A texture learned beforehand, packed as text, that every mark starts with; or empty.
     """
 

@@ -18,13 +18,16 @@ from medlocker.mark import Mark
 from medlocker.search._base import Floats, Proposal, Scored, Search, Steps
 from medlocker.search._guided import correlate, screen
 from medlocker.search._layout import apart, blank_cells, partners
-from medlocker.search._preview import LUMA, spread_matrices
+from medlocker.search._looks import LUMA
+from medlocker.search._preview import spread_matrices
 from medlocker.search._problem import Candidate, Problem
 from medlocker.search._surface import F64
 
 _MOMENTUM = 0.8
 _STEPS_TO_BOUND = 2
 _PATIENCE = 6
+_MORE_PLACES = 4
+"""Times as many layouts are tried against an attack after which nothing but the layout counts."""
 
 
 class TextureSearch(Search):
@@ -53,7 +56,8 @@ class TextureSearch(Search):
         slopes = self._slopes(problem, screened)
         merit = _promise(problem, slopes, places) + screen(problem, screened.gradients, places)
         layouts = []
-        for first in apart(merit, places / problem.size_px, self._verify):
+        tried = self._verify * (_MORE_PLACES if problem.preview.places_matter else 1)
+        for first in apart(merit, places / problem.size_px, tried):
             chosen = [first, *partners(problem, merit, places, first)]
             textures = [_Texture.of(problem, _mark(problem, places[i])) for i in chosen]
             for texture in textures:

@@ -17,13 +17,13 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from medlocker.attacks import CAPPED_PX, Bytes, Floats, shrink
+from medlocker.attacks import CAPPED_PX, Bytes, Floats, as_bytes, shrink
 from medlocker.classifiers import Classifier
 from medlocker.errors import InputError
 from medlocker.evaluate.removal import _retrain
 from medlocker.evaluate.removal._difference import DifferenceAttack, another_version
 from medlocker.evaluate.removal._evidence import WHOLE_PX, Attack, Evidence, View, Vote
-from medlocker.evaluate.removal._item import Exhibit, Item, as_bytes
+from medlocker.evaluate.removal._item import Exhibit, Item
 from medlocker.evaluate.removal._levels import Battery, Level, make_battery
 from medlocker.evaluate.removal._measures import psnr, similarity
 from medlocker.evaluate.removal._network import NetworkLearner

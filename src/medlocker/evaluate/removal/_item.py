@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from medlocker.attacks import Bytes, Mask, around, changed, shrink, shrink_mask, widened
+from medlocker.attacks import Bytes, Mask, around, as_bytes, changed, shrink, shrink_mask, widened
 from medlocker.errors import InputError
 from medlocker.evaluate.removal._evidence import LARGEST_PX, Evidence
 from medlocker.logo import Logo
@@ -101,13 +100,6 @@ class Exhibit:
             part = around(window, max(side // 2, 32))
             parts.append(Evidence(whole.marked[part].copy(), whole.mask[part].copy(), self._logo))
         return parts
-
-
-def as_bytes(pixels: NDArray[Any]) -> Bytes:
-    """Return colours as uint8: attackers see what a screen shows."""
-    if pixels.dtype == np.uint8:
-        return pixels
-    return ((pixels.astype(np.uint32) * 255 + 32767) // 65535).astype(np.uint8)
 
 
 def _size(pixels: NDArray[Any]) -> str:

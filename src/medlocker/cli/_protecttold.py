@@ -1,0 +1,133 @@
+"""What `medlocker protect` tells its user before, during and after a run."""
+
+from __future__ import annotations
+
+import typer
+
+from medlocker.cli._clusters import outcome_line
+from medlocker.cli._console import note, print_json, shown, stdout, warn
+from medlocker.cli._progress import image_progress
+from medlocker.labels import Labels
+from medlocker.protect import Outcome
+from medlocker.regions import Finder, Regions
+from medlocker.release import Inputs, Result, Run, run_release
+
+_MARKED_BEFORE = "was marked in another way"
+
+
+def say_inputs(inputs: Inputs, labels: Labels | None, regions: Regions | None, finder: Finder | None) -> None:
+    """Tell what a run takes, and what it lacks."""
+    names = [item.name for item in inputs.items]
+    note(f"{len(names)} images")
+    if inputs.passed_over:
+        note(f"passed over {_some(inputs.passed_over)}: no images, or links out of the folder")
+    if inputs.unreadable:
+        warn(f"cannot list {_some(inputs.unreadable)}")
+    if labels is not None:
+        missing, unknown = labels.missing(names), labels.unknown(names)
+        if missing:
+            warn(f"no label for {_some(missing)}: the model's own answer is taken")
+        if unknown:
+            warn(f"the labels name {_some(unknown)}, which the input does not have")
+    if regions is not None:
+        missing, unknown = regions.missing(names), regions.unknown(names)
+        if missing:
+            rest = "nothing is" if finder is None else "only what the segmenter finds is"
+            warn(f"no regions for {_some(missing)}: {rest} kept out there")
+        if unknown:
+            warn(f"the regions name {_some(unknown)}, which the input does not have")
+    if finder is not None:
+        kind = "candidates" if finder.droppable else "what the segmenter finds"
+        note(f"kept out as lesions: {kind}, not a clinician's; the certificate says so")
+    elif regions is None:
+        note("no lesions are kept out: see --regions, --segmenter, --lesions")
+    jpeg = sum(
+        item.output_name.lower().endswith(".png") and item.name != item.output_name for item in inputs.items
+    )
+    if jpeg:
+        note(f"{jpeg} JPEG images will be written as PNG, which is lossless but larger")
+
+
+def _some(names: tuple[str, ...]) -> str:
+    if len(names) == 1:
+        return names[0]
+    return f"{len(names)} files ({names[0]}{', ...' if len(names) > 1 else ''})"
+
+
+def run_with_progress(run: Run) -> Result:
+    """Run under a progress bar."""
+    with image_progress("protecting", len(run.inputs.items)) as bar:
+
+        def progress(outcome: Outcome) -> None:
+            if outcome.status != "marked":
+                bar.say(f"{outcome.status}: {_named(outcome.name, outcome.reason)}")
+            bar.advance()
+
+        try:
+            result = run_release(run, progress=progress)
+        except KeyboardInterrupt:
+            bar.say("interrupted: the same command again goes on from here")
+            raise typer.Exit(130) from None
+    if any(_MARKED_BEFORE in reason for _, reason in result.summary.failed):
+        note(
+            "the owner's ledger refuses a second, different mark of an image: two give the original back; "
+            "--same-mark with the same --seed and options repeats a mark, --no-ledger is for experiments"
+        )
+    return result
+
+
+def warn_of_nothing_found(run: Run, result: Result) -> None:
+    """Say so if a finder found no lesion in any image."""
+    if run.finder is not None and result.summary.marked and not result.summary.with_found:
+        what = "the search for candidates" if run.finder.droppable else "the segmenter"
+        warn(f"{what} found no lesion in any image: a mark may cover one")
+
+
+def _named(name: str, reason: str) -> str:
+    return reason if name in reason else f"{name}: {reason}"
+
+
+def _counts(result: Result) -> str:
+    return f"{len(result.summary.skipped)} skipped, {len(result.summary.failed)} failed"
+
+
+def say_result(result: Result, run: Run, *, as_json: bool) -> None:
+    """Print how a run ended."""
+    if as_json:
+        print_json(result.json)
+        return
+    summary, value = result.summary, result.json
+    if not summary.marked:
+        stdout.print(f"nothing was marked, so no release was made: {_counts(result)}", markup=False)
+        return
+    stdout.print(f"marked {summary.marked} of {summary.images} images into {run.release}", markup=False)
+    for model, correct, fooled in zip(run.classifiers, summary.clean_correct, summary.fooled, strict=True):
+        stdout.print(outcome_line(model, correct=correct, fooled=fooled), markup=False)
+    for attack in run.settings.against:
+        count = summary.against.get(attack, 0)
+        stdout.print(f"misled after {attack} too: {count} of {summary.marked}", markup=False)
+    if summary.shrunk:
+        stdout.print(f"smaller logo on {summary.shrunk} images, where regions left little room", markup=False)
+    for text, count in sorted(summary.notes.items()):
+        if text.startswith("regions: "):
+            stdout.print(f"{text} ({count} images)", markup=False)
+    for kind, items in (("skipped", summary.skipped), ("failed", summary.failed)):
+        if items:
+            stdout.print(f"{kind} {len(items)}:", markup=False)
+            for name, reason in items[:20]:
+                stdout.print(f"  {shown(_named(name, reason))}", markup=False)
+            if len(items) > 20:
+                stdout.print(f"  ... and {len(items) - 20} more, see --json", markup=False)
+    looks = value["marks"]
+    stdout.print(
+        f"{looks['mean_count']:.1f} marks an image on {looks['mean_area']:.1%} of its area, likeness to the "
+        f"plain logo {looks['mean_likeness']:.2f}, least {looks['least_likeness']:.2f}",
+        markup=False,
+    )
+    per_image = summary.evaluations / max(summary.marked, 1)
+    stdout.print(
+        f"{per_image:.1f} evaluations an image, {value['images_per_second']:.2f} images/s, "
+        f"{value['seconds']['total']:.1f} s",
+        markup=False,
+    )
+    stdout.print("marks raise the cost of unauthorised analysis; they are not access control", markup=False)

@@ -1,0 +1,218 @@
+"""The ways in which a candidate is looked at: as it is, and as after an attack.
+
+Attacks that are linear (blurring, resizing, cropping, mirroring) are one more pair of matrices before the
+model's own resizing, so they cost no more than the plain look and have exact gradients. The others are really
+carried out on a small picture; a gradient passes through them as if they changed nothing (Athalye et al.,
+ICML 2018), or not at all where nothing of the mark is left.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from medlocker.attacks import (
+    BLUR_SIGMA_PX,
+    CAPPED_PX,
+    CROP_SHARE,
+    RESIZE_SCALE,
+    AttackName,
+    attack_small,
+    to_bytes,
+    widened,
+)
+from medlocker.classifiers import Classifier, LinearResize, linear_resize
+from medlocker.errors import InputError
+
+Floats = NDArray[np.float32]
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+LINEAR: frozenset[AttackName] = frozenset({"blur", "resize", "crop", "flip"})
+_SEEN = 1e-3
+_WIDER_PX = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """What one mark changes of the work image.
+
+    Args:
+        y: First row, work pixels.
+        x: First column.
+        change: (h, w, 3) float32: marked minus clean.
+        coverage: (h, w, 1) float32; above 0 where the mark is.
+    """
+
+    y: int
+    x: int
+    change: Floats
+    coverage: Floats
+
+
+class Look(Protocol):
+    """One model's view of an image in one way."""
+
+    def compose(self, changes: list[Change], out: Floats) -> None:
+        """Write the canvas of the marked image into ``out`` (h, w, c)."""
+
+    def pull_back(self, gradient: Floats) -> Floats:
+        """Return the gradient with respect to work pixels, (h', w', c), of one with respect to the canvas."""
+
+
+class LinearLook:
+    """A canvas that depends linearly on the work image.
+
+    Args:
+        canvas: (h, w, c) of the clean image.
+        rows: (h, h') weights of work rows in canvas rows.
+        cols: (w, w') the same for columns.
+    """
+
+    def __init__(self, canvas: Floats, rows: Floats, cols: Floats) -> None:
+        self.canvas = canvas
+        self._rows, self._cols = rows, cols
+        self._row_reach, self._col_reach = _reach(rows), _reach(cols)
+
+    def compose(self, changes: list[Change], out: Floats) -> None:
+        """See :class:`Look`."""
+        out[...] = self.canvas
+        for one in changes:
+            h, w = one.change.shape[:2]
+            change = one.change if out.shape[2] == 3 else (one.change @ LUMA)[..., None]
+            r, c = _touched(self._row_reach, one.y, h), _touched(self._col_reach, one.x, w)
+            rows, cols = self._rows[r, one.y : one.y + h], self._cols[c, one.x : one.x + w]
+            out[r, c] += resized(change, rows, cols)
+
+    def pull_back(self, gradient: Floats) -> Floats:
+        """See :class:`Look`."""
+        return resized(gradient, self._rows.T, self._cols.T)
+
+
+class AttackedLook:
+    """What a model sees after an attack has really been carried out on a small picture.
+
+    Args:
+        name: Of the attack.
+        model: Whose view.
+        small: (h'', w'', 3) float32, the clean small picture, 0..255.
+        to_small: From the work image to it.
+        plain: The model's plain look, whose gradients serve.
+    """
+
+    def __init__(
+        self, name: AttackName, model: Classifier, small: Floats, to_small: LinearResize, plain: LinearLook
+    ) -> None:
+        self._name, self._model, self._small, self._plain = name, model, small, plain
+        self._rows, self._cols = to_small.rows, to_small.cols
+
+    def compose(self, changes: list[Change], out: Floats) -> None:
+        """See :class:`Look`."""
+        picture, seen = self._small.copy(), np.zeros(self._small.shape[:2], np.bool_)
+        for one in changes:
+            h, w = one.change.shape[:2]
+            rows, cols = self._rows[:, one.y : one.y + h], self._cols[:, one.x : one.x + w]
+            picture += resized(one.change, rows, cols)
+            covered = (one.coverage > 0).astype(np.float32)
+            seen |= resized(covered, rows, cols)[..., 0] > _SEEN
+        done = attack_small(self._name, to_bytes(picture), widened(seen, _WIDER_PX))
+        out[...] = self._model.canvas(done)
+
+    def pull_back(self, gradient: Floats) -> Floats:
+        """See :class:`Look`."""
+        pulled = self._plain.pull_back(gradient)
+        return np.zeros_like(pulled) if self._name == "inpaint" else pulled
+
+
+def make_look(
+    name: AttackName, model: Classifier, *, work: Floats, size: tuple[int, int], step: int, plain: LinearLook
+) -> Look:
+    """Return a model's look at an image after an attack.
+
+    Args:
+        name: Of the attack.
+        model: Whose view.
+        work: (h', w', 3) float32, the image averaged over blocks.
+        size: (H, W) of the image, pixels.
+        step: Side of the blocks, pixels.
+        plain: The model's plain look.
+    """
+    small = small_size(*size)
+    shrinking = linear_resize(*size, out_height=small[0], out_width=small[1], rule="stretch")
+    if name not in LINEAR:
+        rows, cols = by_blocks(shrinking.rows, step), by_blocks(shrinking.cols, step)
+        return AttackedLook(name, model, resized(work, rows, cols), LinearResize(rows, cols), plain)
+    own = model.resize_for(*small)
+    rows, cols = _chained(name, own.rows, own.cols, small)
+    rows, cols = by_blocks(rows @ shrinking.rows, step), by_blocks(cols @ shrinking.cols, step)
+    seen = work if model.channels == 3 else np.asarray((work @ LUMA)[..., None], np.float32)
+    return LinearLook(resized(seen, rows, cols), rows, cols)
+
+
+def small_size(height: int, width: int) -> tuple[int, int]:
+    """Return the size at which attacks work, (rows, columns)."""
+    scale = min(CAPPED_PX / max(height, width), 1.0)
+    return max(round(height * scale), 1), max(round(width * scale), 1)
+
+
+def _chained(name: AttackName, rows: Floats, cols: Floats, size: tuple[int, int]) -> tuple[Floats, Floats]:
+    """Put a linear attack before a model's resizing of the small picture."""
+    if name == "flip":
+        return rows, np.ascontiguousarray(cols[:, ::-1])
+    height, width = (_attack_matrix(name, side) for side in size)
+    return np.asarray(rows @ height, np.float32), np.asarray(cols @ width, np.float32)
+
+
+@lru_cache(maxsize=32)
+def _attack_matrix(name: AttackName, side: int) -> Floats:
+    """Return (side, side): a linear attack along one axis."""
+    if name == "blur":
+        return np.asarray(
+            cv2.GaussianBlur(np.eye(side, dtype=np.float32), (1, 0), sigmaX=0.01, sigmaY=BLUR_SIGMA_PX)
+        )
+    if name == "resize":
+        low = max(round(side * RESIZE_SCALE), 1)
+        down = linear_resize(side, side, out_height=low, out_width=low, rule="stretch").rows
+        up = linear_resize(low, low, out_height=side, out_width=side, rule="stretch").rows
+        return np.asarray(up @ down, np.float32)
+    if name == "crop":
+        kept = max(round(side * CROP_SHARE), 1)
+        start = (side - kept) // 2
+        part = linear_resize(kept, kept, out_height=side, out_width=side, rule="stretch").rows
+        matrix = np.zeros((side, side), np.float32)
+        matrix[:, start : start + kept] = part
+        return matrix
+    raise InputError(f"expected a linear attack, got {name}")
+
+
+def resized(values: Floats, rows: Floats, cols: Floats) -> Floats:
+    """Return ``rows @ values @ cols.T`` for every channel of (h, w, c), as two plain matrix products."""
+    height, width, channels = values.shape
+    tall = (rows @ values.reshape(height, -1)).reshape(-1, width, channels)
+    flat = np.ascontiguousarray(tall.transpose(0, 2, 1)).reshape(-1, width) @ cols.T
+    return np.asarray(flat.reshape(len(rows), channels, -1).transpose(0, 2, 1))
+
+
+def by_blocks(matrix: Floats, step: int) -> Floats:
+    """Sum the columns of a resize matrix over blocks."""
+    if step == 1:
+        return matrix
+    return np.add.reduceat(matrix, np.arange(0, matrix.shape[1], step), axis=1)
+
+
+def _reach(matrix: Floats) -> NDArray[np.int64]:
+    """Return (columns, 2): first and one past the last row of a banded matrix with weight in each column."""
+    weighted = matrix != 0
+    empty = ~weighted.any(axis=0)
+    first, last = weighted.argmax(axis=0), len(matrix) - weighted[::-1].argmax(axis=0)
+    first[empty], last[empty] = len(matrix), 0
+    return np.stack([first, last], axis=1)
+
+
+def _touched(reach: NDArray[np.int64], start: int, count: int) -> slice:
+    columns = reach[start : start + count]
+    first, last = int(columns[:, 0].min()), int(columns[:, 1].max())
+    return slice(min(first, last), last)
