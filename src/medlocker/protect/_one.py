@@ -34,7 +34,7 @@ from medlocker.protect._against import attacked_views, attacks_for, withstood
 from medlocker.protect._keepout import beside
 from medlocker.protect._outcome import Job, Marked, Outcome
 from medlocker.protect._room import Room, find_room, pose_problem
-from medlocker.protect._series import Lead, check_marks, given_boxes, look_at, together
+from medlocker.protect._series import Lead, admit_series, check_marks, given_boxes, look_at, together
 from medlocker.protect._settings import Settings
 from medlocker.regions import Finder, Findings, Regions
 from medlocker.search import Answer, Ask, Candidate, Found, Preview, Search, Task, Work
@@ -80,8 +80,10 @@ class Protector:
         return _guarded(job, self._search(job) if job.lead is None else self._follow(job, job.lead))
 
     def _search(self, job: Job) -> Generator[Any, Any, Outcome]:
-        if job.series is not None and self.finder is not None:
-            yield from look_at(job.series, self._findings_of, beside=job.name)
+        if job.series is not None:
+            admit_series(job.series, self.admit)
+            if self.finder is not None:
+                yield from look_at(job.series, self._findings_of, beside=job.name)
         loaded: _Loaded = yield Work(lambda: self._load(job), "read")
         labels, clean_correct = yield from self._labels(job, loaded.preview.cleans)
         seed = self.randomness("search", loaded.digest)
@@ -159,7 +161,7 @@ class Protector:
             fooled=attempt.fooled,
             withstood=attempt.withstood,
             size_px=written.marks[0].size_px,
-            notes=("JPEG written as PNG",) * (original.image.format == "jpeg") + outcome.notes,
+            notes=outcome.notes,
             found_regions=len(original.findings.boxes),
             marks=len(written.marks),
             area=area,

@@ -74,7 +74,7 @@ class Journal:
             else:
                 write_atomic(path, json.dumps(run, sort_keys=True).encode("utf-8"), overwrite=True)
             self.done = {done.outcome.index: done for done in self._read()}
-            # marks that a series has, even if the marked file is lost
+            # a series keeps its marks, whatever became of the image that has them
             self.leads = {done.series: done for done in self.done.values() if done.series}
             # unbuffered: what the system refuses must not be tried again when closing
             self._files = {
@@ -152,19 +152,9 @@ class Journal:
             stream.seek(done.offset)
             return stream.read(done.length)
 
-    def drop(self, index: int, *, keep_marks: bool) -> None:
-        """Let an image count as not done.
-
-        Args:
-            index: Of the image.
-            keep_marks: Whether its series may still take over its marks.
-        """
-        done = self.done.pop(index)
-        if done.series and not keep_marks and self.leads.get(done.series) == done:
-            del self.leads[done.series]
-            for other in self.done.values():
-                if other.series == done.series:
-                    self.leads[done.series] = other
+    def drop(self, index: int) -> None:
+        """Let an image count as not done; its series keeps its marks."""
+        del self.done[index]
 
     def close(self) -> None:
         """Close the files and let others go on."""

@@ -21,21 +21,23 @@ from medlocker.certificates import (
     Owner,
     PublicFacts,
     ReleaseSecret,
-    SealedRecord,
     assemble,
     open_owner_grant,
-    seal_record,
     write_owner_grant,
 )
 from medlocker.classifiers import Classifier, prototypes_of
-from medlocker.errors import OutputExistsError, WriteError
+from medlocker.errors import OutputExistsError
+from medlocker.images import series_key
 from medlocker.labels import Labels
 from medlocker.logo import LearnedLogo, Logo
-from medlocker.protect import Job, Marked, Outcome, Protector, Settings, source_of
+from medlocker.protect import Job, Outcome, Protector, Settings, source_of
 from medlocker.regions import Finder, Regions
 from medlocker.release._fingerprint import fingerprint_path
+from medlocker.release._groups import Groups, Key, Order, dicom_instance, find_groups
 from medlocker.release._inputs import Inputs
 from medlocker.release._journal import FOLDER, Journal, forget, is_unfinished
+from medlocker.release._keeper import Keeper
+from medlocker.release._recheck import recheck, stamp_of
 from medlocker.release._strategy import make_search
 from medlocker.release._summary import Summary
 from medlocker.search import Driver, Task, file_threads
@@ -66,6 +68,9 @@ class Run:
         learned: Textures that searches start from, or None.
         ledger: The owner's memory of what was marked before, or None for experiments.
         same_mark: Mark again what another release has marked, if the mark comes out the same.
+        series_key: From a file to what the images of its series have in common; such images carry the same
+            marks.
+        instance: From a file to what only copies of it have in common; the later ones are skipped.
         workers: Threads that read and write.
         batch: Most pictures in one call of a model.
     """
@@ -84,6 +89,8 @@ class Run:
     learned: LearnedLogo | None = None
     ledger: Ledger | None = None
     same_mark: bool = False
+    series_key: Key | None = series_key
+    instance: Key | None = dicom_instance
     workers: int = 2
     batch: int = 16
 
@@ -191,10 +198,30 @@ def run_release(run: Run, *, progress: Callable[[Outcome], None] = lambda outcom
         summary = Summary(
             tuple(model.name for model in run.classifiers), len(run.inputs.items), run.regions_source
         )
+        keeper = Keeper(
+            secret,
+            journal,
+            owner=run.owner,
+            logo=run.logo,
+            seed=run.settings.seed,
+            ledger=run.ledger,
+            same_mark=run.same_mark,
+        )
+        recheck(
+            journal,
+            run.inputs.items,
+            images=run.release / IMAGES,
+            original_of=lambda done: keeper.opened(done).original_file,
+            workers=run.workers,
+        )
+
+        def tell(outcome: Outcome) -> None:
+            summary.add(outcome)
+            progress(outcome)
+
         for done in journal.done.values():
-            summary.add(done.outcome)
-            progress(done.outcome)
-        driver = _work(run, secret, journal, summary, progress)
+            tell(done.outcome)
+        driver = _work(run, keeper, journal, tell)
         if summary.marked:
             _finish(run, secret, journal, summary)
         journal.remove()
@@ -227,14 +254,14 @@ def _sweep(folder: Path) -> None:
             leftover.unlink()
 
 
-def _work(
-    run: Run,
-    secret: ReleaseSecret,
-    journal: Journal,
-    summary: Summary,
-    progress: Callable[[Outcome], None],
-) -> Driver:
-    keeper = _Keeper(run, secret, journal)
+def _work(run: Run, keeper: Keeper, journal: Journal, tell: Callable[[Outcome], None]) -> Driver:
+    groups = find_groups(
+        run.inputs.items,
+        series_key=run.series_key if run.settings.placement == "series" else None,
+        instance=run.instance,
+        workers=run.workers,
+    )
+    _skip_repeats(run, groups, journal, tell)
     protector = Protector(
         classifiers=run.classifiers,
         logo=run.logo,
@@ -247,14 +274,31 @@ def _work(
         commit=keeper.commit,
         learned=run.learned,
     )
+    order = Order(
+        run.inputs.items,
+        groups,
+        done=journal.done,
+        known=keeper.known,
+        found=lambda index: keeper.lead(journal.done[index]),
+    )
     threads = file_threads(run.workers)
     driver = Driver(run.classifiers, batch=run.batch, in_flight=_IN_FLIGHT, executor=threads)
+    running: dict[int, Job] = {}
+
+    def start(job: Job) -> Task[Outcome]:
+        running[job.index] = job
+        return protector.task(job)
+
     try:
-        for _, outcome in driver.run(_tasks(run, protector, journal)):
-            if outcome.status == "skipped":
-                journal.add(outcome)
-            summary.add(outcome)
-            progress(outcome)
+        is_first = True
+        while is_first or order.has_more:
+            is_first = False
+            for _, outcome in driver.run(map(start, _jobs(run, order))):
+                job = running.pop(outcome.index)
+                if outcome.status == "skipped":
+                    journal.add(outcome, stamp=job.stamp)
+                order.finished(outcome)
+                tell(outcome)
     finally:
         threads.shutdown(wait=True, cancel_futures=True)
         if journal.done.keys() != set(range(len(run.inputs.items))):
@@ -262,83 +306,35 @@ def _work(
     return driver
 
 
-def _tasks(run: Run, protector: Protector, journal: Journal) -> Iterator[Task[Outcome]]:
-    for index, item in enumerate(run.inputs.items):
-        if index in journal.done:
-            continue
+def _skip_repeats(run: Run, groups: Groups, journal: Journal, tell: Callable[[Outcome], None]) -> None:
+    items = run.inputs.items
+    for index, first in groups.repeats.items():
+        if index not in journal.done:
+            reason = f"{items[index].name}: the same instance as {items[first].name}"
+            outcome = Outcome(index, items[index].name, "skipped", reason)
+            journal.add(outcome, stamp=stamp_of(items[index].path))
+            tell(outcome)
+
+
+def _jobs(run: Run, order: Order) -> Iterator[Job]:
+    for planned in order.take():
+        item = run.inputs.items[planned.index]
         text = run.labels.for_name(item.name) if run.labels is not None else None
         labels: tuple[int | None, ...] = ()
         if text is not None:
             labels = tuple(None if classes is None else classes[text] for classes in run.classes)
         target = (run.release / IMAGES).joinpath(*item.output_name.split("/"))
-        yield protector.task(Job(index, item.name, item.path, item.output_name, target, labels))
-
-
-class _Keeper:
-    """Seals what was marked and puts it into its place."""
-
-    def __init__(self, run: Run, secret: ReleaseSecret, journal: Journal) -> None:
-        self._run = run
-        self._secret = secret
-        self._journal = journal
-        self._owner = run.owner.signing.public.key_id
-
-    def randomness(self, purpose: str, original_digest: str) -> bytes:
-        """Return 32 bytes for one image; the keys of hardening are secret whatever the seed."""
-        seed = self._run.settings.seed
-        if seed is None or purpose != "search":
-            return self._secret.derive(purpose, original_digest)
-        return hashlib.sha256(f"medlocker-seed-v1 {seed} {original_digest}".encode("ascii")).digest()
-
-    def admit(self, original_digest: str) -> None:
-        """Refuse an original that another release has marked already.
-
-        Raises:
-            AlreadyMarkedError: If the owner's ledger knows it, unless the same mark is asked for again.
-        """
-        if self._run.ledger is not None and not self._run.same_mark:
-            self._run.ledger.check(original_digest, release=self._secret.release)
-
-    def commit(self, marked: Marked, outcome: Outcome) -> None:
-        """Seal the record, note it in the ledger, move the file to its place, then into the journal.
-
-        A kill in between leaves a file that the resumed run writes again, equal to the first.
-
-        Raises:
-            AlreadyMarkedError: If the ledger knows another mark of this original.
-            WriteError: If the system refuses.
-        """
-        job = marked.job
-        record = SealedRecord(
-            release=self._secret.release,
-            index=job.index,
-            name=job.output_name,
-            file=marked.sha256,
-            pixels=marked.marked_pixels,
-            original_file=marked.original_file,
-            original_name=job.name,
-            original_pixels=marked.original_pixels,
-            metadata=marked.metadata,
-            owner=self._owner,
-            marks=marked.marks,
-            logo=self._run.logo.digest,
-            residual=marked.residual,
-            method=marked.method,
-            seeds={"search": int.from_bytes(marked.seed[:6], "big")},
-            original=marked.original,
+        yield Job(
+            planned.index,
+            item.name,
+            item.path,
+            item.output_name,
+            target,
+            labels,
+            series=planned.series,
+            lead=planned.lead,
+            stamp=stamp_of(item.path),
         )
-        blob = seal_record(record, self._secret)
-        if self._run.ledger is not None:
-            self._run.ledger.record(
-                marked.original_pixels, release=self._secret.release, marked=marked.marked_pixels
-            )
-        try:
-            os.replace(marked.temporary, job.target)
-        except OSError as error:
-            reason = (error.strerror or "").lower()
-            raise WriteError(f"cannot write {job.target.name}: {reason}") from error
-        entry = {"name": job.output_name, "file": marked.sha256, "pixels": marked.marked_pixels}
-        self._journal.add(outcome, entry=entry, record=blob)
 
 
 def _finish(run: Run, secret: ReleaseSecret, journal: Journal, summary: Summary) -> None:

@@ -1,0 +1,154 @@
+"""One placement per series: near copies of one image carry the same marks.
+
+Adjacent slices of a scan differ little. Marked in different ways they give each other away: what is hidden
+in one is open in the next. So one image of a series, its leader, is searched, with the regions of all of them
+kept out, and the others get its very marks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from medlocker.errors import AlreadyMarkedError, InputError, MedlockerError, NoRoomError
+from medlocker.geometry import Box
+from medlocker.images import Image
+from medlocker.logo import Logo, render
+from medlocker.mark import Mark
+from medlocker.marking import reach
+from medlocker.placements import FreePlacements
+from medlocker.regions import Findings, Regions
+from medlocker.search import Work
+
+
+@dataclass(frozen=True, eq=False)
+class Series:
+    """Images that carry the same marks.
+
+    Args:
+        key: What only they have in common; stays in memory.
+        members: Relative input name and file of every image, in their order.
+        findings: What a finder found, by name, as far as it is known; filled while the leader is worked on.
+    """
+
+    key: str
+    members: Mapping[str, Path]
+    findings: dict[str, Findings] = field(default_factory=dict)
+
+    @property
+    def digest(self) -> str:
+        """What the ledger knows the series by, as it knows an original by the digest of its pixels."""
+        return hashlib.sha256(f"medlocker-series-v1 {self.key}".encode("utf-8", "replace")).hexdigest()
+
+
+@dataclass(frozen=True)
+class Lead:
+    """What the other images of a series take over from the one that was searched.
+
+    Args:
+        marks: Its parameter list, keys of hardening included.
+        seed: What its randomness came from, at least 6 bytes.
+    """
+
+    marks: tuple[Mark, ...]
+    seed: bytes
+
+
+def marks_digest(marks: Sequence[Mark]) -> str:
+    """Return the SHA-256 of a parameter list, as hex."""
+    text = json.dumps([mark.to_json() for mark in marks], sort_keys=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def admit_series(series: Series, admit: Callable[[str], None]) -> None:
+    """Refuse a series of which another release has marked an image: it would get other marks here.
+
+    Raises:
+        AlreadyMarkedError: If so.
+    """
+    try:
+        admit(series.digest)
+    except AlreadyMarkedError as error:
+        raise AlreadyMarkedError(
+            "an image of its series was marked in another way in another release", hint=error.hint
+        ) from None
+
+
+def look_at(
+    series: Series, find: Callable[[str, Path], Findings], *, beside: str
+) -> Generator[Work, Any, None]:
+    """Fill in the findings of every member but one; one image is in memory at a time.
+
+    A member that cannot be read keeps nothing out: it will say so itself, and gets no mark.
+
+    Args:
+        series: Images that carry the same marks.
+        find: From a name and a file to what is found in it; called in a thread.
+        beside: Name of the member that needs no look.
+    """
+    for name, path in series.members.items():
+        if name != beside and name not in series.findings:
+            found = yield Work(partial(_found, find, name, path), "read")
+            if found is not None:
+                series.findings[name] = found
+
+
+def _found(find: Callable[[str, Path], Findings], name: str, path: Path) -> Findings | None:
+    try:
+        return find(name, path)
+    except (MedlockerError, MemoryError):
+        return None
+
+
+def given_boxes(regions: Regions | None, image: Image, names: Sequence[str]) -> tuple[Box, ...]:
+    """Return the given regions of images of one size, grown by what marking next to them would change.
+
+    Args:
+        regions: All that are given, or None.
+        image: The first of the images.
+        names: Relative input names; of all but the first, regions that cannot be read are passed over: that
+            image will say so itself, and gets no mark.
+
+    Raises:
+        InputError: If those of the first cannot be read.
+    """
+    boxes: dict[Box, None] = {}
+    for number, name in enumerate(names if regions is not None else ()):
+        try:
+            found = regions.boxes_for(name, width=image.width, height=image.height) if regions else ()
+        except InputError:
+            if number == 0:
+                raise
+            continue
+        boxes.update(dict.fromkeys(found))
+    return tuple(reach(image, box) for box in boxes)
+
+
+def together(findings: Sequence[Findings]) -> Findings:
+    """Return the boxes of several images, the strongest of each first; the notes are those of the first."""
+    ranks = zip_longest(*(found.boxes for found in findings))
+    boxes = dict.fromkeys(box for rank in ranks for box in rank if box is not None)
+    return Findings(tuple(boxes), findings[0].notes)
+
+
+def check_marks(lead: Lead, image: Image, boxes: Sequence[Box], *, logo: Logo) -> None:
+    """Refuse marks that would touch a region of this image.
+
+    They do only where a region was not yet known, or not readable, when the series' marks were searched.
+
+    Raises:
+        NoRoomError: If one does, or leaves the image.
+    """
+    for mark in lead.marks if boxes else ():
+        raster = render(
+            logo, mark.size_px, rotation=mark.rotation, hardening=mark.hardening, overlay=mark.overlay
+        )
+        free = FreePlacements(image=(image.width, image.height), support=raster.support, boxes=boxes)
+        if not free.contains(mark.x, mark.y):
+            raise NoRoomError("the marks of its series would touch a region of this image")

@@ -1,0 +1,99 @@
+"""What of an interrupted run still counts when it is continued.
+
+- A marked file that is missing or has another digest is made again.
+- An input that changed after it was marked, or was skipped, is done again: the release shows the inputs as
+  they are when it is finished. Size and time of change tell; where these differ, the content decides.
+- A series keeps its marks, whichever of its images are done again.
+- An input that vanished after it was marked stays in the release.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence, Set
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from medlocker._files import sha256_of
+from medlocker.release._inputs import Input
+from medlocker.release._journal import Done, Journal
+from medlocker.search import file_threads
+
+_AT_ONCE = 1024
+
+
+def stamp_of(path: Path) -> str:
+    """Return what differs after a file was changed: its size and time of change; nothing if it is missing."""
+    try:
+        found = path.stat()
+    except OSError:
+        return ""
+    return f"{found.st_size} {found.st_mtime_ns}"
+
+
+def recheck(
+    journal: Journal,
+    items: Sequence[Input],
+    *,
+    images: Path,
+    original_of: Callable[[Done], str],
+    workers: int,
+) -> None:
+    """Take out of a journal what no longer counts, and remove its marked files.
+
+    A series keeps its marks even so: what is done again gets those of the other images.
+
+    Args:
+        journal: Of the interrupted run; changed.
+        items: The run's images.
+        images: Folder of the marked files.
+        original_of: From a marked image to the SHA-256 of the file that was marked.
+        workers: Threads that read.
+    """
+
+    expected = {item.output_name for item in items}
+
+    def look(done: Done) -> tuple[bool, bool]:
+        item = items[done.outcome.index]
+        is_there = not done.length or _is_there(done, images, item, expected)
+        return is_there, _is_unchanged(done, item.path, partial(original_of, done))
+
+    known = list(journal.done.values())
+    with file_threads(workers) as threads:
+        for start in range(0, len(known), _AT_ONCE):
+            some = known[start : start + _AT_ONCE]
+            for done, (is_there, is_unchanged) in zip(some, threads.map(look, some), strict=True):
+                if is_there and is_unchanged:
+                    continue
+                journal.drop(done.outcome.index)
+                if done.length:
+                    with suppress(OSError):
+                        _target(done, images).unlink()
+
+
+def _target(done: Done, images: Path) -> Path:
+    return images.joinpath(*done.entry["name"].split("/"))
+
+
+def _is_there(done: Done, images: Path, item: Input, expected: Set[str]) -> bool:
+    name = done.entry["name"]
+    # a JPEG file that became another one, or vanished, leaves its place to others
+    if name != item.output_name and (stamp_of(item.path) or name in expected):
+        return False
+    try:
+        target = _target(done, images)
+        return target.is_file() and sha256_of(target) == done.entry["file"]
+    except OSError:
+        return False
+
+
+def _is_unchanged(done: Done, source: Path, original: Callable[[], str]) -> bool:
+    stamp = stamp_of(source)
+    if stamp in ("", done.stamp):
+        return True
+    if not done.length:
+        return False
+    try:
+        return sha256_of(source) == original()
+    except OSError:
+        return False

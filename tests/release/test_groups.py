@@ -1,0 +1,151 @@
+"""Which images belong together, and the order in which they are started."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from medlocker.protect import Lead, Outcome
+from medlocker.release._groups import Groups, Order, Planned, find_groups
+from medlocker.release._inputs import Input
+
+
+def inputs(count: int) -> tuple[Input, ...]:
+    return tuple(Input(f"{k}", Path(f"{k}"), f"{k}") for k in range(count))
+
+
+def lead_of(index: int) -> Lead:
+    return Lead((), index.to_bytes(6, "big"))
+
+
+def groups_of(keys: Sequence[str | None]) -> Groups:
+    return find_groups(inputs(len(keys)), series_key=lambda path: keys[int(path.name)], instance=None)
+
+
+def order_of(
+    keys: Sequence[str | None], *, done: Sequence[int] = (), known: dict[str, Lead] | None = None
+) -> Order:
+    found = {} if known is None else known
+    groups = groups_of(keys)
+    return Order(inputs(len(keys)), groups, done=done, known=found.get, found=lead_of)
+
+
+def outcome(index: int, *, marked: bool = True) -> Outcome:
+    return Outcome(index, f"{index}", "marked" if marked else "failed")
+
+
+def test_images_with_one_key_belong_together() -> None:
+    groups = groups_of(["b", None, "a", "b", "b"])
+    assert groups.keys == {0: "b", 2: "a", 3: "b", 4: "b"}
+    assert groups.members == {"b": [0, 3, 4], "a": [2]}
+    assert groups.repeats == {}
+
+
+def test_the_later_of_two_copies_is_told_and_belongs_to_nothing() -> None:
+    same = ["x", None, "y", "x", None, "x"]
+    groups = find_groups(inputs(6), series_key=lambda path: "s", instance=lambda path: same[int(path.name)])
+    assert groups.repeats == {3: 0, 5: 0}
+    assert groups.members == {"s": [0, 1, 2, 4]}
+    assert [
+        planned.index
+        for planned in Order(inputs(6), groups, done=(), known=lambda key: None, found=lead_of).take()
+    ] == [2]
+
+
+def test_more_files_than_are_asked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    from medlocker.release import _groups
+
+    monkeypatch.setattr(_groups, "_AT_ONCE", 3)
+    assert groups_of(["a", "b"] * 4).members == {"a": [0, 2, 4, 6], "b": [1, 3, 5, 7]}
+
+
+def test_nothing_is_read_where_nothing_is_grouped() -> None:
+    assert find_groups(inputs(3), series_key=None, instance=None) == Groups()
+
+
+def test_the_middle_leads_and_the_others_wait() -> None:
+    order = order_of([None, "s", "s", "s", "s", None])
+    started = order.take()
+    first = [next(started) for _ in range(3)]
+    assert [(one.index, one.lead) for one in first] == [(0, None), (3, None), (5, None)]
+    assert first[0].series is None
+    assert first[1].series is not None
+    assert list(first[1].series.members) == ["1", "2", "3", "4"]
+    assert next(started, None) is None
+    order.finished(outcome(5))
+    assert next(order.take(), None) is None
+    order.finished(outcome(3))
+    assert order.has_more
+    followers = list(order.take())
+    assert [(one.index, one.lead) for one in followers] == [(k, lead_of(3)) for k in (4, 1, 2)]
+    assert {one.series for one in followers} == {first[1].series}
+
+
+def test_the_next_leads_where_the_middle_cannot() -> None:
+    order = order_of(["s", "s", "s"])
+    assert [one.index for one in order.take()] == [1]
+    order.finished(outcome(1, marked=False))
+    assert [(one.index, one.lead) for one in order.take()] == [(2, None)]
+    order.finished(outcome(2))
+    assert [(one.index, one.lead) for one in order.take()] == [(0, lead_of(2))]
+    order.finished(outcome(0))
+    assert not order.has_more
+
+
+def test_images_that_wait_come_before_new_ones() -> None:
+    order = order_of(["s", "s", None, None])
+    started = order.take()
+    assert next(started).index == 1
+    assert next(started).index == 2
+    order.finished(outcome(1))
+    assert [one.index for one in started] == [0, 3]
+
+
+def test_an_interrupted_series_keeps_its_marks() -> None:
+    known = Lead((), b"earlier")
+    order = order_of(["s", "s", "s", None, "t", "t"], done=[2, 4, 5], known={"s": known})
+    assert [(one.index, one.lead) for one in order.take()] == [(1, known), (0, known), (3, None)]
+
+
+@given(
+    st.lists(st.sampled_from([None, "a", "b", "c"]), min_size=1, max_size=30),
+    st.integers(1, 5),
+    st.randoms(use_true_random=False),
+)
+@example(["a"] * 12, 1, random.Random(0))
+def test_every_image_is_started_once_whatever_finishes_first(
+    keys: list[str | None], in_flight: int, rng: random.Random
+) -> None:
+    """And no image of a series without its marks, but one at a time."""
+    order = order_of(keys)
+    started: list[int] = []
+    marked: dict[str, int] = {}
+    while order.has_more or not started:
+        source, running = order.take(), list[Planned]()
+        exhausted = False
+        while not exhausted or running:
+            while not exhausted and len(running) < in_flight:
+                planned = next(source, None)
+                exhausted = planned is None
+                if planned is not None:
+                    running.append(planned)
+                    started.append(planned.index)
+            if not running:
+                break
+            one = running.pop(rng.randrange(len(running)))
+            key = keys[one.index]
+            is_marked = rng.random() < 0.6
+            if key is not None and one.lead is None:
+                assert not any(keys[other.index] == key for other in running)
+                assert key not in marked
+                if is_marked:
+                    marked[key] = one.index
+            elif key is not None:
+                assert one.lead == lead_of(marked[key])
+            order.finished(outcome(one.index, marked=is_marked))
+    assert sorted(started) == list(range(len(keys)))
