@@ -2,7 +2,7 @@
 
     MEDLOCKER_DATA=... python benchmarks/removal.py --surrogate DIR [--surrogate DIR] --target DIR
         [--target DIR] [--presets paper,strong,strong-hardened] [--level standard|full] [--limit N]
-        [--state DIR]
+        [--attacks "none,blur 2,..."] [--state DIR]
 
 Held-out photographs, lesion boxes kept out. A target that is also a surrogate is white box. With --state an
 interrupted battery goes on; the releases are then kept there as well.
@@ -15,7 +15,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 from _idrid import LOGO, data_folder, held_out_names, lesion_boxes
@@ -28,11 +29,20 @@ from medlocker.labels import Labels, class_indices, load_labels
 from medlocker.protect import STANDARD_HARDENING, Settings
 from medlocker.release import Input, Run, find_inputs, run_release
 
+_HARDENED = Settings(preset="strong", harden=STANDARD_HARDENING)
+_WIDE = replace(_HARDENED, size=0.35, max_area=0.3)
 PRESETS = {
     "paper": Settings(preset="paper"),
     "strong": Settings(preset="strong"),
-    "strong-hardened": Settings(preset="strong", harden=STANDARD_HARDENING),
+    "strong-hardened": _HARDENED,
+    "against-transforms": replace(_HARDENED, against=("jpeg", "blur", "resize", "crop")),
+    "against-denoise": replace(_HARDENED, against=("denoise",)),
+    "against-inpaint": replace(_HARDENED, against=("inpaint",)),
+    "opaque": replace(_HARDENED, harden=replace(STANDARD_HARDENING, opaque=0.3)),
+    "wide": _WIDE,
+    "wide-against-all": replace(_WIDE, against=("blur", "resize", "crop", "denoise", "inpaint")),
 }
+DEFAULT = "paper,strong,strong-hardened"
 NOTE = """
 Left: accuracy among the photographs that the model gets right when clean (95 % Wilson interval). Control: the
 same of the clean photographs after the same treatment. PSNR and SSIM of the marked pixels: medians, and what
@@ -132,6 +142,11 @@ def tell(name: str, result: BatteryResult, *, white_box: set[str]) -> None:
         print(f"\n{note}")
 
 
+def chosen(attacks: str | None) -> str:
+    """Name a choice of attacks, for folders."""
+    return "all" if attacks is None else sha256(attacks.encode()).hexdigest()[:8]
+
+
 def cells(row: Row) -> list[str]:
     """Return one line of the table."""
     decibels = "-"
@@ -153,8 +168,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--surrogate", type=Path, action="append", required=True)
     parser.add_argument("--target", type=Path, action="append", default=[])
-    parser.add_argument("--presets", default=",".join(PRESETS))
+    parser.add_argument("--presets", default=DEFAULT, help=f"of {', '.join(PRESETS)}")
     parser.add_argument("--level", choices=["standard", "full"], default="standard")
+    parser.add_argument("--attacks", help="rows of the table, with commas; default all of the level")
     parser.add_argument("--limit", type=int)
     parser.add_argument("--state", type=Path)
     parser.add_argument("--workers", type=int, default=2)
@@ -173,20 +189,24 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for preset in arguments.presets.split(","):
             release = folder / f"release-{preset}"
+            began = time.perf_counter()
             inputs = release_of(names, PRESETS[preset], surrogates, data=data, out=release)
             result = run_battery(
                 Pairs(inputs, release / "images", labels, indices),
                 targets,
                 logo=LOGO,
                 level=arguments.level,
-                state_dir=folder / f"battery-{preset}-{arguments.level}",
+                names=None if arguments.attacks is None else arguments.attacks.split(","),
+                state_dir=folder / f"battery-{preset}-{arguments.level}-{chosen(arguments.attacks)}",
                 observer=Watch(preset),
                 workers=arguments.workers,
             )
             print(file=sys.stderr)
+            marking = time.perf_counter() - began - result.seconds
             tell(preset, result, white_box={model.name for model in surrogates})
             print(
-                f"\n{result.seconds / max(result.images, 1):.1f} s a photograph with {len(targets)} targets."
+                f"\n{result.seconds / max(result.images, 1):.1f} s a photograph with {len(targets)} targets; "
+                f"marking took {marking / max(result.images, 1):.1f} s each."
             )
 
 
