@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
+from medlocker.images import series_key
 from medlocker.protect import Lead, Outcome
-from medlocker.release._groups import Groups, Order, Planned, find_groups
+from medlocker.release._groups import Groups, Order, Planned, dicom_instance, find_groups
 from medlocker.release._inputs import Input
 
 
@@ -66,6 +69,32 @@ def test_more_files_than_are_asked_for_at_once(monkeypatch: pytest.MonkeyPatch) 
 
 def test_nothing_is_read_where_nothing_is_grouped() -> None:
     assert find_groups(inputs(3), series_key=None, instance=None) == Groups()
+
+
+def write_dicom(path: Path, *, series: str, instance: str, rows: int = 8) -> None:
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    meta.MediaStorageSOPInstanceUID = UID(instance)
+    header = Dataset()
+    header.SOPClassUID, header.SOPInstanceUID = SecondaryCaptureImageStorage, UID(instance)
+    header.SeriesInstanceUID = UID(series)
+    header.Rows, header.Columns, header.PhotometricInterpretation = rows, 8, "MONOCHROME2"
+    header.file_meta = meta
+    header.save_as(path, enforce_file_format=True)
+
+
+def test_slices_of_a_dicom_series(tmp_path: Path) -> None:
+    files = {"a": ("1.2.3", "1.2.3.1"), "b": ("1.2.4", "1.2.4.1"), "c": ("1.2.3", "1.2.3.2")}
+    files |= {"d": ("1.2.4", "1.2.4.1"), "e": ("1.2.3", "1.2.3.3")}
+    for name, (series, instance) in files.items():
+        write_dicom(tmp_path / name, series=series, instance=instance, rows=9 if name == "e" else 8)
+    (tmp_path / "f").write_bytes(b"no dicom")
+    items = [Input(name, tmp_path / name, name) for name in "abcdefg"]  # g is missing
+    groups = find_groups(items, series_key=series_key, instance=dicom_instance)
+    assert sorted(groups.members.values()) == [[0, 2], [1], [4]]
+    assert groups.repeats == {3: 1}
+    assert not any("1.2" in key for key in groups.members)
 
 
 def test_the_middle_leads_and_the_others_wait() -> None:

@@ -41,11 +41,6 @@ def say_inputs(inputs: Inputs, labels: Labels | None, regions: Regions | None, f
         note(f"kept out as lesions: {kind}, not a clinician's; the certificate says so")
     elif regions is None:
         note("no lesions are kept out: see --regions, --segmenter, --lesions")
-    jpeg = sum(
-        item.output_name.lower().endswith(".png") and item.name != item.output_name for item in inputs.items
-    )
-    if jpeg:
-        note(f"{jpeg} JPEG images will be written as PNG, which is lossless but larger")
 
 
 def _some(names: tuple[str, ...]) -> str:
@@ -106,6 +101,10 @@ def say_result(result: Result, run: Run, *, as_json: bool) -> None:
     for attack in run.settings.against:
         count = summary.against.get(attack, 0)
         stdout.print(f"misled after {attack} too: {count} of {summary.marked}", markup=False)
+    if summary.followed:
+        stdout.print(
+            f"{summary.followed} images carry the marks of another one of their series", markup=False
+        )
     if summary.shrunk:
         stdout.print(f"smaller logo on {summary.shrunk} images, where regions left little room", markup=False)
     for text, count in sorted(summary.notes.items()):

@@ -21,6 +21,7 @@ from medlocker.prepare import check_kind
 from medlocker.protect import (
     MAX_AREA,
     Lesions,
+    Placement,
     Preset,
     SearchName,
     Settings,
@@ -147,6 +148,13 @@ def protect(
             help="Images not much finer than a model must mislead when halved and enlarged too; costs twice.",
         ),
     ] = False,
+    placement: Annotated[
+        Placement,
+        typer.Option(
+            help="series: all slices of a DICOM series carry the same marks, as two differently marked near "
+            "copies give each other away; image: each has its own."
+        ),
+    ] = "series",
     seed: Annotated[
         int | None, typer.Option(help="Repeat a search exactly; default secret randomness.")
     ] = None,
@@ -193,6 +201,7 @@ def protect(
         rotation=rotation,
         against=attack_names(against),
         bear_shrinking=bear_shrinking,
+        placement=placement,
         seed=seed,
         harden=harden_of(harden, warp=warp, texture=texture, opaque=opaque),
         keep_original=keep_original,

@@ -4,7 +4,7 @@ from medlocker.protect._keepout import Lesions, beside, make_finder, source_of
 from medlocker.protect._one import Protector
 from medlocker.protect._outcome import Job, Marked, Outcome
 from medlocker.protect._room import Room, find_room, pose_problem
-from medlocker.protect._series import Lead, Series, marks_digest
+from medlocker.protect._series import Lead, Series, about_series, marks_digest
 from medlocker.protect._settings import (
     MAX_AREA,
     STANDARD_HARDENING,
@@ -31,6 +31,7 @@ __all__ = [
     "SearchName",
     "Series",
     "Settings",
+    "about_series",
     "beside",
     "find_room",
     "make_finder",

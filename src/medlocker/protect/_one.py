@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from medlocker._files import TEMPORARY_PREFIX, check_relative_name, make_folder, read_limited, write_atomic
 from medlocker.classifiers import Classifier
-from medlocker.errors import InputError, MedlockerError, NoRoomError, UnsupportedImageError, WriteError
+from medlocker.errors import InputError, MedlockerError, NoPixelsError, NoRoomError, UnsupportedImageError, WriteError
 from medlocker.geometry import Box
 from medlocker.images import (
     LIMITS,
@@ -34,7 +34,7 @@ from medlocker.protect._against import attacked_views, attacks_for, withstood
 from medlocker.protect._keepout import beside
 from medlocker.protect._outcome import Job, Marked, Outcome
 from medlocker.protect._room import Room, find_room, pose_problem
-from medlocker.protect._series import Lead, admit_series, check_marks, given_boxes, look_at, together
+from medlocker.protect._series import Lead, about_series, check_marks, given_boxes, look_at, together
 from medlocker.protect._settings import Settings
 from medlocker.regions import Finder, Findings, Regions
 from medlocker.search import Answer, Ask, Candidate, Found, Preview, Search, Task, Work
@@ -81,7 +81,8 @@ class Protector:
 
     def _search(self, job: Job) -> Generator[Any, Any, Outcome]:
         if job.series is not None:
-            admit_series(job.series, self.admit)
+            with about_series():
+                self.admit(job.series.digest)
             if self.finder is not None:
                 yield from look_at(job.series, self._findings_of, beside=job.name)
         loaded: _Loaded = yield Work(lambda: self._load(job), "read")
@@ -360,7 +361,7 @@ def _guarded(job: Job, steps: Generator[Any, Any, Outcome]) -> Task[Outcome]:
     """Turn what goes wrong with one image into its outcome."""
     try:
         return (yield from steps)
-    except NoRoomError as error:
+    except (NoRoomError, NoPixelsError) as error:
         return Outcome(job.index, job.name, "skipped", str(error))
     except InputError as error:
         return Outcome(job.index, job.name, "failed", str(error))

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import zip_longest
@@ -66,14 +67,15 @@ def marks_digest(marks: Sequence[Mark]) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
-def admit_series(series: Series, admit: Callable[[str], None]) -> None:
-    """Refuse a series of which another release has marked an image: it would get other marks here.
+@contextmanager
+def about_series() -> Iterator[None]:
+    """Say of a series what the ledger says of an image.
 
     Raises:
-        AlreadyMarkedError: If so.
+        AlreadyMarkedError: If another release has marked an image of it: it would get other marks here.
     """
     try:
-        admit(series.digest)
+        yield
     except AlreadyMarkedError as error:
         raise AlreadyMarkedError(
             "an image of its series was marked in another way in another release", hint=error.hint

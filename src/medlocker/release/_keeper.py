@@ -9,7 +9,7 @@ from functools import partial
 from medlocker.certificates import Ledger, Owner, ReleaseSecret, SealedRecord, open_record, seal_record
 from medlocker.errors import WriteError
 from medlocker.logo import Logo
-from medlocker.protect import Lead, Marked, Outcome, marks_digest
+from medlocker.protect import Lead, Marked, Outcome, about_series, marks_digest
 from medlocker.release._journal import Done, Journal
 
 
@@ -98,7 +98,8 @@ class Keeper:
             remember = partial(self._ledger.record, release=self._secret.release)
             if job.series is not None:
                 # near copies of what another release has marked are refused too
-                remember(job.series.digest, marked=marks_digest(marked.marks))
+                with about_series():
+                    remember(job.series.digest, marked=marks_digest(marked.marks))
             remember(marked.original_pixels, marked=marked.marked_pixels)
         try:
             os.replace(marked.temporary, job.target)
