@@ -37,16 +37,17 @@ def marks(draw: st.DrawFn, height: int, width: int) -> list[Mark]:
     return found
 
 
-def check_stack(data: bytes, chosen: list[Mark], *, name: str = "a") -> tuple[bytes, bytes]:
+def check_stack(
+    data: bytes, chosen: list[Mark], *, name: str = "a", method: str = "frames-v1"
+) -> tuple[bytes, bytes]:
     """Mark a file in memory and take the marks off; returns the marked and the restored file."""
     image, logo = read_image(data, name=name), builtin_logo()
     before = all_frames(image)
-    assert np.array_equal(image.pixels, before[len(before) // 2])
     marked = mark_file(image, chosen, logo=logo)
     again = read_image(marked.data, name=name)
     assert (again.kind, again.format, again.pixels.dtype) == (image.kind, image.format, image.pixels.dtype)
     assert dict(again.facts) == dict(image.facts)
-    assert marked.method == "frames-v1"
+    assert marked.method == method
     assert marked.pixels == content_digest(again)
     assert metadata_digest(again) == metadata_digest(image)
     touched = np.zeros((image.height, image.width), np.bool_)

@@ -36,7 +36,7 @@ def stack(pages: list[Array], *, bigtiff: bool = False, byteorder: str = "<", **
     stream = io.BytesIO()
     with tifffile.TiffWriter(stream, bigtiff=bigtiff, byteorder=byteorder) as writer:  # type: ignore[arg-type]
         for number, page in enumerate(pages):
-            more = {"extrasamples": ["unassalpha"]} if page.shape[2] in (2, 4) else {}
+            more: dict[str, Any] = {"extrasamples": ["unassalpha"]} if page.shape[2] in (2, 4) else {}
             writer.write(
                 page[..., 0] if page.shape[2] == 1 else page,
                 photometric=PHOTOMETRIC[page.shape[2]],
@@ -65,6 +65,7 @@ def test_marks_and_restores(
     file = stack(pages, bigtiff=bigtiff, byteorder=byteorder, **LAYOUTS[layout])
     image = read_image(file, name="a.tif")
     assert image.facts["frames"] == count
+    assert np.array_equal(image.pixels, pages[count // 2])
     for found, page in zip(all_frames(image), pages, strict=True):
         assert np.array_equal(found, page)
     marked, _ = check_stack(file, data.draw(marks(37, 43)), name="a.tif")
@@ -151,7 +152,7 @@ def _second(first: bytes, **options: Any) -> bytes:
     return stream.getvalue()
 
 
-def _links(data: bytes) -> list[int]:
+def _links(data: bytes | bytearray) -> list[int]:
     """Where a little-endian classic file tells the places of its pages."""
     found = [4]
     while True:

@@ -1,0 +1,69 @@
+"""Gzip files (RFC 1952): opened up to an announced size, written the same in every run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from isal import isal_zlib
+
+_GZIP = 31
+"""Window bits that mean gzip's own header and checksum."""
+
+_LEVEL = 3
+"""Measured on 16-bit noise over a ramp, 16 MB: as small as zlib's level 6, in 1/30 of its time."""
+
+_PIECE = 1 << 18
+_MAX_RATIO = 1_040
+
+
+class GzipError(ValueError):
+    """The file is damaged, cut, or holds more than announced."""
+
+
+def gunzip_start(data: bytes, size: int) -> bytes:
+    """Return at most the first ``size`` bytes.
+
+    Raises:
+        Exception: If already they are damaged.
+    """
+    return bytes(isal_zlib.decompressobj(_GZIP).decompress(data[:_PIECE], size))
+
+
+def gunzip(data: bytes, *, size: int, most: int) -> bytearray:
+    """Return all that a gzip file holds, in one member or several.
+
+    Args:
+        data: The file; zeros after the last member are allowed.
+        size: Announced length.
+        most: How many bytes there may be.
+
+    Raises:
+        GzipError: If there are fewer bytes than announced, or more than allowed.
+        Exception: Of other kinds, if it is damaged.
+    """
+    if size > (len(data) + 1) * _MAX_RATIO:
+        raise GzipError("expected a longer stream for the announced size")
+    out = bytearray()
+    at = 0
+    while at < len(data):
+        if at and data[at] == 0 and not data[at:].strip(b"\0"):
+            break
+        machine = isal_zlib.decompressobj(_GZIP)
+        while not machine.eof:
+            piece = data[at : at + _PIECE]
+            if not piece:
+                raise GzipError("expected a whole gzip file")
+            out += machine.decompress(piece, most - len(out) + 1)
+            if len(out) > most:
+                raise GzipError("expected no more than was announced")
+            at += len(piece)
+        at -= len(machine.unused_data)
+    if len(out) < size:
+        raise GzipError("expected as much as was announced")
+    return out
+
+
+def gzipped(pieces: Iterable[bytes | bytearray | memoryview]) -> bytes:
+    """Return a gzip file of one member without name and time."""
+    machine = isal_zlib.compressobj(_LEVEL, isal_zlib.DEFLATED, _GZIP)
+    return b"".join([*(machine.compress(piece) for piece in pieces), machine.flush()])
