@@ -40,6 +40,10 @@ class NoRoomError(InputError):
     """No placement of the logo stays clear of all keep-out boxes."""
 
 
+class NoPixelsError(UnsupportedImageError):
+    """The file is sound, but it holds no picture: a report, a document, a directory."""
+
+
 class AlreadyMarkedError(InputError):
     """The owner has marked these pixels before, in another way."""
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,11 +40,15 @@ class Image:
     Args:
         pixels: (H, W, C) uint8 or uint16 in the file's own depth; of several frames the middle one.
         kind: What the channels mean.
-        format: ``"png"``, ``"tiff"``, ``"bmp"`` or ``"jpeg"``: how the file was stored.
+        format: ``"png"``, ``"tiff"``, ``"bmp"``, ``"jpeg"`` or ``"dicom"``: how the file was stored.
         source: The file's bytes; writing copies metadata from them.
         palette: (N, 3) uint8 for ``kind="palette"``, else None.
         white_is_zero: Grey is stored reversed (TIFF MINISWHITE): 0 is shown white.
         frames: All frames, or None for a still.
+        shown: (N,) of the pixels' type: the level that each stored sample is shown as, for every sample that
+            occurs; None if that is the sample itself.
+        inks: (256,) of the pixels' type: the samples that are shown as levels 0 to 255; given with ``shown``.
+        ybr: Colours are stored as luminance and two colour differences (DICOM's YBR_FULL, 8 bits).
         facts: What ``inspect`` shows: names and short values, never metadata that names a person.
     """
 
@@ -55,6 +60,9 @@ class Image:
     facts: Mapping[str, str | int | bool] = field(default_factory=dict)
     white_is_zero: bool = False
     frames: Frames | None = field(default=None, repr=False)
+    shown: NDArray[Any] | None = field(default=None, repr=False)
+    inks: NDArray[Any] | None = field(default=None, repr=False)
+    ybr: bool = False
 
     @property
     def height(self) -> int:
@@ -100,10 +108,29 @@ def viewed(image: Image, pixels: Pixels | None = None) -> NDArray[Any]:
         table = np.zeros((256, 3), np.uint8)
         table[: len(image.palette)] = image.palette
         return np.asarray(table[stored[..., 0]])
+    if image.shown is not None:
+        levels = image.shown[stored[..., : image.color_channels]]
+        return levels if levels.shape[2] == 3 else np.repeat(levels, 3, axis=2)
+    if image.ybr:
+        return ybr_to_rgb(stored)
     if image.color_channels == 3:
         return stored[..., :3]
     grey = np.repeat(stored[..., :1], 3, axis=2)
     return np.iinfo(grey.dtype).max - grey if image.white_is_zero else grey
+
+
+def ybr_to_rgb(pixels: Pixels) -> NDArray[np.uint8]:
+    """Return the colours of (H, W, 3) uint8 luminance and colour differences (PS3.3, C.7.6.3.1.2)."""
+    # OpenCV has the red difference before the blue one
+    return np.asarray(cv2.cvtColor(np.ascontiguousarray(pixels[..., [0, 2, 1]]), cv2.COLOR_YCrCb2RGB))
+
+
+def rgb_to_ybr(colors: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return (h, w, 3) uint8 colours as luminance and colour differences, in integers of 1/65536."""
+    wide = colors.astype(np.int64)
+    rows = np.array(((19595, 38470, 7471), (-11058, -21710, 32768), (32768, -27439, -5329)), np.int64)
+    mixed = (wide @ rows.T + (32768, (128 << 16) + 32768, (128 << 16) + 32768)) >> 16
+    return mixed.clip(0, 255).astype(np.uint8)
 
 
 def content_digest(image: Image) -> str:

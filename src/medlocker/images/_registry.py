@@ -11,6 +11,8 @@ import numpy as np
 
 from medlocker.errors import InputError
 from medlocker.images._bmp import encode_bmp, metadata_bmp, read_bmp
+from medlocker.images._dicom import encode_dicom, encode_dicom_frames, metadata_dicom, read_dicom
+from medlocker.images._dicomparts import looks_like_dicom
 from medlocker.images._image import Image, Pixels
 from medlocker.images._jpeg import encode_jpeg, metadata_jpeg, read_jpeg
 from medlocker.images._limits import LIMITS, Limits, refuse
@@ -46,8 +48,9 @@ _ADAPTERS: Mapping[str, _Adapter] = {
     ),
     "bmp": _Adapter((b"BM",), read_bmp, encode_bmp, metadata_bmp),
     "jpeg": _Adapter((b"\xff\xd8\xff",), read_jpeg, encode_jpeg, metadata_jpeg, ".png"),
+    "dicom": _Adapter((), read_dicom, encode_dicom, metadata_dicom, encode_frames=encode_dicom_frames),
 }
-_EXPECTED = "expected a PNG, TIFF, BMP or JPEG image"
+_EXPECTED = "expected a PNG, TIFF, BMP, JPEG or DICOM image"
 
 
 def read_image(data: bytes, *, name: str, limits: Limits = LIMITS) -> Image:
@@ -70,6 +73,8 @@ def read_image(data: bytes, *, name: str, limits: Limits = LIMITS) -> Image:
         refuse(name, f"{_EXPECTED}, got an empty file")
     if len(data) > limits.max_file_bytes:
         refuse(name, f"expected at most {limits.max_file_bytes} bytes, got {len(data)}")
+    if looks_like_dicom(data):  # before the others: its preamble may look like the start of a TIFF
+        return read_dicom(data, name, limits=limits)
     for adapter in _ADAPTERS.values():
         if data.startswith(adapter.starts):
             return adapter.read(data, name, limits=limits)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from medlocker.errors import InputError, RestoreError
 from medlocker.images import Image
-from medlocker.images._image import Pixels
+from medlocker.images._image import Pixels, rgb_to_ybr
 from medlocker.logo import Logo, blend, fit_color, render, unblend, weights
 from medlocker.mark import Mark
 from medlocker.patch import apply_residual, make_residual
@@ -72,7 +72,13 @@ def lay(mark: Mark, *, logo: Logo, image: Image) -> Layer:
     weight = weights(raster.coverage, mark.opacity)
     if raster.solid is not None:
         weight = np.where(raster.solid, np.uint16(65535), weight)
-    color = fit_color(raster.color, channels=channels, bits=image.bits)
+    wanted = rgb_to_ybr(raster.color) if image.ybr else raster.color
+    if (
+        image.inks is not None
+    ):  # what is stored is not what is shown: take what is shown as the logo's colours
+        color = image.inks[fit_color(wanted, channels=channels, bits=8)]
+    else:
+        color = fit_color(wanted, channels=channels, bits=image.bits)
     if image.white_is_zero:  # stored reversed: so is the logo, to look as it should
         color = np.iinfo(color.dtype).max - color
     return Layer(mark.x, mark.y, color, weight)

@@ -50,12 +50,12 @@ class Stacks:
                 yield result.pixels
 
         data = encode_frames(image, marked())
-        return MarkedFile(data, _joined(residuals), self.name, digest.hexdigest())
+        return MarkedFile(data, join_residuals(residuals), self.name, digest.hexdigest())
 
     def unmark(self, marked: Image, marks: Sequence[Mark], *, logo: Logo, residual: bytes) -> bytes:
         """Take marks off; see :class:`medlocker.marking._method.Method`."""
         frames = _frames(marked)
-        residuals = _split(residual, len(frames))
+        residuals = split_residuals(residual, len(frames))
 
         def originals() -> Iterator[Pixels]:
             for single, own in zip(_singles(marked, frames), residuals, strict=True):
@@ -76,14 +76,15 @@ def _singles(image: Image, frames: Frames) -> Iterator[Image]:
         yield replace(image, pixels=frames[index], frames=None)
 
 
-def _joined(residuals: Sequence[bytes]) -> bytes:
+def join_residuals(residuals: Sequence[bytes]) -> bytes:
+    """Return the residuals of all frames as one."""
     pieces = [_NUMBER.pack(len(residuals))]
     for residual in residuals:
         pieces += (_NUMBER.pack(len(residual)), residual)
     return b"".join(pieces)
 
 
-def _split(residual: bytes, count: int) -> list[bytes]:
+def split_residuals(residual: bytes, count: int) -> list[bytes]:
     """Return the residuals of all frames.
 
     Raises:

@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 
 from medlocker._files import TEMPORARY_PREFIX, check_relative_name, make_folder, read_limited, write_atomic
 from medlocker.classifiers import Classifier
-from medlocker.errors import InputError, MedlockerError, NoPixelsError, NoRoomError, UnsupportedImageError, WriteError
+from medlocker.errors import (
+    InputError,
+    MedlockerError,
+    NoPixelsError,
+    NoRoomError,
+    UnsupportedImageError,
+    WriteError,
+)
 from medlocker.geometry import Box
 from medlocker.images import (
     LIMITS,

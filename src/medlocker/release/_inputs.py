@@ -10,8 +10,9 @@ from pathlib import Path, PurePosixPath
 
 from medlocker._files import TEMPORARY_PREFIX, read_limited
 from medlocker.errors import InputError
+from medlocker.images import is_dicom_file
 
-IMAGE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg", ".jpe", ".jfif"})
+IMAGE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg", ".jpe", ".jfif", ".dcm", ".dicom", ".ima"})
 LIST_SUFFIXES = frozenset({".txt", ".lst", ".list"})
 MAX_LIST_BYTES = 256 << 20
 _JPEG_MAGIC = b"\xff\xd8\xff"
@@ -106,10 +107,15 @@ def _walk(root: Path, passed_over: list[str], unreadable: list[str]) -> Iterator
             path = Path(folder, file)
             name = path.relative_to(root).as_posix()
             linked_out = path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(resolved)
-            if path.suffix.lower() in IMAGE_SUFFIXES and not linked_out:
+            if not linked_out and (path.suffix.lower() in IMAGE_SUFFIXES or _is_nameless_dicom(path)):
                 yield name, path
             else:
                 passed_over.append(name)
+
+
+def _is_nameless_dicom(path: Path) -> bool:
+    """Look into files without a suffix, or with one of digits: archives call files by number or UID."""
+    return (not path.suffix or path.suffix[1:].isdigit()) and is_dicom_file(path)
 
 
 def _read_list(path: Path) -> dict[str, Path]:
