@@ -2,7 +2,7 @@
 
     MEDLOCKER_DATA=... python benchmarks/removal.py --surrogate DIR [--surrogate DIR] --target DIR
         [--target DIR] [--presets paper,strong,strong-hardened] [--level standard|full] [--limit N]
-        [--attacks "none,blur 2,..."] [--state DIR]
+        [--attack "blur 2" ...] [--state DIR]
 
 Held-out photographs, lesion boxes kept out. A target that is also a surrogate is white box. With --state an
 interrupted battery goes on; the releases are then kept there as well.
@@ -142,9 +142,9 @@ def tell(name: str, result: BatteryResult, *, white_box: set[str]) -> None:
         print(f"\n{note}")
 
 
-def chosen(attacks: str | None) -> str:
+def chosen(attacks: Sequence[str] | None) -> str:
     """Name a choice of attacks, for folders."""
-    return "all" if attacks is None else sha256(attacks.encode()).hexdigest()[:8]
+    return "all" if attacks is None else sha256("\n".join(attacks).encode()).hexdigest()[:8]
 
 
 def cells(row: Row) -> list[str]:
@@ -170,7 +170,7 @@ def main() -> None:
     parser.add_argument("--target", type=Path, action="append", default=[])
     parser.add_argument("--presets", default=DEFAULT, help=f"of {', '.join(PRESETS)}")
     parser.add_argument("--level", choices=["standard", "full"], default="standard")
-    parser.add_argument("--attacks", help="rows of the table, with commas; default all of the level")
+    parser.add_argument("--attack", action="append", help="a row of the table; default all of the level")
     parser.add_argument("--limit", type=int)
     parser.add_argument("--state", type=Path)
     parser.add_argument("--workers", type=int, default=2)
@@ -196,8 +196,8 @@ def main() -> None:
                 targets,
                 logo=LOGO,
                 level=arguments.level,
-                names=None if arguments.attacks is None else arguments.attacks.split(","),
-                state_dir=folder / f"battery-{preset}-{arguments.level}-{chosen(arguments.attacks)}",
+                names=arguments.attack,
+                state_dir=folder / f"battery-{preset}-{arguments.level}-{chosen(arguments.attack)}",
                 observer=Watch(preset),
                 workers=arguments.workers,
             )
