@@ -108,11 +108,25 @@ def mark_pixels(image: Image, marks: Sequence[Mark], *, logo: Logo) -> MarkedPix
         if image.kind == "palette":
             window[...] = _blend_indices(window, layer, image)
         else:
-            window[..., :colors] = blend(window[..., :colors], layer.color, layer.weight)
+            window[..., :colors] = blend(
+                _under(window[..., :colors], layer, image), layer.color, layer.weight
+            )
     part = _part(layers)
     estimate = _estimate(pixels, layers, image, part)
     residual = make_residual(image.pixels[part][..., :colors], estimate, _touched(layers, part))
     return MarkedPixels(pixels, residual)
+
+
+def _under(window: Pixels, layer: Layer, image: Image) -> Pixels:
+    """Return what a mark is blended over.
+
+    Where samples reach beyond what is shown (air in a CT seen in a soft-tissue window), a blend of the stored
+    ones would leave the mark unseen. So they are first brought to the nearest sample within the contrast.
+    """
+    if image.inks is None:
+        return window
+    within = window.clip(image.inks.min(), image.inks.max())
+    return np.where(layer.weight[..., None] > 0, within, window)
 
 
 def unmark_pixels(marked: Image, marks: Sequence[Mark], *, logo: Logo, residual: bytes) -> Pixels:
