@@ -32,10 +32,10 @@ from medlocker.certificates import (
     write_owner_grant,
 )
 from medlocker.errors import OutputExistsError, RestoreError, WrongImageError
-from medlocker.images import encode_image, metadata_digest, output_suffix, pixel_digest, read_image
+from medlocker.images import encode_image, metadata_digest, pixel_digest, read_image
 from medlocker.logo import Logo, builtin_logo
 from medlocker.mark import Mark
-from medlocker.marking import mark_pixels
+from medlocker.marking import mark_file, mark_pixels
 from medlocker.restore import ImageResult, check_output, restore_image, restore_release
 
 LOGO = builtin_logo()
@@ -95,19 +95,20 @@ class Marked:
 
 def _mark(data: bytes, name: str, *, marks: tuple[Mark, ...] = MARKS, index: int = 0, **facts: Any) -> Marked:
     image = read_image(data, name=name)
-    result = mark_pixels(image, marks, logo=LOGO)
-    file = encode_image(image, result.pixels)
+    result = mark_file(image, marks, logo=LOGO)
+    file = result.data
     again = read_image(file, name=name)
     record = SealedRecord(
         release="00" * 16,
         index=index,
-        name=Path(name).with_suffix(output_suffix(image, Path(name).suffix)).as_posix(),
+        name=name,
         file=_sha256(file),
         pixels=pixel_digest(again.pixels),
         original_file=_sha256(data),
         original_name=name,
         original_pixels=pixel_digest(image.pixels),
-        metadata=metadata_digest(image),
+        metadata=result.metadata or metadata_digest(again),
+        method=result.method,
         owner=HEX,
         marks=marks,
         logo=LOGO.digest,
@@ -127,6 +128,27 @@ def test_every_format_comes_back_exactly(name: str) -> None:
     assert image.pixels.dtype == original.pixels.dtype
     assert restored.name == marked.record.name
     assert restored.identical == (restored.data == marked.original)
+
+
+@pytest.mark.parametrize("name", ["rgb.jpg", "grey.jpg"])
+def test_a_jpeg_of_an_older_release_comes_back_as_png(name: str) -> None:
+    marked = _mark(ORIGINALS[name], name)
+    original = read_image(marked.original, name=name)
+    pixels = mark_pixels(original, MARKS, logo=LOGO)
+    file = encode_image(original, pixels.pixels)
+    again = read_image(file, name="a.png")
+    record = replace(
+        marked.record,
+        name="a.png",
+        file=_sha256(file),
+        pixels=pixel_digest(pixels.pixels),
+        metadata=metadata_digest(again),
+        method="pixels-v1",
+        residual=pixels.residual,
+    )
+    restored = restore_image(file, record, logo=LOGO)
+    assert restored.data.startswith(b"\x89PNG")
+    np.testing.assert_array_equal(read_image(restored.data, name=name).pixels, original.pixels)
 
 
 @pytest.mark.parametrize("name", ORIGINALS)
@@ -181,7 +203,7 @@ def test_a_kept_original_with_other_pixels_is_refused() -> None:
             marked.file, replace(marked.record, original=other, original_file=_sha256(other)), logo=LOGO
         )
     junk = b"junk"
-    with pytest.raises(RestoreError, match=r"rgb.png: .*expected a PNG, TIFF, BMP or JPEG image"):
+    with pytest.raises(RestoreError, match=r"rgb.png: .*expected a PNG, TIFF, BMP, JPEG or NIfTI image"):
         restore_image(
             marked.file, replace(marked.record, original=junk, original_file=_sha256(junk)), logo=LOGO
         )
@@ -210,8 +232,6 @@ def access(tmp_path_factory: pytest.TempPathFactory) -> Access:
             **kept,
         )
         record = marked.record
-        if name.endswith(".jpg"):
-            record = replace(record, name=f"eyes/{name}.png")
         target = path / "images" / record.name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(marked.file)
@@ -238,8 +258,7 @@ def test_a_release_is_restored_into_the_same_tree(access: Access, tmp_path: Path
     assert (report.restored, report.failed, report.exit_code) == (len(ORIGINALS), 0, 0)
     assert [result.index for result in results] == list(range(len(ORIGINALS)))
     for index, (name, data) in enumerate(ORIGINALS.items()):
-        jpeg = name.endswith(".jpg") and index % 4 != 3
-        restored = (tmp_path / "out" / "eyes" / (f"{name}.png" if jpeg else name)).read_bytes()
+        restored = (tmp_path / "out" / "eyes" / name).read_bytes()
         if index % 4 == 3:
             assert restored == data
         assert pixel_digest(read_image(restored, name=name).pixels) == pixel_digest(

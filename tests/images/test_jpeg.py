@@ -10,7 +10,7 @@ from image_samples import exif_block, noise, pillow, png_chunks
 from PIL import Image as Pillow
 
 from medlocker.errors import UnsupportedImageError
-from medlocker.images import encode_image, metadata_digest, output_suffix, read_image
+from medlocker.images import encode_image, output_suffix, read_image
 
 
 def smooth(channels: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -57,9 +57,7 @@ def test_becomes_png_with_exif_profile_xmp_and_resolution() -> None:
     assert picture.getexif()[274] == 6
     assert picture.getexif().get_ifd(34853) == {1: "N"}
     assert picture.info["xmp"] == b"<x:xmpmeta/>"
-    again = read_image(written, name="a.png")
-    assert metadata_digest(again) == metadata_digest(image)
-    assert output_suffix(again, ".png") == ".png"
+    assert output_suffix(read_image(written, name="a.png"), ".png") == ".png"
 
 
 def test_plain_jpeg_brings_nothing_but_pixels() -> None:
@@ -75,7 +73,6 @@ def test_thumbnail_is_not_carried_over() -> None:
     written = encode_image(image, image.pixels)
     assert thumbnail[20:60] in image.source
     assert thumbnail[20:60] not in written
-    assert metadata_digest(read_image(written, name="a.png")) == metadata_digest(image)
 
 
 @pytest.mark.slow
@@ -91,7 +88,6 @@ def test_real_photographs_are_read_as_by_pillow_and_written_exactly() -> None:
         )
         again = read_image(encode_image(image, image.pixels), name=path.name)
         assert np.array_equal(again.pixels, image.pixels)
-        assert metadata_digest(again) == metadata_digest(image)
 
 
 GOOD = pillow(noise((40, 50, 3)), "JPEG")

@@ -57,7 +57,8 @@ def _check(data: bytes) -> None:
         assert image.pixels.dtype in (np.uint8, np.uint16)
         again = read_image(encode_image(image, image.pixels), name="some file")
         assert np.array_equal(again.pixels, image.pixels)
-        assert metadata_digest(again) == metadata_digest(image)
+        if image.format != "jpeg":  # written as PNG, which has other metadata
+            assert metadata_digest(again) == metadata_digest(image)
 
 
 @pytest.mark.parametrize("sample", SAMPLES)
@@ -93,9 +94,9 @@ def test_garbage(start: bytes, rest: bytes) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "a: expected a PNG, TIFF, BMP or JPEG image, got an empty file"),
-        (b"image,label\n", "a: expected a PNG, TIFF, BMP or JPEG image, got something else"),
-        (pillow(_RGB[..., :1], "GIF"), "a: expected a PNG, TIFF, BMP or JPEG image, got a GIF"),
+        (b"", "a: expected a PNG, TIFF, BMP, JPEG or NIfTI image, got an empty file"),
+        (b"image,label\n", "a: expected a PNG, TIFF, BMP, JPEG or NIfTI image, got something else"),
+        (pillow(_RGB[..., :1], "GIF"), "a: expected a PNG, TIFF, BMP, JPEG or NIfTI image, got a GIF"),
     ],
 )
 def test_other_files(data: bytes, message: str) -> None:

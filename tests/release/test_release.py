@@ -37,7 +37,7 @@ def test_a_small_data_set(tmp_path: Path, owner: Owner) -> None:
     run = make_run(source, tmp_path / "out", owner, classifiers=[model], settings=Settings(budget=20, seed=3))
     result = run_release(run, progress=seen.append)
     images = check_release(source, tmp_path / "out", owner, tmp_path / "restored")
-    wanted = ["00.png", "01.png", "02.png", "03.png", "b.bmp", "c.png", "sub/00.png", "sub/a.jpg.png"]
+    wanted = ["00.png", "01.png", "02.png", "03.png", "b.bmp", "c.jpeg", "sub/00.png", "sub/a.jpg"]
     assert sorted(images) == [*wanted, "sub/a.png", "sub/deep/grün 眼.tif"]
     assert sorted(outcome.index for outcome in seen) == list(range(10))
     assert result.exit_code == 0
@@ -52,7 +52,8 @@ def test_a_small_data_set(tmp_path: Path, owner: Owner) -> None:
     value = result.json
     assert (value["images"], value["marked"], value["clean_correct"]) == (10, 10, 10)
     assert value["fooled"] == fooled > 0
-    assert value["notes"] == {"JPEG written as PNG": 2}
+    assert value["notes"] == {}
+    assert images["c.jpeg"].startswith(b"\xff\xd8\xff")
     assert (value["skipped"], value["failed"], value["labelled"]) == ([], [], 0)
     assert value["evaluations"] == sum(outcome.evaluations for outcome in seen)
     assert set(value["seconds"]) >= {"total", "model", "search"}
@@ -124,7 +125,7 @@ def test_one_broken_image_in_many(tmp_path: Path, owner: Owner) -> None:
         {"image": "01a.png", "reason": "01a.png: expected a whole PNG image, got a cut one"},
         {
             "image": "01b.png",
-            "reason": "01b.png: expected a PNG, TIFF, BMP or JPEG image, got an empty file",
+            "reason": "01b.png: expected a PNG, TIFF, BMP, JPEG or NIfTI image, got an empty file",
         },
     ]
     assert len(check_release(source, tmp_path / "out", owner, tmp_path / "r")) == 4

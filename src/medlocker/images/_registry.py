@@ -16,6 +16,13 @@ from medlocker.images._dicomparts import looks_like_dicom
 from medlocker.images._image import Image, Pixels
 from medlocker.images._jpeg import encode_jpeg, metadata_jpeg, read_jpeg
 from medlocker.images._limits import LIMITS, Limits, refuse
+from medlocker.images._nifti import (
+    NIFTI_STARTS,
+    encode_nifti,
+    encode_nifti_frames,
+    metadata_nifti,
+    read_nifti,
+)
 from medlocker.images._png import encode_png, metadata_png, read_png
 from medlocker.images._pngrows import SIGNATURE
 from medlocker.images._tiff import encode_tiff, encode_tiff_frames, metadata_tiff, read_tiff
@@ -33,7 +40,6 @@ class _Adapter:
     read: _Reader
     encode: Callable[[Image, Pixels], bytes]
     metadata: Callable[[Image], Iterator[bytes]]
-    suffix: str | None = None
     encode_frames: Callable[[Image, Iterator[Pixels]], bytes] | None = None
 
 
@@ -47,14 +53,17 @@ _ADAPTERS: Mapping[str, _Adapter] = {
         encode_frames=encode_tiff_frames,
     ),
     "bmp": _Adapter((b"BM",), read_bmp, encode_bmp, metadata_bmp),
-    "jpeg": _Adapter((b"\xff\xd8\xff",), read_jpeg, encode_jpeg, metadata_jpeg, ".png"),
+    "jpeg": _Adapter((b"\xff\xd8\xff",), read_jpeg, encode_jpeg, metadata_jpeg),
     "dicom": _Adapter((), read_dicom, encode_dicom, metadata_dicom, encode_frames=encode_dicom_frames),
+    "nifti": _Adapter(
+        NIFTI_STARTS, read_nifti, encode_nifti, metadata_nifti, encode_frames=encode_nifti_frames
+    ),
 }
-_EXPECTED = "expected a PNG, TIFF, BMP, JPEG or DICOM image"
+_EXPECTED = "expected a PNG, TIFF, BMP, JPEG, DICOM or NIfTI image"
 
 
 def read_image(data: bytes, *, name: str, limits: Limits = LIMITS) -> Image:
-    """Read one still picture, pixels exactly as stored.
+    """Read one object of one frame or several, pixels exactly as stored.
 
     Args:
         data: The whole file. Its content tells the format, never its name.
@@ -66,7 +75,7 @@ def read_image(data: bytes, *, name: str, limits: Limits = LIMITS) -> Image:
         and, where told, ``orientation`` and ``dpi``.
 
     Raises:
-        UnsupportedImageError: If it is empty, cut, damaged, animated, of several pages, of an unsupported
+        UnsupportedImageError: If it is empty, cut, damaged, animated, of pages that differ, of an unsupported
             pixel type, or beyond the limits; nothing else.
     """
     if not data:
@@ -86,8 +95,8 @@ def read_image(data: bytes, *, name: str, limits: Limits = LIMITS) -> Image:
 def encode_image(image: Image, pixels: Pixels) -> bytes:
     """Return a file with other pixels and everything else as in the image's source, without loss.
 
-    The format, bit depth, kind and palette stay; a JPEG becomes PNG. Thumbnails and editors' layers, which
-    would show the picture unmarked, are left out.
+    The format, bit depth, kind and palette stay; only a JPEG, which cannot hold chosen pixels, becomes PNG.
+    Thumbnails and editors' layers, which would show the picture unmarked, are left out.
 
     Args:
         image: From :func:`read_image`.
@@ -142,8 +151,8 @@ def _check_pixels(image: Image, pixels: Pixels) -> None:
 def metadata_digest(image: Image) -> str:
     """Return the SHA-256 of everything a file holds besides its pixels and their layout.
 
-    A file written by :func:`encode_image` has the digest of its source. For a JPEG it is the digest of what
-    is carried over to PNG.
+    A file written by :func:`encode_image` has the digest of its source, unless that is a JPEG. There,
+    quantisation tables and sampling count as metadata.
 
     Returns:
         64 lower-case hex digits.
@@ -155,5 +164,5 @@ def metadata_digest(image: Image) -> str:
 
 
 def output_suffix(image: Image, original_suffix: str) -> str:
-    """Return the file name suffix for what :func:`encode_image` writes, for instance ``.png`` for a JPEG."""
-    return _ADAPTERS[image.format].suffix or original_suffix
+    """Return the file name suffix for what :func:`encode_image` writes: ``.png`` for a JPEG."""
+    return ".png" if image.format == "jpeg" else original_suffix

@@ -10,11 +10,15 @@ from medlocker.images import Image
 from medlocker.logo import Logo
 from medlocker.mark import Mark
 from medlocker.marking._dicom import Dicom
+from medlocker.marking._jpeg import JpegDct
 from medlocker.marking._method import MarkedFile, Method
 from medlocker.marking._stacks import Stacks
 from medlocker.marking._stills import Stills
+from medlocker.marking._volumes import Volumes
 
-METHODS: Mapping[str, Method] = {method.name: method for method in (Dicom(), Stills(), Stacks())}
+METHODS: Mapping[str, Method] = {
+    method.name: method for method in (Dicom(), JpegDct(), Volumes(), Stills(), Stacks())
+}
 """By the names that sealed records give; the first that suits an image marks it."""
 
 

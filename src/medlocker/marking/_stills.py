@@ -15,7 +15,7 @@ from medlocker.marking._pixels import mark_pixels, unmark_pixels
 
 @dataclass(frozen=True)
 class Stills:
-    """PNG, TIFF, BMP, and JPEG written as PNG."""
+    """PNG, TIFF, BMP; older releases have JPEG written as PNG."""
 
     name: str = "pixels-v1"
 

@@ -86,7 +86,7 @@ class Outcome:
         evaluations: What it cost: search and both judgements.
         size_px: Side of the logo.
         shrunk: Whether the logo had to be smaller than asked for.
-        notes: What happened to the file (for instance JPEG written as PNG), or to its regions.
+        notes: What happened to the file (what its format lost), or to its regions.
         found_regions: How many regions the finder found in it.
         marks: How many marks it carries.
         area: Share of its pixels that they touch, 0 to 1.

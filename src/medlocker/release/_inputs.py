@@ -6,16 +6,19 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from medlocker._files import TEMPORARY_PREFIX, read_limited
 from medlocker.errors import InputError
 from medlocker.images import is_dicom_file
 
-IMAGE_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg", ".jpe", ".jfif", ".dcm", ".dicom", ".ima"})
+IMAGE_SUFFIXES = frozenset(
+    {".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg", ".jpe", ".jfif"}
+    | {".nii", ".nii.gz", ".dcm", ".dicom", ".ima"}
+)
+_SUFFIXES = tuple(IMAGE_SUFFIXES)
 LIST_SUFFIXES = frozenset({".txt", ".lst", ".list"})
 MAX_LIST_BYTES = 256 << 20
-_JPEG_MAGIC = b"\xff\xd8\xff"
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,7 @@ def find_inputs(source: Path) -> Inputs:
             f"input {source.name}: expected images ({', '.join(sorted(IMAGE_SUFFIXES))}), found none"
         )
     names = sorted(found)
-    outputs = _output_names(names, found)
-    items = tuple(Input(name, found[name], outputs[name]) for name in names)
+    items = tuple(Input(name, found[name], output_name=name) for name in names)
     return Inputs(items, tuple(passed_over), tuple(unreadable), root, walked)
 
 
@@ -107,7 +109,7 @@ def _walk(root: Path, passed_over: list[str], unreadable: list[str]) -> Iterator
             path = Path(folder, file)
             name = path.relative_to(root).as_posix()
             linked_out = path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(resolved)
-            if not linked_out and (path.suffix.lower() in IMAGE_SUFFIXES or _is_nameless_dicom(path)):
+            if not linked_out and (name.lower().endswith(_SUFFIXES) or _is_nameless_dicom(path)):
                 yield name, path
             else:
                 passed_over.append(name)
@@ -138,31 +140,3 @@ def _read_list(path: Path) -> dict[str, Path]:
         if found.setdefault(name, target) != target:
             raise InputError(f"list file {path.name} line {number}: two files would be called {name}")
     return found
-
-
-def _output_names(names: list[str], found: dict[str, Path]) -> dict[str, str]:
-    """Keep every name, but ``.png`` for JPEG files; where that is taken, ``.jpg.png``, ``.jpg.2.png``."""
-    jpeg = {name for name in names if _is_jpeg(found[name])}
-    taken = {name for name in names if name not in jpeg}
-    outputs = {name: name for name in taken}
-    # a folder may be called like a picture
-    taken |= {parent.as_posix() for name in names for parent in PurePosixPath(name).parents}
-    for name in sorted(jpeg):
-        candidate = str(PurePosixPath(name).with_suffix(".png"))
-        number = 1
-        while candidate in taken:
-            candidate = f"{name}.png" if number == 1 else f"{name}.{number}.png"
-            number += 1
-        taken.add(candidate)
-        outputs[name] = candidate
-    return outputs
-
-
-def _is_jpeg(path: Path) -> bool:
-    """Look at the first bytes; content, not the name, decides the format."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        with os.fdopen(descriptor, "rb") as stream:
-            return stream.read(len(_JPEG_MAGIC)) == _JPEG_MAGIC
-    except OSError:
-        return False

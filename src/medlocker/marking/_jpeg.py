@@ -1,0 +1,109 @@
+"""JPEG: marks go into the DCT coefficients of the blocks under them, all others stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medlocker.errors import InputError, RestoreError
+from medlocker.geometry import Box
+from medlocker.images import Image, metadata_digest
+from medlocker.images._jpegcoefficients import read_coefficients, write_coefficients
+from medlocker.images._jpeglib import Blocks
+from medlocker.images._jpegpreviews import restored_metadata, without_previews
+from medlocker.images._jpegstream import Frame, frame_of
+from medlocker.logo import Logo
+from medlocker.mark import Mark
+from medlocker.marking._jpegblocks import changed, changes, extent, parts_of
+from medlocker.marking._jpegresidual import Residual
+from medlocker.marking._method import MarkedFile
+from medlocker.marking._pixels import Layer, lay
+
+
+@dataclass(frozen=True)
+class JpegDct:
+    """JPEG in, JPEG out."""
+
+    name: str = "jpeg-dct-v1"
+
+    def suits(self, image: Image) -> bool:
+        """Tell whether the image is a JPEG."""
+        return image.format == "jpeg"
+
+    def reach(self, image: Image, box: Box) -> Box:
+        """Return the pixels of all blocks that the box's pixels depend on.
+
+        Decoders interpolate subsampled components, so a pixel depends on one sample more on each side.
+        """
+        frame = frame_of(image.source)
+        spans = [_span(frame, box, index) for index in range(len(frame.components))]
+        left, top = min(s[0] for s in spans), min(s[1] for s in spans)
+        right = min(max(s[2] for s in spans), image.width)
+        bottom = min(max(s[3] for s in spans), image.height)
+        return Box(left, top, right - left, bottom - top)
+
+    def mark(self, image: Image, marks: Sequence[Mark], *, logo: Logo) -> MarkedFile:
+        """Put marks on; see :class:`medlocker.marking._method.Method`."""
+        layers = [lay(mark, logo=logo, image=image) for mark in marks]
+        around, blocks = read_coefficients(image.source)
+        tables, is_ycbcr = around.tables(), around.is_ycbcr
+        originals: list[NDArray[np.int16]] = []
+        for part in parts_of(layers, around.frame):
+            touched = part.touched()
+            by = changes(part, image.pixels, tables, touched, is_ycbcr=is_ycbcr)
+            for component, own, mask, steps in zip(around.frame.components, blocks, touched, by, strict=True):
+                within = own[part.blocks(component)]
+                originals.append(within[mask])
+                within[mask] = changed(originals[-1], steps)
+        head, head_withheld = without_previews(around.head)
+        tail, tail_withheld = without_previews(around.tail)
+        data = write_coefficients(replace(around, head=head, tail=tail, trailer=b""), blocks)
+        residual = Residual(tuple(originals), head_withheld, tail_withheld, around.trailer)
+        return MarkedFile(data, residual.to_bytes(), self.name, None, metadata_digest(image))
+
+    def unmark(self, marked: Image, marks: Sequence[Mark], *, logo: Logo, residual: bytes) -> bytes:
+        """Take marks off; see :class:`medlocker.marking._method.Method`."""
+        try:
+            layers = [lay(mark, logo=logo, image=marked) for mark in marks]
+        except InputError as error:
+            raise RestoreError(f"the parameters do not fit this image: {error}") from error
+        try:
+            around, blocks = read_coefficients(marked.source)
+            places = tuple(_places(layers, around.frame, blocks))
+            found = Residual.from_bytes(residual, [int(mask.sum()) for _, mask in places])
+            for (within, mask), original in zip(places, found.coefficients, strict=True):
+                within[mask] = original
+            head = restored_metadata(around.head, found.head)
+            tail = restored_metadata(around.tail, found.tail)
+            return write_coefficients(replace(around, head=head, tail=tail, trailer=found.trailer), blocks)
+        except (InputError, ValueError) as error:
+            raise RestoreError("the residual does not fit this image") from error
+
+
+def _places(
+    layers: Sequence[Layer], frame: Frame, blocks: Sequence[Blocks]
+) -> Iterator[tuple[Blocks, NDArray[np.bool_]]]:
+    """Yield the blocks of each part and component, and which of them are touched."""
+    for part in parts_of(layers, frame):
+        for component, own, mask in zip(frame.components, blocks, part.touched(), strict=True):
+            yield own[part.blocks(component)], mask
+
+
+def _span(frame: Frame, box: Box, index: int) -> tuple[int, int, int, int]:
+    """Return left, top, right and bottom of the blocks of a component that a box depends on."""
+    width, height = extent(frame, frame.components[index])
+    left, right = _around(box.x, box.right, width)
+    top, bottom = _around(box.y, box.bottom, height)
+    return left, top, right, bottom
+
+
+def _around(start: int, stop: int, extent_px: int) -> tuple[int, int]:
+    """Grow one side of a box to whole blocks, after one sample of a subsampled component on both ends."""
+    sample_px = extent_px // 8
+    beyond = sample_px if sample_px > 1 else 0
+    first = max(start // sample_px * sample_px - beyond, 0)
+    last = -(-stop // sample_px) * sample_px + beyond
+    return first // extent_px * extent_px, -(-last // extent_px) * extent_px
