@@ -92,7 +92,7 @@ def test_slices_of_a_dicom_series(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"no dicom")
     items = [Input(name, tmp_path / name, name) for name in "abcdefg"]  # g is missing
     groups = find_groups(items, series_key=series_key, instance=dicom_instance)
-    assert sorted(groups.members.values()) == [[0, 2], [1], [4]]
+    assert sorted(map(list, groups.members.values())) == [[0, 2], [1], [4]]
     assert groups.repeats == {3: 1}
     assert not any("1.2" in key for key in groups.members)
 

@@ -4,6 +4,7 @@ from medlocker.release._inputs import IMAGE_SUFFIXES, Input, Inputs, find_inputs
 from medlocker.release._journal import FOLDER
 from medlocker.release._run import Result, Run, check_target, run_release
 from medlocker.release._sample import cluster_features, images_to_sample
+from medlocker.release._status import RunStatus, status_of
 from medlocker.release._strategy import make_search, way_taken
 from medlocker.release._summary import Summary, peak_rss_mb
 
@@ -14,6 +15,7 @@ __all__ = [
     "Inputs",
     "Result",
     "Run",
+    "RunStatus",
     "Summary",
     "check_target",
     "cluster_features",
@@ -22,5 +24,6 @@ __all__ = [
     "make_search",
     "peak_rss_mb",
     "run_release",
+    "status_of",
     "way_taken",
 ]

@@ -10,18 +10,21 @@ import fcntl
 import json
 import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from medlocker._files import make_folder, write_atomic
+from medlocker._files import make_folder, read_limited, write_atomic
 from medlocker.errors import InputError, WriteError
 from medlocker.protect import Outcome
 
 FOLDER = ".medlocker-run"
 _LINES, _RECORDS, _RUN = "journal.jsonl", "records.seal", "run.json"
+_MAX_LINE_BYTES = 1 << 20
+_TRIES, _PAUSE_S = 4, 0.05
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ class Journal:
         WriteError: If the system refuses.
     """
 
-    def __init__(self, release: Path, *, run: dict[str, str]) -> None:
+    def __init__(self, release: Path, *, run: Mapping[str, str | int]) -> None:
         self._folder = release / FOLDER
         self._lock = threading.Lock()
         self._size = {_LINES: 0, _RECORDS: 0}
@@ -66,14 +69,16 @@ class Journal:
             stack.callback(os.close, _hold(self._folder))
             path = self._folder / _RUN
             if path.exists():
-                if json.loads(path.read_bytes()) != run:
+                if read_facts(release) != run:
                     raise InputError(
                         f"{release.name} holds an unfinished run with other inputs or options",
                         hint="repeat the first command exactly to finish it, or choose another --out",
                     )
             else:
-                write_atomic(path, json.dumps(run, sort_keys=True).encode("utf-8"), overwrite=True)
-            self.done = {done.outcome.index: done for done in self._read()}
+                write_atomic(path, json.dumps(dict(run), sort_keys=True).encode("utf-8"), overwrite=True)
+            self.done: dict[int, Done] = {}
+            for done in self._read():
+                self._count(done)
             # a series keeps its marks, whatever became of the image that has them
             self.leads = {done.series: done for done in self.done.values() if done.series}
             # unbuffered: what the system refuses must not be tried again when closing
@@ -90,16 +95,11 @@ class Journal:
         records.touch()
         size = records.stat().st_size
         whole, end = 0, 0
-        with lines.open("rb") as stream:
-            for line in stream:
-                try:
-                    done = _from_line(line)
-                except (ValueError, KeyError, TypeError, RecursionError):
-                    break
-                if not line.endswith(b"\n") or done.offset != end or end + done.length > size:
-                    break
-                whole, end = whole + len(line), end + done.length
-                yield done
+        for length, done in read_lines(lines):
+            if done.offset != end or end + done.length > size:
+                break
+            whole, end = whole + length, end + done.length
+            yield done
         os.truncate(lines, whole)
         os.truncate(records, end)
         self._size = {_LINES: whole, _RECORDS: end}
@@ -131,7 +131,13 @@ class Journal:
                 raise WriteError(f"cannot write the journal: {(error.strerror or '').lower()}") from error
             for name, data in pieces.items():
                 self._size[name] += len(data)
-            self.done[outcome.index] = done
+            self._count(done)
+
+    def _count(self, done: Done) -> None:
+        if done.outcome.status == "failed":  # is tried again when the run is resumed
+            self.done.pop(done.outcome.index, None)
+        else:
+            self.done[done.outcome.index] = done
 
     def marked(self) -> Iterator[tuple[int, dict[str, str], bytes]]:
         """Yield (index, public facts, sealed record) of every marked image, in order of the index."""
@@ -171,9 +177,56 @@ class Journal:
         self.close()
 
 
+def read_lines(path: Path) -> Iterator[tuple[int, Done]]:
+    """Yield the length in bytes and the content of every line up to the first that is not whole."""
+    with path.open("rb") as stream:
+        while line := stream.readline(_MAX_LINE_BYTES):
+            try:
+                done = _from_line(line)
+            except (ValueError, KeyError, TypeError, RecursionError):
+                return
+            if not line.endswith(b"\n"):
+                return
+            yield len(line), done
+
+
+def read_facts(release: Path) -> object:
+    """Return the facts that an unfinished run was begun with, None if they cannot be read."""
+    try:
+        data = read_limited(release / FOLDER / _RUN, max_bytes=_MAX_LINE_BYTES, what="journal")
+        return json.loads(data)
+    except (InputError, ValueError, RecursionError):
+        return None
+
+
+def lines_path(release: Path) -> Path:
+    """Return where an unfinished run notes what is done."""
+    return release / FOLDER / _LINES
+
+
+def run_path(release: Path) -> Path:
+    """Return what is written when a run begins, and never again."""
+    return release / FOLDER / _RUN
+
+
+def is_held(release: Path) -> bool:
+    """Tell whether a run is writing to a folder now; asks the system, changes nothing."""
+    try:
+        descriptor = os.open(release / FOLDER, os.O_RDONLY)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def is_unfinished(release: Path) -> bool:
     """Tell whether a folder holds a run that can be continued."""
-    return (release / FOLDER / _RUN).is_file()
+    return run_path(release).is_file()
 
 
 def forget(release: Path) -> None:
@@ -193,14 +246,17 @@ def _clear(folder: Path) -> None:
 def _hold(folder: Path) -> int:
     """Keep other runs off a folder; the system lets go even of a killed process's lock."""
     descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise InputError(
-            f"another run is writing to {folder.parent.name}", hint="wait for it, or choose another --out"
-        ) from None
-    return descriptor
+    for _ in range(_TRIES):  # is_held may hold it for a moment
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_PAUSE_S)
+        else:
+            return descriptor
+    os.close(descriptor)
+    raise InputError(
+        f"another run is writing to {folder.parent.name}", hint="wait for it, or choose another --out"
+    )
 
 
 @contextmanager

@@ -190,7 +190,8 @@ def run_release(run: Run, *, progress: Callable[[Outcome], None] = lambda outcom
     """
     started = time.perf_counter()
     check_target(run.release, run.inputs)
-    journal = Journal(run.release, run={"fingerprint": run.fingerprint()})
+    facts: dict[str, str | int] = {"fingerprint": run.fingerprint(), "images": len(run.inputs.items)}
+    journal = Journal(run.release, run=facts)
     with closing(journal):
         _sweep(run.release)
         make_folder(run.release / IMAGES)
@@ -295,7 +296,7 @@ def _work(run: Run, keeper: Keeper, journal: Journal, tell: Callable[[Outcome], 
             is_first = False
             for _, outcome in driver.run(map(start, _jobs(run, order))):
                 job = running.pop(outcome.index)
-                if outcome.status == "skipped":
+                if outcome.status != "marked":
                     journal.add(outcome, stamp=job.stamp)
                 order.finished(outcome)
                 tell(outcome)

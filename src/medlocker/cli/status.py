@@ -1,0 +1,107 @@
+"""`medlocker status`: how far a release is."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from medlocker.cli._console import print_json, shown, stdout
+from medlocker.errors import InputError, MalformedError
+
+if TYPE_CHECKING:
+    from medlocker.release import RunStatus
+
+_GO_ON = "repeat the `protect` command that began it: it goes on from here"
+_WAIT = "wait for it, or interrupt it: the same command goes on from there"
+_CHECK = "check it with `medlocker verify`"
+
+
+def status(
+    release: Annotated[Path, typer.Argument(metavar="RELEASE", help="Folder that `protect` writes to.")],
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Tell how far a release is: how many images are done, whether a run is at it now, how to go on.
+
+    Looks only, and may be asked while a run is at work. What a finished release says is not verified here.
+    """
+    from medlocker.release import status_of
+
+    # in this order: a run that ends between the two looks leaves a finished release
+    unfinished = status_of(release)
+    facts = _finished(release) if unfinished is None else _unfinished(unfinished)
+    if json:
+        print_json(facts)
+    elif unfinished is None:
+        _print_finished(facts)
+    else:
+        _print_unfinished(unfinished, facts)
+
+
+def _finished(release: Path) -> dict[str, Any]:
+    from medlocker.cli.inspect import _STATEMENT as STATEMENT
+    from medlocker.cli.inspect import release_facts
+
+    if not (release / STATEMENT).is_file():
+        raise InputError(f"{release.name}: expected a release, or a run that makes one")
+    said = release_facts(release)
+    counts, created = said.get("counts"), said.get("created")
+    counts = counts if isinstance(counts, dict) else {}
+    numbers = [said.get("images"), *(counts.get(name) for name in ("inputs", "skipped", "failed"))]
+    if any(type(number) is not int for number in numbers) or not isinstance(created, str):
+        raise MalformedError(f"{STATEMENT.name}: expected numbers of images and a time")
+    marked, images, skipped, failed = numbers
+    return {
+        "state": "finished",
+        "images": images,
+        "marked": marked,
+        "skipped": skipped,
+        "failed": failed,
+        "created": created,
+        "verified": False,
+        "next": _CHECK,
+    }
+
+
+def _unfinished(found: RunStatus) -> dict[str, Any]:
+    return {
+        "state": "unfinished",
+        "images": found.images,
+        "marked": found.marked,
+        "skipped": found.skipped,
+        "failed": found.failed,
+        "since": _utc(found.since),
+        "latest": None if found.latest is None else _utc(found.latest),
+        "running": found.running,
+        "next": _WAIT if found.running else _GO_ON,
+    }
+
+
+def _utc(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _print_finished(facts: dict[str, Any]) -> None:
+    stdout.print(
+        f"finished {shown(facts['created'])}: marked {facts['marked']} of {facts['images']} images, "
+        f"{facts['skipped']} skipped, {facts['failed']} failed",
+        markup=False,
+    )
+    stdout.print(f"the signature was not checked: {facts['next']}", markup=False)
+
+
+def _print_unfinished(found: RunStatus, facts: dict[str, Any]) -> None:
+    total = "?" if found.images is None else found.images
+    failed = f"{found.failed} failed (they are tried again)" if found.failed else "0 failed"
+    stdout.print(
+        f"unfinished, begun {facts['since']}: marked {found.marked} of {total} images, "
+        f"{found.skipped} skipped, {failed}",
+        markup=False,
+    )
+    if found.latest is not None:
+        stdout.print(f"the latest image was finished {facts['latest']}", markup=False)
+    stdout.print(
+        f"{'a run is' if found.running else 'no run is'} writing to it now: {facts['next']}", markup=False
+    )

@@ -1,0 +1,178 @@
+"""How far a release is, asked in every state of a run."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from medlocker.certificates import Owner
+from medlocker.errors import WriteError
+from medlocker.protect import Outcome
+from medlocker.release import run_release, status_of
+from medlocker.release._journal import FOLDER, Journal
+from runs import Shell, fill, images_of, make_run, picture, protect
+
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+
+
+@pytest.fixture
+def shell(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Shell:
+    return Shell(capfd, monkeypatch)
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Three images to mark, one without room, one broken."""
+    folder = fill(tmp_path / "in", 3)
+    (folder / "00a.png").write_bytes(picture(size=12))
+    (folder / "00b.png").write_bytes(picture()[:200])
+    return folder
+
+
+def interrupted(source: Path, out: Path, owner: Owner, *, after: int) -> None:
+    """Leave a run that ends when so many images are known."""
+    seen: list[Outcome] = []
+
+    def progress(outcome: Outcome) -> None:
+        seen.append(outcome)
+        if len(seen) == after:
+            raise WriteError("enough")
+
+    with pytest.raises(WriteError, match=r"^enough$"):
+        run_release(make_run(source, out, owner), progress=progress)
+
+
+def contents(folder: Path) -> dict[str, tuple[bytes, int]]:
+    return {
+        str(path): (path.read_bytes(), path.stat().st_mtime_ns)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+def test_an_unfinished_run(tmp_path: Path, owner: Owner, source: Path, shell: Shell) -> None:
+    out = tmp_path / "out"
+    interrupted(source, out, owner, after=5)
+    before = contents(out)
+    answer = shell("status", out, cwd=tmp_path)
+    assert (answer.code, answer.err) == (0, "")
+    assert re.fullmatch(
+        rf"unfinished, begun {TIME}: marked 3 of 5 images, 1 skipped, 1 failed \(they are tried again\)\n"
+        rf"the latest image was finished {TIME}\n"
+        r"no run is writing to it now: repeat the `protect` command that began it: it goes on from here\n",
+        answer.out,
+    )
+    told = shell("status", out, "--json", cwd=tmp_path).json
+    assert re.fullmatch(TIME, told.pop("since"))
+    assert re.fullmatch(TIME, told.pop("latest"))
+    assert told == {
+        "state": "unfinished",
+        "images": 5,
+        "marked": 3,
+        "skipped": 1,
+        "failed": 1,
+        "running": False,
+        "next": "repeat the `protect` command that began it: it goes on from here",
+    }
+    assert contents(out) == before
+
+
+def test_while_a_run_is_at_work(tmp_path: Path, owner: Owner, source: Path, shell: Shell) -> None:
+    out = tmp_path / "out"
+    told: list[Any] = []
+
+    def ask(outcome: Outcome) -> None:
+        told.append(shell("status", out, "--json", cwd=tmp_path).json)
+
+    run_release(make_run(source, out, owner), progress=ask)
+    assert {one["running"] for one in told} == {True}
+    assert {one["next"] for one in told} == {
+        "wait for it, or interrupt it: the same command goes on from there"
+    }
+    assert [one["marked"] + one["skipped"] + one["failed"] for one in told][-1] == 5
+    assert len(images_of(out)) == 3
+
+
+def test_a_finished_release(tmp_path: Path, owner: Owner, source: Path, shell: Shell) -> None:
+    protect(source, tmp_path / "out", owner)
+    answer = shell("status", "out", cwd=tmp_path)
+    assert re.fullmatch(
+        rf"finished {TIME}: marked 3 of 5 images, 1 skipped, 1 failed\n"
+        r"the signature was not checked: check it with `medlocker verify`\n",
+        answer.out,
+    )
+    told = shell("status", "out", "--json", cwd=tmp_path).json
+    assert re.fullmatch(TIME, told.pop("created"))
+    assert told == {
+        "state": "finished",
+        "images": 5,
+        "marked": 3,
+        "skipped": 1,
+        "failed": 1,
+        "verified": False,
+        "next": "check it with `medlocker verify`",
+    }
+
+
+def test_neither(tmp_path: Path, shell: Shell) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").write_text("x")
+    for name in ("empty", "file", "missing"):
+        answer = shell("status", name, "--json", cwd=tmp_path)
+        assert (answer.code, answer.out) == (2, "")
+        assert answer.err == f"error: {name}: expected a release, or a run that makes one\n"
+
+
+@pytest.mark.parametrize(
+    "predicate", [{}, {"images": 1, "counts": 3, "created": "x"}, {"images": True, "counts": {}}]
+)
+def test_a_statement_that_lacks_numbers(tmp_path: Path, shell: Shell, predicate: object) -> None:
+    folder = tmp_path / "out" / "certificate"
+    folder.mkdir(parents=True)
+    payload = base64.b64encode(json.dumps({"predicate": predicate}).encode()).decode()
+    (folder / "statement.dsse.json").write_text(json.dumps({"payload": payload}))
+    answer = shell("status", "out", cwd=tmp_path)
+    assert (answer.code, answer.out) == (3, "")
+    assert answer.err == "error: statement.dsse.json: expected numbers of images and a time\n"
+
+
+def test_torn_lines_and_lost_facts_are_borne(tmp_path: Path, owner: Owner, source: Path) -> None:
+    out = tmp_path / "out"
+    interrupted(source, out, owner, after=5)
+    lines = (out / FOLDER / "journal.jsonl").read_bytes()
+    for length in range(len(lines)):
+        (out / FOLDER / "journal.jsonl").write_bytes(lines[:length])
+        found = status_of(out)
+        assert found is not None
+        assert found.marked + found.skipped + found.failed == lines[:length].count(b"\n")
+        assert (found.latest is None) == (b"\n" not in lines[:length])
+        assert found.images == 5
+    (out / FOLDER / "journal.jsonl").unlink()
+    for odd in (b"[]", b"{", b'{"images": "5"}', b"[" * 100_000):
+        (out / FOLDER / "run.json").write_bytes(odd)
+        found = status_of(out)
+        assert found is not None
+        assert (found.images, found.marked) == (None, 0)
+
+
+def test_a_run_may_begin_while_it_is_asked(
+    tmp_path: Path, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asking holds the lock for a moment; a run that begins right then waits that long."""
+    import fcntl
+    import threading
+
+    Journal(tmp_path, run={"x": 1}).close()
+    descriptor = os.open(tmp_path / FOLDER, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    timer = threading.Timer(0.06, os.close, [descriptor])
+    timer.start()
+    journal = Journal(tmp_path, run={"x": 1})
+    timer.join()
+    journal.close()
