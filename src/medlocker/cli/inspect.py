@@ -13,7 +13,7 @@ from medlocker._files import read_limited
 from medlocker.classifiers import Classifier, is_feature_extractor, load_classifier, with_gradients
 from medlocker.cli._console import print_json, stdout, warn
 from medlocker.errors import InputError, MalformedError
-from medlocker.images import LIMITS, pixel_digest, read_image
+from medlocker.images import LIMITS, content_digest, read_image
 from medlocker.logo import LEARNED_FILE, LearnedLogo, load_learned
 from medlocker.regions import Segmenter, is_segmenter, load_segmenter
 from medlocker.release import FOLDER
@@ -66,7 +66,7 @@ def _image_facts(path: Path) -> dict[str, Any]:
         "width": image.width,
         "height": image.height,
         "bytes": len(data),
-        "pixel digest": pixel_digest(image.pixels),
+        "pixel digest": content_digest(image),
         **image.facts,
     }
 

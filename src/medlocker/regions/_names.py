@@ -4,7 +4,7 @@ from __future__ import annotations
 
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff", ".bmp", ".dib", ".gif", ".webp"}
-    | {".dcm", ".dicom", ".ima", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm"}
+    | {".dcm", ".dicom", ".ima", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".nii"}
 )
 
 
@@ -16,6 +16,8 @@ def split_name(name: str) -> tuple[str, str]:
 
 def without_suffix(name: str) -> str:
     """Drop the suffix of an image file; other dots (``1.2.840.5``, ``scan.v2``) belong to the name."""
+    if name.lower().endswith(".nii.gz"):
+        name = name[: -len(".gz")]
     stem, dot, suffix = name.rpartition(".")
     return stem if stem and not stem.endswith("/") and (dot + suffix).lower() in IMAGE_SUFFIXES else name
 
