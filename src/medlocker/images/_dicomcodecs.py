@@ -21,8 +21,8 @@ from medlocker.images._dicomlayout import Layout, Words, sign_extended
 _START = "1.2.840.10008.1.2.4."
 RLE = "1.2.840.10008.1.2.5"
 _LOSSLESS, _LOSSLESS_FIRST = _START + "57", _START + "70"
-_JPEG_LS, _JPEG_2000 = _START + "80", _START + "90"
-_JPEG_2000_LOSSLESS = _START + "91"
+_JPEG_LS, _JPEG_2000_LOSSLESS = _START + "80", _START + "90"
+_JPEG_2000 = _START + "91"
 _HEADER_RLE = 64
 
 
