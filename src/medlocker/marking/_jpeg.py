@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-
-import numpy as np
-from numpy.typing import NDArray
 
 from medlocker.errors import InputError, RestoreError
 from medlocker.geometry import Box
 from medlocker.images import Image, metadata_digest
 from medlocker.images._jpegcoefficients import read_coefficients, write_coefficients
-from medlocker.images._jpeglib import Blocks
 from medlocker.images._jpegpreviews import restored_metadata, without_previews
 from medlocker.images._jpegstream import Frame, frame_of
 from medlocker.logo import Logo
 from medlocker.mark import Mark
-from medlocker.marking._jpegblocks import changed, changes, extent, parts_of
+from medlocker.marking._jpegblocks import extent, put_on, touched_blocks
 from medlocker.marking._jpegresidual import Residual
 from medlocker.marking._method import MarkedFile
-from medlocker.marking._pixels import Layer, lay
+from medlocker.marking._pixels import lay
 
 
 @dataclass(frozen=True)
@@ -49,19 +45,21 @@ class JpegDct:
         """Put marks on; see :class:`medlocker.marking._method.Method`."""
         layers = [lay(mark, logo=logo, image=image) for mark in marks]
         around, blocks = read_coefficients(image.source)
-        tables, is_ycbcr = around.tables(), around.is_ycbcr
-        originals: list[NDArray[np.int16]] = []
-        for part in parts_of(layers, around.frame):
-            touched = part.touched()
-            by = changes(part, image.pixels, tables, touched, is_ycbcr=is_ycbcr)
-            for component, own, mask, steps in zip(around.frame.components, blocks, touched, by, strict=True):
-                within = own[part.blocks(component)]
-                originals.append(within[mask])
-                within[mask] = changed(originals[-1], steps)
+        touched = touched_blocks(layers, around.frame)
+        originals = tuple(own[mask] for own, mask in zip(blocks, touched, strict=True))
+        put_on(
+            blocks,
+            layers,
+            image.pixels,
+            frame=around.frame,
+            tables=around.tables(),
+            touched=touched,
+            is_ycbcr=around.is_ycbcr,
+        )
         head, head_withheld = without_previews(around.head)
         tail, tail_withheld = without_previews(around.tail)
         data = write_coefficients(replace(around, head=head, tail=tail, trailer=b""), blocks)
-        residual = Residual(tuple(originals), head_withheld, tail_withheld, around.trailer)
+        residual = Residual(originals, head_withheld, tail_withheld, around.trailer)
         return MarkedFile(data, residual.to_bytes(), self.name, None, metadata_digest(image))
 
     def unmark(self, marked: Image, marks: Sequence[Mark], *, logo: Logo, residual: bytes) -> bytes:
@@ -72,24 +70,15 @@ class JpegDct:
             raise RestoreError(f"the parameters do not fit this image: {error}") from error
         try:
             around, blocks = read_coefficients(marked.source)
-            places = tuple(_places(layers, around.frame, blocks))
-            found = Residual.from_bytes(residual, [int(mask.sum()) for _, mask in places])
-            for (within, mask), original in zip(places, found.coefficients, strict=True):
-                within[mask] = original
+            touched = touched_blocks(layers, around.frame)
+            found = Residual.from_bytes(residual, [int(mask.sum()) for mask in touched])
+            for own, mask, original in zip(blocks, touched, found.coefficients, strict=True):
+                own[mask] = original
             head = restored_metadata(around.head, found.head)
             tail = restored_metadata(around.tail, found.tail)
             return write_coefficients(replace(around, head=head, tail=tail, trailer=found.trailer), blocks)
         except (InputError, ValueError) as error:
             raise RestoreError("the residual does not fit this image") from error
-
-
-def _places(
-    layers: Sequence[Layer], frame: Frame, blocks: Sequence[Blocks]
-) -> Iterator[tuple[Blocks, NDArray[np.bool_]]]:
-    """Yield the blocks of each part and component, and which of them are touched."""
-    for part in parts_of(layers, frame):
-        for component, own, mask in zip(frame.components, blocks, part.touched(), strict=True):
-            yield own[part.blocks(component)], mask
 
 
 def _span(frame: Frame, box: Box, index: int) -> tuple[int, int, int, int]:

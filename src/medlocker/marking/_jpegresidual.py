@@ -26,7 +26,7 @@ class Residual:
     """What gives the original back.
 
     Args:
-        coefficients: Original ones of the touched blocks, (n, 64) for each part and component.
+        coefficients: Original ones of the touched blocks, (n, 64) for each component.
         head: Metadata segments before the first scan that were held back.
         tail: Those behind it.
         trailer: What followed the picture.
@@ -64,7 +64,7 @@ class Residual:
 
         Args:
             data: From a sealed record: the owner's, but not trusted.
-            counts: How many blocks each part and component has.
+            counts: How many touched blocks each component has.
 
         Raises:
             RestoreError: If it is damaged or of another mark.
