@@ -40,6 +40,10 @@ class _Shown(BatteryObserver):
         """Say why nothing moves."""
         self._bar.say(f"the attackers study {marks} marks first")
 
+    def training(self, attack: str) -> None:
+        """Say why nothing moves for minutes."""
+        self._bar.say(f"training the {attack}, which takes minutes")
+
     def attacked(self, name: str) -> None:
         """Count one image."""
         self._bar.advance()

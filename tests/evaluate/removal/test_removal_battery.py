@@ -280,6 +280,37 @@ def test_an_attack_that_breaks_down_costs_only_itself(
     assert any("broke down 2 times" in note for note in result.notes)
 
 
+class Fussy(QuadrantClassifier):
+    """Cannot bear pictures with much white."""
+
+    def logits(self, canvases: NDArray[np.float32]) -> NDArray[np.float32]:
+        if ((canvases > 254).all(axis=3).mean(axis=(1, 2)) > 0.005).any():
+            raise ModelError("model fussy: it answered with NaN")
+        return super().logits(canvases)
+
+
+def test_a_picture_that_a_model_cannot_bear_costs_only_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    def white(picture: Any, *_: Any) -> Any:
+        return np.full_like(picture, 255)
+
+    monkeypatch.setattr(cv2, "inpaint", white)
+    names = ("filled, Telea", "filled, harmonic", "blur 1", "vote over crops")
+    result = run_battery(items(2), [Fussy()], logo=LOGO, names=names, seed=1)
+    usual = run_battery(items(2), [QuadrantClassifier()], logo=LOGO, names=names, seed=1)
+    for name in ("none", "blur 1", "filled, harmonic", "vote over crops"):
+        assert replace(result.row(name, "quadrants"), seconds=0) == replace(
+            usual.row(name, "quadrants"), seconds=0
+        )
+    assert "filled, Telea" not in {row.attack for row in result.rows}
+    assert "attack filled, Telea: broke down 2 times" in result.notes
+
+
+def test_a_model_that_cannot_bear_the_clean_picture_is_told() -> None:
+    white = Item("white", np.full((48, 48, 3), 255, np.uint8), np.zeros((48, 48, 3), np.uint8), (0,))
+    with pytest.raises(ModelError, match=r"^model fussy: it answered with NaN$"):
+        run_battery([white], [Fussy()], logo=LOGO, names=("blur 1",), seed=1)
+
+
 def test_a_single_changed_pixel_breaks_nothing() -> None:
     clean = np.full((48, 48, 3), 90, np.uint8)
     marked = clean.copy()

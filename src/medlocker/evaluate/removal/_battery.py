@@ -19,10 +19,11 @@ from threadpoolctl import threadpool_limits
 
 from medlocker.attacks import CAPPED_PX, Bytes, Floats, as_bytes, shrink
 from medlocker.classifiers import Classifier
-from medlocker.errors import InputError
+from medlocker.errors import InputError, ModelError
 from medlocker.evaluate.removal import _retrain
+from medlocker.evaluate.removal._classify import answers_of, view_of
 from medlocker.evaluate.removal._difference import DifferenceAttack, another_version
-from medlocker.evaluate.removal._evidence import WHOLE_PX, Attack, Evidence, View, Vote
+from medlocker.evaluate.removal._evidence import WHOLE_PX, Attack, Evidence, Vote
 from medlocker.evaluate.removal._item import Exhibit, Item
 from medlocker.evaluate.removal._levels import Battery, Level, make_battery
 from medlocker.evaluate.removal._measures import psnr, similarity
@@ -46,7 +47,6 @@ _BREAKDOWNS = (
 """What numerical libraries raise on pictures that they cannot cope with."""
 
 _MOST_PUBLIC = 64
-_BATCH = 32
 
 
 class BatteryObserver:
@@ -54,6 +54,9 @@ class BatteryObserver:
 
     def studying(self, marks: int) -> None:
         """So many marks are being studied by the attackers who need several."""
+
+    def training(self, attack: str) -> None:
+        """An attack's network is being trained, which takes minutes."""
 
     def learned(self, attack: str) -> None:
         """An attack has been learned."""
@@ -187,7 +190,9 @@ class _Run:
     def broken(self) -> tuple[str, ...]:
         """Return a sentence for every attack that broke down somewhere: its row lacks those images."""
         return tuple(
-            f"attack {name}: broke down {count} times" for name, count in sorted(self._broken.items())
+            f"attack {name}: broke down {count} times"
+            for name, count in sorted(self._broken.items())
+            if count
         )
 
     # ------------------------------------------------------------------------------------ attacking
@@ -248,6 +253,8 @@ class _Run:
         self._watch.studying(len(crowd))
         learned = []
         for learner in self._battery.learners:
+            if isinstance(learner, NetworkLearner):
+                self._watch.training(learner.facts.variants[0])
             try:
                 learned.append(learner.learn(crowd, public=public, seed=self._seed))
             except _BREAKDOWNS:
@@ -320,12 +327,7 @@ class _Run:
     def _finish(self, done: _Done) -> None:
         """Classify all pictures of one image and keep what came out."""
         tops = [
-            np.concatenate(
-                [
-                    target.logits(np.stack(canvases[start : start + _BATCH])).argmax(axis=1)
-                    for start in range(0, len(canvases), _BATCH)
-                ]
-            )
+            answers_of(target, canvases)
             for target, canvases in zip(self._targets, done.canvases, strict=True)
         ]
         key = done.exhibit.key
@@ -340,24 +342,26 @@ class _Run:
                 )
                 for name, place in one.places.items()
             }
+            for name, cell in cells.items():
+                self._broken[name] += min((*cell.answers, *cell.control)) < 0
             self._state.add(key, cells)
         for vote in self._battery.votes:
             if not self._state.has(key, vote.facts.variants):
                 try:
                     self._state.add(key, self._vote(vote, done.exhibit))
-                except _BREAKDOWNS:
+                except (*_BREAKDOWNS, ModelError):
                     self._broken[vote.facts.variants[0]] += 1
         self._watch.attacked(done.exhibit.name)
 
     def _vote(self, vote: Vote, exhibit: Exhibit) -> dict[str, Cell]:
         began = time.perf_counter()
         seen = exhibit.evidence(WHOLE_PX)
-        answers = [vote.vote(_view(target, seen)) for target in self._targets]
+        answers = [vote.vote(view_of(target, seen)) for target in self._targets]
         seconds = (time.perf_counter() - began) / len(vote.facts.variants)
         controls: Sequence[Mapping[str, int]] = answers
         if vote.facts.control == "transform":
             clean = exhibit.control(WHOLE_PX)
-            controls = [vote.vote(_view(target, clean)) for target in self._targets]
+            controls = [vote.vote(view_of(target, clean)) for target in self._targets]
         return {
             name: Cell(
                 answers=tuple(one[name] for one in answers),
@@ -398,15 +402,3 @@ class _Run:
             for target, answers in zip(self._targets, found, strict=True)
             if not answers
         )
-
-
-def _view(target: Classifier, evidence: Evidence) -> View:
-    """Return an image as one target gets it, with the mark's place on the canvas."""
-    resize = target.resize_for(*evidence.mask.shape)
-    mask = resize.rows @ evidence.mask.astype(np.float32) @ resize.cols.T > 0.02
-    return View(target.canvas(evidence.marked), mask, partial(_in_batches, target))
-
-
-def _in_batches(target: Classifier, canvases: Floats) -> NDArray[np.float32]:
-    parts = [target.logits(canvases[start : start + _BATCH]) for start in range(0, len(canvases), _BATCH)]
-    return np.concatenate(parts)
