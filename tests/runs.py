@@ -19,7 +19,7 @@ from PIL import Image as Pillow
 from medlocker.certificates import Owner, open_release, owner_access, verify_release
 from medlocker.classifiers import Classifier
 from medlocker.cli import main
-from medlocker.images import read_image
+from medlocker.images import content_digest, read_image
 from medlocker.logo import builtin_logo
 from medlocker.protect import Settings
 from medlocker.release import Result, Run, find_inputs, run_release
@@ -84,7 +84,9 @@ def check_release(source: Path, out: Path, owner: Owner, restored: Path) -> dict
         if path.is_file():
             original = originals[path.relative_to(restored).as_posix()]
             first = read_image(original.read_bytes(), name="o")
-            np.testing.assert_array_equal(read_image(path.read_bytes(), name="r").pixels, first.pixels)
+            last = read_image(path.read_bytes(), name="r")
+            np.testing.assert_array_equal(last.pixels, first.pixels)
+            assert content_digest(last) == content_digest(first)
     leftovers = [path for path in out.rglob("*") if path.name.startswith(".medlocker")]
     assert not leftovers
     return images_of(out)

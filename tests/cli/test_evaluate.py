@@ -214,7 +214,7 @@ def test_images_that_only_one_side_has_or_that_are_broken(
         {"image": first, "reason": "no marked version"},
         {"image": second, "reason": "no original, in release"},
     ]
-    reason = f"{third} (marked): expected a PNG, TIFF, BMP or JPEG image, got something else"
+    reason = f"{third} (marked): expected a PNG, TIFF, BMP, JPEG, DICOM or NIfTI image, got something else"
     assert value["failed"] == [{"image": third, "reason": reason}]
     assert f"failed: {reason}" in answer.err
     assert f"warning: no marked version of {first}" in answer.err
@@ -257,7 +257,8 @@ WRONG: dict[str, tuple[dict[str, Any], list[object], str]] = {
     "empty release": (
         {"releases": ["nothing"]},
         [],
-        "release nothing: expected images (.bmp, .jfif, .jpe, .jpeg, .jpg, .png, .tif, .tiff), found none",
+        "release nothing: expected images (.bmp, .dcm, .dicom, .ima, .jfif, .jpe, .jpeg, .jpg, "
+        ".nii, .nii.gz, .png, .tif, .tiff), found none",
     ),
     "nothing in common": (
         {},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import struct
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import onnx
 import pytest
@@ -84,7 +86,8 @@ WRONG: dict[str, tuple[list[object], str]] = {
     "no input": (["source", "gone"], "input gone: no such file or folder"),
     "empty folder": (
         ["source", "empty"],
-        "input empty: expected images (.bmp, .jfif, .jpe, .jpeg, .jpg, .png, .tif, .tiff), found none",
+        "input empty: expected images (.bmp, .dcm, .dicom, .ima, .jfif, .jpe, .jpeg, .jpg, "
+        ".nii, .nii.gz, .png, .tif, .tiff), found none",
     ),
     "no keys": (["--owner", "nobody"], "owner nobody: expected the file nobody.sign.key"),
     "no model": (["model", "gone.onnx"], "model gone.onnx: no such file"),
@@ -211,9 +214,14 @@ def _huge() -> bytes:
     return bytes(data)
 
 
-def _animated(kind: str) -> bytes:
-    frames = [Pillow.new("RGB", (48, 48), (k, 0, 0)) for k in (0, 90, 200)]
+def _animated(kind: str, *, last: int = 48) -> bytes:
+    frames = [Pillow.new("RGB", (side, 48), (k, 0, 0)) for k, side in ((0, 48), (90, 48), (200, last))]
     return _bytes(frames[0], kind, save_all=True, append_images=frames[1:])
+
+
+def _volume() -> bytes:
+    stored = np.stack([np.asarray(GREY).T.astype(np.int16) * k - 300 for k in (1, 2, 3)], axis=2)
+    return bytes(nibabel.Nifti1Image(stored, np.eye(4), dtype="i2").to_bytes())  # type: ignore[no-untyped-call]
 
 
 GREY = Pillow.fromarray(np.arange(48 * 48, dtype=np.uint32).reshape(48, 48).astype(np.uint8))
@@ -226,12 +234,19 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "cut.png": (lambda: picture()[:-400], "expected a whole PNG image, got a"),
     "cut.tif": (lambda: picture("TIFF")[:-400], "expected a whole TIFF image, got a"),
     "float.tif": (lambda: _bytes(GREY.convert("F"), "TIFF"), "float"),
-    "gif.png": (lambda: _animated("GIF"), "expected a PNG, TIFF, BMP or JPEG image, got a GIF"),
+    "gif.png": (lambda: _animated("GIF"), "expected a PNG, TIFF, BMP, JPEG, DICOM or NIfTI image, got a GIF"),
     "header.png": (lambda: picture()[:20], "expected a whole PNG image, got a"),
     "huge.png": (_huge, "expected at most 400000000 pixels, got 60000 x 60000"),
-    "pages.tif": (lambda: _animated("TIFF"), "expected a single picture, got a TIFF of several pages"),
-    "text.png": (lambda: b"not a picture", "expected a PNG, TIFF, BMP or JPEG image, got something else"),
-    "zero.png": (lambda: b"", "expected a PNG, TIFF, BMP or JPEG image, got an empty file"),
+    "pages.tif": (
+        lambda: _animated("TIFF", last=20),
+        "expected pages of one size and kind, got 48 x 48 rgb of 8 bits on page 1 and "
+        "20 x 48 rgb of 8 bits on page 3",
+    ),
+    "text.png": (
+        lambda: b"not a picture",
+        "expected a PNG, TIFF, BMP, JPEG, DICOM or NIfTI image, got something else",
+    ),
+    "zero.png": (lambda: b"", "expected a PNG, TIFF, BMP, JPEG, DICOM or NIfTI image, got an empty file"),
 }
 GOOD: dict[str, Callable[[], bytes]] = {
     "good.png": picture,
@@ -240,6 +255,9 @@ GOOD: dict[str, Callable[[], bytes]] = {
     "alpha.png": lambda: picture(mode="RGBA"),
     "sixteen.png": lambda: _bytes(Pillow.fromarray(np.asarray(GREY).astype(np.uint16) * 257), "PNG"),
     "mislabelled.tif": picture,
+    "pages-alike.tif": lambda: _animated("TIFF"),
+    "volume.nii": lambda: _volume(),
+    "packed.v2.nii.gz": lambda: gzip.compress(_volume()),
     "grün ☂.png": picture,
 }
 

@@ -204,9 +204,12 @@ def test_images_that_fail_do_not_stop_the_others(clean: Path, marked: Path) -> N
         progress=lambda name, reason: said.append((name, reason)),
     )
     expected = (
-        ("a.png", "a.png (marked): expected a PNG, TIFF, BMP or JPEG image, got something else"),
+        (
+            "a.png",
+            "a.png (marked): expected a PNG, TIFF, BMP, JPEG, DICOM or NIfTI image, got something else",
+        ),
         ("b.png", "b.png: expected a marked image of 40 x 40 pixels as the original, got 41 x 41"),
-        ("c.png", "c.png: expected a PNG, TIFF, BMP or JPEG image, got an empty file"),
+        ("c.png", "c.png: expected a PNG, TIFF, BMP, JPEG, DICOM or NIfTI image, got an empty file"),
     )
     assert result.failed == expected
     assert said == [*expected, ("d.png", "")]

@@ -94,9 +94,9 @@ def test_garbage(start: bytes, rest: bytes) -> None:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"", "a: expected a PNG, TIFF, BMP, JPEG or NIfTI image, got an empty file"),
-        (b"image,label\n", "a: expected a PNG, TIFF, BMP, JPEG or NIfTI image, got something else"),
-        (pillow(_RGB[..., :1], "GIF"), "a: expected a PNG, TIFF, BMP, JPEG or NIfTI image, got a GIF"),
+        (b"", "a: expected a PNG, TIFF, BMP, JPEG, DICOM or NIfTI image, got an empty file"),
+        (b"image,label\n", "a: expected a PNG, TIFF, BMP, JPEG, DICOM or NIfTI image, got something else"),
+        (pillow(_RGB[..., :1], "GIF"), "a: expected a PNG, TIFF, BMP, JPEG, DICOM or NIfTI image, got a GIF"),
     ],
 )
 def test_other_files(data: bytes, message: str) -> None:

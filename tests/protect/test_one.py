@@ -93,7 +93,12 @@ def test_hardened_marks_are_keyed_by_their_image(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "name", "status", "reason"),
     [
-        (b"", "a.png", "failed", "a.png: expected a PNG, TIFF, BMP or JPEG image, got an empty file"),
+        (
+            b"",
+            "a.png",
+            "failed",
+            "a.png: expected a PNG, TIFF, BMP, JPEG, DICOM or NIfTI image, got an empty file",
+        ),
         (None, "a.png", "failed", "image source: no such file or directory"),
         (
             picture(size=20),

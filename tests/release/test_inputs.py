@@ -96,7 +96,8 @@ def test_a_list_file(tmp_path: Path) -> None:
         (b"\xff\xfe\n", "list file l.lst: expected UTF-8 text, one path a line"),
         (
             b"# nothing\n\n",
-            "input l.lst: expected images (.bmp, .jfif, .jpe, .jpeg, .jpg, .nii, .nii.gz, .png, .tif, .tiff), found none",
+            "input l.lst: expected images (.bmp, .dcm, .dicom, .ima, .jfif, .jpe, .jpeg, .jpg, "
+            ".nii, .nii.gz, .png, .tif, .tiff), found none",
         ),
     ],
 )
@@ -109,7 +110,10 @@ def test_lists_that_are_refused(tmp_path: Path, content: bytes, message: str) ->
 
 def test_inputs_that_are_refused(tmp_path: Path) -> None:
     put(tmp_path, "a.txt.d/notes.md")
-    none = "expected images (.bmp, .jfif, .jpe, .jpeg, .jpg, .nii, .nii.gz, .png, .tif, .tiff), found none"
+    none = (
+        "expected images (.bmp, .dcm, .dicom, .ima, .jfif, .jpe, .jpeg, .jpg, "
+        ".nii, .nii.gz, .png, .tif, .tiff), found none"
+    )
     expected = {
         tmp_path / "gone": "input gone: no such file or folder",
         tmp_path / "gone.txt": "input gone.txt: no such file or folder",

@@ -125,7 +125,7 @@ def test_one_broken_image_in_many(tmp_path: Path, owner: Owner) -> None:
         {"image": "01a.png", "reason": "01a.png: expected a whole PNG image, got a cut one"},
         {
             "image": "01b.png",
-            "reason": "01b.png: expected a PNG, TIFF, BMP, JPEG or NIfTI image, got an empty file",
+            "reason": "01b.png: expected a PNG, TIFF, BMP, JPEG, DICOM or NIfTI image, got an empty file",
         },
     ]
     assert len(check_release(source, tmp_path / "out", owner, tmp_path / "r")) == 4

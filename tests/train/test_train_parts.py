@@ -130,7 +130,9 @@ def test_pixels_are_the_canvas_of_the_classifier(tmp_path: Path, limit: int) -> 
     with PixelStore(max_memory_bytes=limit) as store:
         pixels = store.decode(paths, InputSpec(32, 32), side=32, on_image=lambda: seen.append(1))
         assert store.on_disk == (limit == 0)
-        assert pixels.failed == {1: "broken.png: expected a PNG, TIFF, BMP or JPEG image, got something else"}
+        assert pixels.failed == {
+            1: "broken.png: expected a PNG, TIFF, BMP, JPEG, DICOM or NIfTI image, got something else"
+        }
         assert len(seen) == 4
         for position, i in ((0, 0), (2, 1), (3, 2)):
             own = resize_canvas(photograph(i, ill=True), height=32, width=32, channels=3, rule="stretch")

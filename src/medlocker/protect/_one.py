@@ -249,10 +249,12 @@ class Protector:
         return self._findings(read_image(data, name=name))
 
     def _findings(self, image: Image) -> Findings:
-        """Return what the finder finds, grown by what marking next to it would change."""
+        """Return what the finder finds in any frame, grown by what marking next to it would change."""
         if self.finder is None:
             return Findings(())
-        found = self.finder.find(viewed(image))
+        frames = image.frames
+        views = (None,) if frames is None else (frames[i] for i in range(len(frames)))
+        found = together([self.finder.find(viewed(image, view)) for view in views])
         return replace(found, boxes=tuple(reach(image, box) for box in found.boxes))
 
 

@@ -16,7 +16,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 from medlocker._files import read_limited
 from medlocker.errors import InputError, UnsupportedImageError
 from medlocker.geometry import Box
-from medlocker.images import Image, Limits, read_image
+from medlocker.images import Image, Limits, Pixels, read_image
 
 MAX_MASK_BYTES = 1 << 30
 
@@ -61,7 +61,7 @@ def read_mask(path: Path, *, name: str, width: int, height: int) -> NDArray[np.b
 
     A pixel belongs to a lesion if its grey value or any of its colours is not 0; in a palette picture also
     if its index is not 0. Where transparency differs between pixels, transparency alone decides: what is
-    not wholly transparent belongs to a lesion.
+    not wholly transparent belongs to a lesion. Of several frames a lesion in any one counts.
 
     Args:
         path: The file: what :func:`medlocker.images.read_image` reads, or a picture of
@@ -133,12 +133,24 @@ def _read_packed(data: bytes, *, name: str) -> NDArray[np.bool_]:
 
 
 def _lesion_pixels(image: Image) -> NDArray[np.bool_]:
-    pixels = image.pixels
+    """Return what belongs to a lesion in any frame: marks are the same in all of them."""
+    frames = image.frames
+    if frames is None:
+        return _lesion_pixels_of(image, image.pixels)
+    marked = np.zeros((image.height, image.width), np.bool_)
+    for index in range(len(frames)):
+        marked |= _lesion_pixels_of(image, frames[index])
+    return marked
+
+
+def _lesion_pixels_of(image: Image, pixels: Pixels) -> NDArray[np.bool_]:
     if image.kind in ("grey-alpha", "rgba"):
         alpha = pixels[..., -1]
         if alpha.min() != alpha.max():
             return np.asarray(alpha != 0)
-    marked = np.asarray(pixels[..., : image.color_channels] != 0).any(axis=2)
+    # signed samples are held with their sign bit flipped
+    zero = 1 << (image.bits - 1) if image.facts.get("signed") is True else 0
+    marked = np.asarray(pixels[..., : image.color_channels] != zero).any(axis=2)
     if image.kind == "palette" and image.palette is not None:
         colored = np.zeros(256, np.bool_)
         colored[: len(image.palette)] = image.palette.any(axis=1)
