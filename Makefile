@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-slow dev check lint types imports surrogates demo-model clean
+.PHONY: help demo test test-slow dev check lint types imports surrogates demo-model orthanc clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -19,7 +19,7 @@ $(VENV)/.base: $(BIN)/python pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.base
-	$(PIP) --editable '.[torch,segment,baselines]' --group test
+	$(PIP) --editable '.[torch,segment,baselines,dicomweb]' --group test
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.test
@@ -55,6 +55,9 @@ surrogates: $(VENV)/.test  ## train the models of the benchmarks (MEDLOCKER_DATA
 
 demo-model: $(VENV)/.test  ## train the demo's model again
 	$(BIN)/python scripts/make_demo_model.py
+
+orthanc: $(BIN)/python  ## two DICOM servers on this machine to try transfers with (Debian: orthanc, orthanc-dicomweb)
+	$(BIN)/python scripts/orthanc.py
 
 clean:
 	rm -rf $(VENV) build dist medlocker-demo

@@ -8,8 +8,8 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from medlocker.errors import InputError, OutputExistsError, WriteError
@@ -19,12 +19,14 @@ TEMPORARY_PREFIX = ".medlocker-tmp-"
 """Every unfinished file starts with this, so that leftovers of a killed run can be told and swept."""
 
 
-def write_atomic(path: Path, data: bytes, *, overwrite: bool = False, mode: int = 0o644) -> None:
+def write_atomic(
+    path: Path, data: bytes | Iterable[bytes], *, overwrite: bool = False, mode: int = 0o644
+) -> None:
     """Write a whole file or nothing: temporary file beside the target, flush to disk, then rename.
 
     Args:
         path: The target; its folder must exist.
-        data: The content.
+        data: The content, or its pieces; if they end with an error, nothing is written.
         overwrite: Replace an existing file instead of refusing it.
         mode: Permission bits, from the first byte on.
 
@@ -39,7 +41,7 @@ def write_atomic(path: Path, data: bytes, *, overwrite: bool = False, mode: int 
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         try:
             with os.fdopen(descriptor, "wb") as stream:
-                stream.write(data)
+                stream.writelines((data,) if isinstance(data, bytes) else data)
                 stream.flush()
                 os.fsync(stream.fileno())
             if overwrite:
@@ -134,6 +136,13 @@ def replacing_folder(out: Path, *, check: Callable[[], None]) -> Iterator[Path]:
     finally:
         for leftover in (temporary, old):
             shutil.rmtree(leftover, ignore_errors=True)
+
+
+def sweep_temporaries(folder: Path) -> None:
+    """Remove the unfinished files that a killed process left in a folder and below it."""
+    for leftover in folder.rglob(f"{TEMPORARY_PREFIX}*"):
+        with suppress(OSError):
+            leftover.unlink()
 
 
 def read_limited(path: Path, *, max_bytes: int, what: str) -> bytes:

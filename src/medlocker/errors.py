@@ -58,6 +58,12 @@ class WriteError(MedlockerError):
     exit_code = 1
 
 
+class TransferError(MedlockerError):
+    """A server could not be reached, refused, or did not keep to the protocol; trying again may help."""
+
+    exit_code = 1
+
+
 class ModelError(MedlockerError):
     """A model or its card cannot be used."""
 

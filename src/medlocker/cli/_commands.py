@@ -13,6 +13,7 @@ from medlocker.cli.evaluate import evaluate
 from medlocker.cli.inspect import inspect
 from medlocker.cli.prepare import prepare_logo
 from medlocker.cli.protect import protect
+from medlocker.cli.push import push
 from medlocker.cli.restore import restore
 from medlocker.cli.status import status
 from medlocker.cli.verify import verify
@@ -25,6 +26,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(train.app, name="train")
     app.command("prepare")(prepare_logo)
     app.command()(protect)
+    app.command()(push)
     app.command()(status)
     app.command()(verify)
     app.add_typer(grant.app, name="grant")

@@ -22,13 +22,21 @@ _WINDOW_S = 30.0
 
 
 class _RateColumn(ProgressColumn):
-    """Images per second, or seconds per image where that is more."""
+    """Images per second, or seconds per image where that is more.
+
+    Args:
+        unit: What is counted, in the singular.
+    """
+
+    def __init__(self, unit: str = "image") -> None:
+        super().__init__()
+        self._unit = unit
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
         if not speed:
-            return Text("- images/s")
-        return Text(f"{speed:.1f} images/s" if speed >= 1 else f"{1 / speed:.1f} s/image")
+            return Text(f"- {self._unit}s/s")
+        return Text(f"{speed:.1f} {self._unit}s/s" if speed >= 1 else f"{1 / speed:.1f} s/{self._unit}")
 
 
 class ImageProgress:
@@ -54,25 +62,28 @@ class ImageProgress:
 
 
 @contextmanager
-def image_progress(title: str, total: int, *, window_s: float = _WINDOW_S) -> Iterator[ImageProgress]:
+def image_progress(
+    title: str, total: int, *, window_s: float = _WINDOW_S, unit: str = "image"
+) -> Iterator[ImageProgress]:
     """Show a bar while images are worked on.
 
     Args:
         title: What is being done: ``"restoring"``.
         total: How many images there are.
         window_s: Seconds over which the speed is taken; longer than one image takes.
+        unit: What is counted, in the singular.
     """
-    with image_bar(window_s) as bar:
+    with image_bar(window_s, unit) as bar:
         yield ImageProgress(bar, title, total)
 
 
-def image_bar(window_s: float = _WINDOW_S) -> Progress:
+def image_bar(window_s: float = _WINDOW_S, unit: str = "image") -> Progress:
     """Return an empty bar for several tasks one after the other; see :func:`image_progress`."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        _RateColumn(),
+        _RateColumn(unit),
         TextColumn("left"),
         TimeRemainingColumn(),
     )

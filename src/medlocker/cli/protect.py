@@ -11,6 +11,14 @@ from medlocker.certificates import Ledger, Owner, ledger_path, load_owner
 from medlocker.classifiers import load_classifier, with_gradients
 from medlocker.cli._clusters import indices_or_own, with_clusters
 from medlocker.cli._console import note, print_json, warn
+from medlocker.cli._dicomweb import (
+    AuthOption,
+    CaOption,
+    PartialOption,
+    PushAuthOption,
+    PushOption,
+    Transfers,
+)
 from medlocker.cli._logo import read_logo
 from medlocker.cli._protectoptions import attack_names, harden_of
 from medlocker.cli._protecttold import run_with_progress, say_inputs, say_result, warn_of_nothing_found
@@ -44,6 +52,7 @@ _EXAMPLES = """
   medlocker protect fundus/ --model surrogate --segmenter segmenter --owner hospital --out release
   medlocker protect fundus/ --model backbone.safetensors --owner hospital --out release
   medlocker protect eye.png --model dr.onnx --logo logo.png --owner hospital --out release --opacity 0.39 1
+  medlocker protect dicomweb:https://pacs/dicom-web/studies/1.2.3 --model ct.onnx --owner hospital --out r
 
 [bold]What it promises[/bold]: a mark raises the cost of unauthorised analysis and proves origin. It is not
 access control: it cannot stop mask-and-inpaint or retraining, nor protect images whose originals are public.
@@ -52,7 +61,11 @@ access control: it cannot stop mask-and-inpaint or retraining, nor protect image
 
 def protect(
     source: Annotated[
-        Path, typer.Argument(metavar="INPUT", help="Image, folder, or list file (one path a line).")
+        str,
+        typer.Argument(
+            metavar="INPUT",
+            help="Image, folder, list file (one path a line), or dicomweb:URL of a study or series.",
+        ),
     ],
     model: Annotated[
         list[Path],
@@ -184,6 +197,11 @@ def protect(
     keep_original: Annotated[
         bool, typer.Option("--keep-original", help="Seal the original files too: restored byte for byte.")
     ] = False,
+    push: PushOption = None,
+    auth: AuthOption = None,
+    push_auth: PushAuthOption = None,
+    ca: CaOption = None,
+    partial: PartialOption = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Put an optimised visible logo on every image: MODEL answers wrongly, people still read it."""
@@ -206,9 +224,12 @@ def protect(
         harden=harden_of(harden, warp=warp, texture=texture, opaque=opaque),
         keep_original=keep_original,
     )
-    inputs = find_inputs(source)
-    check_target(out, inputs)
+    transfers = Transfers(source, out, push=push, auth=auth, push_auth=push_auth, ca=ca, partial=partial)
     owner_keys = _owner(owner)
+    if transfers.resume_push(owner_keys.signing.public, as_json=json):
+        return
+    inputs = find_inputs(transfers.fetch())
+    check_target(out, inputs)
     learned = load_learned(logo) if logo is not None and logo.is_dir() else None
     picture = learned.logo if learned is not None else read_logo(logo)
     if learned is not None:
@@ -261,9 +282,9 @@ def protect(
             hint=error.hint or "mend that and repeat the command: it goes on where it stopped",
         ) from error
     warn_of_nothing_found(run, result)
+    transfers.finish(owner_keys.signing.public, result.json)
     say_result(result, run, as_json=json)
-    if result.exit_code:
-        raise typer.Exit(result.exit_code)
+    transfers.close(result.exit_code, as_json=json)
 
 
 protect.__doc__ = f"{protect.__doc__}\n\n{_EXAMPLES}"

@@ -1,0 +1,162 @@
+"""Fetching a study into the staging folder: WADO-RS, DICOM PS3.18 section 10.4, instance by instance.
+
+Files are the bytes that the server stores (``transfer-syntax=*``), whole or not at all. What is there is not
+fetched again.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from medlocker._files import make_folder, write_atomic
+from medlocker.dicomweb._http import NotFoundError, Server
+from medlocker.dicomweb._multipart import DICOM, dicom_file
+from medlocker.dicomweb._parallel import run_parallel
+from medlocker.dicomweb._plan import Planned, has_pixels, name_instances
+from medlocker.dicomweb._qido import find_instances
+from medlocker.dicomweb._staging import PRIVATE, Staging
+from medlocker.errors import InputError, MedlockerError, TransferError
+from medlocker.images import LIMITS
+
+_ACCEPT = f'multipart/related; type="{DICOM}"; transfer-syntax=*'
+_AGAIN = "the same command fetches the rest"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be fetched.
+
+    Args:
+        planned: The instances that may be pictures.
+        passed_over: How many reports, presentation states and the like are left where they are.
+        closed: Whether an earlier run has ended fetching.
+    """
+
+    planned: tuple[Planned, ...]
+    passed_over: int
+    closed: bool = False
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What was fetched.
+
+    Args:
+        instances: How many the plan has.
+        present: How many of them are in the staging folder now.
+        fetched: How many of those came in this run.
+        passed_over: How many reports and the like are left where they are.
+        failed: Names and reasons of the others.
+    """
+
+    instances: int
+    present: int
+    fetched: int
+    passed_over: int
+    failed: tuple[tuple[str, str], ...]
+
+
+def plan_pull(server: Server, staging: Staging) -> Plan:
+    """Decide what is fetched, or go on with what an earlier run decided.
+
+    Raises:
+        InputError: If the server has no such study, or none with pictures, or refuses.
+        TransferError: If it cannot be asked.
+    """
+    address = server.address
+    if os.path.lexists(staging.folder):
+        staging.make()  # checks that it is private
+    known = staging.read_plan(source=address.text)
+    if known is not None:
+        return Plan(tuple(known[0]), known[1], known[2])
+    try:
+        found = find_instances(server, address.study, address.series)
+    except NotFoundError as error:
+        raise InputError(str(error), hint=error.hint) from error
+    planned = name_instances(one for one in found if has_pixels(one.kind))
+    passed_over = len(found) - len(planned)
+    if not planned:
+        raise InputError("expected a study or series with images, got one without")
+    staging.make()
+    staging.write_plan(planned, source=address.text, passed_over=passed_over)
+    return Plan(tuple(planned), passed_over)
+
+
+def pull(
+    server: Server,
+    plan: Plan,
+    staging: Staging,
+    *,
+    progress: Callable[[str, str], None] = lambda name, reason: None,
+) -> Pulled:
+    """Fetch what is planned and not there yet.
+
+    Args:
+        server: The source.
+        plan: From :func:`plan_pull`.
+        staging: Where the files go.
+        progress: Called with each name and, if it failed, the reason.
+
+    Raises:
+        MedlockerError: If the server is gone, refuses, or the disk is full. What is there stays.
+    """
+    missing: list[Planned] = []
+    for one in plan.planned:
+        if os.path.lexists(_path(staging, one)):
+            progress(one.name, "")
+        else:
+            missing.append(one)
+    present = len(plan.planned) - len(missing)
+    if plan.closed:
+        missing = []
+    for folder in sorted({_path(staging, one).parent for one in missing}):
+        make_folder(folder)
+    fetched = 0
+    failed: list[tuple[str, str]] = []
+    try:
+        for one, result in run_parallel(missing, lambda one: _fetch(server, staging, one)):
+            reason = str(result) if isinstance(result, MedlockerError) else ""
+            if reason:
+                failed.append((one.name, reason))
+            else:
+                fetched += 1
+            progress(one.name, reason)
+    except MedlockerError as error:
+        if not present + fetched:
+            raise
+        raise TransferError(
+            f"{present + fetched} of {len(plan.planned)} instances fetched, then: {error}",
+            hint="; ".join(text for text in (error.hint, _AGAIN) if text),
+        ) from error
+    return Pulled(len(plan.planned), present + fetched, fetched, plan.passed_over, tuple(failed))
+
+
+def check_whole(pulled: Pulled) -> None:
+    """Refuse to go on with a part of a study.
+
+    Raises:
+        TransferError: If instances are missing.
+    """
+    if pulled.present < pulled.instances:
+        raise TransferError(
+            f"{pulled.present} of {pulled.instances} instances fetched: nothing is marked yet",
+            hint=f"{_AGAIN}; with --partial the run goes on without it",
+        )
+
+
+def _path(staging: Staging, one: Planned) -> Path:
+    return staging.instances.joinpath(*one.name.split("/"))
+
+
+def _fetch(server: Server, staging: Staging, one: Planned) -> None:
+    path = f"/studies/{server.address.study}/series/{one.series}/instances/{one.uid}"
+    with server.request("GET", path, accept=_ACCEPT) as answer:
+        if answer.status in (404, 410):
+            raise TransferError("the server does not have it any more")
+        if answer.status != 200:
+            raise TransferError(f"the server does not hand it out, status {answer.status}")
+        pieces = dicom_file(answer, max_bytes=LIMITS.max_file_bytes)
+        write_atomic(_path(staging, one), pieces, overwrite=True, mode=PRIVATE)

@@ -1,0 +1,208 @@
+"""Sending the marked instances of a release to a server; the certificate stays.
+
+Only what the owner signed is sent: a file that is not the signed one could be an original. What the server
+has, by its own word or by our list, is not sent again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pydicom
+
+from medlocker._files import read_limited
+from medlocker.certificates import IndexEntry, Release
+from medlocker.dicomweb._address import is_uid
+from medlocker.dicomweb._http import ForbiddenError, Server, ServerGoneError
+from medlocker.dicomweb._parallel import run_parallel
+from medlocker.dicomweb._pushlog import PushLog
+from medlocker.dicomweb._qido import find_instances
+from medlocker.dicomweb._stow import store
+from medlocker.errors import CertificateError, MedlockerError, TransferError, WrongImageError
+from medlocker.images import LIMITS, has_dicom_name, is_dicom_file
+
+_STUDY, _SERIES, _INSTANCE = 0x0020000D, 0x0020000E, 0x00080018
+_REMEMBERED = 16
+"""Series whose instances on the server are remembered; images come series by series."""
+
+
+@dataclass(frozen=True)
+class Marked:
+    """What of a release is pushed.
+
+    Args:
+        entries: Its DICOM files.
+        other: How many files are of other formats, which a DICOM server does not take.
+    """
+
+    entries: tuple[IndexEntry, ...]
+    other: int
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What was pushed.
+
+    Args:
+        instances: DICOM files of the release.
+        sent: How many of them the server has stored in this run.
+        already: How many it had.
+        changed: How many of those sent it says it has changed.
+        failed: Names and reasons of the others.
+        untrusted: Whether a file was not the one that the owner signed.
+    """
+
+    instances: int
+    sent: int
+    already: int
+    changed: int
+    failed: tuple[tuple[str, str], ...]
+    untrusted: bool
+
+    @property
+    def exit_code(self) -> int:
+        """0 if the server has all, 3 if a file is not the signed one, else 1."""
+        return 3 if self.untrusted else int(bool(self.failed))
+
+
+def find_marked(release: Release) -> Marked:
+    """List the DICOM files of a release, by their names or their first bytes.
+
+    Raises:
+        CertificateError: If the index is not the signed one.
+    """
+    entries: list[IndexEntry] = []
+    other = 0
+    for line in release.lines():
+        if _may_be_dicom(release, line.entry):
+            entries.append(line.entry)
+        else:
+            other += 1
+    return Marked(tuple(entries), other)
+
+
+def push(
+    release: Release,
+    marked: Marked,
+    server: Server,
+    log: PushLog,
+    *,
+    progress: Callable[[str, str], None] = lambda name, reason: None,
+) -> Pushed:
+    """Send what the server does not have yet.
+
+    Args:
+        release: With its statement checked.
+        marked: From :func:`find_marked`.
+        server: The target.
+        log: What was pushed there before.
+        progress: Called with each name and, if it failed, the reason.
+
+    Raises:
+        MedlockerError: If the server is gone or refuses all. What is stored stays noted.
+    """
+    missing: list[IndexEntry] = []
+    for entry in marked.entries:
+        if entry.name in log.names:
+            progress(entry.name, "")
+        else:
+            missing.append(entry)
+    already = len(marked.entries) - len(missing)
+    sent = changed = 0
+    failed: list[tuple[str, str]] = []
+    untrusted = False
+    one = _One(release, server, log)
+    try:
+        for entry, result in run_parallel(missing, one.push):
+            reason = ""
+            if isinstance(result, MedlockerError):
+                reason = str(result)
+                failed.append((entry.name, reason))
+                untrusted |= isinstance(result, CertificateError)
+            elif result is None:
+                already += 1
+            else:
+                sent += 1
+                changed += not result
+            progress(entry.name, reason)
+    except MedlockerError as error:
+        if not already + sent:
+            raise
+        raise TransferError(
+            f"the server has {already + sent} of {len(marked.entries)} instances, then: {error}",
+            hint="; ".join(text for text in (error.hint, "the same command pushes the rest") if text),
+        ) from error
+    return Pushed(len(marked.entries), sent, already, changed, tuple(failed), untrusted)
+
+
+class _One:
+    """Pushes single instances, from several threads."""
+
+    def __init__(self, release: Release, server: Server, log: PushLog) -> None:
+        self._release = release
+        self._server = server
+        self._log = log
+        self._lock = threading.Lock()
+        self._known: OrderedDict[tuple[str, str], frozenset[str]] = OrderedDict()
+
+    def push(self, entry: IndexEntry) -> bool | None:
+        """Send one instance.
+
+        Returns:
+            None if the server had it, else whether it stored it unchanged.
+        """
+        path = self._release.image_path(entry)
+        data = read_limited(path, max_bytes=LIMITS.max_file_bytes, what="marked file")
+        if hashlib.sha256(data).hexdigest() != entry.file:
+            raise WrongImageError(f"{entry.name}: it is not the file that the owner signed")
+        study, series, instance = _uids(data)
+        unchanged = None
+        if instance not in self._on_server(study, series):
+            unchanged = store(self._server, data)
+        self._log.add(entry.name)
+        return unchanged
+
+    def _on_server(self, study: str, series: str) -> frozenset[str]:
+        """Return which instances of a series the server has; none if it does not say."""
+        key = study, series
+        with self._lock:  # the other threads want to know the same
+            if key not in self._known:
+                try:
+                    found = find_instances(self._server, study, series)
+                except ServerGoneError:
+                    raise
+                except (TransferError, ForbiddenError):
+                    found = []  # sending an instance twice does no harm
+                self._known[key] = frozenset(one.uid for one in found)
+                while len(self._known) > _REMEMBERED:
+                    self._known.popitem(last=False)
+            return self._known[key]
+
+
+def _may_be_dicom(release: Release, entry: IndexEntry) -> bool:
+    if has_dicom_name(Path(entry.name)):
+        return True  # pushing it tells what is wrong if it is none
+    try:
+        return is_dicom_file(release.image_path(entry))
+    except WrongImageError:
+        return False
+
+
+def _uids(data: bytes) -> tuple[str, str, str]:
+    """Return the UIDs of study, series and instance."""
+    tags = [_STUDY, _SERIES, _INSTANCE]
+    try:
+        dataset = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=list(tags))
+        # as stored: converting values may warn, and warnings quote them
+        values = [dataset.get_item(tag).value.decode("ascii").strip("\0 ") for tag in tags]
+    except Exception:
+        values = []
+    if len(values) != len(tags) or not all(map(is_uid, values)):
+        raise TransferError("expected a DICOM file with UIDs of study, series and instance")
+    return values[0], values[1], values[2]
