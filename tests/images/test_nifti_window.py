@@ -14,7 +14,7 @@ from image_samples import Array
 from nifti_samples import nifti
 
 from medlocker.errors import InputError, RestoreError
-from medlocker.images import Image, Window, content_digest, read_image, viewed
+from medlocker.images import Image, ShownRange, content_digest, read_image, viewed
 from medlocker.images._png import build_png, header_of
 from medlocker.logo import builtin_logo
 from medlocker.mark import OPACITY_ONE, Mark
@@ -28,7 +28,7 @@ MARK = Mark(x=2, y=3, size_px=20, opacity=OPACITY_ONE)
 def test_levels_lie_evenly_and_inks_are_their_inverse(data: st.DataObject, bits: int) -> None:
     top = (1 << bits) - 1
     black, white = data.draw(st.lists(st.integers(0, top), min_size=2, max_size=2, unique=True))
-    window = Window(black, white, bits)
+    window = ShownRange(black, white, bits)
     shown, inks = window.shown(), window.inks()
     assert (shown.shape, shown.dtype, inks.shape, inks.dtype) == (
         (top + 1,),

@@ -190,7 +190,7 @@ def test_damaged_masks_are_refused(tmp_path: Path, mode: str) -> None:
     with pytest.raises(InputError, match=r"mask 1\.png: expected a whole"):
         columns(tmp_path, "1.jpg")
     (tmp_path / "1.png").write_bytes(b"no picture")
-    with pytest.raises(InputError, match=r"mask 1\.png: expected a PNG, TIFF, BMP, JPEG, DICOM or NIfTI image"):
+    with pytest.raises(InputError, match=r"mask 1\.png: expected a PNG, TIFF, BMP, JPEG, DICOM or"):
         columns(tmp_path, "1.jpg")
 
 

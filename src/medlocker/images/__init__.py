@@ -13,7 +13,7 @@ from medlocker.images._image import (
     viewed,
 )
 from medlocker.images._limits import LIMITS, Limits
-from medlocker.images._niftiwindow import Window
+from medlocker.images._niftiwindow import ShownRange
 from medlocker.images._registry import (
     encode_frames,
     encode_image,
@@ -30,7 +30,7 @@ __all__ = [
     "Kind",
     "Limits",
     "Pixels",
-    "Window",
+    "ShownRange",
     "content_digest",
     "dicom_identity",
     "encode_frames",

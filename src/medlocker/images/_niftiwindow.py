@@ -23,7 +23,7 @@ _TAIL = 200
 
 
 @dataclass(frozen=True)
-class Window:
+class ShownRange:
     """The samples, as held in memory, that are shown black and white; the levels between lie evenly.
 
     Args:
@@ -51,7 +51,7 @@ class Window:
         return (samples[::-1] if self.black > self.white else samples).astype(f"u{self.bits // 8}")
 
 
-def find_window(header: NiftiHeader, frames: Iterable[Pixels]) -> Window:
+def find_window(header: NiftiHeader, frames: Iterable[Pixels]) -> ShownRange:
     """Return what a volume's header tells, else what its samples suggest.
 
     Args:
@@ -62,7 +62,7 @@ def find_window(header: NiftiHeader, frames: Iterable[Pixels]) -> Window:
     return _suggested(frames, header.type.bits) if told is None else told
 
 
-def _told(header: NiftiHeader) -> Window | None:
+def _told(header: NiftiHeader) -> ShownRange | None:
     dark, bright = header.calibration
     slope, intercept = header.scaling if header.scaling[0] else (1.0, 0.0)
     if not all(map(math.isfinite, (dark, bright, slope, intercept))) or dark >= bright:
@@ -75,10 +75,10 @@ def _told(header: NiftiHeader) -> Window | None:
         return round(min(max(sample + zero, 0), (1 << bits) - 1))
 
     black, white = stored(dark), stored(bright)
-    return None if black == white else Window(black, white, bits)
+    return None if black == white else ShownRange(black, white, bits)
 
 
-def _suggested(frames: Iterable[Pixels], bits: int) -> Window:
+def _suggested(frames: Iterable[Pixels], bits: int) -> ShownRange:
     counts = np.zeros(1 << bits, np.int64)
     for frame in frames:
         counts += np.bincount(frame.reshape(-1), minlength=1 << bits)
@@ -91,4 +91,4 @@ def _suggested(frames: Iterable[Pixels], bits: int) -> Window:
         low, high = int(used[0]), int(used[-1])
     if low == high:  # one colour: any other sample will do
         low, high = max(low - 1, 0), max(low, 1)
-    return Window(low, high, bits)
+    return ShownRange(low, high, bits)

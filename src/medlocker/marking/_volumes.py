@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from medlocker.errors import InputError, RestoreError
 from medlocker.geometry import Box
-from medlocker.images import Image, Window
+from medlocker.images import Image, ShownRange
 from medlocker.logo import Logo
 from medlocker.mark import Mark
 from medlocker.marking._method import MarkedFile
@@ -52,7 +52,7 @@ class Volumes:
         black, white = _LIMITS.unpack_from(residual)
         if black == white or max(black, white) >> marked.bits:
             raise RestoreError(f"expected two different samples of {marked.bits} bits for black and white")
-        window = Window(black, white, marked.bits)
+        window = ShownRange(black, white, marked.bits)
         as_before = replace(marked, shown=window.shown(), inks=window.inks())
         return _inner(marked).unmark(as_before, marks, logo=logo, residual=residual[_LIMITS.size :])
 
