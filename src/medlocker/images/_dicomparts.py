@@ -24,6 +24,7 @@ from medlocker.images._limits import Limits, refuse
 PIXELS = 0x7FE00010
 SYNTAX, SOP_CLASS = 0x00020010, 0x00080016
 _FLOATS = (0x7FE00008, 0x7FE00009)
+_ROWS = 0x00280010
 _PREAMBLE = 128
 MAGIC = b"DICM"
 IMPLICIT_LITTLE, EXPLICIT_LITTLE = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
@@ -153,6 +154,8 @@ def take_apart(data: bytes, name: str, *, limits: Limits) -> Parts:
             refuse(name, "expected pixels of whole numbers, got floating-point ones")
         elements.setdefault(element.tag, element)
     _check_class(elements, whole, name)
+    if pixels is None and _ROWS in elements:
+        refuse(name, "expected pixels, got a header alone")
     if pixels is None:
         raise NoPixelsError(f"{name}: a DICOM object without pixels")
     if not syntax:
