@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from medlocker._files import make_folder, read_limited, write_atomic
+from medlocker._files import TEMPORARY_PREFIX, make_folder, read_limited, sweep_temporaries, write_atomic
 from medlocker.certificates import (
     SHARD_SIZE,
     Access,
@@ -178,7 +178,8 @@ def check_output(out: Path, release: Path, *, overwrite: bool) -> None:
         return
     if not out.is_dir():
         raise OutputExistsError(f"the output {out.name} is a file", hint="choose another output")
-    if not overwrite and any(out.iterdir()):
+    # leftovers of a killed one are nobody's
+    if not overwrite and any(not path.name.startswith(TEMPORARY_PREFIX) for path in out.iterdir()):
         raise OutputExistsError(
             f"the output folder {out.name} is not empty", hint="choose another output or give --overwrite"
         )
@@ -208,6 +209,7 @@ def restore_release(
     check_output(out, access.release.path, overwrite=overwrite)
     job = _Job(access, out.resolve(), access.release.logo(), overwrite)
     make_folder(out)
+    sweep_temporaries(out)  # of a killed one
     tally = _Tally()
     count = workers or min(os.cpu_count() or 1, _MAX_WORKERS)
     with ThreadPoolExecutor(count, thread_name_prefix="restore") as pool:

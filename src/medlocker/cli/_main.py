@@ -41,7 +41,7 @@ def _root(
     pass
 
 
-def main() -> None:
+def run() -> None:
     """Run the command line and exit: 0 done, 1 some image failed, 2 wrong usage, 3 trust failed."""
     try:
         app()

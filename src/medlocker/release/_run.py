@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medlocker._files import TEMPORARY_PREFIX, make_folder
+from medlocker._files import make_folder, sweep_temporaries
 from medlocker.certificates import (
     IndexEntry,
     Ledger,
@@ -26,7 +26,7 @@ from medlocker.certificates import (
     write_owner_grant,
 )
 from medlocker.classifiers import Classifier, prototypes_of
-from medlocker.errors import OutputExistsError
+from medlocker.errors import OutputExistsError, WriteError
 from medlocker.images import series_key
 from medlocker.labels import Labels
 from medlocker.logo import LearnedLogo, Logo
@@ -147,6 +147,7 @@ def check_target(release: Path, inputs: Inputs) -> None:
 
     Raises:
         OutputExistsError: If the folder holds anything but an unfinished run, or inputs and output overlap.
+        WriteError: If the system does not let it be read.
     """
     # unlike resolve, this bears links that lead in a circle
     target, root = Path(os.path.realpath(release)), inputs.root.resolve()
@@ -158,6 +159,14 @@ def check_target(release: Path, inputs: Inputs) -> None:
         raise OutputExistsError(f"an input lies inside the output {release.name}")
     if not os.path.lexists(release):
         return
+    try:
+        _check_content(release)
+    except OSError as error:
+        reason = (error.strerror or "").lower()
+        raise WriteError(f"cannot look into the output {release.name}: {reason}") from error
+
+
+def _check_content(release: Path) -> None:
     if not release.is_dir():
         raise OutputExistsError(f"the output {release.name} is a file", hint="choose another output")
     if is_unfinished(release):
@@ -190,10 +199,11 @@ def run_release(run: Run, *, progress: Callable[[Outcome], None] = lambda outcom
     """
     started = time.perf_counter()
     check_target(run.release, run.inputs)
+    make_folder(run.release)
     facts: dict[str, str | int] = {"fingerprint": run.fingerprint(), "images": len(run.inputs.items)}
     journal = Journal(run.release, run=facts)
     with closing(journal):
-        _sweep(run.release)
+        sweep_temporaries(run.release)
         make_folder(run.release / IMAGES)
         secret = _secret(run)
         summary = Summary(
@@ -248,13 +258,6 @@ def _discard(release: Path) -> None:
         release.rmdir()
 
 
-def _sweep(folder: Path) -> None:
-    """Remove temporary files that a killed run left."""
-    for leftover in folder.rglob(f"{TEMPORARY_PREFIX}*"):
-        with suppress(OSError):
-            leftover.unlink()
-
-
 def _work(run: Run, keeper: Keeper, journal: Journal, tell: Callable[[Outcome], None]) -> Driver:
     groups = find_groups(
         run.inputs.items,
@@ -303,7 +306,7 @@ def _work(run: Run, keeper: Keeper, journal: Journal, tell: Callable[[Outcome], 
     finally:
         threads.shutdown(wait=True, cancel_futures=True)
         if journal.done.keys() != set(range(len(run.inputs.items))):
-            _sweep(run.release / IMAGES)
+            sweep_temporaries(run.release / IMAGES)
     return driver
 
 
