@@ -112,7 +112,8 @@ def evaluate(
     )
     truth = load_labels(labels, column=label_column)
     names = [pair.name for pair in pairs.pairs]
-    known = load_regions(regions).among(names) if regions else None
+    places = {item.name: item.path for item in originals.items}
+    known = load_regions(regions, images=places).among(names) if regions else None
     _say_inputs(originals, pairs, releases)
     if known is not None and (missing := known.missing(names)):
         warn(f"no regions for {_some(missing)}: nothing is kept out there")

@@ -86,7 +86,9 @@ def prepare_logo(
         settings=settings,
         labels=known,
         classes=label_indices(known, classifiers),
-        regions=load_regions(regions).among(names) if regions else None,
+        regions=load_regions(regions, images={i.name: i.path for i in inputs.items}).among(names)
+        if regions
+        else None,
         sample=sample,
         rounds=rounds,
         seed=seed,

@@ -236,7 +236,10 @@ def protect(
         check_kind(learned, inputs)
     known_labels = load_labels(labels, column=label_column) if labels else None
     names = [item.name for item in inputs.items]
-    known_regions = load_regions(regions, margin_px=margin_px).among(names) if regions else None
+    places = {item.name: item.path for item in inputs.items}
+    known_regions = (
+        load_regions(regions, margin_px=margin_px, images=places).among(names) if regions else None
+    )
     _check_lesions(lesions, regions, segmenter)
     known_segmenter = load_segmenter(segmenter) if segmenter else None
     classifiers = [load_classifier(path, features=True) for path in model]

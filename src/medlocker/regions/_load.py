@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 
 from medlocker.errors import InputError
 from medlocker.regions._coco import read_coco
 from medlocker.regions._csv import read_csv
+from medlocker.regions._dicomseg import DicomSegmentations, find_segmentations, is_segmentation
 from medlocker.regions._maskfolder import MASK_SUFFIXES, MaskFolder
 from medlocker.regions._regions import Regions, Source
 from medlocker.regions._table import wanting
@@ -27,6 +28,7 @@ def load_regions(
     min_area_px: int = 1,
     only: Collection[str] | None = None,
     exclude: Collection[str] = (),
+    images: Mapping[str, Path] | None = None,
 ) -> Regions:
     """Open keep-out regions; what the path holds decides the kind.
 
@@ -40,6 +42,8 @@ def load_regions(
       when their image is asked for.
     - A CSV file ``image,region,x,y,width,height``, pixels. Fractions grow outwards to whole pixels.
     - COCO JSON with images, annotations and categories.
+    - DICOM segmentations, one or a folder of them; whose each frame is tell the identifiers and places of
+      DICOM images. The kinds are ``segment-1``, ``segment-2``.
     - A folder of YOLO text files, ``class cx cy w h`` or polygons, in shares of the image's sides.
 
     Give all images' names to :meth:`Regions.among` before asking, so that no entry is taken for two.
@@ -50,6 +54,7 @@ def load_regions(
         min_area_px: Regions of fewer pixels (of the connected part, or of the box in a table) are left out.
         only: Kinds to use, default all.
         exclude: Kinds to leave out, for instance ``optic_disc``.
+        images: Where each image lies, by its name; only DICOM segmentations need it.
 
     Raises:
         InputError: If the path is none of these, a row is wrong, or a kind does not occur.
@@ -60,7 +65,9 @@ def load_regions(
         raise InputError(f"expected a smallest area of at least 1 px, got {min_area_px}")
     if isinstance(only, str) or isinstance(exclude, str):
         raise InputError("expected a list of kinds of regions, got a single text")
-    source = _open_folder(path) if path.is_dir() else _open_file(path)
+    source = _open_segmentations(path, images or {}) or (
+        _open_folder(path) if path.is_dir() else _open_file(path)
+    )
     for kind in sorted({*(only or ()), *exclude}):
         if not source.check_kind(kind):
             known = ", ".join(sorted(source.kinds)) or "none"
@@ -68,6 +75,13 @@ def load_regions(
                 f"regions {path.name}: expected a kind of region that occurs ({known}), got {kind!r:.80}"
             )
     return Regions(source, margin_px, min_area_px, wanting(only, exclude))
+
+
+def _open_segmentations(path: Path, images: Mapping[str, Path]) -> DicomSegmentations | None:
+    if path.is_file():
+        return DicomSegmentations(path.parent, (path.name,), images) if is_segmentation(path) else None
+    found = find_segmentations(path, sorted(_files_below(path))) if path.is_dir() else []
+    return DicomSegmentations(path, found, images) if found else None
 
 
 def _open_file(path: Path) -> Source:

@@ -1,0 +1,253 @@
+"""Keep-out boxes from DICOM segmentations: which frames are of which image, told by identifiers or by place.
+
+Segments are called by number: their labels are values of a patient's file, and kinds appear in messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.pixels.utils import pixel_array
+
+from medlocker.errors import InputError
+from medlocker.geometry import Box
+from medlocker.images import has_dicom_name, is_dicom_file
+from medlocker.images._dicomquiet import quiet
+from medlocker.regions._masks import boxes_from_mask
+
+_SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+_IMAGE_TAGS = ["SOPInstanceUID", "FrameOfReferenceUID", "ImagePositionPatient"]
+_SAME_PLACE_MM = 0.01
+_MAX_PIXELS = 1 << 31
+_DEFERRED_BYTES = 1024
+"""Longer values stay in the file until they are asked for: the pixels do."""
+_UNDEFINED = 0xFFFFFFFF
+
+
+@dataclass(frozen=True)
+class _Frame:
+    """One frame of a segmentation: what it shows, and of which images."""
+
+    segment: int
+    instances: frozenset[str]
+    position: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Segmentation:
+    reference: str
+    instances: frozenset[str]
+    frames: tuple[_Frame, ...]
+    labelled: bool
+    size: tuple[int, int]
+
+    def of(self, image: Mapping[str, Any]) -> list[int]:
+        """Return the frames that lie on an image."""
+        uid, reference, position = (image.get(tag) for tag in _IMAGE_TAGS)
+        place = tuple(float(value) for value in position) if position else ()
+        found = []
+        for index, frame in enumerate(self.frames):
+            if frame.instances:
+                on = uid in frame.instances
+            elif frame.position:
+                near = len(place) == len(frame.position) == 3
+                on = near and reference == self.reference
+                on = on and float(np.abs(np.subtract(place, frame.position)).max()) <= _SAME_PLACE_MM
+            else:  # a frame too many is safe, a missing one is not
+                on = uid in self.instances
+            if on:
+                found.append(index)
+        return found
+
+
+def find_segmentations(root: Path, names: Sequence[str]) -> list[str]:
+    """Return those of a folder's files that are DICOM segmentations."""
+    return [name for name in names if is_segmentation(root / name)]
+
+
+def is_segmentation(path: Path) -> bool:
+    """Tell whether a file is a DICOM segmentation; reads the header only."""
+    if not (has_dicom_name(path) or is_dicom_file(path)):
+        return False
+    try:
+        with quiet():
+            found = dcmread(path, stop_before_pixels=True, force=True, specific_tags=["SOPClassUID"])
+            return str(found.get("SOPClassUID", "")) in _SEGMENTATIONS
+    except Exception:  # untrusted bytes: pydicom raises errors of many kinds
+        return False
+
+
+@dataclass(frozen=True, eq=False)
+class DicomSegmentations:
+    """DICOM segmentations, found by the images that they refer to.
+
+    Args:
+        root: Their folder.
+        names: Their relative paths, with forward slashes.
+        images: Where each image lies, by its name.
+    """
+
+    root: Path
+    names: Sequence[str]
+    images: Mapping[str, Path]
+    _headers: list[_Segmentation] = field(init=False, repr=False)
+    _by_identifier: dict[str, set[int]] = field(default_factory=dict, init=False, repr=False)
+    _known: dict[str, Mapping[str, Any]] = field(default_factory=dict, init=False, repr=False)
+
+    exclusive = False
+    """One segmentation is of many slices."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_headers", [_read_header(self.root / name, name) for name in self.names])
+        for index, header in enumerate(self._headers):
+            for uid in (
+                header.reference,
+                *header.instances,
+                *(u for f in header.frames for u in f.instances),
+            ):
+                self._by_identifier.setdefault(uid, set()).add(index)
+
+    @property
+    def kinds(self) -> Mapping[str, int]:
+        """Segments with their number of frames; of a label map one for all."""
+        counts: dict[str, int] = {}
+        for header in self._headers:
+            for frame in header.frames:
+                kind = _kind(frame.segment)
+                counts[kind] = counts.get(kind, 0) + 1
+        return counts
+
+    def check_kind(self, kind: str) -> bool:
+        """Tell whether a segment occurs."""
+        return kind in self.kinds
+
+    def candidates(self, name: str) -> Iterator[tuple[int, int]]:
+        """Yield (index, 0) of the segmentations that have a frame on an image."""
+        image = self._image(name)
+        near: set[int] = set()
+        for tag in ("SOPInstanceUID", "FrameOfReferenceUID"):
+            near |= self._by_identifier.get(str(image.get(tag, "")), set())
+        for index in sorted(near):
+            if self._headers[index].of(image):
+                yield index, 0
+
+    def alone(self, name: str) -> tuple[int, ...]:
+        """Return the segmentations of an image."""
+        return tuple(index for index, _ in self.candidates(name))
+
+    def label(self, index: int) -> str:
+        """Return a segmentation's name for messages."""
+        return self.names[index]
+
+    def boxes(
+        self,
+        index: int,
+        image: str,
+        *,
+        size: tuple[int, int],
+        min_area_px: int,
+        wanted: Callable[[str], bool],
+    ) -> Sequence[Box]:
+        """Return one segmentation's boxes in an image of (width, height); its frames are read now."""
+        header, name = self._headers[index], self.names[index]
+        if header.size != size:
+            raise InputError(
+                f"segmentation {name}: expected {size[0]} x {size[1]} pixels, "
+                f"got {header.size[0]} x {header.size[1]}"
+            )
+        boxes: set[Box] = set()
+        for frame in header.of(self._image(image)):
+            kind = _kind(header.frames[frame].segment)
+            if wanted(kind):
+                mask = _read_frame(self.root / name, name, frame, size)
+                boxes.update(boxes_from_mask(mask, min_area_px=min_area_px))
+        return sorted(boxes)
+
+    def _image(self, name: str) -> Mapping[str, Any]:
+        """Return what tells which image it is; each header is read once."""
+        if name not in self._known:
+            self._known[name] = self._read_image(name)
+        return self._known[name]
+
+    def _read_image(self, name: str) -> Mapping[str, Any]:
+        path = self.images.get(name)
+        if path is None or not (has_dicom_name(path) or is_dicom_file(path)):
+            return {}
+        try:
+            with quiet():
+                found = dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(_IMAGE_TAGS))
+                return {tag: found.get(tag) for tag in _IMAGE_TAGS}
+        except Exception:  # reading the image itself will tell what is wrong with it
+            return {}
+
+
+def _kind(segment: int) -> str:
+    return f"segment-{segment}" if segment else "segments"
+
+
+def _read_header(path: Path, name: str) -> _Segmentation:
+    try:
+        with quiet():
+            return _parsed(dcmread(path, defer_size=_DEFERRED_BYTES))
+    except Exception as error:  # untrusted bytes: pydicom raises errors of many kinds
+        raise InputError(
+            f"segmentation {name}: expected a whole DICOM segmentation, got a damaged one"
+        ) from error
+
+
+def _parsed(ds: Dataset) -> _Segmentation:
+    shared = (ds.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
+    groups = ds.get("PerFrameFunctionalGroupsSequence") or [Dataset()]
+    count = int(ds.get("NumberOfFrames") or 1)
+    if len(groups) != count or count * ds.Rows * ds.Columns > _MAX_PIXELS:
+        raise ValueError("expected a description of every frame")
+    length = int(getattr(ds.get_item("PixelData"), "length", _UNDEFINED))
+    if length != _UNDEFINED and 8 * length < count * ds.Rows * ds.Columns * ds.BitsAllocated:
+        raise ValueError("expected all frames")  # what is cut off might be a lesion
+    labelled = str(ds.get("SegmentationType", "")) == "LABELMAP"
+    instances = {
+        str(item.ReferencedSOPInstanceUID)
+        for series in ds.get("ReferencedSeriesSequence") or []
+        for item in series.get("ReferencedInstanceSequence") or []
+    }
+    return _Segmentation(
+        reference=str(ds.get("FrameOfReferenceUID", "")),
+        instances=frozenset(instances),
+        frames=tuple(_frame(group, shared, labelled) for group in groups),
+        labelled=labelled,
+        size=(int(ds.Columns), int(ds.Rows)),
+    )
+
+
+def _frame(group: Dataset, shared: Dataset, labelled: bool) -> _Frame:
+    def items(name: str) -> Sequence[Dataset]:
+        return group.get(name) or shared.get(name) or []
+
+    sources = {
+        str(source.ReferencedSOPInstanceUID)
+        for derivation in items("DerivationImageSequence")
+        for source in derivation.get("SourceImageSequence") or []
+    }
+    planes = items("PlanePositionSequence")
+    position = planes[0].get("ImagePositionPatient") if planes else None
+    segments = items("SegmentIdentificationSequence")
+    segment = 0 if labelled or not segments else int(segments[0].ReferencedSegmentNumber)
+    return _Frame(segment, frozenset(sources), tuple(float(value) for value in position or ()))
+
+
+def _read_frame(path: Path, name: str, index: int, size: tuple[int, int]) -> NDArray[np.bool_]:
+    try:
+        with quiet():
+            mask: NDArray[np.bool_] = np.asarray(pixel_array(path, index=index)) != 0
+    except Exception as error:  # as above
+        raise InputError(f"segmentation {name}: expected whole frames, got a damaged one") from error
+    if mask.shape != (size[1], size[0]):
+        raise InputError(f"segmentation {name}: expected frames as large as the header says")
+    return mask
