@@ -29,25 +29,41 @@ def run_parallel(
 
     Raises:
         MedlockerError: What ends everything: no connection, refused credentials, a full disk, or many
-            failures one after the other. What is under way is finished first.
+            failures one after the other. What is under way is finished and yielded first.
     """
     failures = 0
+    ended: MedlockerError | None = None
+    coming = iter(jobs)
+    waiting: deque[tuple[Job, Future[Result]]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="dicomweb") as pool:
-        waiting: deque[tuple[Job, Future[Result]]] = deque()
-        coming = iter(jobs)
         try:
             while True:
-                for job in islice(coming, 2 * threads - len(waiting)):
-                    waiting.append((job, pool.submit(work, job)))
+                if ended is None:
+                    for job in islice(coming, 2 * threads - len(waiting)):
+                        waiting.append((job, pool.submit(work, job)))
                 if not waiting:
-                    return
+                    break
                 job, future = waiting.popleft()
-                result = _settle(future)
-                yield job, result
-                failures = _count(result, failures)
+                try:
+                    result = _settle(future)
+                    failures = failures + 1 if isinstance(result, TransferError) else 0
+                    yield job, result
+                    if failures == MAX_FAILURES:
+                        raise TransferError(f"{failures} failures one after the other, the last: {result}")
+                except MedlockerError as error:
+                    ended = ended or error
+                    _drop_waiting(waiting)
         finally:
-            for _, future in waiting:
-                future.cancel()
+            _drop_waiting(waiting)
+    if ended is not None:
+        raise ended
+
+
+def _drop_waiting(waiting: deque[tuple[Job, Future[Result]]]) -> None:
+    """Forget what has not begun; what is under way is left to end."""
+    under_way = [(job, future) for job, future in waiting if not future.cancel()]
+    waiting.clear()
+    waiting.extend(under_way)
 
 
 def _settle(future: Future[Result]) -> Result | MedlockerError:
@@ -57,11 +73,3 @@ def _settle(future: Future[Result]) -> Result | MedlockerError:
         raise
     except (TransferError, CertificateError) as error:
         return error
-
-
-def _count(result: object, failures: int) -> int:
-    if not isinstance(result, TransferError):
-        return 0
-    if failures + 1 >= MAX_FAILURES:
-        raise TransferError(f"{failures + 1} failures one after the other, the last: {result}")
-    return failures + 1

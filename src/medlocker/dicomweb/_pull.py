@@ -22,6 +22,7 @@ from medlocker.errors import InputError, MedlockerError, TransferError
 from medlocker.images import LIMITS
 
 _ACCEPT = f'multipart/related; type="{DICOM}"; transfer-syntax=*'
+_MAX_BYTES = LIMITS.max_file_bytes
 _AGAIN = "the same command fetches the rest"
 
 
@@ -158,5 +159,5 @@ def _fetch(server: Server, staging: Staging, one: Planned) -> None:
             raise TransferError("the server does not have it any more")
         if answer.status != 200:
             raise TransferError(f"the server does not hand it out, status {answer.status}")
-        pieces = dicom_file(answer, max_bytes=LIMITS.max_file_bytes)
+        pieces = dicom_file(answer, max_bytes=_MAX_BYTES)
         write_atomic(_path(staging, one), pieces, overwrite=True, mode=PRIVATE)

@@ -24,7 +24,7 @@ from medlocker.dicomweb._parallel import run_parallel
 from medlocker.dicomweb._pushlog import PushLog
 from medlocker.dicomweb._qido import find_instances
 from medlocker.dicomweb._stow import store
-from medlocker.errors import CertificateError, MedlockerError, TransferError, WrongImageError
+from medlocker.errors import CertificateError, InputError, MedlockerError, TransferError, WrongImageError
 from medlocker.images import LIMITS, has_dicom_name, is_dicom_file
 
 _STUDY, _SERIES, _INSTANCE = 0x0020000D, 0x0020000E, 0x00080018
@@ -158,7 +158,10 @@ class _One:
             None if the server had it, else whether it stored it unchanged.
         """
         path = self._release.image_path(entry)
-        data = read_limited(path, max_bytes=LIMITS.max_file_bytes, what="marked file")
+        try:
+            data = read_limited(path, max_bytes=LIMITS.max_file_bytes, what="marked file")
+        except InputError as error:  # a signed file that cannot be read costs only itself
+            raise WrongImageError(str(error)) from error
         if hashlib.sha256(data).hexdigest() != entry.file:
             raise WrongImageError(f"{entry.name}: it is not the file that the owner signed")
         study, series, instance = _uids(data)
