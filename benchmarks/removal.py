@@ -36,6 +36,8 @@ PRESETS = {
     "strong": Settings(preset="strong"),
     "strong-hardened": _HARDENED,
     "against-transforms": replace(_HARDENED, against=("jpeg", "blur", "resize", "crop")),
+    "against-crop": replace(_HARDENED, against=("crop",)),
+    "against-blur-crop": replace(_HARDENED, against=("blur", "crop")),
     "against-denoise": replace(_HARDENED, against=("denoise",)),
     "against-inpaint": replace(_HARDENED, against=("inpaint",)),
     "opaque": replace(_HARDENED, harden=replace(STANDARD_HARDENING, opaque=0.3)),
