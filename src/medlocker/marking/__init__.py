@@ -1,7 +1,7 @@
 """Putting marks on images of every format, and taking them off again bit for bit."""
 
 from medlocker.marking._method import MarkedFile
-from medlocker.marking._methods import METHODS, mark_file, reach, unmark_file
+from medlocker.marking._methods import METHODS, kept, mark_file, reach, unmark_file
 from medlocker.marking._pixels import (
     Layer,
     MarkedPixels,
@@ -18,6 +18,7 @@ __all__ = [
     "MarkedFile",
     "MarkedPixels",
     "covered_px",
+    "kept",
     "lay",
     "likeness",
     "mark_file",

@@ -57,7 +57,7 @@ def touched_blocks(layers: Sequence[Layer], frame: Frame) -> tuple[Touched, ...]
 
 def _starts(span: slice) -> NDArray[np.intp]:
     """Return where the cells of 8 pixels begin that a window runs through, counted in the window."""
-    return np.arange(span.start // 8 * 8, span.stop, 8).clip(span.start) - span.start
+    return np.asarray(np.arange(span.start // 8 * 8, span.stop, 8).clip(span.start) - span.start)
 
 
 def put_on(

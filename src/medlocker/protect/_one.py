@@ -36,7 +36,7 @@ from medlocker.images import (
     viewed,
 )
 from medlocker.logo import LearnedLogo, Logo
-from medlocker.marking import covered_px, likeness, mark_file, reach
+from medlocker.marking import covered_px, kept, likeness, mark_file, reach
 from medlocker.protect._against import attacked_views, attacks_for, withstood
 from medlocker.protect._keepout import beside
 from medlocker.protect._outcome import Job, Marked, Outcome
@@ -352,7 +352,8 @@ def _check_regions(original: _Original, again: Image) -> None:
     else:
         same = len(before) == len(after)
         pairs = ((before[i], after[i]) for i in range(len(before) if same else 0))
-    windows = [(slice(box.y, box.bottom), slice(box.x, box.right)) for box in original.boxes]
+    inner = [kept(image, box) for box in original.boxes]
+    windows = [(slice(box.y, box.bottom), slice(box.x, box.right)) for box in inner]
     for old, new in pairs:
         same = same and all(np.array_equal(old[window], new[window]) for window in windows)
     if not same:
