@@ -231,8 +231,9 @@ def test_pages_in_a_circle_are_refused(back_to: int) -> None:
     links = _links(data)
     assert len(links) == 4
     data[links[-1] : links[-1] + 4] = data[links[back_to] : links[back_to] + 4]
-    with pytest.raises(UnsupportedImageError, match=f"^a: {DAMAGED}$"):
+    with pytest.raises(UnsupportedImageError, match=f"^a: {DAMAGED}$") as caught:
         read_image(bytes(data), name="a")
+    assert str(caught.value.__cause__) == "expected pages that do not follow each other in a circle"
 
 
 def test_pages_that_share_long_tags_are_refused() -> None:
