@@ -24,6 +24,8 @@ _LOSSLESS, _LOSSLESS_FIRST = _START + "57", _START + "70"
 _JPEG_LS, _JPEG_2000_LOSSLESS = _START + "80", _START + "90"
 _JPEG_2000 = _START + "91"
 _HEADER_RLE = 64
+_SIZE = b"\xff\x4f\xff\x51"
+"""JPEG 2000's first two markers."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,8 @@ def decode_frame(data: bytes, syntax: str, layout: Layout) -> Words:
     Raises:
         Exception: Of many kinds, if the frame is damaged or contradicts the header.
     """
+    if syntax != RLE:
+        _check_size(data, layout)
     words = CODECS[syntax].decode(data, layout)
     shape = (layout.height, layout.width, layout.samples)
     if words.ndim == 2:
@@ -59,6 +63,30 @@ def decode_frame(data: bytes, syntax: str, layout: Layout) -> Words:
     if words.shape != shape:
         raise ValueError("expected a frame as large as the header says")
     return words
+
+
+def _check_size(data: bytes, layout: Layout) -> None:
+    """Refuse a frame that announces another size than the header: decoders would make room for it."""
+    if data.startswith(b"\xff\xd8"):
+        found = struct.unpack_from(">HH", _frame_header(data), 1)
+    elif data.startswith(_SIZE):
+        right, bottom, left, top = struct.unpack_from(">4I", data, 8)
+        found = (bottom - top, right - left)
+    else:
+        raise ValueError("expected a codestream")
+    if found != (layout.height, layout.width):
+        raise ValueError("expected a frame as large as the header says")
+
+
+def _frame_header(data: bytes) -> bytes:
+    """Return a JPEG's or JPEG-LS's frame header from its depth on: depth, height, width, components."""
+    at = 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker, (length,) = data[at + 1], struct.unpack_from(">H", data, at + 2)
+        if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
+            return data[at + 4 : at + 2 + length]
+        at += 1 if marker == 0xFF else 2 + length
+    raise ValueError("expected a frame header")
 
 
 def _fitted(decoded: Any, layout: Layout) -> Words:
@@ -74,19 +102,9 @@ def _fitted(decoded: Any, layout: Layout) -> Words:
 def _jpeg(data: bytes, layout: Layout) -> Words:
     if layout.samples == 1:
         return _fitted(imagecodecs.jpeg8_decode(data), layout)
-    stored = "rgb" if layout.photometric == "RGB" or _names_rgb(data) else "ycbcr"
+    # components called R, G and B are that, whatever the header says
+    stored = "rgb" if layout.photometric == "RGB" or _frame_header(data)[7:14:3] == b"RGB" else "ycbcr"
     return _fitted(imagecodecs.jpeg8_decode(data, colorspace=stored, outcolorspace="rgb"), layout)
-
-
-def _names_rgb(data: bytes) -> bool:
-    """Tell whether the frame calls its components R, G and B, whatever the header says."""
-    at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker, (length,) = data[at + 1], struct.unpack_from(">H", data, at + 2)
-        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
-            return data[at + 10 : at + 18 : 3] == b"RGB"
-        at += 2 + length
-    return False
 
 
 def _lossless_jpeg(data: bytes, layout: Layout) -> Words:
