@@ -105,7 +105,9 @@ def test_what_would_not_come_out_as_it_went_in_is_refused(case: str) -> None:
 
 
 @pytest.mark.parametrize(("at", "value"), [(0, -1025), (0, 1024), (1, -1024), (63, 1024)])
-def test_coefficients_without_a_code_are_refused_before_the_library_sees_them(at: int, value: int) -> None:
+def test_coefficients_without_a_code_are_refused_before_the_library_sees_them(
+    capfd: pytest.CaptureFixture[str], at: int, value: int
+) -> None:
     around, blocks = read_coefficients(FILES["4:2:0"])
     blocks[1][0, 0, at] = value
     with pytest.raises(
@@ -114,6 +116,7 @@ def test_coefficients_without_a_code_are_refused_before_the_library_sees_them(at
         write_coefficients(around, blocks)
     with pytest.raises(ValueError, match=r"^expected the frame's number of blocks$"):
         encode_coefficients(blocks[::-1], around.frame)
+    assert capfd.readouterr().err == ""
 
 
 def test_the_darkest_and_brightest_means_have_codes() -> None:
