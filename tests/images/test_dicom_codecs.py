@@ -153,7 +153,7 @@ def test_a_frame_of_another_size_is_refused_before_it_is_decoded(syntax: str) ->
     with pytest.raises(ValueError, match="expected a frame as large as the header says"):
         decode_frame(bytes(packed), syntax, layout(words, 8))
     with pytest.raises(ValueError, match=r"expected a (codestream|frame header)"):
-        decode_frame(packed[:2] + b"\0" * 60, syntax, layout(words, 8))
+        decode_frame(bytes(packed[:2]) + b"\0" * 60, syntax, layout(words, 8))
 
 
 def test_lossless_jpeg_is_read() -> None:

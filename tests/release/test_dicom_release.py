@@ -82,7 +82,7 @@ def test_segmentations_keep_marks_out(tmp_path: Path, owner: Owner) -> None:
     data = numbered(smooth(4), 4)
     (tmp_path / "in" / "a.dcm").write_bytes(data)
     ds = header(Sample(np.zeros((1, 48, 52, 1), np.uint8)))
-    ds.SOPClassUID = ds.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.66.4"
+    ds.SOPClassUID = "1.2.840.10008.5.1.4.1.1.66.4"
     ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.SegmentationType = 1, 1, 0, "BINARY"
     mask = np.zeros((48, 52), np.uint8)
     mask[5:40, 6:20] = 1
