@@ -49,7 +49,7 @@ def find_groups(
     instance: Key | None,
     workers: int = 2,
 ) -> Groups:
-    """Read what series the images belong to; one short text for each image of a series is kept in memory.
+    """Read what series the images belong to; a few numbers for each image of a series are kept in memory.
 
     Args:
         items: The run's images.
@@ -63,6 +63,7 @@ def find_groups(
     members: dict[str, list[int]] = {}
     repeats: dict[int, int] = {}
     first: dict[bytes, int] = {}
+    once: dict[str, str] = {}
 
     def look(item: Input) -> tuple[str | None, str | None]:
         found = instance(item.path) if instance is not None else None
@@ -75,6 +76,7 @@ def find_groups(
                 if identity is not None and (found := first.setdefault(_short(identity), index)) != index:
                     repeats[index] = found
                 elif key is not None:
+                    key = once.setdefault(key, key)  # one text a series, not one an image
                     members.setdefault(key, []).append(index)
                     keys[index] = key
     return Groups(keys, members, repeats)
