@@ -87,6 +87,16 @@ def test_a_series_has_one_placement(tmp_path: Path, owner: Owner) -> None:
         assert (seen[name].size_px, seen[name].marks) == (seen["s2.png"].size_px, seen["s2.png"].marks)
 
 
+def test_attacks_are_tried_on_every_image(tmp_path: Path, owner: Owner) -> None:
+    source = slices(tmp_path / "in", "s", 3)
+    seen: list[Outcome] = []
+    settings = Settings(budget=20, seed=1, against=("jpeg", "blur"))
+    work = make_run(source, tmp_path / "out", owner, series_key=by_first_letter, settings=settings)
+    result = run_release(work, progress=seen.append)
+    assert result.json["series"] == 2
+    assert {one.evaluations for one in seen if one.followed} == {1 + 1 + 2}
+
+
 def test_every_image_for_itself(tmp_path: Path, owner: Owner) -> None:
     source = slices(tmp_path / "in", "s", 3)
     settings = [Settings(budget=6, seed=1, placement=placement) for placement in ("series", "image")]

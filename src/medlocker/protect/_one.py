@@ -136,7 +136,7 @@ class Protector:
                 name=job.name,
                 status="marked",
                 clean_correct=clean_correct,
-                evaluations=2 * len(self.classifiers),
+                evaluations=(1 + attempt.looks) * len(self.classifiers),
                 notes=original.findings.notes,
                 followed=True,
             )
@@ -290,6 +290,11 @@ class _Attempt:
         self._attacks = attacks_for(protector.settings, original.image, protector.classifiers)
         self.fooled: tuple[bool, ...] = ()
         self.withstood: tuple[str, ...] = ()
+
+    @property
+    def looks(self) -> int:
+        """In how many ways a written file is looked at."""
+        return 1 + len(self._attacks)
 
     def judge(self, candidate: Candidate) -> Generator[Any, Any, NDArray[np.float64]]:
         """Write a candidate, read it again and return its margins, attack by attack."""
