@@ -110,6 +110,18 @@ def test_fragments_are_given_to_their_frames(frames: list[list[bytes]]) -> None:
     assert list(generate_frames(stream, number_of_frames=len(frames))) == padded
 
 
+def test_a_codestream_in_a_file_of_its_own_is_found() -> None:
+    words = np.arange(64, dtype=np.uint8).reshape(8, 8, 1)
+    kind, syntax = layout(words, 8), "1.2.840.10008.1.2.4.90"
+    stream = encode_frame(words, syntax, kind)
+    start = b"\0\0\0\x0cjP  \r\n\x87\n" + b"\0\0\0\x0aftyp\0\0"
+    boxed = start + struct.pack(">I4s", 8 + len(stream), b"jp2c") + stream
+    assert np.array_equal(decode_frame(boxed, syntax, kind), words)
+    for broken in (start, start + b"\0\0\0\0abcd" + stream):
+        with pytest.raises(ValueError, match="expected a codestream"):
+            decode_frame(broken, syntax, kind)
+
+
 def test_without_a_table_frames_end_where_their_codestreams_do() -> None:
     ended = [b"ab\xff\xd9", b"cdef", b"gh\xff\xd9"]
     payload = memoryview(b"".join([offset_table([]), *(frame_item(part) for part in ended)]))

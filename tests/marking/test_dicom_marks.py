@@ -13,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import uid
 from pydicom.dataset import Dataset
+from pydicom.encaps import encapsulate_extended, generate_frames
 
-from dicom_samples import FOLDER, NATIVE, PERSON, Array, Sample, jpeg, sample_kinds, write
+from dicom_samples import FOLDER, NATIVE, PERSON, Array, Sample, jpeg, sample_kinds, saved, write
 from medlocker.errors import RestoreError
 from medlocker.images import Image, content_digest, metadata_digest, read_image, viewed
+from medlocker.images._dicom import dicom_of
 from medlocker.logo import builtin_logo
 from medlocker.mark import Mark
 from medlocker.marking import MarkedFile, lay, mark_file, unmark_file
@@ -280,3 +282,36 @@ def test_the_logo_stays_inside_the_range_of_stored_samples(function: str, tmp_pa
     assert again.pixels.max() < 1 << 12
     assert len(np.unique(again.pixels)) > 1
     assert restored == image.source
+
+
+def test_tables_of_where_frames_lie_are_not_kept_when_frames_are_written_again() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (2, 16, 18, 1)).astype(np.uint8)
+    ds = parsed(write(Sample(frames, syntax=uid.RLELossless)))
+    packed = list(generate_frames(ds.PixelData, number_of_frames=2))
+    ds.PixelData, ds.ExtendedOffsetTable, ds.ExtendedOffsetTableLengths = encapsulate_extended(packed)
+    data = saved(ds)
+    image, marked, restored = check(data)
+    assert "ExtendedOffsetTable" in elements_of(image.source)
+    for found in (marked.data, restored):
+        assert "ExtendedOffsetTable" not in elements_of(found)
+    tables = ("PixelData", "ExtendedOffsetTable", "ExtendedOffsetTableLengths")
+    assert elements(restored, *tables) == elements(data, *tables)
+    assert np.array_equal(parsed(restored).pixel_array[..., None], frames)
+
+
+def test_an_overlay_in_unused_bits_of_a_compressed_frame_stays() -> None:
+    words = np.random.default_rng(0).integers(0, 1 << 16, (1, 20, 22, 1)).astype(np.uint16)
+    data = write(Sample(words, stored=12, syntax=uid.RLELossless))
+    _, marked, restored = check(data)
+    for found in (marked.data, restored):
+        again = dicom_of(read_image(found, name="a")).dicom.words(0)
+        assert np.array_equal(again >> 12, words[0] >> 12)
+
+
+def test_pydicom_says_nothing_of_odd_values(caplog: pytest.LogCaptureFixture) -> None:
+    sample = Sample(np.zeros((1, 16, 16, 1), np.uint16), stored=12)
+    data = write(sample).replace(b"1.2.3.6\0", b"SECRET.\0")
+    value = b"(\0P\x10DS\x06\0SECRET" + b"(\0Q\x10DS\x06\0SECRET"
+    place = data.index(b"\xe0\x7f\x10\0OW")
+    check(data[:place] + value + data[place:])
+    assert "SECRET" not in caplog.text

@@ -24,6 +24,7 @@ _LOSSLESS, _LOSSLESS_FIRST = _START + "57", _START + "70"
 _JPEG_LS, _JPEG_2000_LOSSLESS = _START + "80", _START + "90"
 _JPEG_2000 = _START + "91"
 _HEADER_RLE = 64
+_BOX = b"\0\0\0\x0cjP  "
 _SIZE = b"\xff\x4f\xff\x51"
 """JPEG 2000's first two markers."""
 
@@ -54,6 +55,8 @@ def decode_frame(data: bytes, syntax: str, layout: Layout) -> Words:
     Raises:
         Exception: Of many kinds, if the frame is damaged or contradicts the header.
     """
+    if data.startswith(_BOX):  # not allowed, but written by some
+        data = _unboxed(data)
     if syntax != RLE:
         _check_size(data, layout)
     words = CODECS[syntax].decode(data, layout)
@@ -63,6 +66,19 @@ def decode_frame(data: bytes, syntax: str, layout: Layout) -> Words:
     if words.shape != shape:
         raise ValueError("expected a frame as large as the header says")
     return words
+
+
+def _unboxed(data: bytes) -> bytes:
+    """Return the codestream in a JP2 file."""
+    at = 0
+    while at + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, at)
+        if kind == b"jp2c":
+            return data[at + 8 :]
+        if length < 8:
+            break
+        at += length
+    raise ValueError("expected a codestream")
 
 
 def _check_size(data: bytes, layout: Layout) -> None:

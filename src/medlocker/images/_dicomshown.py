@@ -101,12 +101,11 @@ def read_shown(parts: Parts, layout: Layout, middle: Words) -> Shown:
         levels = _spread(layout)
     if levels is None:
         low, high = _range(middle, parts, layout)
-        if values[low] == values[high]:
-            levels = _spread(layout)
-        else:
-            window = _own_window(float(values[low]), float(values[high]))
-            levels = window_levels(values, window)
-            used = slice(low, high + 1)
+        if values[low] == values[high]:  # an even image: any contrast will do
+            low, high = 0, len(values) - 1
+        window = _own_window(float(values[low]), float(values[high]))
+        levels = window_levels(values, window)
+        used = slice(low, high + 1)
     if layout.photometric == "MONOCHROME1":
         levels = 1 - levels
     return _made(levels, layout, used=used, window=window, source=source)
