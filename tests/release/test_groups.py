@@ -6,9 +6,11 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
@@ -71,16 +73,19 @@ def test_nothing_is_read_where_nothing_is_grouped() -> None:
     assert find_groups(inputs(3), series_key=None, instance=None) == Groups()
 
 
-def write_dicom(path: Path, *, series: str, instance: str, rows: int = 8) -> None:
-    meta = FileMetaDataset()
-    meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
-    meta.MediaStorageSOPInstanceUID = UID(instance)
+def write_dicom(path: Path, *, series: str, instance: str, pixels: NDArray[np.uint8]) -> None:
+    """One grey slice."""
     header = Dataset()
+    header.file_meta = FileMetaDataset()
+    header.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    header.file_meta.MediaStorageSOPClassUID = SecondaryCaptureImageStorage
+    header.file_meta.MediaStorageSOPInstanceUID = UID(instance)
     header.SOPClassUID, header.SOPInstanceUID = SecondaryCaptureImageStorage, UID(instance)
-    header.SeriesInstanceUID = UID(series)
-    header.Rows, header.Columns, header.PhotometricInterpretation = rows, 8, "MONOCHROME2"
-    header.file_meta = meta
+    header.StudyInstanceUID, header.SeriesInstanceUID = UID("1.2.9"), UID(series)
+    header.Rows, header.Columns = pixels.shape
+    header.PhotometricInterpretation, header.SamplesPerPixel = "MONOCHROME2", 1
+    header.BitsAllocated, header.BitsStored, header.HighBit, header.PixelRepresentation = 8, 8, 7, 0
+    header.PixelData = pixels.tobytes()
     header.save_as(path, enforce_file_format=True)
 
 
@@ -88,7 +93,10 @@ def test_slices_of_a_dicom_series(tmp_path: Path) -> None:
     files = {"a": ("1.2.3", "1.2.3.1"), "b": ("1.2.4", "1.2.4.1"), "c": ("1.2.3", "1.2.3.2")}
     files |= {"d": ("1.2.4", "1.2.4.1"), "e": ("1.2.3", "1.2.3.3")}
     for name, (series, instance) in files.items():
-        write_dicom(tmp_path / name, series=series, instance=instance, rows=9 if name == "e" else 8)
+        size = 10 if name == "e" else 8
+        write_dicom(
+            tmp_path / name, series=series, instance=instance, pixels=np.zeros((size, size), np.uint8)
+        )
     (tmp_path / "f").write_bytes(b"no dicom")
     items = [Input(name, tmp_path / name, name) for name in "abcdefg"]  # g is missing
     groups = find_groups(items, series_key=series_key, instance=dicom_instance)

@@ -13,7 +13,9 @@ from dataclasses import dataclass, replace
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import numpy as np
 import pytest
+from test_groups import write_dicom
 
 from medlocker.certificates import (
     IndexEntry,
@@ -28,9 +30,11 @@ from medlocker.certificates import (
 )
 from medlocker.demo import builtin_model, write_samples
 from medlocker.release import status_of
+from pictures import smooth
 from runs import check_release, images_of, picture
 
 KILLS = 60
+MARKED = 10
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(["medlocker.cli._main", "onnxruntime", "medlocker.certificates"])
 
@@ -70,8 +74,14 @@ class Command:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        samples = write_samples(folder, count=7, seed=3, width=96, height=96)
+        samples = write_samples(folder, count=6, seed=3, width=96, height=96)
         self.source = samples.images
+        for k in range(4):  # slices that differ by grain only
+            slice_ = smooth(96, 96, 1, seed=1)[..., 0] * 200 + np.random.default_rng(k).normal(
+                20, 2, (96, 96)
+            )
+            pixels = np.clip(slice_, 0, 255).astype(np.uint8)
+            write_dicom(self.source / f"{k}.dcm", series="1.2.3", instance=f"1.2.3.{k}", pixels=pixels)
         (self.source / "000_tiny.png").write_bytes(picture(size=12))  # is skipped
         new_owner(folder / "owner")
         self.owner = load_owner(folder / "owner")
@@ -103,7 +113,8 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
     assert command.finish(tmp_path / "whole") == 0, command.log.read_text()
     seconds = time.monotonic() - began
     whole = contents(tmp_path / "whole", command.owner)
-    assert len(whole.images) == 7
+    assert len(whole.images) == MARKED
+    assert len({record.marks for record in whole.records}) == MARKED - 3  # four slices are marked alike
     rng = random.Random(11)
     kills = releases = resumed = 0
     while kills < KILLS:
@@ -137,5 +148,5 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
         if kills % 3 == 0:
             check_release(command.source, out, command.owner, tmp_path / f"r{releases}")
     assert resumed >= 4  # kills hit runs that had marked something
-    assert command.known_originals() == 7
+    assert command.known_originals() == MARKED + 1  # and one series
     assert "Traceback" not in command.log.read_text()

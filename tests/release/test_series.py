@@ -276,7 +276,7 @@ def test_the_journal_does_not_tell_series(
     assert names[0] != names[1]
 
 
-@pytest.mark.parametrize("moment", [12, *(pytest.param(k, marks=pytest.mark.slow) for k in range(8, 80, 7))])
+@pytest.mark.parametrize("moment", [12, *(pytest.param(k, marks=pytest.mark.slow) for k in range(5, 60, 6))])
 def test_a_killed_series(tmp_path: Path, owner: Owner, moment: int) -> None:
     source = slices(tmp_path / "in", "s", 3)
     slices(source, "t", 2, seed=4)
