@@ -40,13 +40,10 @@ class Orthanc:
     Args:
         folder: For its storage, configuration and log; made if missing.
         user: ``name:password`` for basic authentication, or empty for none.
-        certificate: PEM file with a private key and its certificate, for https.
         port: Where to listen, or 0 to choose a free port.
     """
 
-    def __init__(
-        self, folder: Path, *, user: str = "", certificate: Path | None = None, port: int = 0
-    ) -> None:
+    def __init__(self, folder: Path, *, user: str = "", port: int = 0) -> None:
         program = find_orthanc()
         if program is None:
             raise SystemExit(
@@ -55,7 +52,6 @@ class Orthanc:
         folder.mkdir(parents=True, exist_ok=True)
         self.port = port or _free_port()
         self.user = user
-        self.scheme = "https" if certificate else "http"
         name, _, password = user.partition(":")
         configuration = {
             "Name": folder.name,
@@ -67,8 +63,6 @@ class Orthanc:
             "DicomServerEnabled": False,
             "AuthenticationEnabled": bool(user),
             "RegisteredUsers": {name: password} if user else {},
-            "SslEnabled": certificate is not None,
-            "SslCertificate": str(certificate or ""),
             "OverwriteInstances": False,
             "DicomWeb": {"Enable": True, "Root": f"{ROOT}/"},
         }
@@ -82,7 +76,7 @@ class Orthanc:
     @property
     def url(self) -> str:
         """Address of its DICOMweb service."""
-        return f"{self.scheme}://127.0.0.1:{self.port}{ROOT}"
+        return f"http://127.0.0.1:{self.port}{ROOT}"
 
     def _wait(self) -> None:
         end = time.monotonic() + _START_S
@@ -99,7 +93,7 @@ class Orthanc:
 
     def ask(self, path: str, data: bytes | None = None) -> Any:
         """Answer of Orthanc's own interface (not DICOMweb), for looking from another side."""
-        request = urllib.request.Request(f"{self.scheme}://127.0.0.1:{self.port}{path}", data=data)
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data=data)
         if self.user:
             request.add_header("Authorization", "Basic " + base64.b64encode(self.user.encode()).decode())
         # loopback is never reached through a proxy

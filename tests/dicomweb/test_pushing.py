@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from fake_server import PATIENT, FakeServer, Reply, Request, dicom, serving, uids
 
+from fake_server import PATIENT, FakeServer, Reply, Request, dicom, serving, uids
 from medlocker.certificates import Owner, open_release
 from medlocker.dicomweb import Credentials, Pushed, PushLog, Server, Staging, find_marked, parse_store, push
 from medlocker.errors import InputError, MedlockerError, TransferError

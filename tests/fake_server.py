@@ -88,6 +88,13 @@ class Reply:
 Fault = Callable[[Request], Reply | None]
 
 
+class _QuietServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients that hang up, for instance over a certificate, are no news."""
+
+
 class FakeServer:
     """Serves ``files`` and keeps what is stored in ``files`` too; ``fault`` may answer first."""
 
@@ -111,8 +118,7 @@ class FakeServer:
             def log_message(self, format: str, *args: Any) -> None:
                 pass
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
+        self._http = _QuietServer(("127.0.0.1", 0), Handler)
         scheme = "http"
         if context is not None:
             scheme = "https"
