@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -315,3 +316,15 @@ def test_pydicom_says_nothing_of_odd_values(caplog: pytest.LogCaptureFixture) ->
     place = data.index(b"\xe0\x7f\x10\0OW")
     check(data[:place] + value + data[place:])
     assert "SECRET" not in caplog.text
+
+
+def test_restoring_takes_the_inks_of_the_record_not_those_of_this_machine() -> None:
+    image = read_image((FOLDER / "CT_small.dcm").read_bytes(), name="a")
+    marks = mark_of(image)
+    marked = mark_file(image, marks, logo=LOGO)
+    again = read_image(marked.data, name="a")
+    assert again.inks is not None
+    elsewhere = replace(again, inks=again.inks[::-1].copy())
+    assert (
+        unmark_file(elsewhere, marks, logo=LOGO, residual=marked.residual, method="dicom-v1") == image.source
+    )
