@@ -21,6 +21,8 @@ from pydicom.pixels.processing import (
 
 from dicom_samples import FOLDER, Array, Sample, write
 from medlocker.images import Image, read_image, viewed
+from medlocker.images._dicom import dicom_of
+from medlocker.images._dicomshown import Window
 from medlocker.images._image import rgb_to_ybr
 
 RAMP = np.arange(4096, dtype=np.uint16).reshape(1, 64, 64, 1)
@@ -82,6 +84,15 @@ def test_without_a_window_the_images_own_range_is_shown() -> None:
     padded[0, 0, 0] = 4000
     _, levels = shown(padded, PixelPaddingValue=4000)
     assert np.abs(levels[1:] - (words[0, 1:, :, 0] - 200) / 999).max() < 1e-4
+
+
+def test_a_range_that_fills_all_levels_is_written_down_too() -> None:
+    """The mark may cover the darkest sample, and the range would be another."""
+    ramp = np.arange(256, dtype=np.uint8).reshape(1, 16, 16, 1)
+    image, levels = shown(ramp, 8, RescaleSlope="2.5", RescaleIntercept="-100")
+    assert image.shown is None
+    assert np.array_equal(np.round(levels.ravel() * 255), np.arange(256))
+    assert dicom_of(image).window == Window("219.25", "638.5")
 
 
 def test_white_and_black_change_places_in_monochrome1() -> None:

@@ -126,7 +126,7 @@ def _made(
     top = (1 << layout.allocated) - 1
     table = np.floor(np.nan_to_num(levels) * top + 0.5).clip(0, top).astype(layout.dtype)
     if len(table) == top + 1 and np.array_equal(table, np.arange(top + 1)):
-        return Shown(source=source)
+        return Shown(window=window, source=source)
     return Shown(table, _inks(table, used, top), window, source)
 
 
