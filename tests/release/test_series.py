@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from collections.abc import Callable
@@ -231,10 +232,10 @@ def failing_after(monkeypatch: pytest.MonkeyPatch, count: int) -> Callable[[], N
     """Let the run fail when so many images are in the journal; returns what ends it."""
     from medlocker.release._journal import Journal
 
-    honest = Journal.add
+    honest, calls = Journal.add, itertools.count()  # one step that threads cannot tear apart
 
     def add(self: Journal, *arguments: Any, **options: Any) -> None:
-        if len(self.done) >= count:
+        if next(calls) >= count:
             raise WriteError("cannot write the journal: no space left on device")
         honest(self, *arguments, **options)
 
@@ -262,9 +263,11 @@ def test_the_journal_does_not_tell_series(
 ) -> None:
     source = slices(tmp_path / "in", "s", 3)
     key = "1.2.840.99.1234"
-    failing_after(monkeypatch, 2)
+    heal = failing_after(monkeypatch, 2)
     with pytest.raises(WriteError):
         protect(source, tmp_path / "out", owner, series_key=lambda path: key)
+    heal()
+    failing_after(monkeypatch, 2)
     written = (tmp_path / "out" / FOLDER / "journal.jsonl").read_text()
     assert '"series": "' in written
     assert key not in written

@@ -124,6 +124,8 @@ class Journal:
             try:
                 for name, data in pieces.items():
                     _write_all(self._files[name], data)
+                    if name == _RECORDS and data:  # a line never outlives a power cut that its record did not
+                        os.fsync(self._files[name].fileno())
             except OSError as error:
                 for name, size in self._size.items():
                     with suppress(OSError):
