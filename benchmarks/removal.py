@@ -42,6 +42,7 @@ PRESETS = {
     "against-inpaint": replace(_HARDENED, against=("inpaint",)),
     "opaque": replace(_HARDENED, harden=replace(STANDARD_HARDENING, opaque=0.3)),
     "wide": _WIDE,
+    "wide-blur-crop": replace(_WIDE, against=("blur", "crop")),
     "wide-against-all": replace(_WIDE, against=("blur", "resize", "crop", "denoise", "inpaint")),
 }
 DEFAULT = "paper,strong,strong-hardened"
