@@ -238,17 +238,27 @@ def test_wrong_usage(arguments: list[str], message: str, protect: Run, tmp_path:
     assert left(tmp_path) == ["in"]
 
 
+@pytest.mark.parametrize("files", [True, False])
 def test_credentials_go_to_their_own_server_alone(
-    protect: Run, source: FakeServer, target: FakeServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    files: bool,
+    protect: Run,
+    source: FakeServer,
+    target: FakeServer,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setenv("MEDLOCKER_PULL_AUTH", "Bearer pull-secret")
-    auth = tmp_path / "auth"
-    auth.write_text("Bearer push-secret")
-    done = protect(study(source), "--push", target.address, "--push-auth", auth)
+    options: list[object] = ["--push", target.address]
+    for name, option in (("PULL", "--auth"), ("PUSH", "--push-auth")):
+        monkeypatch.setenv(f"MEDLOCKER_{name}_AUTH", f"Bearer {name}-variable")
+        if files:
+            (tmp_path / name).write_text(f"Bearer {name}-file")
+            options += [option, tmp_path / name]
+    done = protect(study(source), *options)
     assert done.code == 0
-    assert "warning: auth can be read by other users of this machine: chmod 600 auth" in done.err
-    assert {one.headers["Authorization"] for one in source.requests} == {"Bearer pull-secret"}
-    assert {one.headers["Authorization"] for one in target.requests} == {"Bearer push-secret"}
+    assert ("warning: PULL can be read by other users of this machine: chmod 600 PULL" in done.err) == files
+    kind = "file" if files else "variable"
+    assert {one.headers["Authorization"] for one in source.requests} == {f"Bearer PULL-{kind}"}
+    assert {one.headers["Authorization"] for one in target.requests} == {f"Bearer PUSH-{kind}"}
 
 
 def test_a_certificate_is_checked(protect: Run, tmp_path: Path) -> None:

@@ -19,10 +19,10 @@ from typing import Any
 
 import pydicom
 import pytest
-from fake_server import dicom, uids
 from pydicom.data import get_testdata_file
 from pydicom.uid import UID
 
+from fake_server import dicom, uids
 from runs import COMMAND, Answer, Shell, environment, images_of, medlocker, tiny_model
 
 _SCRIPT = Path(__file__).parents[2] / "scripts" / "orthanc.py"

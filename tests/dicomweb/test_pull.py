@@ -6,12 +6,15 @@ import json
 import os
 import ssl
 import threading
+import time
 import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import urllib3
+
 from fake_server import (
     BOUNDARY,
     PATIENT,
@@ -25,7 +28,6 @@ from fake_server import (
     self_signed,
     serving,
 )
-
 from medlocker.dicomweb import (
     Credentials,
     Pulled,
@@ -108,6 +110,7 @@ def test_four_are_fetched_at_once_and_no_more(fetch: Fetch) -> None:
     def wait(request: Request) -> None:
         if "/instances/" in request.path:
             four.wait(timeout=20)
+            time.sleep(0.05)  # a fifth would come now
 
     with serving(*(dicom(number=number) for number in range(8))) as server:
         server.fault = wait
@@ -352,6 +355,18 @@ def test_credentials_that_end_in_the_middle_end_it(server: FakeServer, fetch: Fe
         f"give a file with `user:password` or `Bearer TOKEN`, or set VARIABLE to the same; {AGAIN}"
     )
     assert {one.headers["Authorization"] for one in server.requests} == {"Bearer secret"}
+
+
+def test_a_server_that_falls_silent(
+    server: FakeServer, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("medlocker.dicomweb._http.TIMEOUT", urllib3.Timeout(connect=5, read=0.2))
+    waiting = threading.Event()
+    server.fault = lambda request: Reply(0) if "/instances/" in request.path and waiting.wait(20) else None
+    pulled = fetch(server)
+    waiting.set()
+    assert {reason for _, reason in pulled.failed} == {"the server stopped answering"}
+    assert server.count("GET", "/instances/") == 6  # not asked again: a minute each is enough
 
 
 def test_many_failures_one_after_the_other_end_it(fetch: Fetch) -> None:
