@@ -145,7 +145,8 @@ class FakeServer:
         url = urlsplit(handler.path)
         body = handler.rfile.read(int(handler.headers.get("Content-Length", 0)))
         path = url.path.removeprefix("/dicom-web")
-        request = Request(handler.command, path, parse_qs(url.query), dict(handler.headers), body)
+        headers = {name.title(): value for name, value in handler.headers.items()}
+        request = Request(handler.command, path, parse_qs(url.query), headers, body)
         with self.lock:
             self.requests.append(request)
             self.busy += 1

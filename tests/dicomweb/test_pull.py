@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
+import socket
 import ssl
 import threading
 import time
@@ -63,7 +65,7 @@ class Fetch:
     staging: Staging
 
     def __call__(
-        self, server: FakeServer, *, study: str = STUDY, header: str = "", ca: Path | None = None
+        self, server: FakeServer | Elsewhere, *, study: str = STUDY, header: str = "", ca: Path | None = None
     ) -> Pulled:
         address = parse_source(f"{server.address}/studies/{study}")
         client = Server(address, Credentials(header, "VARIABLE"), ca=ca)
@@ -386,13 +388,37 @@ def test_nobody_there(fetch: Fetch) -> None:
     assert private(gone.value) == "the server cannot be reached: no connection"
 
 
-def test_an_unknown_host(fetch: Fetch) -> None:
-    class Nowhere:
-        address = "dicomweb:http://host.invalid"
+@dataclass
+class Elsewhere:
+    """The address of a server that is not on this machine."""
 
+    address: str = "dicomweb:http://pacs.example/dicom-web"
+
+
+def test_an_unknown_host(fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*arguments: object, **options: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with pytest.raises(TransferError) as gone:
-        fetch(Nowhere)  # type: ignore[arg-type]
+        fetch(Elsewhere())
     assert private(gone.value) == "the server cannot be found: its name is unknown"
+
+
+def test_a_proxy_is_used_but_not_for_this_machine(
+    server: FakeServer, fetch: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("http_proxy", "HTTP_PROXY"):
+        monkeypatch.setenv(name, f"http://user:pass@127.0.0.1:{server.port}")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert fetch(Elsewhere()).fetched == 6
+    assert {one.headers["Host"] for one in server.requests} == {"pacs.example"}
+    assert {one.headers["Proxy-Authorization"] for one in server.requests} == {"Basic dXNlcjpwYXNz"}
+    shutil.rmtree(fetch.staging.folder)
+    server.requests = []
+    assert fetch(server).fetched == 6
+    assert not any("Proxy-Authorization" in one.headers for one in server.requests)
 
 
 def test_a_certificate_is_checked_always_and_trusted_when_named(tmp_path: Path, fetch: Fetch) -> None:
