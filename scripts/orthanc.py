@@ -135,7 +135,9 @@ def main() -> None:
     parser.add_argument("files", nargs="*", type=Path, help="DICOM files for the source")
     parser.add_argument("--user", default="", metavar="NAME:PASSWORD", help="basic authentication for both")
     options = parser.parse_args()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # also where the shell started us in the background, which ignores interrupts
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="orthanc-") as folder:
         servers: list[Orthanc] = []
         try:

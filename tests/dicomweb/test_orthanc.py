@@ -302,9 +302,13 @@ def test_the_script_starts_both_and_leaves_nothing(study: list[bytes], tmp_path:
         [sys.executable, _SCRIPT, file], stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": str(tmp_path)}
     )
     assert running.stdout is not None
-    lines = [running.stdout.readline().decode() for _ in range(4)]
-    assert [line.split()[0] for line in lines] == ["source", "target", "study", "interrupt"]
-    assert lines[2].endswith(f"/dicom-web/studies/{STUDY}\n")
-    running.send_signal(signal.SIGINT)
-    assert running.communicate(timeout=30)[0] == b"ended\n"
+    try:
+        lines = [running.stdout.readline().decode() for _ in range(4)]
+        assert [line.split()[0] for line in lines] == ["source", "target", "study", "interrupt"]
+        assert lines[2].endswith(f"/dicom-web/studies/{STUDY}\n")
+        running.send_signal(signal.SIGINT)
+        assert running.communicate(timeout=30)[0] == b"ended\n"
+    finally:
+        running.terminate()  # which ends the servers too
+        running.communicate()
     assert [path.name for path in tmp_path.iterdir()] == ["ct.dcm"]
