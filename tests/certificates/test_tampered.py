@@ -25,6 +25,7 @@ from medlocker.certificates import (
 )
 from medlocker.errors import MalformedError, MedlockerError, RestoreError, SignatureError, WrongImageError
 from medlocker.logo import Logo
+from medlocker.marking import METHODS
 from medlocker.restore import RestoreReport, restore_release
 
 Tamper = Callable[[Sample, Sample], object]
@@ -374,7 +375,7 @@ COSTS_AN_IMAGE: dict[str, tuple[Tamper, str, str]] = {
     "sealed record: unknown method": (
         lambda sample, _: sample.reseal(0, method="lens-v9"),
         NAMES[0],
-        "left/eye.png: expected the method pixels-v1, got lens-v9",
+        f"left/eye.png: expected the method {' or '.join(METHODS)}, got lens-v9",
     ),
     "sealed record: kept original is another file": (
         lambda sample, _: sample.reseal(2, original=b"other"),

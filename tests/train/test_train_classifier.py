@@ -257,7 +257,7 @@ def test_says_when_the_loss_is_nan(photographs: Photographs, tmp_path: Path) -> 
             train(photographs, tmp_path / "out", options=options)
 
 
-def _nan_weights(_: Any) -> Any:
+def _nan_weights(*_: Any) -> Any:
     import torch
 
     return torch.full((2,), torch.nan)

@@ -161,7 +161,7 @@ def test_a_single_image_left_over_is_dropped() -> None:
 
 
 def test_rare_classes_weigh_more() -> None:
-    weights = _class_weights(np.array([0] * 90 + [1] * 10))
+    weights = _class_weights(np.array([0] * 90 + [1] * 10), None)
     assert float(weights[1] / weights[0]) == pytest.approx(3)
     assert float(weights[0] * 90 + weights[1] * 10) == pytest.approx(100)
 

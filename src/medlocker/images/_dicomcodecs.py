@@ -21,6 +21,7 @@ from medlocker.images._dicomlayout import Layout, Words, sign_extended
 _START = "1.2.840.10008.1.2.4."
 RLE = "1.2.840.10008.1.2.5"
 _LOSSLESS, _LOSSLESS_FIRST = _START + "57", _START + "70"
+_FEW_SAMPLES = 64
 _JPEG_LS, _JPEG_2000_LOSSLESS = _START + "80", _START + "90"
 _JPEG_2000 = _START + "91"
 _HEADER_RLE = 64
@@ -201,15 +202,18 @@ def encode_frame(words: Words, syntax: str, layout: Layout) -> bytes:
         plain, bits = words, layout.allocated
     if syntax in (_LOSSLESS, _LOSSLESS_FIRST):
         color = "gray" if layout.samples == 1 else "rgb"
+        if bits <= 8:  # the library wants samples of a depth in the smallest type that holds it
+            plain = plain.astype(np.uint8)
         return bytes(
             imagecodecs.jpeg8_encode(
                 _squeezed(plain), lossless=True, predictor=1, bitspersample=bits,
                 colorspace=color, outcolorspace=color,
             )
         )  # fmt: skip
-    if syntax == _JPEG_LS and bits in (8, 16):
+    # imagecodecs writes no other depths; the other library has too small a buffer for a handful of samples
+    if syntax == _JPEG_LS and (bits in (8, 16) or plain.size < _FEW_SAMPLES):
         return bytes(imagecodecs.jpegls_encode(_squeezed(plain)))
-    if syntax == _JPEG_LS:  # imagecodecs writes no other depths
+    if syntax == _JPEG_LS:
         little = np.ascontiguousarray(plain, dtype=plain.dtype.newbyteorder("<")).tobytes()
         mode = 2 if layout.samples == 3 else 0
         size = (layout.height, layout.width, layout.samples)

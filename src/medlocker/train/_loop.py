@@ -91,6 +91,7 @@ def fit(
     *,
     on_images: Callable[[int], None],
     on_epoch: Callable[[dict[str, Any]], None],
+    classes: int | None = None,
 ) -> Trained:
     """Train a network in place and leave it with the best weights, in evaluation mode, on its device.
 
@@ -101,6 +102,7 @@ def fit(
         options: See there.
         on_images: Called with the number of images after each step.
         on_epoch: Called with the row of history after each epoch.
+        classes: How many the network tells apart; None if images of all are there.
 
     Raises:
         ModelError: If the loss becomes NaN.
@@ -112,7 +114,7 @@ def fit(
     schedule = Cosine(
         optimizer, lr=options.lr, steps=steps * options.epochs, warm_up=_warm_up(steps, options)
     )
-    criterion = nn.CrossEntropyLoss(weight=_class_weights(train.labels).to(device))
+    criterion = nn.CrossEntropyLoss(weight=_class_weights(train.labels, classes).to(device))
     scale, shift = _affine(options, device)
     generator = torch.Generator().manual_seed(options.seed)
     history: list[dict[str, Any]] = []
@@ -183,9 +185,9 @@ def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
     return [{"params": decayed, "weight_decay": _WEIGHT_DECAY}, {"params": free, "weight_decay": 0.0}]
 
 
-def _class_weights(labels: NDArray[np.int64]) -> Tensor:
+def _class_weights(labels: NDArray[np.int64], classes: int | None) -> Tensor:
     """Return weights with mean 1 over the images."""
-    counts = np.bincount(labels).astype(np.float64)
+    counts = np.bincount(labels, minlength=classes or 0).astype(np.float64)
     weights = (1 / np.maximum(counts, 1)) ** _BALANCE
     weights *= counts.sum() / (weights * counts).sum()
     return torch.from_numpy(weights.astype(np.float32))

@@ -76,6 +76,20 @@ def test_retraining_learns_labels_that_the_marked_images_still_show() -> None:
     assert all(torch.equal(one, other) for one, other in zip(before, after, strict=True))
 
 
+def test_retraining_bears_a_class_that_no_image_has() -> None:
+    from medlocker.classifiers._torch import TorchClassifier
+
+    card = Card(InputSpec(height=32, width=32, mean=(0.4, 0.4, 0.4), std=(0.2, 0.2, 0.2)))
+    target = TorchClassifier(
+        tiny_network(), card=card, name="tiny", fingerprint="0" * 64, classes=("a", "b"), device="cpu"
+    )
+    lesson = Lesson(target)
+    for seed in range(10):
+        lesson.add(str(seed), gentle(seed, 32), gentle(seed, 32), 0)
+    found = lesson.learn(seed=0, options=RetrainOptions(epochs=1, lr=1e-3, batch_size=6))
+    assert len(found) == 10
+
+
 @pytest.mark.parametrize("target", [LinearClassifier(), QuadrantClassifier()])
 def test_classifiers_without_a_network_are_not_retrained(target: LinearClassifier) -> None:
     assert network_of(target) is None

@@ -116,6 +116,7 @@ class Lesson:
             loop,
             on_images=lambda count: None,
             on_epoch=lambda row: None,
+            classes=len(self.target.classes),
         )
         sides = [np.stack([self._pairs[i][side] for i in others]) for side in (0, 1)]
         return np.stack([predict(network, side, loop).argmax(axis=1) for side in sides], axis=1)
