@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,9 @@ from medlocker._files import read_limited
 from medlocker.errors import InputError, ModelError
 
 MAX_CARD_BYTES = 1 << 20
+MAX_NUMBER = 1e9
+"""Of a range, mean, or deviation; what is computed from such numbers stays finite in 32 bits."""
+MIN_STD = 1e-9
 
 
 def card_path(weights: Path) -> Path:
@@ -54,13 +56,13 @@ def as_integer(value: object, what: str, *, high: int, low: int = 1) -> int:
 
 
 def as_numbers(value: object, what: str, *, count: int) -> tuple[float, ...]:
-    """Return so many finite numbers (a single one is repeated), or raise ModelError."""
+    """Return so many numbers of at most 1e9 (a single one is repeated), or raise ModelError."""
     if isinstance(value, list) and len(value) == 1 and count > 1:
         value = value * count
     if (
         not isinstance(value, list)
         or len(value) != count
-        or not all(type(x) in (int, float) and math.isfinite(x) for x in value)
+        or not all(type(x) in (int, float) and abs(x) <= MAX_NUMBER for x in value)
     ):
         raise ModelError(f"expected {what} as {count} numbers, got {value!r:.60}")
     return tuple(float(x) for x in value)
@@ -89,6 +91,6 @@ def as_mean_and_std(spec: dict[str, Any], channels: int) -> tuple[tuple[float, .
         as_numbers(spec[name], f"input.{name}", count=channels) if spec.get(name) is not None else ()
         for name in ("mean", "std")
     )
-    if any(value <= 0 for value in std):
-        raise ModelError("expected input.std above 0")
+    if any(value < MIN_STD for value in std):
+        raise ModelError(f"expected input.std of at least {MIN_STD:g}, got {min(std):g}")
     return mean, std

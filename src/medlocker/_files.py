@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from medlocker.errors import InputError, OutputExistsError, WriteError
 
 MAX_NAME_BYTES = 255
+_PIECE_BYTES = 1 << 20
 TEMPORARY_PREFIX = ".medlocker-tmp-"
 """Every unfinished file starts with this, so that leftovers of a killed run can be told and swept."""
 
@@ -159,9 +160,13 @@ def read_limited(path: Path, *, max_bytes: int, what: str) -> bytes:
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         with os.fdopen(descriptor, "rb") as stream:
-            if not _is_regular(stream.fileno()):
+            about = os.fstat(stream.fileno())
+            if not stat.S_ISREG(about.st_mode):
                 raise InputError(f"{what} {path.name}: expected a regular file")
-            data = stream.read(max_bytes + 1)
+            # room is made for what is asked for, so ask for no more than there is; some files tell no size
+            data = stream.read(min(about.st_size, max_bytes) + 1)
+            while about.st_size < len(data) <= max_bytes and (more := stream.read(_PIECE_BYTES)):
+                data += more
     except OSError as error:
         raise InputError(f"{what} {path.name}: {_reason(error)}") from error
     if len(data) > max_bytes:
@@ -173,10 +178,6 @@ def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file's content as hex, read in pieces."""
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _is_regular(descriptor: int) -> bool:
-    return stat.S_ISREG(os.fstat(descriptor).st_mode)
 
 
 def check_relative_name(name: str, *, what: str) -> PurePosixPath:

@@ -66,7 +66,10 @@ def open_onnx(path: Path, *, stated_sha256: str | None, card: str, threads: int,
     # threads that wait by spinning take the cores from those that read and write files
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        session = onnxruntime.InferenceSession(os.fspath(path), options, providers=_providers(gpu))
+        # its fallback prints to standard output and tries the same again
+        session = onnxruntime.InferenceSession(
+            os.fspath(path), options, providers=_providers(gpu), enable_fallback=0
+        )
     except Exception as error:  # ONNX Runtime raises classes of its own, none of them exported
         raise ModelError(
             f"model {path.name}: ONNX Runtime cannot open it",

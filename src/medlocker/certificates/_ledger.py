@@ -91,8 +91,8 @@ class Ledger:
         while True:
             try:
                 self._base.execute("PRAGMA journal_mode=WAL")
-            except sqlite3.OperationalError:
-                if time.monotonic() > deadline:
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                     raise
                 time.sleep(0.02)
             else:
@@ -172,7 +172,7 @@ class Ledger:
         try:
             with self._lock:
                 yield
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter from names in a damaged one
             if isinstance(error, sqlite3.OperationalError):
                 raise WriteError(f"ledger {self._name}: {error}") from error
             raise InputError(f"ledger {self._name}: expected a medlocker ledger") from error

@@ -161,7 +161,7 @@ def read_statement(data: bytes, *, owner: VerifyKey) -> Statement:
     """
     what = STATEMENT
     predicate, subjects = check_statement(data, PREDICATE_TYPE, owner=owner, what=what)
-    names = (*_FIELDS, *(name for name in _LATER_FIELDS if name in predicate))
+    names = (*_FIELDS, *(name for name in _LATER_FIELDS if isinstance(predicate, dict) and name in predicate))
     reader = Fields(predicate, names, what=what)
     reader.text("promise", max_length=4096)
     keys = Fields(reader.raw("owner"), ("sign", "age"), what=f"{what}: owner")

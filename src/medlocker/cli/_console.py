@@ -9,6 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
+from medlocker.errors import InputError
+
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 """For messages, warnings and progress."""
 
@@ -17,9 +19,17 @@ stdout = Console(highlight=False, soft_wrap=True)
 
 
 def print_json(value: Mapping[str, Any]) -> None:
-    """Print one JSON object, and nothing else, to stdout."""
-    # ASCII only: file names may hold bytes that no encoding of a terminal can print
-    sys.stdout.write(json.dumps(value, indent=2, allow_nan=False) + "\n")
+    """Print one JSON object, and nothing else, to stdout.
+
+    Raises:
+        InputError: If it holds infinity or NaN.
+    """
+    try:
+        # ASCII only: file names may hold bytes that no encoding of a terminal can print
+        text = json.dumps(value, indent=2, allow_nan=False)
+    except (ValueError, RecursionError) as error:  # a foreign file wrote 1e999, or nests as deep as can be
+        raise InputError("expected finite numbers and less nesting, got what JSON cannot hold") from error
+    sys.stdout.write(text + "\n")
 
 
 def shown(text: str) -> str:
