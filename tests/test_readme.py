@@ -55,7 +55,7 @@ def run(command: str, folder: Path) -> None:
 
 
 def test_commands_of_the_readme_work_as_printed(place: Path) -> None:
-    two, own, worth, give = blocks()
+    two, own, worth, give, _ = blocks()
     assert [line.split()[:2] for line in two] == [["make", "demo"], ["make", "test"]]
     assert own[0].startswith("pip install .")
     for command in own[1:]:
@@ -69,6 +69,24 @@ def test_commands_of_the_readme_work_as_printed(place: Path) -> None:
     granted = {path.name: path.read_bytes() for path in (place / "for-alice").iterdir()}
     assert first == granted
     assert len(first) == 3
+
+
+def test_commands_for_dicom_servers_have_the_options_that_are_printed() -> None:
+    """The transfers themselves are tested with real servers."""
+    *_, servers = blocks()
+    commands = [line.split("#")[0].split()[1:] for line in servers if line.startswith("medlocker")]
+    assert [words[0] for words in commands] == ["protect", "push"]
+    for name, *words in commands:
+        known = subprocess.run(
+            [sys.executable, "-c", "from medlocker.cli import main; main()", name, "--help"],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "COLUMNS": "200"},
+            check=True,
+        ).stdout
+        assert any(word.startswith("dicomweb:https://") for word in words)
+        for option in (word for word in words if word.startswith("--")):
+            assert option in known, option
 
 
 def test_make_knows_the_targets_that_the_readme_names() -> None:
