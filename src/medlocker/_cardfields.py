@@ -92,5 +92,5 @@ def as_mean_and_std(spec: dict[str, Any], channels: int) -> tuple[tuple[float, .
         for name in ("mean", "std")
     )
     if any(value < MIN_STD for value in std):
-        raise ModelError(f"expected input.std of at least {MIN_STD:g}, got {min(std):g}")
+        raise ModelError(f"expected input.std above 0, at least {MIN_STD:g}")
     return mean, std

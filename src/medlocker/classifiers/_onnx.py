@@ -13,8 +13,19 @@ from numpy.typing import NDArray
 from medlocker._onnxfile import FLOATS, open_onnx
 from medlocker.classifiers._base import BaseClassifier, log_probabilities
 from medlocker.classifiers._pooling import pooled
-from medlocker.classifiers.card import Card, InputSpec, Layout, card_path, load_card
+from medlocker.classifiers.card import (
+    MAX_INPUT_SIDE_PX,
+    Card,
+    InputSpec,
+    Layout,
+    card_path,
+    load_card,
+)
 from medlocker.errors import ModelError
+
+
+MAX_BATCH = 1024
+"""Of a model that takes no other number of pictures at once."""
 
 
 class OnnxClassifier(BaseClassifier):
@@ -37,6 +48,8 @@ class OnnxClassifier(BaseClassifier):
         self._dtype = FLOATS[self._input.type]
         first = self._input.shape[0]
         self._batch = first if isinstance(first, int) and first > 0 else None
+        if self._batch is not None and self._batch > MAX_BATCH:
+            raise ModelError(f"model {name}: expected batches of at most {MAX_BATCH}, got {self._batch}")
         super().__init__(card, name=name, fingerprint=fingerprint, classes=card.classes, notes=notes)
         self._features = card.output == "features"
         self._output, answers = self._probe()
@@ -186,6 +199,10 @@ def _spec_of_session(
         raise ModelError(
             f"model {name}: its input size is free, and there is no card to tell it",
             hint=f"write a card {Path(name).stem}.card.json with input.height and input.width",
+        )
+    if max(height, width) > MAX_INPUT_SIDE_PX:
+        raise ModelError(
+            f"model {name}: expected an input of at most {MAX_INPUT_SIDE_PX} pixels a side, got {width} x {height}"
         )
     notes.append(
         f"model {name} has no card: assumed RGB in 0..1 without mean and std, stretched to "

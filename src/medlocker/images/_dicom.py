@@ -68,6 +68,7 @@ def read_dicom(data: bytes, name: str, *, limits: Limits) -> Image:
         layout = read_layout(parts, name, limits=limits)
         if not parts.encapsulated:
             check_payload(parts, layout, name)
+        lossless(parts, layout)  # what cannot be written again is better refused now
         frames = DicomFrames.of(parts, layout, name)
         middle = frames[layout.frames // 2]
         shown = read_shown(parts, layout, middle)

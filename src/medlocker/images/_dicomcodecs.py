@@ -28,6 +28,8 @@ _HEADER_RLE = 64
 _BOX = b"\0\0\0\x0cjP  "
 _SIZE = b"\xff\x4f\xff\x51"
 """JPEG 2000's first two markers."""
+_DCT = (0xC0, 0xC1, 0xC2)
+"""JPEG's frames of 8 x 8 coefficients."""
 
 
 @dataclass(frozen=True)
@@ -85,23 +87,30 @@ def _unboxed(data: bytes) -> bytes:
 def _check_size(data: bytes, layout: Layout) -> None:
     """Refuse a frame that announces another size than the header: decoders would make room for it."""
     if data.startswith(b"\xff\xd8"):
-        found = struct.unpack_from(">HH", _frame_header(data), 1)
+        marker, header = _frame_header(data)
+        found = struct.unpack_from(">HH", header, 1)
+        if marker in _DCT and len(data) * 8 < layout.height * layout.width // 64:
+            raise ValueError("expected at least a bit for each block")
     elif data.startswith(_SIZE):
         right, bottom, left, top = struct.unpack_from(">4I", data, 8)
         found = (bottom - top, right - left)
+        if struct.unpack_from(">H", data, 40) != (layout.samples,):
+            raise ValueError("expected as many components as the header says")
     else:
         raise ValueError("expected a codestream")
     if found != (layout.height, layout.width):
         raise ValueError("expected a frame as large as the header says")
 
 
-def _frame_header(data: bytes) -> bytes:
-    """Return a JPEG's or JPEG-LS's frame header from its depth on: depth, height, width, components."""
+def _frame_header(data: bytes) -> tuple[int, bytes]:
+    """Return a JPEG's or JPEG-LS's frame marker and header from its depth on: depth, height, width, components."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF:
         marker, (length,) = data[at + 1], struct.unpack_from(">H", data, at + 2)
         if marker == 0xF7 or (0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC)):
-            return data[at + 4 : at + 2 + length]
+            return marker, data[at + 4 : at + 2 + length]
+        if marker < 0xC0 or 0xD0 <= marker <= 0xDA:  # these have no length, so decoders go on elsewhere
+            break
         at += 1 if marker == 0xFF else 2 + length
     raise ValueError("expected a frame header")
 
@@ -120,7 +129,7 @@ def _jpeg(data: bytes, layout: Layout) -> Words:
     if layout.samples == 1:
         return _fitted(imagecodecs.jpeg8_decode(data), layout)
     # components called R, G and B are that, whatever the header says
-    stored = "rgb" if layout.photometric == "RGB" or _frame_header(data)[7:14:3] == b"RGB" else "ycbcr"
+    stored = "rgb" if layout.photometric == "RGB" or _frame_header(data)[1][7:14:3] == b"RGB" else "ycbcr"
     return _fitted(imagecodecs.jpeg8_decode(data, colorspace=stored, outcolorspace="rgb"), layout)
 
 

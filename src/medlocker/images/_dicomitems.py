@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
+from itertools import islice
 
 from medlocker.images._dicomwalk import EXPLICIT, ITEM, build_item, tag_at
 
 _JPEG_END = b"\xff\xd9"
+_MAX_FRAGMENTS = 1 << 17
+"""Of all frames together, beyond one for each."""
 
 
 def find_frames(payload: memoryview, count: int) -> list[tuple[memoryview, ...]]:
@@ -17,7 +20,9 @@ def find_frames(payload: memoryview, count: int) -> list[tuple[memoryview, ...]]
         ValueError: If items are cut, or do not tell which frame they belong to.
         struct.error: If an item's first bytes are missing.
     """
-    items = list(_items(payload))
+    items = list(islice(_items(payload), _MAX_FRAGMENTS + count + 1))
+    if len(items) > _MAX_FRAGMENTS + count:
+        raise ValueError("expected fewer fragments")
     if not items:
         raise ValueError("expected an offset table")
     table, fragments = items[0][1], items[1:]

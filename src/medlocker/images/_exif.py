@@ -85,7 +85,8 @@ def without_thumbnail(block: bytes) -> bytes:
         if first.next_at:
             link = at + 2 + 12 * len(first.entries)
             out[link : link + 4] = b"\0\0\0\0"
-            for place in _thumbnail_places(parse_directory(block, first.next_at, order=order), order):
+            places = _thumbnail_places(parse_directory(block, first.next_at, order=order), order)
+            for place in _joined(places):
                 _wipe(out, place)
     except DirectoryError:
         pass  # nothing in it can be found by a reader either, except JPEGs by their own first bytes
@@ -102,6 +103,19 @@ def _thumbnail_places(second: Directory, order: str) -> list[_Place]:
             pairs = zip(starts.numbers(order), sizes.numbers(order), strict=False)
             places += [_Place(start, size) for start, size in pairs]
     return places
+
+
+def _joined(places: list[_Place]) -> list[_Place]:
+    """Return the same bytes as places that do not overlap: thousands of strips may be told to be all of it."""
+    joined: list[_Place] = []
+    for place in sorted(places, key=lambda one: one.start):
+        last = joined[-1] if joined else None
+        if last is None or place.start > last.start + last.size:
+            joined.append(place)
+        else:
+            end = max(last.start + last.size, place.start + place.size)
+            joined[-1] = _Place(last.start, end - last.start)
+    return joined
 
 
 def _wipe(out: bytearray, place: _Place) -> None:

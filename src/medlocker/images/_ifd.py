@@ -17,6 +17,8 @@ _CODES = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q", 18: "Q"}
 _LONG, _LONG8 = 4, 16
 _MAX_ENTRIES = 4096
 _MAX_DEPTH = 4
+_ENTRY_BYTES = 8
+"""Of a classic entry without the four bytes that hold a short value."""
 
 
 class DirectoryError(ValueError):
@@ -130,7 +132,7 @@ def parse_directory(block: bytes, at: int, *, order: str, depth: int = 0, big: b
     )
     if len({entry.tag for entry in entries}) != count:
         raise DirectoryError("expected each tag once")
-    if sum(len(entry.data) for entry in entries) > len(block):
+    if weight(entries) > len(block):
         raise DirectoryError("expected values that do not share their bytes")
     return Directory(entries, struct.unpack_from(f"{order}{form.place}", block, end)[0])
 
@@ -153,6 +155,11 @@ def _parse_entry(block: bytes, at: int, order: str, depth: int, form: _Form) -> 
         raise DirectoryError("expected one directory")
     below = parse_directory(block, places[0], order=order, depth=depth + 1, big=form is _BIG)
     return Entry(tag, kind, count, b"", below.entries)
+
+
+def weight(entries: Iterable[Entry]) -> int:
+    """Return how many bytes of a file entries take, with the directories below them, if they share none."""
+    return sum(_ENTRY_BYTES + max(len(entry.data), 4) + weight(entry.child or ()) for entry in entries)
 
 
 def long_entry(tag: int, values: Iterable[int], *, order: str, big: bool = False) -> Entry:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from medlocker.images._limits import NO_LIMITS, Limits, check_size, refuse
@@ -16,6 +16,8 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ALONE = frozenset((0x01, *range(0xD0, 0xD8)))
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 _MAX_SCANS = 200
+_MAX_PASSES = 20
+"""Scans of a picture as large as the limits allow; a smaller one may have more, as each scan visits all blocks."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,21 @@ def parse_stream(data: bytes, name: str = "image", limits: Limits = NO_LIMITS) -
         segments.append(segment)
     if frame is None or not scans:
         refuse(name, "expected a JPEG with pixels")
+    if scans * frame.width * frame.height > _MAX_PASSES * limits.max_pixels:
+        refuse(name, f"expected a JPEG of fewer scans for its size, got {scans}")
+    if not _may_be_whole(frame, segments):
+        refuse(name, "expected a whole JPEG image, got a cut one")
     return Stream(frame, tuple(segments), data[end:])
+
+
+def _may_be_whole(frame: Frame, segments: Sequence[Segment]) -> bool:
+    """Tell whether there are as many bits as the shortest Huffman codes need.
+
+    A decoder would make room for all pixels, fill them with grey, and only then tell that the file is cut.
+    """
+    bits = 8 * sum(len(segment.coded) for segment in segments)
+    blocks = max(rows * columns for rows, columns in map(frame.blocks, frame.components))
+    return bits >= (blocks if frame.progressive else 2 * blocks)
 
 
 def frame_of(data: bytes) -> Frame:

@@ -8,7 +8,7 @@ takes marks off must be told the original's.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,8 +80,8 @@ def _told(header: NiftiHeader) -> ShownRange | None:
 
 def _suggested(frames: Iterable[Pixels], bits: int) -> ShownRange:
     counts = np.zeros(1 << bits, np.int64)
-    for frame in frames:
-        counts += np.bincount(frame.reshape(-1), minlength=1 << bits)
+    for samples in _batches(frames, 1 << bits):
+        counts += np.bincount(samples, minlength=1 << bits)
     below = counts.cumsum()
     total = int(below[-1])
     low = int((below * _TAIL >= total).argmax())
@@ -92,3 +92,17 @@ def _suggested(frames: Iterable[Pixels], bits: int) -> ShownRange:
     if low == high:  # one colour: any other sample will do
         low, high = max(low - 1, 0), max(low, 1)
     return ShownRange(low, high, bits)
+
+
+def _batches(frames: Iterable[Pixels], least: int) -> Iterator[NDArray[Any]]:
+    """Yield all samples, small frames together: counting takes time for every level there is."""
+    waiting: list[NDArray[Any]] = []
+    size = 0
+    for frame in frames:
+        waiting.append(frame.reshape(-1))
+        size += frame.size
+        if size >= least:
+            yield np.concatenate(waiting) if len(waiting) > 1 else waiting[0]
+            waiting, size = [], 0
+    if waiting:
+        yield np.concatenate(waiting)

@@ -24,6 +24,9 @@ _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 
 _COLORS = {kind: color for color, kind in _KINDS.items()}
 _MAX_CHUNKS = 1_000_000
 _MAX_TEXT_BYTES = 1 << 24
+_MAX_TEXTS_BYTES = 1 << 26
+"""All texts of a file together, decompressed: each of them is searched for previews."""
+_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _EDITOR_LAYERS = (b"prVW", b"mkBF", b"mkBS", b"mkBT", b"mkTS")
 """Chunks in which an editor keeps the picture's layers and preview: they would show it unmarked."""
 _RAW_PROFILE = re.compile(rb"Raw profile type ")
@@ -138,9 +141,10 @@ def read_png(data: bytes, name: str, *, limits: Limits) -> Image:
     """Read a PNG file.
 
     Raises:
-        UnsupportedImageError: As :func:`parse_png`, or if the pixels are damaged.
+        UnsupportedImageError: As :func:`parse_png`, or if the pixels are damaged or the texts too long.
     """
     parts = parse_png(data, name, limits=limits)
+    _check_texts(parts, name)
     header = parts.header
     palette = _palette(parts, name)
     with translated(name, what="PNG"):
@@ -155,6 +159,15 @@ def read_png(data: bytes, name: str, *, limits: Limits) -> Image:
     if palette is not None and pixels.max() >= len(palette):
         refuse(name, "expected palette indices below the palette's size")
     return Image(pixels, header.kind, "png", data, palette, _facts(parts))
+
+
+def _check_texts(parts: Parts, name: str) -> None:
+    left = _MAX_TEXTS_BYTES
+    for kind, data in (*parts.before, *parts.after):
+        if kind in _TEXTS:
+            left -= len(_text(kind, data))
+        if left < 0:
+            refuse(name, f"expected texts of at most {_MAX_TEXTS_BYTES} bytes in all, got more")
 
 
 def _palette(parts: Parts, name: str) -> NDArray[np.uint8] | None:
@@ -216,7 +229,7 @@ def _kept(kind: bytes, data: bytes) -> bytes | None:
         return without_thumbnail(data)
     if kind in _EDITOR_LAYERS:
         return None
-    if kind in (b"tEXt", b"zTXt", b"iTXt") and has_preview(_text(kind, data)):
+    if kind in _TEXTS and has_preview(_text(kind, data)):
         return None
     return data
 

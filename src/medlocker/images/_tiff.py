@@ -24,6 +24,7 @@ from medlocker.images._ifd import (
     long_entry,
     parse_header,
     successor_place,
+    weight,
 )
 from medlocker.images._image import Image, Pixels
 from medlocker.images._limits import NO_LIMITS, Limits, check_frames, refuse, translated
@@ -111,7 +112,7 @@ def _layouts(data: bytes, name: str, limits: Limits) -> Iterator[tuple[int, Layo
         seen.add(at)
         layout = parse_page(data, at, name, order=order, big=big, limits=limits)
         check_frames(name, count=len(seen), frame_bytes=layout.frame_bytes, limits=limits)
-        left -= sum(len(entry.data) for entry in layout.directory.entries)
+        left -= weight(layout.directory.entries)
         if left < 0:
             raise DirectoryError("expected tags that do not share their bytes")
         yield at, layout

@@ -16,6 +16,7 @@ from medlocker.images._dicom import DicomImage, dicom_of
 from medlocker.images._dicomedit import lossless
 from medlocker.images._dicomframes import DicomFrames, FrameWriter
 from medlocker.images._dicomlayout import PHOTOMETRIC, Layout, Words, to_pixels
+from medlocker.images._limits import translated
 from medlocker.logo import Logo
 from medlocker.mark import Mark
 from medlocker.marking._dicomheader import LARGEST, SMALLEST, instance_uid, marked_header, original_header
@@ -47,9 +48,10 @@ class Dicom:
         """Put marks on; see :class:`medlocker.marking._method.Method`."""
         original = dicom_of(image)
         source = original.dicom
-        base, written = lossless(source.parts, source.layout)
-        uid = instance_uid(image, marks, logo=logo)
-        parts, layout, undo = marked_header(base, written, original, uid=uid)
+        with translated("image", what="DICOM"):  # a header may be readable and yet no place for changes
+            base, written = lossless(source.parts, source.layout)
+            uid = instance_uid(image, marks, logo=logo)
+            parts, layout, undo = marked_header(base, written, original, uid=uid)
         own_pad = layout.frame_bytes == source.layout.frame_bytes
         writer = FrameWriter(parts, layout, pad=source.pad if own_pad else b"")
         residuals: list[bytes] = []
