@@ -1,4 +1,4 @@
-"""Marked DICOM files as a validator of the standard's modules sees them: no error that the original has not."""
+"""Marked DICOM files before a validator of the standard: no error that the original has not."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ pytestmark = [
     pytest.mark.skipif(shutil.which("dciodvfy") is None, reason="needs dicom3tools' dciodvfy on PATH"),
 ]
 FILES = [
-    "CT_small.dcm", "MR_small.dcm", "MR_small_RLE.dcm", "SC_rgb_rle.dcm", "SC_rgb_jpeg_dcmtk.dcm", "JPEG2000.dcm",
-    "examples_rgb_color.dcm", "examples_ybr_color.dcm", "examples_palette.dcm", "examples_overlay.dcm",
+    "CT_small.dcm", "MR_small.dcm", "MR_small_RLE.dcm", "SC_rgb_rle.dcm", "SC_rgb_jpeg_dcmtk.dcm",
+    "JPEG2000.dcm", "examples_rgb_color.dcm", "examples_ybr_color.dcm", "examples_palette.dcm", "examples_overlay.dcm",
 ]  # fmt: skip
 
 
