@@ -102,7 +102,7 @@ def test_digest_tells_columns_and_rows_apart(tmp_path: Path) -> None:
         ),
         (b"image,label\n\xff,1\n", "labels labels.csv: expected UTF-8 text"),
         (b"image,label\n\0,1\n", "labels labels.csv: expected text, got a binary file"),
-        (f"image,label\na,{'x' * 70000}\n", "labels labels.csv, line 2: expected comma-separated values"),
+        (f"image,label\na,{'x' * 70000}\n", "labels labels.csv, line 2: expected at most 65536 characters"),
     ],
 )
 def test_refuses(tmp_path: Path, text: str | bytes, message: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +12,9 @@ from pathlib import Path
 from medlocker._files import read_limited
 from medlocker.errors import InputError
 from medlocker.regions._names import normal_name, split_name, without_suffix
+from medlocker.regions._rows import RowLines
 
 MAX_LABEL_BYTES = 256 << 20
-MAX_CELL_CHARACTERS = 65_536
 _DELIMITERS = (",", ";", "\t")
 
 
@@ -154,11 +155,11 @@ def _read_rows(text: str, file: str) -> Iterator[tuple[int, list[str]]]:
     """Yield (line, cells) of all rows that are not empty."""
     first_line = text[: text.find("\n") + 1] or text
     delimiter = max(_DELIMITERS, key=first_line.count)
-    reader = csv.reader(text.splitlines(keepends=True), delimiter=delimiter)
+    lines = RowLines(io.StringIO(text, newline=""), f"labels {file}")
+    reader = csv.reader(lines, delimiter=delimiter)
     try:
         for row in reader:
-            if any(len(cell) > MAX_CELL_CHARACTERS for cell in row):
-                raise csv.Error
+            lines.end_row()
             if any(cell.strip() for cell in row):
                 yield reader.line_num, row
     except csv.Error as error:

@@ -21,7 +21,8 @@ pytestmark = [
 ]
 FILES = [
     "CT_small.dcm", "MR_small.dcm", "MR_small_RLE.dcm", "SC_rgb_rle.dcm", "SC_rgb_jpeg_dcmtk.dcm",
-    "JPEG2000.dcm", "examples_rgb_color.dcm", "examples_ybr_color.dcm", "examples_palette.dcm", "examples_overlay.dcm",
+    "JPEG2000.dcm", "examples_rgb_color.dcm", "examples_ybr_color.dcm",
+    "examples_palette.dcm", "examples_overlay.dcm",
 ]  # fmt: skip
 
 

@@ -21,8 +21,11 @@ from pydicom.pixels.processing import apply_color_lut
 from medlocker.images._dicomlayout import Layout, Words
 from medlocker.images._dicomparts import Parts
 from medlocker.images._dicomquiet import quiet
+from medlocker.images._dicomsegments import check_segments
 
 _PADDING = 0x00280120
+_RED_DESCRIPTOR = 0x00281101
+_SEGMENTED = (0x00281221, 0x00281222, 0x00281223, 0x00281224)
 _FEW = 16
 """A narrower range than this is told by its exact window; else by the usual one, which all viewers know."""
 
@@ -260,6 +263,12 @@ def read_palette(parts: Parts, layout: Layout) -> NDArray[np.uint8] | None:
     if layout.kind != "palette":
         return None
     count = 1 << layout.stored
+    order = parts.dialect.order
+    descriptor = parts.value(_RED_DESCRIPTOR)[4:6]
+    for tag in _SEGMENTED:
+        if parts.value(tag):
+            (bits,) = struct.unpack(f"{order}H", descriptor)
+            check_segments(parts.value(tag), bits=bits, order=order)
     with quiet():
         header = read_header(parts)
         colors = apply_color_lut(np.arange(count, dtype=np.uint8).reshape(1, count), header)[0, :, :3]

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
 from medlocker.errors import InputError
 from medlocker.regions._names import normal_name
+from medlocker.regions._rows import RowLines
 from medlocker.regions._table import Table, TableBuilder
 
 COLUMNS = ("image", "region", "x", "y", "width", "height")
-MAX_LINE_CHARACTERS = 65_536
 
 
 def read_csv(path: Path) -> Table:
@@ -31,7 +30,8 @@ def read_csv(path: Path) -> Table:
 
 
 def _read(stream: TextIO, file: str) -> Table:
-    reader = csv.reader(_lines(stream, file))
+    lines = RowLines(stream, f"regions {file}")
+    reader = csv.reader(lines)
     builder = TableBuilder()
 
     def place(_: str, line: int) -> str:
@@ -46,7 +46,9 @@ def _read(stream: TextIO, file: str) -> Table:
                 f"got none called {', '.join(missing)}"
             )
         at_image, at_region, *at_numbers = (header.index(column) for column in COLUMNS)
+        lines.end_row()
         for row in reader:
+            lines.end_row()
             if not any(cell.strip() for cell in row):
                 continue
             try:
@@ -62,20 +64,6 @@ def _read(stream: TextIO, file: str) -> Table:
     except csv.Error as error:
         raise InputError(f"{place(file, reader.line_num)}: expected comma-separated values") from error
     return builder.build(place)
-
-
-def _lines(stream: TextIO, file: str) -> Iterator[str]:
-    """Yield lines, none of them so long that it would fill the memory."""
-    number = 0
-    while line := stream.readline(MAX_LINE_CHARACTERS + 1):
-        number += 1
-        if len(line) > MAX_LINE_CHARACTERS:
-            raise InputError(
-                f"regions {file}, line {number}: expected at most {MAX_LINE_CHARACTERS} characters"
-            )
-        if "\0" in line:
-            raise InputError(f"regions {file}, line {number}: expected text, got a binary file")
-        yield line
 
 
 def to_number(text: str) -> float:
