@@ -133,6 +133,10 @@ WRONG: dict[str, tuple[list[object], str]] = {
         ["--labels", "unknown.csv"],
         "labels unknown.csv: expected a class of the model, got 'melanoma'",
     ),
+    "against": (
+        ["--against", "jpeg,sharpen"],
+        "expected attacks of jpeg, blur, resize, crop, flip, denoise, inpaint, got 'sharpen'",
+    ),
     "no regions": (["--regions", "gone.csv"], "regions gone.csv: expected a file or folder that exists"),
     "regions of four columns": (["--regions", "boxes.csv"], "regions boxes.csv"),
 }
@@ -172,6 +176,18 @@ def test_options_that_do_not_parse(protect: Protect, more: list[object], message
     assert (answer.code, answer.out) == (2, "")
     assert message in answer.err
     assert not protect.out.exists()
+
+
+def test_attacks_in_the_loop_are_counted_on_the_written_files(protect: Protect) -> None:
+    more = ["--against", "jpeg, inpaint,flip", "--opacity", 0.9, 1, "--size", 0.6]
+    answer = protect(*more, "--budget", 200, "--json")
+    assert answer.code == 0
+    counts = answer.json["against"]
+    assert set(counts) <= {"jpeg", "inpaint", "flip"}
+    assert counts.get("jpeg", 0) > 0
+    assert counts.get("inpaint", 0) <= answer.json["marked"] == 2
+    # 2 files: the originals, and what a search of three more looks costs at least
+    assert answer.json["evaluations"] >= 2 * (1 + 4 + 4)
 
 
 def test_a_logo_without_alpha_and_an_unknown_label(protect: Protect, tmp_path: Path) -> None:
