@@ -92,5 +92,5 @@ def as_mean_and_std(spec: dict[str, Any], channels: int) -> tuple[tuple[float, .
         for name in ("mean", "std")
     )
     if any(value < MIN_STD for value in std):
-        raise ModelError(f"expected input.std above 0, at least {MIN_STD:g}")
+        raise ModelError("expected input.std above 0" + (f", at least {MIN_STD:g}" if min(std) > 0 else ""))
     return mean, std

@@ -226,7 +226,10 @@ def encode_frame(words: Words, syntax: str, layout: Layout) -> bytes:
         little = np.ascontiguousarray(plain, dtype=plain.dtype.newbyteorder("<")).tobytes()
         mode = 2 if layout.samples == 3 else 0
         size = (layout.height, layout.width, layout.samples)
-        return bytes(jpeg_ls.encode_buffer(little, *size, bits, interleave_mode=mode))
+        try:
+            return bytes(jpeg_ls.encode_buffer(little, *size, bits, interleave_mode=mode))
+        except RuntimeError:  # noise can take more room than the library makes
+            return bytes(imagecodecs.jpegls_encode(_squeezed(plain)))
     signs = words.view(f"i{layout.allocated // 8}") if layout.signed else plain
     return bytes(
         imagecodecs.jpeg2k_encode(
