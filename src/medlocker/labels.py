@@ -12,7 +12,7 @@ from pathlib import Path
 from medlocker._files import read_limited
 from medlocker.errors import InputError
 from medlocker.regions._names import normal_name, split_name, without_suffix
-from medlocker.regions._rows import RowLines
+from medlocker.regions._rows import MAX_ROW_CHARACTERS, RowLines
 
 MAX_LABEL_BYTES = 256 << 20
 _DELIMITERS = (",", ";", "\t")
@@ -121,12 +121,12 @@ def load_labels(path: Path, *, column: str | None = None) -> Labels:
     """
     data = read_limited(path, max_bytes=MAX_LABEL_BYTES, what="labels")
     try:
-        text = data.decode("utf-8-sig")
+        data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"labels {path.name}: expected UTF-8 text") from error
-    if "\0" in text:
+    if b"\0" in data:
         raise InputError(f"labels {path.name}: expected text, got a binary file")
-    rows = _read_rows(text, path.name)
+    rows = _read_rows(data, path.name)
     header = next(rows, (1, []))[1]
     at = _label_column(header, path.name, column)
     found: dict[str, tuple[str, int]] = {}
@@ -151,11 +151,13 @@ def load_labels(path: Path, *, column: str | None = None) -> Labels:
     return Labels(path.name, header[at].strip(), labels, _digest(header[at].strip(), labels))
 
 
-def _read_rows(text: str, file: str) -> Iterator[tuple[int, list[str]]]:
+def _read_rows(data: bytes, file: str) -> Iterator[tuple[int, list[str]]]:
     """Yield (line, cells) of all rows that are not empty."""
-    first_line = text[: text.find("\n") + 1] or text
+    stream = io.TextIOWrapper(io.BytesIO(data), "utf-8-sig", newline="")
+    first_line = stream.readline(MAX_ROW_CHARACTERS)
+    stream.seek(0)
     delimiter = max(_DELIMITERS, key=first_line.count)
-    lines = RowLines(io.StringIO(text, newline=""), f"labels {file}")
+    lines = RowLines(stream, f"labels {file}")
     reader = csv.reader(lines, delimiter=delimiter)
     try:
         for row in reader:

@@ -23,7 +23,6 @@ from medlocker.classifiers.card import (
 )
 from medlocker.errors import ModelError
 
-
 MAX_BATCH = 1024
 """Of a model that takes no other number of pictures at once."""
 
@@ -202,7 +201,8 @@ def _spec_of_session(
         )
     if max(height, width) > MAX_INPUT_SIDE_PX:
         raise ModelError(
-            f"model {name}: expected an input of at most {MAX_INPUT_SIDE_PX} pixels a side, got {width} x {height}"
+            f"model {name}: expected an input of at most {MAX_INPUT_SIDE_PX} pixels a side, "
+            f"got {width} x {height}"
         )
     notes.append(
         f"model {name} has no card: assumed RGB in 0..1 without mean and std, stretched to "

@@ -103,7 +103,7 @@ def _check_size(data: bytes, layout: Layout) -> None:
 
 
 def _frame_header(data: bytes) -> tuple[int, bytes]:
-    """Return a JPEG's or JPEG-LS's frame marker and header from its depth on: depth, height, width, components."""
+    """Return a JPEG's or JPEG-LS's frame marker and header from its depth on."""
     at = 2
     while at + 4 <= len(data) and data[at] == 0xFF:
         marker, (length,) = data[at + 1], struct.unpack_from(">H", data, at + 2)

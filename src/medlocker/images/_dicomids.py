@@ -6,9 +6,8 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from pydicom import dcmread
-
 from medlocker.images._dicomquiet import quiet
+from medlocker.images._dicomtags import read_tags
 
 _PLACE = 128
 _MAGIC = b"DICM"
@@ -67,8 +66,8 @@ def _header(path: Path) -> dict[str, Any] | None:
     if not (has_dicom_name(path) or is_dicom_file(path)):
         return None
     try:
+        found = read_tags(path, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
         with quiet():
-            found = dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
             return {tag: found.get(tag) for tag in _TAGS}
     except Exception:  # untrusted bytes: pydicom raises errors of many kinds
         return None

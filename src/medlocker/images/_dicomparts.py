@@ -132,7 +132,7 @@ def take_apart(data: bytes, name: str, *, limits: Limits) -> Parts:
         ValueError: If it is damaged.
         struct.error: If it is cut.
     """
-    elements, meta_end = _read_meta(data)
+    elements, meta_end = read_meta(data)
     written = elements.get(SYNTAX)
     syntax = "" if written is None else _plain(data[written.value_at : written.end])
     whole: memoryview = memoryview(data)
@@ -177,8 +177,13 @@ def take_apart(data: bytes, name: str, *, limits: Limits) -> Parts:
     )
 
 
-def _read_meta(data: bytes) -> tuple[dict[int, Element], int]:
-    """Return the elements of the meta information and where it ends."""
+def read_meta(data: bytes) -> tuple[dict[int, Element], int]:
+    """Return the elements of the meta information and where it ends.
+
+    Raises:
+        ValueError: If it is damaged or cut.
+        struct.error: Likewise.
+    """
     at = _PREAMBLE + len(MAGIC) if data[_PREAMBLE : _PREAMBLE + len(MAGIC)] == MAGIC else 0
     elements: dict[int, Element] = {}
     while data[at : at + 2] == b"\2\0":
@@ -195,7 +200,7 @@ def with_head(parts: Parts, head: bytes, tail: bytes) -> Parts:
         ValueError: If they are no data set.
         struct.error: If they are cut.
     """
-    elements, meta_end = _read_meta(head)
+    elements, meta_end = read_meta(head)
     syntax = elements.get(SYNTAX)
     for element in walk(head, meta_end, end=len(head), dialect=parts.dialect):
         elements.setdefault(element.tag, element)
@@ -214,10 +219,14 @@ def _plain(value: bytes) -> str:
     return value.decode("latin-1").strip(" \0")
 
 
+def most_inflated(size: int) -> int:
+    """Return how many bytes a deflated data set of a size may hold."""
+    return max(_BLANK_BYTES, 64 * size)
+
+
 def _inflated(data: bytes) -> bytes:
     unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
-    most = max(_BLANK_BYTES, 64 * len(data))
-    plain = unpacker.decompress(data, most)
+    plain = unpacker.decompress(data, most_inflated(len(data)))
     if not unpacker.eof:
         raise ValueError("expected a whole deflated data set of plausible size")
     return plain

@@ -1,7 +1,7 @@
 """How many colours a segmented palette stands for, worked out before anybody writes them down.
 
-Segments (PS3.3, C.7.9.2) say "so many entries along a line" and "those segments again", so that a few kilobytes
-can mean more entries than fit into any memory.
+Segments (PS3.3, C.7.9.2) say "so many entries along a line" and "those segments again", so that a few
+kilobytes can mean more entries than fit into any memory.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ def _thumbnail_places(second: Directory, order: str) -> list[_Place]:
 
 
 def _joined(places: list[_Place]) -> list[_Place]:
-    """Return the same bytes as places that do not overlap: thousands of strips may be told to be all of it."""
+    """Return the same bytes as places that do not overlap: thousands of strips may claim all of it."""
     joined: list[_Place] = []
     for place in sorted(places, key=lambda one: one.start):
         last = joined[-1] if joined else None

@@ -17,7 +17,7 @@ _ALONE = frozenset((0x01, *range(0xD0, 0xD8)))
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 _MAX_SCANS = 200
 _MAX_PASSES = 20
-"""Scans of a picture as large as the limits allow; a smaller one may have more, as each scan visits all blocks."""
+"""Scans of a picture as large as the limits allow; a smaller one may have more: each visits all blocks."""
 
 
 @dataclass(frozen=True)

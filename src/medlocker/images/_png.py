@@ -165,7 +165,7 @@ def _check_texts(parts: Parts, name: str) -> None:
     left = _MAX_TEXTS_BYTES
     for kind, data in (*parts.before, *parts.after):
         if kind in _TEXTS:
-            left -= len(_text(kind, data))
+            left -= len(_unpacked(kind, data))
         if left < 0:
             refuse(name, f"expected texts of at most {_MAX_TEXTS_BYTES} bytes in all, got more")
 
@@ -236,21 +236,25 @@ def _kept(kind: bytes, data: bytes) -> bytes | None:
 
 def _text(kind: bytes, data: bytes) -> bytes:
     """Return what a text chunk says, decompressed and, for hexadecimal profiles, decoded; else its bytes."""
-    keyword, _, rest = data.partition(b"\0")
-    if kind == b"iTXt":
-        packed_text = rest[:1] == b"\1"
-        rest = rest[2:].split(b"\0", 2)[-1]
-    else:
-        packed_text = kind == b"zTXt"
-        rest = rest[1:] if packed_text else rest
-    if packed_text:
-        rest = inflate_at_most(rest, _MAX_TEXT_BYTES)
+    keyword, rest = data.partition(b"\0")[0], _unpacked(kind, data)
     if _RAW_PROFILE.match(keyword):
         try:
             return binascii.unhexlify(b"".join(rest.split()[2:]))
         except binascii.Error:
             return rest
     return rest
+
+
+def _unpacked(kind: bytes, data: bytes) -> bytes:
+    """Return what stands behind the keyword of a text chunk, decompressed."""
+    rest = data.partition(b"\0")[2]
+    packed_text = kind == b"zTXt"
+    if kind == b"iTXt":
+        packed_text = rest[:1] == b"\1"
+        rest = rest[2:].split(b"\0", 2)[-1]
+    elif packed_text:
+        rest = rest[1:]
+    return inflate_at_most(rest, _MAX_TEXT_BYTES) if packed_text else rest
 
 
 def encode_png(image: Image, pixels: Pixels) -> bytes:

@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydicom import dcmread
 from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
 
@@ -20,6 +19,7 @@ from medlocker.errors import InputError
 from medlocker.geometry import Box
 from medlocker.images import has_dicom_name, is_dicom_file
 from medlocker.images._dicomquiet import quiet
+from medlocker.images._dicomtags import read_tags
 from medlocker.regions._masks import boxes_from_mask
 
 _SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
@@ -77,8 +77,8 @@ def is_segmentation(path: Path) -> bool:
     if not (has_dicom_name(path) or is_dicom_file(path)):
         return False
     try:
+        found = read_tags(path, stop_before_pixels=True, force=True, specific_tags=["SOPClassUID"])
         with quiet():
-            found = dcmread(path, stop_before_pixels=True, force=True, specific_tags=["SOPClassUID"])
             return str(found.get("SOPClassUID", "")) in _SEGMENTATIONS
     except Exception:  # untrusted bytes: pydicom raises errors of many kinds
         return False
@@ -181,8 +181,8 @@ class DicomSegmentations:
         if path is None or not (has_dicom_name(path) or is_dicom_file(path)):
             return {}
         try:
+            found = read_tags(path, stop_before_pixels=True, force=True, specific_tags=list(_IMAGE_TAGS))
             with quiet():
-                found = dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(_IMAGE_TAGS))
                 return {tag: found.get(tag) for tag in _IMAGE_TAGS}
         except Exception:  # reading the image itself will tell what is wrong with it
             return {}
@@ -194,8 +194,9 @@ def _kind(segment: int) -> str:
 
 def _read_header(path: Path, name: str) -> _Segmentation:
     try:
+        found = read_tags(path, defer_size=_DEFERRED_BYTES)
         with quiet():
-            return _parsed(dcmread(path, defer_size=_DEFERRED_BYTES))
+            return _parsed(found)
     except Exception as error:  # untrusted bytes: pydicom raises errors of many kinds
         raise InputError(
             f"segmentation {name}: expected a whole DICOM segmentation, got a damaged one"

@@ -11,7 +11,7 @@ MAX_ROW_CHARACTERS = 65_536
 
 
 class RowLines(Iterator[str]):
-    """The lines of a text, counted: to a CSV reader a row goes on over many lines as long as a cell is quoted.
+    """The lines of a text, counted: a CSV reader's row goes on over many lines while a cell is quoted.
 
     Args:
         stream: Text, its line ends as they are.

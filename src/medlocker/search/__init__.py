@@ -45,10 +45,10 @@ __all__ = [
     "TextureSearch",
     "Work",
     "file_threads",
+    "is_coarse",
     "learn_textures",
     "margins_of",
     "random_layout",
     "share_fooled",
-    "is_coarse",
     "work_step",
 ]
