@@ -57,3 +57,12 @@ def run() -> None:
         # whoever read our output has gone; keep the interpreter from failing again while flushing
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        # a name that the system does not even look up: too long, or of bytes that it does not know
+        name = f"{os.path.basename(os.fsdecode(error.filename))!s:.80}: " if error.filename else ""
+        stderr.print(
+            f"error: {shown(name + (error.strerror or 'cannot be read').lower())}",
+            style="bold red",
+            markup=False,
+        )
+        sys.exit(2)
