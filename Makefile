@@ -19,7 +19,7 @@ $(VENV)/.base: $(BIN)/python pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.base
-	$(PIP) --editable '.[torch,segment,baselines,dicomweb]' --group test
+	$(PIP) --editable '.[torch,segment,baselines,dicomweb,ray]' --group test
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.test

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
+from medlocker._cores import wanted_threads
 from medlocker._files import sha256_of
 from medlocker.errors import ModelError
 
@@ -42,7 +43,7 @@ def open_onnx(path: Path, *, stated_sha256: str | None, card: str, threads: int,
         path: The ``.onnx`` file.
         stated_sha256: What its card says of it, or None.
         card: The card's file name, for messages.
-        threads: Of ONNX Runtime; 0 takes all cores.
+        threads: Of ONNX Runtime; 0 takes all cores, or what ``OMP_NUM_THREADS`` says.
         gpu: Take one if there is one.
 
     Raises:
@@ -61,7 +62,7 @@ def open_onnx(path: Path, *, stated_sha256: str | None, card: str, threads: int,
         )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or wanted_threads()
     options.inter_op_num_threads = 1
     # threads that wait by spinning take the cores from those that read and write files
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

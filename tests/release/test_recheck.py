@@ -15,14 +15,14 @@ from medlocker.certificates import Ledger, Owner
 from medlocker.errors import WriteError
 from medlocker.protect import Outcome
 from medlocker.regions import load_regions
-from medlocker.release import Run, _run, run_release
+from medlocker.release import Run, _engine, run_release
 from runs import check_release, fill, images_of, make_run, picture, protect
 
 
 @pytest.fixture(autouse=True)
 def one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that it is known which images are done when a run ends early."""
-    monkeypatch.setattr(_run, "_IN_FLIGHT", 1)
+    monkeypatch.setattr(_engine, "IN_FLIGHT", 1)
 
 
 class Interrupted:
@@ -167,7 +167,7 @@ def test_an_input_that_vanishes_during_the_run_costs_only_itself(
 ) -> None:
     source = fill(tmp_path / "in", 12)
     run = make_run(source, tmp_path / "out", owner, workers=1)
-    monkeypatch.setattr(_run, "_IN_FLIGHT", 8)
+    monkeypatch.setattr(_engine, "IN_FLIGHT", 8)
 
     def vanish(outcome: Outcome) -> None:
         if (source / "11.png").exists():

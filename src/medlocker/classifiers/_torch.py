@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -14,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from medlocker._cores import usable_cores
 from medlocker._files import sha256_of
 from medlocker.classifiers._architectures import build, head_names, load_state, read_state
 from medlocker.classifiers._base import BaseClassifier, log_probabilities
@@ -171,11 +171,6 @@ def _single_threads() -> ThreadPoolExecutor:
         initializer=torch.set_num_threads,
         initargs=(1,),
     )
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def has_gpu() -> bool:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, cast
 
 from medlocker.attacks import AttackName
-from medlocker.protect import STANDARD_HARDENING, Harden
+from medlocker.protect import STANDARD_HARDENING, Harden, Lesions
+from medlocker.release import EngineMaker, LocalEngine, ray_engine
+
+EngineName = Literal["local", "ray"]
 
 
 def attack_names(text: str | None) -> tuple[AttackName, ...]:
@@ -22,3 +27,20 @@ def harden_of(standard: bool, *, warp: float | None, texture: int | None, opaque
         texture=base.texture if texture is None else texture,
         opaque=base.opaque if opaque is None else opaque,
     )
+
+
+def engine_maker(
+    name: EngineName, *, models: Sequence[Path], segmenter: Path | None, lesions: Lesions
+) -> EngineMaker:
+    """Return what makes the engine of a run.
+
+    Args:
+        name: From the command line.
+        models: Files or folders of the surrogates.
+        segmenter: File or folder of the segmenter, or None.
+        lesions: Which candidates are looked for without a segmenter.
+
+    Raises:
+        MissingExtraError: If it needs a library that is not installed.
+    """
+    return LocalEngine if name == "local" else ray_engine(models, segmenter=segmenter, lesions=lesions)

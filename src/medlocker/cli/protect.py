@@ -20,7 +20,7 @@ from medlocker.cli._dicomweb import (
     Transfers,
 )
 from medlocker.cli._logo import read_logo
-from medlocker.cli._protectoptions import attack_names, harden_of
+from medlocker.cli._protectoptions import EngineName, attack_names, engine_maker, harden_of
 from medlocker.cli._protecttold import run_with_progress, say_inputs, say_result, warn_of_nothing_found
 from medlocker.errors import InputError, WriteError
 from medlocker.labels import load_labels
@@ -172,6 +172,12 @@ def protect(
         int | None, typer.Option(help="Repeat a search exactly; default secret randomness.")
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Threads that read and write files.")] = 2,
+    engine: Annotated[
+        EngineName,
+        typer.Option(
+            help="ray: work on the Ray cluster that RAY_ADDRESS names, else on all cores here; same result."
+        ),
+    ] = "local",
     batch: Annotated[int, typer.Option(min=1, max=1024, help="Pictures in one call of the model.")] = 16,
     harden: Annotated[
         bool,
@@ -224,6 +230,10 @@ def protect(
         harden=harden_of(harden, warp=warp, texture=texture, opaque=opaque),
         keep_original=keep_original,
     )
+    looked_for: Lesions = "none"
+    if regions is None and segmenter is None:
+        looked_for = lesions or ("auto" if preset == "strong" else "none")
+    maker = engine_maker(engine, models=model, segmenter=segmenter, lesions=looked_for)
     transfers = Transfers(source, out, push=push, auth=auth, push_auth=push_auth, ca=ca, partial=partial)
     owner_keys = _owner(owner)
     if transfers.resume_push(owner_keys.signing.public, as_json=json):
@@ -236,9 +246,10 @@ def protect(
         check_kind(learned, inputs)
     known_labels = load_labels(labels, column=label_column) if labels else None
     names = [item.name for item in inputs.items]
-    places = {item.name: item.path for item in inputs.items}
+    # absolute: they are read again on other machines
+    places = {item.name: item.path.absolute() for item in inputs.items}
     known_regions = (
-        load_regions(regions, margin_px=margin_px, images=places).among(names) if regions else None
+        load_regions(regions.absolute(), margin_px=margin_px, images=places).among(names) if regions else None
     )
     _check_lesions(lesions, regions, segmenter)
     known_segmenter = load_segmenter(segmenter) if segmenter else None
@@ -253,9 +264,7 @@ def protect(
     for classifier in classifiers:
         for text in classifier.notes:
             note(text)
-    finder: Finder | None = known_segmenter
-    if regions is None and segmenter is None:
-        finder = make_finder(lesions or ("auto" if preset == "strong" else "none"), classifiers)
+    finder: Finder | None = known_segmenter or make_finder(looked_for, classifiers)
     say_inputs(inputs, known_labels, known_regions, finder)
     run = Run(
         inputs=inputs,
@@ -274,6 +283,7 @@ def protect(
         same_mark=same_mark,
         workers=workers,
         batch=batch,
+        engine=maker,
     )
     try:
         result = run_with_progress(run)

@@ -1,7 +1,10 @@
 """A whole data set: inputs, resuming, threads, and the finished release."""
 
+from medlocker.release._engine import EngineMaker
 from medlocker.release._inputs import IMAGE_SUFFIXES, Input, Inputs, find_inputs
 from medlocker.release._journal import FOLDER
+from medlocker.release._local import LocalEngine
+from medlocker.release._ray import ray_engine
 from medlocker.release._run import Result, Run, check_target, run_release
 from medlocker.release._sample import cluster_features, images_to_sample
 from medlocker.release._status import RunStatus, status_of
@@ -11,8 +14,10 @@ from medlocker.release._summary import Summary, peak_rss_mb
 __all__ = [
     "FOLDER",
     "IMAGE_SUFFIXES",
+    "EngineMaker",
     "Input",
     "Inputs",
+    "LocalEngine",
     "Result",
     "Run",
     "RunStatus",
@@ -23,6 +28,7 @@ __all__ = [
     "images_to_sample",
     "make_search",
     "peak_rss_mb",
+    "ray_engine",
     "run_release",
     "status_of",
     "way_taken",

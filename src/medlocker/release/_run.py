@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,22 +31,20 @@ from medlocker.errors import OutputExistsError, WriteError
 from medlocker.images import series_key
 from medlocker.labels import Labels
 from medlocker.logo import LearnedLogo, Logo
-from medlocker.protect import Job, Outcome, Protector, Settings, source_of
+from medlocker.protect import Job, Outcome, Settings, source_of
 from medlocker.regions import Finder, Regions
+from medlocker.release._engine import Common, Duty, Engine, EngineMaker
 from medlocker.release._fingerprint import fingerprint_path
 from medlocker.release._groups import Groups, Key, Order, dicom_instance, find_groups
 from medlocker.release._inputs import Inputs
 from medlocker.release._journal import FOLDER, Journal, forget, is_unfinished
 from medlocker.release._keeper import Keeper
+from medlocker.release._local import LocalEngine
 from medlocker.release._recheck import recheck, stamp_of
-from medlocker.release._strategy import make_search
 from medlocker.release._summary import Summary
-from medlocker.search import Driver, Task, file_threads
 
 IMAGES = "images"
 _STATEMENT = Path("certificate", "statement.dsse.json")
-_IN_FLIGHT = 8
-"""Images in memory at once, read ahead and being written included; more gains no speed."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +72,7 @@ class Run:
         instance: From a file to what only copies of it have in common; the later ones are skipped.
         workers: Threads that read and write.
         batch: Most pictures in one call of a model.
+        engine: Where the images are worked on; does not change the result.
     """
 
     inputs: Inputs
@@ -93,6 +93,7 @@ class Run:
     instance: Key | None = dicom_instance
     workers: int = 2
     batch: int = 16
+    engine: EngineMaker = LocalEngine
 
     @property
     def regions_source(self) -> str:
@@ -232,13 +233,14 @@ def run_release(run: Run, *, progress: Callable[[Outcome], None] = lambda outcom
 
         for done in journal.done.values():
             tell(done.outcome)
-        driver = _work(run, keeper, journal, tell)
+        engine = _work(run, keeper, journal, tell)
         if summary.marked:
             _finish(run, secret, journal, summary)
         journal.remove()
     if not summary.marked:
         _discard(run.release)
-    return Result(summary, summary.to_json(driver.clock, time.perf_counter() - started))
+    told = summary.to_json(engine.clock, time.perf_counter() - started)
+    return Result(summary, told | {"engine": engine.facts})
 
 
 def _secret(run: Run) -> ReleaseSecret:
@@ -258,7 +260,7 @@ def _discard(release: Path) -> None:
         release.rmdir()
 
 
-def _work(run: Run, keeper: Keeper, journal: Journal, tell: Callable[[Outcome], None]) -> Driver:
+def _work(run: Run, keeper: Keeper, journal: Journal, tell: Callable[[Outcome], None]) -> Engine:
     groups = find_groups(
         run.inputs.items,
         series_key=run.series_key if run.settings.placement == "series" else None,
@@ -266,18 +268,6 @@ def _work(run: Run, keeper: Keeper, journal: Journal, tell: Callable[[Outcome], 
         workers=run.workers,
     )
     _skip_repeats(run, groups, journal, tell)
-    protector = Protector(
-        classifiers=run.classifiers,
-        logo=run.logo,
-        settings=run.settings,
-        search=make_search(run.settings, run.classifiers),
-        regions=run.regions,
-        finder=run.finder,
-        randomness=keeper.randomness,
-        admit=keeper.admit,
-        commit=keeper.commit,
-        learned=run.learned,
-    )
     order = Order(
         run.inputs.items,
         groups,
@@ -285,29 +275,27 @@ def _work(run: Run, keeper: Keeper, journal: Journal, tell: Callable[[Outcome], 
         known=keeper.known,
         found=lambda index: keeper.lead(journal.done[index]),
     )
-    threads = file_threads(run.workers)
-    driver = Driver(run.classifiers, batch=run.batch, in_flight=_IN_FLIGHT, executor=threads)
-    running: dict[int, Job] = {}
-
-    def start(job: Job) -> Task[Outcome]:
-        running[job.index] = job
-        return protector.task(job)
-
+    engine = run.engine(
+        Duty(
+            Common(run.logo, run.settings, run.regions, run.learned, run.workers, run.batch),
+            run.classifiers,
+            run.finder,
+            gate=keeper,
+            images=run.release / IMAGES,
+            count=len(run.inputs.items) - len(journal.done),
+        )
+    )
     try:
-        is_first = True
-        while is_first or order.has_more:
-            is_first = False
-            for _, outcome in driver.run(map(start, _jobs(run, order))):
-                job = running.pop(outcome.index)
-                if outcome.status != "marked":
-                    journal.add(outcome, stamp=job.stamp)
-                order.finished(outcome)
-                tell(outcome)
+        for job, outcome in engine.run(partial(_jobs, run, order)):
+            if outcome.status != "marked":
+                journal.add(outcome, stamp=job.stamp)
+            order.finished(outcome)
+            tell(outcome)
     finally:
-        threads.shutdown(wait=True, cancel_futures=True)
+        engine.close()
         if journal.done.keys() != set(range(len(run.inputs.items))):
             sweep_temporaries(run.release / IMAGES)
-    return driver
+    return engine
 
 
 def _skip_repeats(run: Run, groups: Groups, journal: Journal, tell: Callable[[Outcome], None]) -> None:
