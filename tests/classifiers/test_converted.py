@@ -103,3 +103,20 @@ def test_gradients_do_not_depend_on_what_shares_the_batch(tmp_path: Path) -> Non
     together = model.gradients(canvases, [0, 1, 2, 0, 1]).canvas
     alone = [model.gradients(canvases[i : i + 1], [[0, 1, 2, 0, 1][i]]).canvas[0] for i in range(5)]
     assert np.array_equal(together, np.stack(alone))
+
+
+@pytest.mark.parametrize("torch_there", [True, False])
+def test_a_folder_with_an_onnx_file_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torch_there: bool
+) -> None:
+    """What `train` writes, where its torch weights are missing or torch is not installed."""
+    folder = tmp_path / "surrogate"
+    folder.mkdir()
+    make_onnx(folder / "model.onnx")
+    if not torch_there:
+        monkeypatch.setattr("medlocker.classifiers._converted.importlib.util.find_spec", lambda name: None)
+    model = with_gradients(load_classifier(folder), folder)
+    assert model.name == "surrogate"
+    assert model.has_gradients == torch_there
+    wanted = "model surrogate: no gradients without torch (pip install 'medlocker[torch]')"
+    assert (wanted in model.notes) != torch_there

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from medlocker.classifiers._onnx import OnnxClassifier, load_onnx
+from medlocker.classifiers._onnx import OnnxClassifier
 from medlocker.classifiers._paired import PairedClassifier
 from medlocker.classifiers.protocol import Classifier
 from medlocker.errors import ModelError
@@ -29,23 +29,24 @@ def with_gradients(model: Classifier, path: Path) -> Classifier:
 
     Args:
         model: As opened; returned as it is if it offers gradients already.
-        path: Its file.
+        path: Its file, or the folder with its ``model.onnx``.
     """
+    if path.is_dir():
+        path = path / "model.onnx"
     if model.has_gradients or not isinstance(model, OnnxClassifier):
         return model
     if not all(importlib.util.find_spec(name) for name in ("torch", "onnx2torch")):
         return _noted(
-            path, f"model {model.name}: no gradients without torch (pip install 'medlocker[torch]')"
+            model, f"model {model.name}: no gradients without torch (pip install 'medlocker[torch]')"
         )
     for opset in _OPSETS:
         rebuilt = _rebuilt(model, path, opset)
         if rebuilt is not None:
             return rebuilt
-    return _noted(path, f"model {model.name}: no gradients, its operators cannot be rebuilt in torch")
+    return _noted(model, f"model {model.name}: no gradients, its operators cannot be rebuilt in torch")
 
 
-def _noted(path: Path, note: str) -> Classifier:
-    model = load_onnx(path)
+def _noted(model: OnnxClassifier, note: str) -> Classifier:
     model.notes = (*model.notes, note)
     return model
 
