@@ -1,8 +1,8 @@
 """Write a corpus of files that are made to break readers, each named after what is wrong with it.
 
 Bombs, headers that lie, circles, nesting without end, numbers that are none. medlocker has to refuse each
-with one sentence, or read it, in bounded time and memory; tests/fuzz/test_nasty.py tries them all. The bytes are
-the same in every run: about 300 MB, most of it tables of endless lines.
+with one sentence, or read it, in bounded time and memory; tests/fuzz/test_nasty.py tries them all. The bytes
+are the same in every run: about 300 MB, most of it tables of endless lines.
 
 Usage: python scripts/make_nasty_files.py [FOLDER]
 """

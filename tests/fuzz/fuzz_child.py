@@ -1,8 +1,8 @@
 """The process that reads damaged files: limited memory, a watchdog, and one line told before each case.
 
-Asked through standard input with lines ``READER FIRST COUNT SECONDS``, it answers with JSON lines. It may die;
-who asked knows from the last line which case did it. By hand: ``python fuzz_child.py READER CASE`` carries one
-case out, and ``python fuzz_child.py READER CASE FILE`` writes its bytes to a file instead.
+Asked through standard input with lines ``READER FIRST COUNT SECONDS``, it answers with JSON lines. It may
+die; who asked knows from the last line which case did it. By hand: ``fuzz_child.py READER CASE`` carries one
+case out, and ``fuzz_child.py READER CASE FILE`` writes its bytes to a file instead.
 """
 
 from __future__ import annotations

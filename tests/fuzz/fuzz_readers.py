@@ -77,7 +77,7 @@ class Reader:
 
 
 def _image(data: bytes, _: Path) -> None:
-    """Read, digest, write again; then put a mark on, which reads JPEG coefficients and changes DICOM headers."""
+    """Read, digest, write again; then put a mark on: that reads coefficients and changes DICOM headers."""
     image = read_image(data, name="image")
     content_digest(image)
     metadata_digest(image)

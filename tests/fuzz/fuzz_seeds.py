@@ -78,7 +78,7 @@ def tiff() -> list[bytes]:
                     byteorder=order,
                     bigtiff=big,
                     metadata=None,
-                    **options,  # type: ignore[arg-type]
+                    **options,
                 )
                 found.append(stream.getvalue())
             stream = io.BytesIO()
@@ -87,7 +87,7 @@ def tiff() -> list[bytes]:
                 _noise(4, 20, 24, dtype="u2"),
                 byteorder=order,
                 bigtiff=big,
-                photometric="minisblack",  # type: ignore[arg-type]
+                photometric="minisblack",
             )
             found.append(stream.getvalue())
     stream = io.BytesIO()
@@ -128,7 +128,7 @@ def dicom() -> list[bytes]:
     }
     table = Sample(_noise(1, 12, 14, 1))
     item = pydicom.Dataset()
-    item.LUTDescriptor, item.LUTData = [256, 0, 16], np.arange(0, 65536, 256, np.uint16).tobytes()
+    item.LUTDescriptor, item.LUTData = [256, 0, 16], (np.arange(256) * 256).astype("<u2").tobytes()
     table.elements = {name: pydicom.Sequence([item]) for name in ("VOILUTSequence", "ModalityLUTSequence")}
     palette, segmented = (Sample(_noise(1, 12, 14, 1), "PALETTE COLOR") for _ in range(2))
     run = np.array([0, 2, 0, 255, 1, 254, 65535], "<u2").tobytes()

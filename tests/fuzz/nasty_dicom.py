@@ -113,7 +113,7 @@ def _palette_indirect() -> bytes:
 
 @_file("frame-that-hides-its-size.dcm")
 def _hidden() -> bytes:
-    """To a decoder a restart marker is two bytes; who reads a length behind it skips the true frame header."""
+    """A restart marker is two bytes; who reads a length behind it skips the true frame header."""
     small, large = jpeg_start(32, 32)[2:], jpeg_start(65500, 6100)[2:]
     hidden = b"\xff\xd0" + large
     skipped = struct.unpack(">H", hidden[2:4])[0]
