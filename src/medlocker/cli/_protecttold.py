@@ -105,6 +105,8 @@ def say_result(result: Result, run: Run, *, as_json: bool) -> None:
         stdout.print(
             f"{summary.followed} images carry the marks of another one of their series", markup=False
         )
+    if lost := value["engine"].get("lost"):
+        stdout.print(f"{lost} worker processes ended and were replaced", markup=False)
     if summary.shrunk:
         stdout.print(f"smaller logo on {summary.shrunk} images, where regions left little room", markup=False)
     for text, count in sorted(summary.notes.items()):

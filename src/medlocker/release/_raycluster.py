@@ -13,6 +13,11 @@ from medlocker.errors import InputError, MissingExtraError
 _OBJECT_STORE_BYTES = 100 * 10**6
 """Of a cluster on this machine: what travels is small, images never do."""
 _ADDRESS = "RAY_ADDRESS"
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    # Ray writes news of lost workers to standard output, which is the command's own
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "^",
+}
 _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
 
 
@@ -37,7 +42,8 @@ def connect() -> Callable[[], None]:
         InputError: If there is no such cluster.
     """
     check_ray()
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
     address = os.environ.get(_ADDRESS, "")
     if address.startswith("ray://"):
         raise InputError(
