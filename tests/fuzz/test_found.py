@@ -64,7 +64,7 @@ def test_a_damaged_ledger_is_refused_at_once(tmp_path: Path, owner: Owner) -> No
         ledger.record("00" * 32, release="11" * 16, marked="22" * 32)
     sound = path.read_bytes()
     started = time.monotonic()
-    for at in (18, 19, 28, 44, 56, 100, 103):  # versions, sizes, the first page's header
+    for at in (18, 28, 47, 56, 100):  # versions, sizes, the form of its texts, the first page's header
         path.write_bytes(sound[:at] + b"\xff" + sound[at + 1 :])
         for leftover in tmp_path.glob("*-*"):
             leftover.unlink()
@@ -124,9 +124,10 @@ def test_a_header_that_is_no_place_for_changes_fails_one_image() -> None:
 
 
 def test_noise_that_is_longer_than_the_encoder_thinks_is_written() -> None:
-    layout = Layout(24, 24, 1, "MONOCHROME2", False, 8, 4, 6, False, 1, False)
     for seed in range(20):
-        words = (np.random.default_rng(seed).integers(0, 16, (24, 24, 1)) << 3).astype(np.uint8)
+        layout = Layout(9 + seed % 4, 9, 1, "MONOCHROME2", False, 8, 4, 6, False, 1, False)
+        samples = np.random.default_rng(seed).integers(0, 16, (layout.height, layout.width, 1))
+        words = (samples << layout.shift).astype(np.uint8)
         data = encode_frame(words, uid.JPEGLSLossless, layout)
         np.testing.assert_array_equal(decode_frame(data, uid.JPEGLSLossless, layout), words)
 
