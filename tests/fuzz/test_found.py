@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from nasty_parts import field, onnx_model
 from pydicom import uid
 
@@ -31,10 +33,12 @@ from medlocker.images._dicomcodecs import decode_frame, encode_frame
 from medlocker.images._dicomlayout import Layout
 from medlocker.images._dicomsegments import check_segments
 from medlocker.images._ifd import Entry, weight
-from medlocker.logo import builtin_logo
+from medlocker.logo import Hardening, Logo, builtin_logo, render, rendered_size
 from medlocker.mark import Mark
 from medlocker.marking import mark_file
+from medlocker.marking._pixels import lay
 from medlocker.regions import load_regions
+from pictures import make_image
 from runs import fill, medlocker, picture, tiny_model
 
 _FEW = ("--budget", "3", "--preset", "paper", "--no-ledger")
@@ -190,6 +194,32 @@ def test_the_weight_of_entries_counts_what_is_below_them() -> None:
     assert weight((short,)) == 12
     assert weight((short, long)) == 12 + 108
     assert weight((Entry(34665, 4, 1, b"", (short, long)),)) == 12 + 12 + 108
+
+
+def test_a_mark_too_large_is_refused_before_it_is_rendered() -> None:
+    image = make_image(height=40, width=50)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match=r"^expected a mark inside 50 x 40 pixels, got \d{4} x \d{4} at"):
+            lay(Mark(1, 1, 3000, 40000, rotation=8000), logo=builtin_logo(), image=image)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+
+
+@given(
+    sides=st.tuples(st.integers(1, 9), st.integers(1, 9)),
+    size_px=st.integers(1, 60),
+    rotation=st.one_of(st.sampled_from([0, 16384, 32768, 49152]), st.integers(0, 65535)),
+    warp_256=st.sampled_from([0, 900]),
+)
+def test_the_size_is_known_before_rendering(
+    sides: tuple[int, int], size_px: int, rotation: int, warp_256: int
+) -> None:
+    logo = Logo(np.full((*sides, 4), 255, np.uint8))
+    raster = render(logo, size_px, rotation=rotation, hardening=Hardening(b"key", warp_256=warp_256))
+    width, height = rendered_size(logo, size_px, rotation=rotation)
+    assert raster.coverage.shape == (height, width)
 
 
 # ----------------------------------------------------------------------------------------------------- names

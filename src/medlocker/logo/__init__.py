@@ -6,7 +6,7 @@ from medlocker.logo._hardening import Hardening
 from medlocker.logo._learned import ANY_CLASS, LEARNED_FILE, LOGO_FILE, LearnedLogo, load_learned
 from medlocker.logo._logo import MAX_FILE_BYTES, Logo, load_logo
 from medlocker.logo._overlay import MAX_CELLS, overlay_matrix, pack_overlay, unpack_overlay
-from medlocker.logo._render import Raster, fit_color, render
+from medlocker.logo._render import Raster, fit_color, render, rendered_size
 
 __all__ = [
     "ANY_CLASS",
@@ -26,6 +26,7 @@ __all__ = [
     "overlay_matrix",
     "pack_overlay",
     "render",
+    "rendered_size",
     "unblend",
     "unpack_overlay",
     "weights",

@@ -71,9 +71,7 @@ def render(
     if not 1 <= size_px <= MAX_RENDERED_SIDE_PX:
         raise InputError(f"expected a logo size of 1 to {MAX_RENDERED_SIDE_PX} px, got {size_px}")
     height, width = logo.rgba.shape[:2]
-    longer = max(height, width)
-    w = max((width * size_px * 2 + longer) // (2 * longer), 1)
-    h = max((height * size_px * 2 + longer) // (2 * longer), 1)
+    w, h = _upright_size(logo, size_px)
     x, y = _source_grid(w, h, rotation, hardening)
     by_x, by_y = max(width // w, 1), max(height // h, 1)
     source = _shrunk(_premultiplied(logo), by_x, by_y)
@@ -82,14 +80,39 @@ def render(
     return _finish(sampled, hardening, overlay)
 
 
+def rendered_size(logo: Logo, size_px: int, *, rotation: int = 0) -> tuple[int, int]:
+    """Return the width and height that :func:`render` gives, without rendering anything."""
+    return _turned_size(*_upright_size(logo, size_px), *_direction(rotation))
+
+
+def _upright_size(logo: Logo, size_px: int) -> tuple[int, int]:
+    height, width = logo.rgba.shape[:2]
+    longer = max(height, width)
+    return (
+        max((width * size_px * 2 + longer) // (2 * longer), 1),
+        max((height * size_px * 2 + longer) // (2 * longer), 1),
+    )
+
+
+def _direction(rotation: int) -> tuple[int, int]:
+    """Return cosine and sine in 1/65536."""
+    turn = 2 * math.pi * (rotation % 65536) / 65536
+    return round(math.cos(turn) * 65536), round(math.sin(turn) * 65536)
+
+
+def _turned_size(w: int, h: int, cos: int, sin: int) -> tuple[int, int]:
+    return (
+        (abs(cos) * w + abs(sin) * h + 65535) >> _FIXED,
+        (abs(sin) * w + abs(cos) * h + 65535) >> _FIXED,
+    )
+
+
 def _source_grid(
     w: int, h: int, rotation: int, hardening: Hardening | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Positions of output pixel centres in the unrotated w x h logo, in 1/65536 pixel."""
-    turn = 2 * math.pi * (rotation % 65536) / 65536
-    cos, sin = round(math.cos(turn) * 65536), round(math.sin(turn) * 65536)
-    out_w = (abs(cos) * w + abs(sin) * h + 65535) >> _FIXED
-    out_h = (abs(sin) * w + abs(cos) * h + 65535) >> _FIXED
+    cos, sin = _direction(rotation)
+    out_w, out_h = _turned_size(w, h, cos, sin)
     # twice the offset from the centre, so that half pixels stay whole numbers
     across = np.arange(out_w, dtype=np.int64)[None, :] * 2 + 1 - out_w
     down = np.arange(out_h, dtype=np.int64)[:, None] * 2 + 1 - out_h

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from medlocker.errors import InputError, RestoreError
 from medlocker.images import Image
 from medlocker.images._image import Pixels, rgb_to_ybr
-from medlocker.logo import Logo, blend, fit_color, render, unblend, weights
+from medlocker.logo import Logo, blend, fit_color, render, rendered_size, unblend, weights
 from medlocker.mark import Mark
 from medlocker.patch import apply_residual, make_residual
 
@@ -59,15 +59,16 @@ def lay(mark: Mark, *, logo: Logo, image: Image) -> Layer:
     Raises:
         InputError: If the mark does not lie wholly inside the image.
     """
-    raster = render(
-        logo, mark.size_px, rotation=mark.rotation, hardening=mark.hardening, overlay=mark.overlay
-    )
-    height, width = raster.coverage.shape
+    # before rendering: a record from somebody else may say 65535 pixels
+    width, height = rendered_size(logo, mark.size_px, rotation=mark.rotation)
     if mark.x + width > image.width or mark.y + height > image.height:
         raise InputError(
             f"expected a mark inside {image.width} x {image.height} pixels, got {width} x {height} "
             f"at ({mark.x}, {mark.y})"
         )
+    raster = render(
+        logo, mark.size_px, rotation=mark.rotation, hardening=mark.hardening, overlay=mark.overlay
+    )
     channels = 3 if image.kind == "palette" else image.color_channels
     weight = weights(raster.coverage, mark.opacity)
     if raster.solid is not None:
