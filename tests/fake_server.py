@@ -24,6 +24,9 @@ CT = "1.2.840.10008.5.1.4.1.1.2"
 PATIENT = "Secret^Sally"
 BOUNDARY = "fake-boundary"
 
+STORED = {"00081199": {"vr": "SQ", "Value": [{"00081155": {"vr": "UI", "Value": ["1.2.3"]}}]}}
+"""A report of one stored instance."""
+
 
 def dicom(
     *, series: str = "1.2.3.4.1", number: int = 1, uid: str = "", study: str = STUDY, side: int = 8
@@ -192,7 +195,7 @@ class FakeServer:
         assert head.startswith(f"--{boundary}\r\n".encode())
         data = data.removesuffix(f"\r\n--{boundary}--\r\n".encode())
         self.files[uids(data)] = data
-        return Reply(body=json.dumps({"00081199": {"vr": "SQ", "Value": [{}]}}).encode())
+        return Reply(body=json.dumps(STORED).encode())
 
 
 def listing(data: bytes) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import pytest
 from fake_server import PATIENT, FakeServer, Reply, Request, dicom, serving, uids
 from medlocker.certificates import Owner, open_release
 from medlocker.dicomweb import Credentials, Pushed, PushLog, Server, Staging, find_marked, parse_store, push
+from medlocker.dicomweb._push import _uids
 from medlocker.errors import InputError, MedlockerError, TransferError
 from runs import images_of, picture, protect
 
@@ -168,16 +169,39 @@ def test_one_refusal_costs_only_itself_and_is_mended_by_the_next_push(
 
 
 @pytest.mark.parametrize(
-    "reply", [Reply(200, body=b""), Reply(200, "application/dicom+xml", b"<x/>"), Reply(200, body=b"[]")]
+    "reply",
+    [
+        Reply(200, body=b""),
+        Reply(200, "application/dicom+xml", b"<x/>"),
+        Reply(200, body=b"[]"),
+        Reply(200, body=b"{}"),
+        Reply(200, body=report(**{"00081199": {}})),
+    ],
 )
-def test_a_plain_200_is_believed(reply: Reply, server: FakeServer, send: Send) -> None:
+def test_a_200_that_names_no_instance_is_not_believed(reply: Reply, server: FakeServer, send: Send) -> None:
     server.fault = lambda request: reply if request.method == "POST" else None
+    pushed = send(server)
+    assert (pushed.sent, len(pushed.failed), pushed.exit_code) == (0, 6, 1)
+    assert {reason for _, reason in pushed.failed} == {"the server does not say whether it stored it"}
+    server.fault = lambda request: None
     assert send(server) == Pushed(6, 6, 0, 0, (), False)
+
+
+def test_a_library_that_warns_of_a_value_is_not_heard(
+    recwarn: pytest.WarningsRecorder,
+) -> None:
+    """The character set of a header is a value too."""
+    plain = dicom(number=1, side=48)
+    at = plain.index(b"\x08\x00\x16\x00UI")  # SOP Class UID, the first element behind the file's meta group
+    strange = plain[:at] + b"\x08\x00\x05\x00CS\x0c\x00ZEBRASECRET " + plain[at:]
+    assert _uids(strange) == uids(plain)
+    assert not recwarn.list
 
 
 @pytest.mark.parametrize("status", [200, 202])
 def test_a_server_that_changes_instances_is_told(status: int, server: FakeServer, send: Send) -> None:
-    coerced = report(**{"00081199": {"00081196": {"vr": "US", "Value": [0xB000]}}})
+    item = {"00081196": {"vr": "US", "Value": [0xB000]}, "00081155": {"vr": "UI", "Value": ["1.2.3"]}}
+    coerced = report(**{"00081199": item})
     server.fault = lambda request: Reply(status, body=coerced) if request.method == "POST" else None
     assert send(server) == Pushed(6, 6, 0, 6, (), False)
 

@@ -45,7 +45,7 @@ REFUSED_BY_PROTECT = {"images/quantisation-of-zero.jpg"}
 """Files that can be looked at and not be marked."""
 
 AS_ANNOUNCED = {"images/lines-of-65500.dcm", "images/runs-that-end-early.dcm"}
-"""Files that may hold the 400 million pixels they announce, as far as can be told before decoding."""
+"""Files that may hold the 100 million pixels they announce, as far as can be told before decoding."""
 
 LARGE = {
     "labels/line-of-100-megabytes.csv",

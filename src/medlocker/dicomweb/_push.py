@@ -26,6 +26,7 @@ from medlocker.dicomweb._qido import find_instances
 from medlocker.dicomweb._stow import store
 from medlocker.errors import CertificateError, InputError, MedlockerError, TransferError, WrongImageError
 from medlocker.images import LIMITS, has_dicom_name, is_dicom_file
+from medlocker.images._dicomquiet import quiet
 
 _STUDY, _SERIES, _INSTANCE = 0x0020000D, 0x0020000E, 0x00080018
 _REMEMBERED = 16
@@ -201,7 +202,8 @@ def _uids(data: bytes) -> tuple[str, str, str]:
     """Return the UIDs of study, series and instance."""
     tags = [_STUDY, _SERIES, _INSTANCE]
     try:
-        dataset = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=list(tags))
+        with quiet():
+            dataset = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=list(tags))
         # as stored: converting values may warn, and warnings quote them
         values = [dataset.get_item(tag).value.decode("ascii").strip("\0 ") for tag in tags]
     except Exception:

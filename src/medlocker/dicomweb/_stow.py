@@ -11,7 +11,7 @@ from medlocker.dicomweb._qido import JSON_MEDIA, first_value, read_json
 from medlocker.errors import TransferError
 
 _FAILED, _REASON = "00081198", "00081197"
-_STORED, _WARNING = "00081199", "00081196"
+_STORED, _WARNING, _INSTANCE = "00081199", "00081196", "00081155"
 _MAX_ANSWER_BYTES = 1 << 20
 _REASONS = {
     0x0110: "it could not process it",
@@ -63,7 +63,8 @@ def _read(answer: Answer) -> bool:
     if failure is not None or answer.status == 409:
         refused(_reason(first_value(failure, _REASON)))
     stored = first_value(report, _STORED)
-    if answer.status == 202 and stored is None:
+    # PS3.18 wants the instance named whatever the status; without that a proxy's "200" would count as stored
+    if first_value(stored, _INSTANCE) is None:
         raise TransferError("the server does not say whether it stored it")
     return first_value(stored, _WARNING) in (None, 0)
 

@@ -17,14 +17,14 @@ class Limits:
 
     Args:
         max_file_bytes: Size of the file.
-        max_pixels: Width times height.
+        max_pixels: Width times height; a search holds about 40 bytes for each.
         max_side: Width and height each, pixels.
         max_frames: Frames of one object.
         max_frames_bytes: Samples of all its frames together, decoded.
     """
 
     max_file_bytes: int = 1 << 32
-    max_pixels: int = 400_000_000
+    max_pixels: int = 100_000_000
     max_side: int = 65_500
     max_frames: int = 65_535
     max_frames_bytes: int = 1 << 34
