@@ -301,7 +301,8 @@ def test_only_what_this_owner_signed_is_pushed(
 def test_a_server_that_changes_instances_is_warned_of(
     release: Path, medlocker: Run, owner_name: Path, target: FakeServer
 ) -> None:
-    changed = {"00081199": {"vr": "SQ", "Value": [{"00081196": {"vr": "US", "Value": [0xB000]}}]}}
+    item = {"00081155": {"vr": "UI", "Value": ["1.2.3"]}, "00081196": {"vr": "US", "Value": [0xB000]}}
+    changed = {"00081199": {"vr": "SQ", "Value": [item]}}
     reply = Reply(202, body=json.dumps(changed).encode())
     target.fault = lambda request: reply if request.method == "POST" else None
     done = medlocker("push", release, target.address, "--owner", f"{owner_name}.sign.pub")
