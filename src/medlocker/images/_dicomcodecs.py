@@ -41,12 +41,15 @@ class Codec:
         decode: From a frame's bytes to (H, W, C) words.
         output: UID of the transfer syntax that they are written in.
         undoes_color: Decoding a frame in YBR gives RGB.
+        loss: The method that its frames may have lost something by, a defined term of Lossy Image
+            Compression Method (PS3.3, C.7.6.1.1.5.1); empty if it loses nothing.
     """
 
     name: str
     decode: Callable[[bytes, Layout], Words]
     output: str
     undoes_color: bool = False
+    loss: str = ""
 
 
 def decode_frame(data: bytes, syntax: str, layout: Layout) -> Words:
@@ -167,18 +170,19 @@ def _rle(data: bytes, layout: Layout) -> Words:
 
 
 _YBR_TO_RGB = True
+_JPEG_METHOD = "ISO_10918_1"
 CODECS: Mapping[str, Codec] = {
-    _START + "50": Codec("JPEG baseline", _jpeg, _JPEG_LS, _YBR_TO_RGB),
-    _START + "51": Codec("JPEG extended", _jpeg, _JPEG_LS, _YBR_TO_RGB),
+    _START + "50": Codec("JPEG baseline", _jpeg, _JPEG_LS, _YBR_TO_RGB, _JPEG_METHOD),
+    _START + "51": Codec("JPEG extended", _jpeg, _JPEG_LS, _YBR_TO_RGB, _JPEG_METHOD),
     _LOSSLESS: Codec("JPEG lossless", _lossless_jpeg, _LOSSLESS),
     _LOSSLESS_FIRST: Codec("JPEG lossless, first order", _lossless_jpeg, _LOSSLESS_FIRST),
     _JPEG_LS: Codec("JPEG-LS lossless", _jpeg_ls, _JPEG_LS),
-    _START + "81": Codec("JPEG-LS near-lossless", _jpeg_ls, _JPEG_LS),
-    _JPEG_2000: Codec("JPEG 2000", _jpeg_2000, _JPEG_2000_LOSSLESS),
+    _START + "81": Codec("JPEG-LS near-lossless", _jpeg_ls, _JPEG_LS, loss="ISO_14495_1"),
+    _JPEG_2000: Codec("JPEG 2000", _jpeg_2000, _JPEG_2000_LOSSLESS, loss="ISO_15444_1"),
     _JPEG_2000_LOSSLESS: Codec("JPEG 2000 lossless", _jpeg_2000, _JPEG_2000_LOSSLESS),
     _START + "201": Codec("HTJ2K lossless", _jpeg_2000, _JPEG_2000_LOSSLESS),
     _START + "202": Codec("HTJ2K lossless, progressive", _jpeg_2000, _JPEG_2000_LOSSLESS),
-    _START + "203": Codec("HTJ2K", _jpeg_2000, _JPEG_2000_LOSSLESS),
+    _START + "203": Codec("HTJ2K", _jpeg_2000, _JPEG_2000_LOSSLESS, loss="ISO_15444_15"),
     RLE: Codec("RLE lossless", _rle, RLE),
 }
 

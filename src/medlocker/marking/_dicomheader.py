@@ -9,7 +9,9 @@ from collections.abc import Sequence
 
 from medlocker.images import Image
 from medlocker.images._dicom import DicomImage
+from medlocker.images._dicomcodecs import CODECS
 from medlocker.images._dicomedit import Edit, apply_edits, changed
+from medlocker.images._dicomframes import DicomFrames
 from medlocker.images._dicomlayout import PHOTOMETRIC, Layout
 from medlocker.images._dicomparts import Parts, with_head
 from medlocker.images._dicomwalk import Dialect, build_element, build_item
@@ -21,6 +23,7 @@ _MEDIA_INSTANCE, _INSTANCE = 0x00020003, 0x00080018
 _IMAGE_TYPE, _BURNED_IN = 0x00080008, 0x00280301
 _DERIVATION, _DERIVATION_CODE = 0x00082111, 0x00089215
 _CENTER, _WIDTH, _FUNCTION = 0x00281050, 0x00281051, 0x00281056
+_LOSSY, _LOSSY_RATIO, _LOSSY_METHOD = 0x00282110, 0x00282112, 0x00282114
 _ICON, _MAC, _SIGNATURES = 0x00880200, 0x4FFE0001, 0xFFFAFFFA
 _TEXT = b"visible mark added by medlocker"
 _MOST_TEXT = 1024
@@ -46,7 +49,8 @@ def marked_header(
     """Return parts and layout for a marked file, and the edits that give its header back.
 
     Pictures of the unmarked image (icons) and signatures, which would be wrong, are left out. An image
-    without a window gets that of its own range, for the mark may cover its darkest or brightest pixel.
+    without a window gets that of its own range, for the mark may cover its darkest or brightest pixel. An
+    image whose loss only its transfer syntax told says so in its header: the marked file has another syntax.
 
     Args:
         base: The original as it is written without loss.
@@ -74,6 +78,7 @@ def marked_header(
         changes[_CENTER] = ("DS", image.window.center.encode("ascii"))
         changes[_WIDTH] = ("DS", image.window.width.encode("ascii"))
         changes[_FUNCTION] = ("CS", image.window.function.encode("ascii"))
+    changes |= _loss(image.dicom)
     marked_layout = layout
     if layout.shared_color and not base.encapsulated:  # each pixel needs colours of its own
         changes[PHOTOMETRIC] = ("CS", b"YBR_FULL")
@@ -95,6 +100,26 @@ def original_header(marked: Parts, undo: Sequence[Edit], tail: bytes) -> Parts:
     """
     head, _ = apply_edits(marked.head, undo)
     return with_head(marked, head, tail)
+
+
+def _loss(source: DicomFrames) -> dict[int, tuple[str, bytes] | None]:
+    """Return what tells that pixels were compressed with loss, where nothing but the transfer syntax does.
+
+    A transfer syntax that allows loss counts as one that lost something: a stream that was cut to a length
+    does not tell. What the header says itself is its maker's word and stays.
+    """
+    codec = CODECS.get(source.parts.syntax)
+    if codec is None or not codec.loss or source.parts.text(_LOSSY):
+        return {}
+    packed = sum(len(fragment) for frame in source.places for fragment in frame)
+    layout = source.layout
+    plain = layout.frames * layout.height * layout.width * layout.samples * layout.allocated // 8
+    found: dict[int, tuple[str, bytes] | None] = {_LOSSY: ("CS", b"01")}
+    if not source.parts.text(_LOSSY_RATIO):
+        found[_LOSSY_RATIO] = ("DS", f"{plain / max(packed, 1):.4g}".encode("ascii"))
+    if not source.parts.text(_LOSSY_METHOD):
+        found[_LOSSY_METHOD] = ("CS", codec.loss.encode("ascii"))
+    return found
 
 
 def _described(text: bytes) -> bytes:
