@@ -76,6 +76,8 @@ class LinearLook:
         self.canvas = canvas
         self._rows, self._cols = rows, cols
         self._row_reach, self._col_reach = _reach(rows), _reach(cols)
+        # data sets are often stored in the size of a model
+        self._resizes = not (_is_identity(rows) and _is_identity(cols))
 
     def compose(self, changes: list[Change], out: Floats) -> None:
         """See :class:`Look`."""
@@ -83,13 +85,16 @@ class LinearLook:
         for one in changes:
             h, w = one.change.shape[:2]
             change = one.change if out.shape[2] == 3 else (one.change @ LUMA)[..., None]
+            if not self._resizes:
+                out[one.y : one.y + h, one.x : one.x + w] += change
+                continue
             r, c = _touched(self._row_reach, one.y, h), _touched(self._col_reach, one.x, w)
             rows, cols = self._rows[r, one.y : one.y + h], self._cols[c, one.x : one.x + w]
             out[r, c] += resized(change, rows, cols)
 
     def pull_back(self, gradient: Floats) -> Floats:
         """See :class:`Look`."""
-        return resized(gradient, self._rows.T, self._cols.T)
+        return resized(gradient, self._rows.T, self._cols.T) if self._resizes else gradient
 
 
 class AttackedLook:
@@ -201,6 +206,10 @@ def by_blocks(matrix: Floats, step: int) -> Floats:
     if step == 1:
         return matrix
     return np.add.reduceat(matrix, np.arange(0, matrix.shape[1], step), axis=1)
+
+
+def _is_identity(matrix: Floats) -> bool:
+    return matrix.shape[0] == matrix.shape[1] and np.array_equal(matrix, np.eye(len(matrix)))
 
 
 def _reach(matrix: Floats) -> NDArray[np.int64]:
