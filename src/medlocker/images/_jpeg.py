@@ -14,11 +14,19 @@ from medlocker.images._exif import exif_facts
 from medlocker.images._image import Image, Kind, Pixels
 from medlocker.images._jpegcoefficients import surroundings
 from medlocker.images._jpegpreviews import EXIF, ICC, XMP
-from medlocker.images._jpegstream import APP0, APP1, APP2, Segment, Stream, parse_stream
-from medlocker.images._limits import NO_LIMITS, Limits, translated
+from medlocker.images._jpegstream import APP0, APP1, APP2, Frame, Segment, Stream, parse_stream
+from medlocker.images._limits import NO_LIMITS, Limits, refuse, translated
 from medlocker.images._png import build_png, header_of
 
 _INCH_M, _CENTIMETRE_M = 0.0254, 0.01
+_SAMPLINGS = frozenset(
+    (
+        *((same,) * 3 for same in ((1, 1), (2, 1), (1, 2), (3, 1), (1, 3))),
+        *((luma, (1, 1), (1, 1)) for luma in ((2, 1), (2, 2), (1, 2), (4, 1), (1, 4))),
+        *(((2, 2), chroma, chroma) for chroma in ((2, 1), (1, 2))),
+    )
+)
+"""Factors (across, down) of the three components that TurboJPEG decodes; it calls others damaged."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +93,12 @@ def read_jpeg(data: bytes, name: str, *, limits: Limits) -> Image:
     OpenCV give them. **Every warning of the decoder is an error**: it would fill what is missing with grey.
 
     Raises:
-        UnsupportedImageError: If it is damaged, CMYK, of 12 bits, lossless, or beyond the limits.
+        UnsupportedImageError: If it is damaged, CMYK, of 12 bits, lossless, of a chroma sampling that hardly
+            anybody writes, or beyond the limits.
     """
     parts = _parse_jpeg(data, name, limits)
     frame = parts.stream.frame
+    _check_sampling(frame, name)
     channels = len(frame.components)
     whole = data[: len(data) - len(parts.stream.trailer)]
     with translated(name, what="JPEG"):
@@ -111,6 +121,20 @@ def read_jpeg(data: bytes, name: str, *, limits: Limits) -> Image:
     if parts.per_metre is not None:
         facts["dpi"] = " x ".join(f"{value * _INCH_M:.5g}" for value in parts.per_metre)
     return Image(np.ascontiguousarray(pixels), kind, "jpeg", data, None, facts)
+
+
+def _check_sampling(frame: Frame, name: str) -> None:
+    if len(frame.components) == 1:
+        return
+    factors = tuple((c.across, c.down) for c in frame.components)
+    if factors not in _SAMPLINGS:
+        found = ", ".join(f"{across}x{down}" for across, down in factors)
+        refuse(
+            name,
+            "expected a JPEG of chroma sampling 4:4:4, 4:2:2, 4:2:0, 4:4:0, 4:1:1 or 4:4:1, "
+            f"got components of {found}",
+            hint="this chroma sampling is not supported: convert the image to PNG, which loses nothing",
+        )
 
 
 def encode_jpeg(image: Image, pixels: Pixels) -> bytes:
