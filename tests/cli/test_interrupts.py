@@ -46,7 +46,7 @@ sys.meta_path.insert(0, Watch())
 from medlocker.cli import main
 main()
 """
-    done = interrupted(code, "--version")
+    done = interrupted(code, "protect", "--help")
     assert (done.returncode, done.stdout, done.stderr) == (130, b"", b"interrupted\n")
 
 

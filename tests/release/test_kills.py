@@ -36,7 +36,9 @@ from runs import check_release, images_of, picture
 KILLS = 60
 MARKED = 10
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["medlocker.cli._main", "onnxruntime", "medlocker.certificates"])
+_FORKS.set_forkserver_preload(
+    ["medlocker.cli._main", "medlocker.cli.protect", "onnxruntime", "medlocker.certificates"]
+)
 
 
 def _run(arguments: list[str], log: str) -> None:

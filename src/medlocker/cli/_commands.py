@@ -1,35 +1,95 @@
-"""The list of commands. Each lives in a file of its own and is imported when the command line starts.
+"""The list of commands. Each lives in a file of its own, which is imported only when it is called.
 
-Command files import heavy libraries (torch) inside their functions, so that ``--help`` is quick.
+What a command needs (models, image libraries) takes a second to import: the others, ``--help`` and
+``--version`` do without.
 """
 
 from __future__ import annotations
 
-import typer
+import importlib
+from typing import Any, NamedTuple
 
-from medlocker.cli import grant, key, train
-from medlocker.cli.demo import demo
-from medlocker.cli.evaluate import evaluate
-from medlocker.cli.inspect import inspect
-from medlocker.cli.prepare import prepare_logo
-from medlocker.cli.protect import protect
-from medlocker.cli.push import push
-from medlocker.cli.restore import restore
-from medlocker.cli.status import status
-from medlocker.cli.verify import verify
+import typer
+from typer.core import TyperGroup
+
+from medlocker.cli._interrupts import interruptible_imports
+
+
+class _Command(NamedTuple):
+    attribute: str
+    """Of the module ``medlocker.cli.NAME``: a function, or a Typer of further commands."""
+    summary: str
+    """The first paragraph of the command's help; a test compares them."""
+
+
+COMMANDS = {
+    "demo": _Command(
+        "demo",
+        "Show the whole story on synthetic images and a built-in model; needs no data, no model, no network.",
+    ),
+    "prepare": _Command(
+        "prepare_logo",
+        "Learn a texture for the logo over a sample of images, for `protect --logo LOGO_DIR` to start from.",
+    ),
+    "protect": _Command(
+        "protect",
+        "Put an optimised visible logo on every image: MODEL answers wrongly, people still read it.",
+    ),
+    "push": _Command(
+        "push",
+        "Send the marked DICOM files of a release to a DICOM server (STOW-RS); the certificate stays here.",
+    ),
+    "status": _Command(
+        "status",
+        "Tell how far a release is: how many images are done, whether a run is at it now, how to go on.",
+    ),
+    "verify": _Command(
+        "verify",
+        "Check who signed a release, and that no file is missing, changed, or added. Exit code 3 if not so.",
+    ),
+    "restore": _Command("restore", "Get the originals back, bit for bit, of all images that KEY opens."),
+    "evaluate": _Command(
+        "evaluate",
+        "Measure how well a release protects: models asked about originals, a control, and marked files.",
+    ),
+    "inspect": _Command(
+        "inspect", "Tell what an image, a release, or a model holds, without changing or trusting it."
+    ),
+    "key": _Command("app", "Make keys."),
+    "train": _Command("app", "Train models to search against, and lesion segmenters."),
+    "grant": _Command(
+        "app", "Make somebody able to restore: `grant RELEASE --owner NAME --to KEY.pub --out GRANT_DIR`."
+    ),
+}
+
+
+class LazyGroup(TyperGroup):
+    """Lists commands by their summaries, and imports the one that is called."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """Find the command that the first argument names."""
+        name, command, rest = super().resolve_command(ctx, args)
+        return name, command if name is None else load(name), rest
 
 
 def register(app: typer.Typer) -> None:
-    """Add every command to the application."""
-    app.command()(demo)
-    app.add_typer(key.app, name="key")
-    app.add_typer(train.app, name="train")
-    app.command("prepare")(prepare_logo)
-    app.command()(protect)
-    app.command()(push)
-    app.command()(status)
-    app.command()(verify)
-    app.add_typer(grant.app, name="grant")
-    app.command()(restore)
-    app.command()(evaluate)
-    app.command()(inspect)
+    """Add every command to an application of the class :class:`LazyGroup`."""
+    for name, command in COMMANDS.items():
+        app.command(name, help=command.summary)(_listed)
+
+
+def _listed() -> None:
+    """Stand for a command where commands are listed."""
+
+
+def load(name: str) -> Any:
+    """Import a command and return it as click knows it."""
+    with interruptible_imports():
+        module = importlib.import_module(f"medlocker.cli.{name}")
+    found = getattr(module, COMMANDS[name].attribute)
+    alone = typer.Typer(rich_markup_mode="rich")
+    if isinstance(found, typer.Typer):
+        alone.add_typer(found, name=name)
+    else:
+        alone.command(name)(found)
+    return typer.main.get_group(alone).commands[name]

@@ -11,9 +11,8 @@ import typer
 
 from medlocker.cli._console import note, shown, stdout, warn
 from medlocker.cli._progress import image_progress
-from medlocker.cli.inspect import _STATEMENT as STATEMENT
+from medlocker.cli._releasefacts import STATEMENT
 from medlocker.errors import InputError, MedlockerError
-from medlocker.release import Inputs, check_target
 
 if TYPE_CHECKING:
     from medlocker.certificates import VerifyKey
@@ -126,6 +125,8 @@ class Transfers:
             return self._local
         if (self._out / STATEMENT).is_file():
             self._staging.discard_patient_data()  # a run was killed between its last two steps
+        from medlocker.release import Inputs, check_target  # late: `push` does without models
+
         check_target(self._out, Inputs((), (), (), self._staging.instances, walked=True))
         self._pulled = _fetch(self._source, self._staging, partial=self._partial)
         return self._staging.instances

@@ -15,6 +15,7 @@ from medlocker.errors import MedlockerError
 
 app = typer.Typer(
     name="medlocker",
+    cls=_commands.LazyGroup,
     help="Put optimised visible logos on medical images: AI fails, people read, owners restore.",
     no_args_is_help=True,
     add_completion=False,

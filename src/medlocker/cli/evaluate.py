@@ -15,9 +15,9 @@ from medlocker._files import read_limited
 from medlocker.cli._console import note, print_json, shown, stdout, warn
 from medlocker.cli._logo import read_logo
 from medlocker.cli._progress import image_progress
+from medlocker.cli._releasefacts import release_facts
 from medlocker.cli._removal import attack_with_progress, print_removal, state_folder
 from medlocker.cli._table import aligned
-from medlocker.cli.inspect import release_facts
 from medlocker.errors import InputError, MalformedError, OutputExistsError
 from medlocker.evaluate import (
     CLEAN,

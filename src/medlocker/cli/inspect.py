@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json as json_library
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,16 +9,16 @@ from typing import Annotated, Any
 import typer
 
 from medlocker._files import read_limited
-from medlocker.classifiers import Classifier, is_feature_extractor, load_classifier, with_gradients
+from medlocker.classifiers import Classifier, is_feature_extractor, load_classifier
 from medlocker.cli._console import print_json, stdout, warn
-from medlocker.errors import InputError, MalformedError
+from medlocker.cli._releasefacts import STATEMENT, release_facts
+from medlocker.errors import InputError
 from medlocker.images import LIMITS, content_digest, read_image
 from medlocker.logo import LEARNED_FILE, LearnedLogo, load_learned
 from medlocker.regions import Segmenter, is_segmenter, load_segmenter
 from medlocker.release import FOLDER
 
-_STATEMENT = Path("certificate", "statement.dsse.json")
-_MAX_STATEMENT_BYTES = 1 << 24
+_NOT_TRIED = "whether torch can rebuild it for gradients is not tried here: `protect` does, and tells"
 _MODEL_SUFFIXES = (".onnx", ".safetensors", ".pt", ".pth")
 
 
@@ -32,7 +31,7 @@ def inspect(
     For images: size, depth, kind, and whether metadata such as GPS positions travel with them (never their
     values). For releases: what the statement says, unverified; use `verify` to check it.
     """
-    if (path / _STATEMENT).is_file():
+    if (path / STATEMENT).is_file():
         facts = release_facts(path)
     elif (path / FOLDER).is_dir():
         facts = {
@@ -44,7 +43,7 @@ def inspect(
     elif is_segmenter(path):
         facts = _segmenter_facts(load_segmenter(path))
     elif path.is_dir() or path.suffix.lower() in _MODEL_SUFFIXES:
-        facts = _model_facts(with_gradients(load_classifier(path, features=True), path))
+        facts = _model_facts(load_classifier(path, features=True))
     else:
         facts = _image_facts(path)
     if json:
@@ -80,8 +79,9 @@ def _model_facts(model: Classifier) -> dict[str, Any]:
         "sha256": model.fingerprint,
         "input": f"{model.width} x {model.height}, {model.channels} channels",
         **answers,
-        "gradients": model.has_gradients,
-        "notes": list(model.notes),
+        # not tried: rebuilding a model in torch takes seconds and much memory
+        "gradients": model.has_gradients or None,
+        "notes": list(model.notes) if model.has_gradients else [*model.notes, _NOT_TRIED],
     }
 
 
@@ -100,30 +100,14 @@ def _segmenter_facts(segmenter: Segmenter) -> dict[str, Any]:
     return {"what": "lesion segmenter", "source": segmenter.source}
 
 
-def release_facts(path: Path) -> dict[str, Any]:
-    """Return what a release's statement says, its signature not checked.
-
-    Raises:
-        InputError: If there is none that can be read.
-        MalformedError: If it is no statement.
-    """
-    data = read_limited(path / _STATEMENT, max_bytes=_MAX_STATEMENT_BYTES, what="statement")
-    try:
-        statement = json_library.loads(base64.b64decode(json_library.loads(data)["payload"]))
-        predicate = dict(statement["predicate"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise MalformedError(
-            f"{_STATEMENT.name}: expected a DSSE envelope with an in-toto statement"
-        ) from error
-    return {"what": "release, signature not checked", **predicate}
-
-
 def _plain(value: object) -> str:
     """Show any JSON value in one line; control characters of untrusted text are escaped."""
     if isinstance(value, str):
         return "".join(c if c.isprintable() else repr(c)[1:-1] for c in value)
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return _plain(", ".join(value)) or "-"
+    if value is None:
+        return "not known"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return (

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medlocker.cli._console import print_json, shown, stdout
+from medlocker.cli._releasefacts import STATEMENT, release_facts
 from medlocker.errors import InputError, MalformedError
 
 if TYPE_CHECKING:
@@ -41,9 +42,6 @@ def status(
 
 
 def _finished(release: Path) -> dict[str, Any]:
-    from medlocker.cli.inspect import _STATEMENT as STATEMENT
-    from medlocker.cli.inspect import release_facts
-
     if not (release / STATEMENT).is_file():
         raise InputError(f"{release.name}: expected a release, or a run that makes one")
     said = release_facts(release)
