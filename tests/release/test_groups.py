@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -28,16 +29,44 @@ def lead_of(index: int) -> Lead:
     return Lead((), index.to_bytes(6, "big"))
 
 
+def copies(keys: str, same: str) -> Groups:
+    """Images of series and instances that are called by letters; a dash is none."""
+
+    def letter(text: str, path: Path) -> str | None:
+        found = text[int(path.name)]
+        return None if found == "-" else found
+
+    return find_groups(inputs(len(keys)), series_key=partial(letter, keys), instance=partial(letter, same))
+
+
 def groups_of(keys: Sequence[str | None]) -> Groups:
     return find_groups(inputs(len(keys)), series_key=lambda path: keys[int(path.name)], instance=None)
 
 
+class Bench(Order):
+    """An order that knows the marks of every series whose image was marked."""
+
+    def __init__(
+        self, groups: Groups, count: int, *, done: Collection[int] = (), known: dict[str, Lead] | None = None
+    ) -> None:
+        self.groups = groups
+        self.leads = {} if known is None else known
+        super().__init__(inputs(count), groups, done=done, known=self.leads.get)
+
+    def finished(self, outcome: Outcome) -> list[tuple[int, int]]:
+        key = self.groups.keys.get(outcome.index)
+        if key is not None and outcome.status == "marked":
+            self.leads.setdefault(key, lead_of(outcome.index))
+        return super().finished(outcome)
+
+    def started(self) -> list[int]:
+        return [one.index for one in self.take()]
+
+
 def order_of(
     keys: Sequence[str | None], *, done: Sequence[int] = (), known: dict[str, Lead] | None = None
-) -> Order:
-    found = {} if known is None else known
-    groups = groups_of(keys)
-    return Order(inputs(len(keys)), groups, done=done, known=found.get, found=lead_of)
+) -> Bench:
+    return Bench(groups_of(keys), len(keys), done=done, known=known)
 
 
 def outcome(index: int, *, marked: bool = True) -> Outcome:
@@ -51,15 +80,89 @@ def test_images_with_one_key_belong_together() -> None:
     assert groups.repeats == {}
 
 
-def test_the_later_of_two_copies_is_told_and_belongs_to_nothing() -> None:
-    same = ["x", None, "y", "x", None, "x"]
-    groups = find_groups(inputs(6), series_key=lambda path: "s", instance=lambda path: same[int(path.name)])
+def test_the_later_of_two_copies_is_told_and_does_not_lead() -> None:
+    groups = copies("ssssss", "x-yx-x")
     assert groups.repeats == {3: 0, 5: 0}
-    assert groups.members == {"s": [0, 1, 2, 4]}
-    assert [
-        planned.index
-        for planned in Order(inputs(6), groups, done=(), known=lambda key: None, found=lead_of).take()
-    ] == [2]
+    assert groups.members == {"s": [0, 1, 2, 3, 4, 5]}
+    order = Bench(groups, 6)
+    assert order.started() == [2]
+    assert order.finished(outcome(2)) == []
+    assert order.started() == [4, 0, 1]
+    assert order.finished(outcome(4)) == []
+    assert order.finished(outcome(0)) == [(3, 0), (5, 0)]
+    assert order.started() == []
+
+
+def test_a_copy_takes_over_what_cannot_be_marked() -> None:
+    order = Bench(copies("-----", "xxyxx"), 5)
+    assert order.started() == [0, 2]
+    assert order.finished(outcome(0, marked=False)) == []
+    assert order.started() == [1]
+    assert order.finished(outcome(1, marked=False)) == []
+    assert order.started() == [3]
+    assert order.finished(outcome(3)) == [(4, 3)]
+    assert order.started() == []
+
+
+def test_a_copy_gets_the_marks_of_its_series() -> None:
+    order = Bench(copies("sssss", "xyzxy"), 5)
+    assert order.started() == [1]
+    assert order.finished(outcome(1)) == [(4, 1)]
+    assert order.started() == [2, 0]
+    assert order.finished(outcome(0, marked=False)) == []
+    (copy,) = order.take()
+    assert (copy.index, copy.lead) == (3, lead_of(1))
+    assert copy.series is not None
+    assert copy.series.key == "s"
+    assert list(copy.series.members) == ["0", "1", "2", "3", "4"]
+
+
+def test_copies_lead_last() -> None:
+    order = Bench(copies("ssss", "xxyx"), 4)
+    assert order.started() == [2]
+    assert order.finished(outcome(2, marked=False)) == []
+    assert order.started() == [0]
+    assert order.finished(outcome(0, marked=False)) == []
+    (copy,) = order.take()
+    assert (copy.index, copy.lead) == (1, None)
+    assert order.finished(outcome(1)) == [(3, 1)]
+    assert order.started() == []
+
+
+def test_a_damaged_copy_may_be_of_another_series() -> None:
+    """Or of none, as its header is what is damaged."""
+    for first, key in ((False, "-"), (True, "-"), (False, "t"), (True, "t")):
+        order = Bench(copies(f"{key}ss", "xyx"), 3)
+        assert order.started() == [0, 1]
+        for index in (0, 1) if first else (1, 0):
+            assert order.finished(outcome(index, marked=False)) == []
+        (copy,) = order.take()
+        assert (copy.index, copy.lead) == (2, None)
+        assert copy.series is not None
+    order = Bench(copies("-sss", "xyzx"), 4)
+    started = order.take()
+    assert next(started).index == 0
+    order.finished(outcome(0, marked=False))  # before the series is opened
+    assert next(started).index == 2
+    order.finished(outcome(2))
+    assert [(one.index, one.lead) for one in started] == [(k, lead_of(2)) for k in (1, 3)]
+
+
+def test_what_an_interrupted_run_did_to_copies() -> None:
+    """Outcomes that are known come first, in any order; of copies only marked ones count as done."""
+    groups = copies("sssss", "xyxxy")
+    order = Bench(groups, 5, done=[0, 1], known={"s": lead_of(1)})
+    assert order.finished(outcome(1)) == [(4, 1)]
+    assert order.finished(outcome(0, marked=False)) == []
+    assert [(one.index, one.lead) for one in order.take()] == [(2, lead_of(1))]
+    assert order.finished(outcome(2)) == [(3, 2)]
+    for marked in (True, False):  # the first is tried again, the copy is marked already
+        order = Bench(groups, 5, done=[2, 1], known={"s": lead_of(2)})
+        assert order.finished(outcome(2)) == []
+        assert order.finished(outcome(1)) == [(4, 1)]
+        assert order.started() == [0]
+        assert order.finished(outcome(0, marked=marked)) == [(3, 0 if marked else 2)]
+        assert order.started() == []
 
 
 def test_more_files_than_are_asked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -100,7 +203,7 @@ def test_slices_of_a_dicom_series(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"no dicom")
     items = [Input(name, tmp_path / name, name) for name in "abcdefg"]  # g is missing
     groups = find_groups(items, series_key=series_key, instance=dicom_instance)
-    assert sorted(map(list, groups.members.values())) == [[0, 2], [1], [4]]
+    assert sorted(map(list, groups.members.values())) == [[0, 2], [1, 3], [4]]
     assert groups.repeats == {3: 1}
     assert not any("1.2" in key for key in groups.members)
 
@@ -117,7 +220,6 @@ def test_the_middle_leads_and_the_others_wait() -> None:
     order.finished(outcome(5))
     assert next(order.take(), None) is None
     order.finished(outcome(3))
-    assert order.has_more
     followers = list(order.take())
     assert [(one.index, one.lead) for one in followers] == [(k, lead_of(3)) for k in (4, 1, 2)]
     assert {one.series for one in followers} == {first[1].series}
@@ -131,7 +233,7 @@ def test_the_next_leads_where_the_middle_cannot() -> None:
     order.finished(outcome(2))
     assert [(one.index, one.lead) for one in order.take()] == [(0, lead_of(2))]
     order.finished(outcome(0))
-    assert not order.has_more
+    assert order.started() == []
 
 
 def test_images_that_wait_come_before_new_ones() -> None:
@@ -150,39 +252,60 @@ def test_an_interrupted_series_keeps_its_marks() -> None:
 
 
 @given(
-    st.lists(st.sampled_from([None, "a", "b", "c"]), min_size=1, max_size=30),
+    st.lists(
+        st.tuples(st.sampled_from([None, "a", "b", "c"]), st.sampled_from([None, None, "x", "y"])),
+        min_size=1,
+        max_size=30,
+    ),
     st.integers(1, 5),
     st.randoms(use_true_random=False),
 )
-@example(["a"] * 12, 1, random.Random(0))
+@example([("a", None)] * 12, 1, random.Random(0))
 def test_every_image_is_started_once_whatever_finishes_first(
-    keys: list[str | None], in_flight: int, rng: random.Random
+    images: list[tuple[str | None, str | None]], in_flight: int, rng: random.Random
 ) -> None:
-    """And no image of a series without its marks, but one at a time."""
-    order = order_of(keys)
+    """And no image of a series without its marks, but one at a time; no copy of what is marked."""
+    keys, same = ([pair[k] for pair in images] for k in (0, 1))
+    groups = find_groups(
+        inputs(len(keys)),
+        series_key=lambda path: keys[int(path.name)],
+        instance=lambda path: same[int(path.name)],
+    )
+    order = Bench(groups, len(keys))
     started: list[int] = []
+    skipped: list[int] = []
     marked: dict[str, int] = {}
-    while order.has_more or not started:
-        source, running = order.take(), list[Planned]()
+    whole: dict[str, int] = {}
+    running: list[Planned] = []
+    source = order.take()
+    while True:
         exhausted = False
-        while not exhausted or running:
-            while not exhausted and len(running) < in_flight:
-                planned = next(source, None)
-                exhausted = planned is None
-                if planned is not None:
-                    running.append(planned)
-                    started.append(planned.index)
-            if not running:
-                break
-            one = running.pop(rng.randrange(len(running)))
-            key = keys[one.index]
-            is_marked = rng.random() < 0.6
-            if key is not None and one.lead is None:
-                assert not any(keys[other.index] == key for other in running)
-                assert key not in marked
-                if is_marked:
-                    marked[key] = one.index
-            elif key is not None:
-                assert one.lead == lead_of(marked[key])
-            order.finished(outcome(one.index, marked=is_marked))
-    assert sorted(started) == list(range(len(keys)))
+        while not exhausted and len(running) < in_flight:
+            planned = next(source, None)
+            exhausted = planned is None
+            if planned is not None:
+                running.append(planned)
+                started.append(planned.index)
+        if exhausted:
+            source = order.take()
+        if not running:
+            break
+        one = running.pop(rng.randrange(len(running)))
+        key, instance = keys[one.index], same[one.index]
+        is_marked = rng.random() < 0.6
+        if key is not None and one.lead is None:
+            assert not any(keys[other.index] == key for other in running)
+            assert key not in marked
+            if is_marked:
+                marked[key] = one.index
+        elif key is not None:
+            assert one.lead == lead_of(marked[key])
+        if instance is not None:
+            assert instance not in whole
+            assert not any(same[other.index] == instance for other in running)
+            if is_marked:
+                whole[instance] = one.index
+        for index, first in order.finished(outcome(one.index, marked=is_marked)):
+            assert first == whole[same[index] or ""]
+            skipped.append(index)
+    assert sorted(started + skipped) == list(range(len(keys)))

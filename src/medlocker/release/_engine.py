@@ -86,7 +86,7 @@ class Duty:
         finder: Finds regions, or None.
         gate: Of the run.
         images: Folder of the marked files.
-        count: Images that are not done yet, at most.
+        count: Images that are not done yet, without copies of others; those take over what cannot be marked.
     """
 
     common: Common

@@ -33,7 +33,7 @@ class Groups:
 
     Args:
         keys: By index of an image, the key of its series; other images stand alone.
-        members: By key of a series, the indices of its images, ascending.
+        members: By key of a series, the indices of its images, ascending, repeats too.
         repeats: By index of an image that is there twice, the index of the first.
     """
 
@@ -75,7 +75,7 @@ def find_groups(
             for index, (identity, key) in enumerate(some, start):
                 if identity is not None and (found := first.setdefault(_short(identity), index)) != index:
                     repeats[index] = found
-                elif key is not None:
+                if key is not None:
                     key = once.setdefault(key, key)  # one text a series, not one an image
                     members.setdefault(key, []).append(index)
                     keys[index] = key
@@ -114,12 +114,14 @@ class Order:
     leader is done come before new series, so that few series are open at once. :meth:`take` ends when nothing
     can be started *now*; when all that runs has finished, there may be more.
 
+    An image that is there several times is started once; only if it cannot be marked, perhaps because this
+    copy is damaged, the next copy takes over. Copies lead a series last, whenever their turn came.
+
     Args:
         items: The run's images.
         groups: Which belong together.
-        done: Indices of images that need no work.
-        known: From the key of a series to the marks that an earlier, interrupted run gave it, or None.
-        found: From the index of a marked image to its marks.
+        done: Indices of images that need no work; of repeats only marked ones. May grow.
+        known: From the key of a series to the marks that its images carry already, or None.
     """
 
     def __init__(
@@ -129,21 +131,19 @@ class Order:
         *,
         done: Collection[int],
         known: Callable[[str], Lead | None],
-        found: Callable[[int], Lead],
     ) -> None:
         self._items = items
         self._groups = groups
         self._done = done
         self._known = known
-        self._found = found
         self._ready: deque[Planned] = deque()
         self._waiting: dict[int, _Waiting] = {}
+        self._opened: set[str] = set()
+        self._held = set(groups.repeats)
+        self._repeats: dict[int, deque[int]] = {}
+        for index, first in groups.repeats.items():
+            self._repeats.setdefault(first, deque()).append(index)
         self._fresh = self._plan()
-
-    @property
-    def has_more(self) -> bool:
-        """Whether images became ready that were not yet taken."""
-        return bool(self._ready)
 
     def take(self) -> Iterator[Planned]:
         """Yield images to start now."""
@@ -153,16 +153,43 @@ class Order:
                 return
             yield planned
 
-    def finished(self, outcome: Outcome) -> None:
-        """Let the images follow that waited for this one."""
+    def finished(self, outcome: Outcome) -> list[tuple[int, int]]:
+        """Let the images follow that waited for this one.
+
+        Args:
+            outcome: Of an image that was started, or that is among ``done`` from the beginning.
+
+        Returns:
+            Repeats that need no work, each with the marked image that it repeats.
+        """
         waiting = self._waiting.pop(outcome.index, None)
-        if waiting is None:
-            return
-        if outcome.status == "marked":
-            lead = self._found(outcome.index)
+        if waiting is not None and outcome.status == "marked":
+            lead = self._known(waiting.series.key)
             self._ready.extend(Planned(index, waiting.series, lead) for index in waiting.rest)
-        elif waiting.rest:
+        elif waiting is not None and waiting.rest:
             self._ready.appendleft(self._lead(waiting))
+        copies = self._repeats.pop(outcome.index, deque())
+        first = outcome.index
+        if copies and outcome.status != "marked":
+            first = copies.popleft()
+            if first not in self._done:
+                self._repeats[first] = copies
+                self._take_over(first)
+                return []
+        return [(index, first) for index in copies if index not in self._done]
+
+    def _take_over(self, index: int) -> None:
+        """Let a repeat be worked on, as one more image of its series."""
+        self._held.remove(index)
+        key = self._groups.keys.get(index)
+        if key is None:
+            self._ready.append(Planned(index))
+        elif key in self._opened:
+            waiting = next((one for one in self._waiting.values() if one.series.key == key), None)
+            if waiting is not None:
+                waiting.rest.append(index)
+            else:
+                self._ready.extend(self._begin(key, deque((index,))))
 
     def _lead(self, waiting: _Waiting) -> Planned:
         index = waiting.rest.popleft()
@@ -170,23 +197,29 @@ class Order:
         return Planned(index, waiting.series)
 
     def _plan(self) -> Iterator[Planned]:
-        opened: set[str] = set()
         for index in range(len(self._items)):
             key = self._groups.keys.get(index)
             if key is None:
                 if index not in self._done and index not in self._groups.repeats:
                     yield Planned(index)
-            elif key not in opened:
-                opened.add(key)
-                yield from self._open(key)
+            elif key not in self._opened:
+                self._opened.add(key)
+                yield from self._begin(key, self._in_turn(key))
 
-    def _open(self, key: str) -> Iterator[Planned]:
-        members = self._groups.members[key]
-        middle = len(members) // 2
-        in_turn = chain(members[middle:], members[:middle])
-        rest = deque(index for index in in_turn if index not in self._done)
+    def _in_turn(self, key: str) -> deque[int]:
+        """Return what is to be done of a series: from the middle on, then from its begin, then repeats."""
+        firsts: list[int] = []
+        repeats: list[int] = []
+        for index in self._groups.members[key]:
+            (repeats if index in self._groups.repeats else firsts).append(index)
+        middle = len(firsts) // 2
+        in_turn = chain(firsts[middle:], firsts[:middle], repeats)
+        return deque(index for index in in_turn if index not in self._done and index not in self._held)
+
+    def _begin(self, key: str, rest: deque[int]) -> Iterator[Planned]:
         if not rest:
             return
+        members = self._groups.members[key]
         series = Series(key, {self._items[index].name: self._items[index].path for index in members})
         lead = self._known(key)
         if lead is None:

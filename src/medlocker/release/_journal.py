@@ -77,10 +77,10 @@ class Journal:
             else:
                 write_atomic(path, json.dumps(dict(run), sort_keys=True).encode("utf-8"), overwrite=True)
             self.done: dict[int, Done] = {}
+            # a series keeps its marks, whatever became of the image that has them
+            self.leads: dict[str, Done] = {}
             for done in self._read():
                 self._count(done)
-            # a series keeps its marks, whatever became of the image that has them
-            self.leads = {done.series: done for done in self.done.values() if done.series}
             # unbuffered: what the system refuses must not be tried again when closing
             self._files = {
                 name: stack.enter_context(open(self._folder / name, "ab", buffering=0))
@@ -140,6 +140,8 @@ class Journal:
             self.done.pop(done.outcome.index, None)
         else:
             self.done[done.outcome.index] = done
+            if done.series:
+                self.leads.setdefault(done.series, done)
 
     def marked(self) -> Iterator[tuple[int, dict[str, str], bytes]]:
         """Yield (index, public facts, sealed record) of every marked image, in order of the index."""

@@ -35,7 +35,7 @@ from medlocker.protect import Job, Outcome, Settings, source_of
 from medlocker.regions import Finder, Regions
 from medlocker.release._engine import Common, Duty, Engine, EngineMaker
 from medlocker.release._fingerprint import fingerprint_path
-from medlocker.release._groups import Groups, Key, Order, dicom_instance, find_groups
+from medlocker.release._groups import Key, Order, dicom_instance, find_groups
 from medlocker.release._inputs import Inputs
 from medlocker.release._journal import FOLDER, Journal, forget, is_unfinished
 from medlocker.release._keeper import Keeper
@@ -69,7 +69,8 @@ class Run:
         same_mark: Mark again what another release has marked, if the mark comes out the same.
         series_key: From a file to what the images of its series have in common; such images carry the same
             marks.
-        instance: From a file to what only copies of it have in common; the later ones are skipped.
+        instance: From a file to what only copies of it have in common; one of them is marked, the later ones
+            are skipped.
         workers: Threads that read and write.
         batch: Most pictures in one call of a model.
         engine: Where the images are worked on; does not change the result.
@@ -231,8 +232,6 @@ def run_release(run: Run, *, progress: Callable[[Outcome], None] = lambda outcom
             summary.add(outcome)
             progress(outcome)
 
-        for done in journal.done.values():
-            tell(done.outcome)
         engine = _work(run, keeper, journal, tell)
         if summary.marked:
             _finish(run, secret, journal, summary)
@@ -267,14 +266,23 @@ def _work(run: Run, keeper: Keeper, journal: Journal, tell: Callable[[Outcome], 
         instance=run.instance,
         workers=run.workers,
     )
-    _skip_repeats(run, groups, journal, tell)
-    order = Order(
-        run.inputs.items,
-        groups,
-        done=journal.done,
-        known=keeper.known,
-        found=lambda index: keeper.lead(journal.done[index]),
-    )
+    for index in groups.repeats:
+        # of a copy only a mark counts: whether it is skipped depends on what becomes of the others
+        if index in journal.done and not journal.done[index].length:
+            journal.drop(index)
+    order = Order(run.inputs.items, groups, done=journal.done, known=keeper.known)
+
+    def settle(outcome: Outcome) -> None:
+        tell(outcome)
+        for index, first in order.finished(outcome):
+            skipped, name = run.inputs.items[index], run.inputs.items[first].name
+            reason = f"{skipped.name}: the same instance as {name}"
+            repeat = Outcome(index, skipped.name, "skipped", reason)
+            journal.add(repeat, stamp=stamp_of(skipped.path))
+            tell(repeat)
+
+    for done in list(journal.done.values()):
+        settle(done.outcome)
     engine = run.engine(
         Duty(
             Common(run.logo, run.settings, run.regions, run.learned, run.workers, run.batch),
@@ -282,30 +290,19 @@ def _work(run: Run, keeper: Keeper, journal: Journal, tell: Callable[[Outcome], 
             run.finder,
             gate=keeper,
             images=run.release / IMAGES,
-            count=len(run.inputs.items) - len(journal.done),
+            count=len(run.inputs.items) - len(journal.done.keys() | groups.repeats.keys()),
         )
     )
     try:
         for job, outcome in engine.run(partial(_jobs, run, order)):
             if outcome.status != "marked":
                 journal.add(outcome, stamp=job.stamp)
-            order.finished(outcome)
-            tell(outcome)
+            settle(outcome)
     finally:
         engine.close()
         if journal.done.keys() != set(range(len(run.inputs.items))):
             sweep_temporaries(run.release / IMAGES)
     return engine
-
-
-def _skip_repeats(run: Run, groups: Groups, journal: Journal, tell: Callable[[Outcome], None]) -> None:
-    items = run.inputs.items
-    for index, first in groups.repeats.items():
-        if index not in journal.done:
-            reason = f"{items[index].name}: the same instance as {items[first].name}"
-            outcome = Outcome(index, items[index].name, "skipped", reason)
-            journal.add(outcome, stamp=stamp_of(items[index].path))
-            tell(outcome)
 
 
 def _jobs(run: Run, order: Order) -> Iterator[Job]:
