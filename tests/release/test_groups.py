@@ -127,6 +127,11 @@ def test_copies_lead_last() -> None:
     assert (copy.index, copy.lead) == (1, None)
     assert order.finished(outcome(1)) == [(3, 1)]
     assert order.started() == []
+    order = Bench(copies("ssss", "yxxz"), 4)
+    for leader in (1, 3, 0, 2):  # the copy of the middle one, though its turn came first
+        assert order.started() == [leader]
+        assert order.finished(outcome(leader, marked=False)) == []
+    assert order.started() == []
 
 
 def test_a_damaged_copy_may_be_of_another_series() -> None:
