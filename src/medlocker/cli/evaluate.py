@@ -331,7 +331,8 @@ def _print(value: dict[str, Any], numbers: Numbers, removal: evaluation.Removal 
 
 
 def _quality_line(quality: ReleaseQuality) -> str:
-    area, ssim = quality.measures["area"].mean or 0.0, quality.measures["ssim"].mean or 0.0
-    words = f"{quality.condition}: {area:.1%} of the pixels changed, SSIM {ssim:.3f}"
+    area, clear, ssim = (quality.measures[name].mean or 0.0 for name in ("area", "area_clear", "ssim"))
+    words = f"{quality.condition}: {clear:.1%} of the pixels clearly changed"
+    words += f" ({area:.1%} {'in whole JPEG blocks' if quality.in_blocks else 'at all'}), SSIM {ssim:.3f}"
     words += f", identical outside the marks {quality.identical_outside} of {quality.n}"
     return words if quality.touched is None else f"{words}, region pixels touched {quality.touched}"

@@ -63,6 +63,8 @@ def report_page(
         ),
         removal_section(removal),
         "<h2>How much the images change</h2>",
+        "<p><i>Clearly</i> changed is what differs by more than a sixteenth of the range from black to "
+        "white: about what the logo covers.</p>",
         quality_table(qualities, names),
         *(_quality_words(quality, names[quality.condition]) for quality in qualities),
         f"<h2>Some images</h2><p>{_LOOK} Taken class by class, not the best ones. "
@@ -142,7 +144,9 @@ def _figure(numbers: Numbers, image: int) -> str:
     caption = f"{text(judged.pair.name)}, label {text(judged.label)}<br>"
     caption += "<br>".join(_answers(numbers, target, image) for target in numbers.targets)
     if quality is not None:
-        caption += f'<br><span class="note">{quality.area:.1%} changed, SSIM {quality.ssim:.3f}</span>'
+        caption += (
+            f'<br><span class="note">{quality.area_clear:.1%} clearly changed, SSIM {quality.ssim:.3f}</span>'
+        )
     if marked is None:
         return ""
     try:
@@ -167,8 +171,15 @@ def _quality_words(quality: ReleaseQuality, name: str) -> str:
         f"{text(name)}: {quality.identical_outside} of {quality.n} images are identical to their originals "
         f"outside the marks; {quality.marks:.1f} marks on an image."
     )
+    if quality.in_blocks:
+        words += (
+            f" {quality.in_blocks} of the images are JPEG. It stores small blocks, of 8 by 8 pixels and for "
+            "colour mostly of 16 by 16, and a mark changes whole ones: so more changes than the logo covers, "
+            "but faintly. Outside the marks means: away from these blocks and from their neighbours, into "
+            "which viewers spread colour. All other blocks were compared as they are stored."
+        )
     if quality.touched is not None:
-        words += f" Pixels of regions that were touched: <b>{quality.touched}</b>."
+        words += f" Pixels of regions that were touched, looked at one by one: <b>{quality.touched}</b>."
     if quality.unmarked:
         words += f" <b>{quality.unmarked} images carry no mark at all.</b>"
     return f"<p>{words}</p>"

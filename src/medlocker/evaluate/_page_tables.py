@@ -158,12 +158,15 @@ def quality_table(qualities: Sequence[ReleaseQuality], names: dict[str, str]) ->
     for quality in qualities:
         name = text(names[quality.condition])
         for measure, label, form in _MEASURES:
-            rows.append([name, label, *(number(value) for value in _values(quality.measures[measure], form))])
+            shown = _IN_BLOCKS if measure == "area" and quality.in_blocks else label
+            rows.append([name, shown, *(number(value) for value in _values(quality.measures[measure], form))])
     return table(head, rows, words=2)
 
 
+_IN_BLOCKS = "pixels changed at all, of JPEG those of whole blocks"
 _MEASURES = (
-    ("area", "pixels changed", "{:.1%}"),
+    ("area_clear", "pixels changed clearly", "{:.1%}"),
+    ("area", "pixels changed at all", "{:.1%}"),
     ("psnr_outside", "PSNR outside the marks, dB", "{:.1f}"),
     ("psnr_inside", "PSNR inside the marks, dB", "{:.1f}"),
     ("ssim", "SSIM of the whole image", "{:.3f}"),

@@ -41,9 +41,11 @@ class ReleaseQuality:
     Args:
         condition: Of the release.
         n: Images compared.
-        measures: Spread of ``area``, ``psnr_outside``, ``psnr_inside``, ``ssim``, ``ssim_inside``.
+        measures: Spread of ``area``, ``area_clear``, ``psnr_outside``, ``psnr_inside``, ``ssim``,
+            ``ssim_inside``.
         marks: Mean number of separate marks.
         identical_outside: Images without any difference outside the marks.
+        in_blocks: Images of which the stored blocks of JPEG were compared, not single pixels.
         unmarked: Images without any difference at all.
         touched: Pixels of regions that differ, over all images; None without regions.
         worst: (number of the image, quality), the least similar first.
@@ -54,6 +56,7 @@ class ReleaseQuality:
     measures: dict[str, Spread]
     marks: float
     identical_outside: int
+    in_blocks: int
     unmarked: int
     touched: int | None
     worst: tuple[tuple[int, Quality], ...]
@@ -65,6 +68,7 @@ class ReleaseQuality:
             **{name: spread.to_json() for name, spread in self.measures.items()},
             "marks": self.marks,
             "identical_outside": self.identical_outside,
+            "jpeg_blocks": self.in_blocks,
             "unmarked": self.unmarked,
             "region_pixels_touched": self.touched,
             "worst": [
@@ -94,6 +98,7 @@ def _of_release(result: Result, key: str) -> ReleaseQuality | None:
         n=len(qualities),
         measures={
             "area": _spread([q.area for q in qualities], worst=max),
+            "area_clear": _spread([q.area_clear for q in qualities], worst=max),
             "psnr_outside": _spread([q.psnr_outside for q in qualities]),
             "psnr_inside": _spread([q.psnr_inside for q in qualities if q.psnr_inside is not None]),
             "ssim": _spread([q.ssim for q in qualities]),
@@ -101,6 +106,7 @@ def _of_release(result: Result, key: str) -> ReleaseQuality | None:
         },
         marks=float(np.mean([q.marks for q in qualities])),
         identical_outside=sum(q.psnr_outside == np.inf for q in qualities),
+        in_blocks=sum(q.in_blocks for q in qualities),
         unmarked=sum(q.area == 0 for q in qualities),
         touched=sum(touched) if touched else None,
         worst=tuple(worst[:WORST]),
@@ -117,16 +123,18 @@ def _spread(values: Sequence[float], *, worst: Any = min) -> Spread:
     )
 
 
-def quality_json(quality: Quality) -> dict[str, float | int | None]:
+def quality_json(quality: Quality) -> dict[str, float | int | bool | None]:
     """Return the numbers of one image; infinity becomes null."""
     return {
         "area": quality.area,
+        "area_clear": quality.area_clear,
         "psnr_outside": _finite(quality.psnr_outside),
         "psnr_inside": _finite(quality.psnr_inside),
         "ssim": quality.ssim,
         "ssim_inside": quality.ssim_inside,
         "region_pixels_touched": quality.touched,
         "marks": quality.marks,
+        "jpeg_blocks": quality.in_blocks,
     }
 
 

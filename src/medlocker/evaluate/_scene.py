@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from medlocker._files import read_limited
 from medlocker.classifiers import Canvas, Classifier
 from medlocker.errors import InputError, NoRoomError
+from medlocker.evaluate._blocks import changed_blocks
 from medlocker.evaluate._control import Control
 from medlocker.evaluate._pairs import CLEAN, RANDOM, Pair
 from medlocker.evaluate._quality import Quality, measure_quality
@@ -103,7 +104,11 @@ class Looker:
                 continue
             marked[key] = image
             qualities[key], windows[key] = measure_quality(
-                viewed(clean), viewed(image), logo=self.control.logo, boxes=boxes
+                viewed(clean),
+                viewed(image),
+                logo=self.control.logo,
+                boxes=boxes,
+                blocks=changed_blocks(clean, image),
             )
         if not marked:
             raise InputError(failed[0][1])

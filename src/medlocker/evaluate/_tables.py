@@ -24,6 +24,8 @@ def per_image_csv(numbers: Numbers) -> bytes:
         "ssim_inside",
         "region_pixels_touched",
         "marks",
+        "area_clear",
+        "jpeg_blocks",
     )
     return _csv([*head, *measures], _image_rows(numbers))
 
@@ -43,6 +45,8 @@ def _image_rows(numbers: Numbers) -> Iterable[Sequence[object]]:
                 quality.ssim_inside,
                 quality.touched,
                 quality.marks,
+                quality.area_clear,
+                int(quality.in_blocks),
             )
             for target in numbers.targets:
                 classes = target.target.model.classes
