@@ -177,7 +177,7 @@ def test_the_ledger_refuses_what_another_release_has_marked(
         reasons = dict(result.summary.failed)
         assert sorted(reasons) == ["0.dcm", "00.png", "01.png", "02.png"]
         assert reasons["00.png"].startswith("an image with these pixels was marked in another way in release")
-        assert reasons["0.dcm"] == "an image of its series was marked in another way in another release"
+        assert reasons["0.dcm"].startswith("an image of its series was marked in another way in release")
 
         # marked again, and only the commit can tell that it comes out differently
         other = replace(SETTINGS, search="random", budget=2)

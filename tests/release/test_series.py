@@ -211,7 +211,8 @@ def test_a_series_that_another_release_has_marked(tmp_path: Path, owner: Owner) 
         run(few, tmp_path / "a", owner, ledger=ledger)
         asked = Finder()
         result = run(source, tmp_path / "b", owner, ledger=ledger, finder=asked)
-        reason = "an image of its series was marked in another way in another release"
+        first = open_release(tmp_path / "a", owner.signing.public).statement.release
+        reason = f"an image of its series was marked in another way in release {first}"
         assert [one["reason"] for one in result.json["failed"]] == [reason] * 3
         assert asked.asked == 0
         again = run(few, tmp_path / "c", owner, ledger=ledger, same_mark=True)

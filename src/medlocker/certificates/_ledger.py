@@ -3,18 +3,26 @@
 Two differently marked versions of one image, merged pixel by pixel, give the original back. The ledger knows
 every original that was marked, by a keyed digest (HMAC-SHA256 under a key derived from the owner's signing
 key), so that the file by itself does not tell which images exist.
+
+An original is claimed before its marked file gets its place, so a killed run leaves claims. They stay: its
+files may have been copied out of the folder. Who knows that none was ever handed out may give that run up;
+then its claims are void, and it can never be finished. So of two versions of an image, one stays without a
+signed release, whatever is killed or runs at the same time. A run that is finished can not be given up, nor
+one whose mark another release has repeated.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from medlocker.certificates._keys import OwnerPaths
 from medlocker.certificates._signing import SigningKey
@@ -24,6 +32,14 @@ LEDGER = ".ledger.sqlite"
 _VERSION = 1
 _APPLICATION = 0x4D4C4B4C  # "MLKL"
 _BUSY_S = 30.0
+_BEGUN, _FINISHED, _GIVEN_UP = "begun", "finished", "given up"
+_ID = re.compile("[0-9a-f]{32}")
+
+
+class _Claim(NamedTuple):
+    release: str
+    marked: bytes
+    is_finished: bool
 
 
 def ledger_path(owner: OwnerPaths) -> Path:
@@ -34,7 +50,7 @@ def ledger_path(owner: OwnerPaths) -> Path:
 class Ledger:
     """Remembers which originals were marked, and how.
 
-    Safe against two runs at once and for several threads: :meth:`record` decides in one statement.
+    Safe against two runs at once and for several threads: :meth:`record` decides in one transaction.
 
     Args:
         path: The ledger's file; made with mode 0600 if missing.
@@ -83,6 +99,10 @@ class Ledger:
             raise InputError(f"ledger {self._name}: expected version {_VERSION}, got {version}")
         elif base.execute("SELECT check_value FROM owner").fetchall() != [(owner,)]:
             raise InputError(f"ledger {self._name}: it belongs to another owner's key")
+        # also in ledgers of earlier versions; a release that is not in it counts as finished
+        base.execute(
+            "CREATE TABLE IF NOT EXISTS run (release TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID"
+        )
         base.execute("COMMIT")
 
     def _write_ahead(self) -> None:
@@ -109,8 +129,8 @@ class Ledger:
             AlreadyMarkedError: If another release has.
         """
         found = self._find(original)
-        if found is not None and found[0] != release:
-            raise self._refusal(found[0])
+        if found is not None and found.release != release:
+            raise self._refusal(found, release)
 
     def record(self, original: str, *, release: str, marked: str) -> None:
         """Remember that an original was marked; call it before the marked file gets its place.
@@ -125,16 +145,75 @@ class Ledger:
 
         Raises:
             AlreadyMarkedError: If it was marked in another way, in this release or another one.
+            InputError: If this run was given up.
             WriteError: If the system refuses.
         """
-        with self._errors():
+        with self._writing():
             self._base.execute(
-                "INSERT INTO marking VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                (self._digest(f"original {original}"), release, self._digest(f"marked {marked}")),
+                "INSERT INTO marking VALUES (?, ?, ?) ON CONFLICT DO UPDATE"
+                " SET release = excluded.release, marked = excluded.marked"
+                " WHERE release IN (SELECT release FROM run WHERE state = ?)",
+                (
+                    self._digest(f"original {original}"),
+                    release,
+                    self._digest(f"marked {marked}"),
+                    _GIVEN_UP,
+                ),
             )
-        found = self._find(original)
-        if found is None or found[1] != self._digest(f"marked {marked}"):
-            raise self._refusal(found[0] if found else release)
+            found = self._find(original)
+            if found is None:
+                raise _given_up(release)
+            if found.marked != self._digest(f"marked {marked}"):
+                raise self._refusal(found, release)
+            if found.release != release:  # this release may be published, so that claim must stay
+                self._change(found.release, _BEGUN, _FINISHED)
+
+    def begin(self, release: str) -> None:
+        """Remember that a run is making a release, or goes on with it.
+
+        Raises:
+            InputError: If it was given up.
+            WriteError: If the system refuses.
+        """
+        with self._writing():
+            self._base.execute("INSERT INTO run VALUES (?, ?) ON CONFLICT DO NOTHING", (release, _BEGUN))
+            if self._state(release) == _GIVEN_UP:
+                raise _given_up(release)
+
+    def finish(self, release: str) -> None:
+        """Let all claims of a release stay for good; call it before its statement is written.
+
+        Raises:
+            InputError: If it was given up.
+            WriteError: If the system refuses.
+        """
+        with self._errors():  # not even a power cut may forget this: what is signed may be published
+            self._base.execute("PRAGMA synchronous=FULL")
+        with self._writing():
+            self._change(release, _BEGUN, _FINISHED)
+            if self._state(release) == _GIVEN_UP:
+                raise _given_up(release)
+
+    def give_up(self, release: str) -> None:
+        """Make all claims of a run void that has not finished, and never let it finish.
+
+        **Only for runs of which no marked file was ever handed out.**
+
+        Args:
+            release: Its id, as refusals tell it. One that was given up before may be given up again.
+
+        Raises:
+            InputError: If there is no such run, or it is finished.
+            WriteError: If the system refuses.
+        """
+        with self._writing():
+            is_id = _ID.fullmatch(release) is not None
+            if is_id:
+                self._change(release, _BEGUN, _GIVEN_UP)
+            if not is_id or self._state(release) != _GIVEN_UP:
+                raise InputError(
+                    f"ledger {self._name}: expected the id of a run that has not finished, got {release!r}"
+                )
 
     def __len__(self) -> int:
         with self._errors():
@@ -150,22 +229,50 @@ class Ledger:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _find(self, original: str) -> tuple[str, bytes] | None:
+    def _find(self, original: str) -> _Claim | None:
+        """Return the claim on an original that is not void."""
         with self._errors():
             row = self._base.execute(
-                "SELECT release, marked FROM marking WHERE original = ?",
+                "SELECT release, marked, state FROM marking LEFT JOIN run USING (release) WHERE original = ?",
                 (self._digest(f"original {original}"),),
             ).fetchone()
-        return None if row is None else (str(row[0]), bytes(row[1]))
+        if row is None or row[2] == _GIVEN_UP:
+            return None
+        return _Claim(str(row[0]), bytes(row[1]), row[2] != _BEGUN)
+
+    def _state(self, release: str) -> object:
+        row = self._base.execute("SELECT state FROM run WHERE release = ?", (release,)).fetchone()
+        return None if row is None else row[0]
+
+    def _change(self, release: str, old: str, new: str) -> None:
+        self._base.execute("UPDATE run SET state = ? WHERE release = ? AND state = ?", (new, release, old))
 
     def _digest(self, text: str) -> bytes:
         return hmac.new(self._key, text.encode("ascii"), hashlib.sha256).digest()
 
-    def _refusal(self, release: str) -> AlreadyMarkedError:
+    def _refusal(self, found: _Claim, release: str) -> AlreadyMarkedError:
+        if found.release == release:
+            return AlreadyMarkedError(
+                "an image with these pixels is in this run already, marked in another way",
+                hint="one picture twice: leave one out, or give both the same label and regions",
+            )
+        if not found.is_finished:
+            return AlreadyMarkedError(
+                f"an image with these pixels was marked in another way by a run that has not finished, "
+                f"release {found.release}",
+                hint="finish it by the command that began it; only if none of its files was ever handed out: "
+                f"--give-up {found.release}",
+            )
         return AlreadyMarkedError(
-            f"an image with these pixels was marked in another way in release {release}",
+            f"an image with these pixels was marked in another way in release {found.release}",
             hint="two marked versions give the original away: hand out the first one again",
         )
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        with self._errors(), self._base:  # the latter commits, or rolls back
+            self._base.execute("BEGIN IMMEDIATE")
+            yield
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -178,3 +285,10 @@ class Ledger:
             raise InputError(f"ledger {self._name}: expected a medlocker ledger") from error
         except OSError as error:
             raise WriteError(f"ledger {self._name}: {(error.strerror or '').lower()}") from error
+
+
+def _given_up(release: str) -> InputError:
+    return InputError(
+        f"release {release} was given up: its images may carry other marks now",
+        hint="remove what this run made, and choose another --out",
+    )

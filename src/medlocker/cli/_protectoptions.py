@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Literal, cast
 
 from medlocker.attacks import AttackName
+from medlocker.certificates import Ledger, Owner, ledger_path
+from medlocker.errors import InputError
 from medlocker.protect import STANDARD_HARDENING, Harden, Lesions
 from medlocker.release import EngineMaker, LocalEngine, ray_engine
 
@@ -44,3 +46,24 @@ def engine_maker(
         MissingExtraError: If it needs a library that is not installed.
     """
     return LocalEngine if name == "local" else ray_engine(models, segmenter=segmenter, lesions=lesions)
+
+
+def open_ledger(owner: Owner, *, use: bool, given_up: Sequence[str]) -> Ledger | None:
+    """Open the owner's ledger, or none for experiments.
+
+    Args:
+        owner: Keys; the ledger lies beside them.
+        use: Whether it is used.
+        given_up: Ids of runs that will never finish, whose claims are to be void.
+
+    Raises:
+        InputError: If it cannot be used, or there is no such run.
+    """
+    if not use:
+        if given_up:
+            raise InputError("expected no --give-up together with --no-ledger")
+        return None
+    ledger = Ledger(ledger_path(owner.paths), owner.signing)
+    for release in given_up:
+        ledger.give_up(release)
+    return ledger

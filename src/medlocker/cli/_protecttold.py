@@ -13,6 +13,7 @@ from medlocker.regions import Finder, Regions
 from medlocker.release import Inputs, Result, Run, run_release
 
 _MARKED_BEFORE = "was marked in another way"
+_BY_UNFINISHED = "by a run that has not finished"
 
 
 def say_inputs(inputs: Inputs, labels: Labels | None, regions: Regions | None, finder: Finder | None) -> None:
@@ -63,7 +64,14 @@ def run_with_progress(run: Run) -> Result:
         except KeyboardInterrupt:
             bar.say("interrupted: the same command again goes on from here")
             raise typer.Exit(130) from None
-    if any(_MARKED_BEFORE in reason for _, reason in result.summary.failed):
+    reasons = [reason for _, reason in result.summary.failed if _MARKED_BEFORE in reason]
+    if any(_BY_UNFINISHED in reason for reason in reasons):
+        note(
+            "finish a run that has not finished by the command that began it; where that cannot be done, and "
+            "only if none of its marked files was ever handed out, --give-up with its id lets its images be "
+            "marked anew"
+        )
+    if reasons:
         note(
             "the owner's ledger refuses a second, different mark of an image: two give the original back; "
             "--same-mark with the same --seed and options repeats a mark, --no-ledger is for experiments"

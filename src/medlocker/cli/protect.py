@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from medlocker.certificates import Ledger, Owner, ledger_path, load_owner
+from medlocker.certificates import Owner, load_owner
 from medlocker.classifiers import load_classifier, with_gradients
 from medlocker.cli._clusters import indices_or_own, with_clusters
 from medlocker.cli._console import note, print_json, warn
@@ -20,7 +20,7 @@ from medlocker.cli._dicomweb import (
     Transfers,
 )
 from medlocker.cli._logo import read_logo
-from medlocker.cli._protectoptions import EngineName, attack_names, engine_maker, harden_of
+from medlocker.cli._protectoptions import EngineName, attack_names, engine_maker, harden_of, open_ledger
 from medlocker.cli._protecttold import run_with_progress, say_inputs, say_result, warn_of_nothing_found
 from medlocker.errors import InputError, WriteError
 from medlocker.labels import load_labels
@@ -200,6 +200,14 @@ def protect(
             "two different marks of one image give the original back.",
         ),
     ] = True,
+    give_up: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ID",
+            help="Let images be marked anew that a run claims which never finished; it can then never be "
+            "finished. Only if none of its marked files was ever handed out.",
+        ),
+    ] = None,
     keep_original: Annotated[
         bool, typer.Option("--keep-original", help="Seal the original files too: restored byte for byte.")
     ] = False,
@@ -279,7 +287,7 @@ def protect(
         finder=finder,
         sources=tuple(path for path in (labels, regions) if path),
         learned=learned,
-        ledger=Ledger(ledger_path(owner_keys.paths), owner_keys.signing) if ledger else None,
+        ledger=open_ledger(owner_keys, use=ledger, given_up=give_up or ()),
         same_mark=same_mark,
         workers=workers,
         batch=batch,

@@ -77,9 +77,8 @@ def about_series() -> Iterator[None]:
     try:
         yield
     except AlreadyMarkedError as error:
-        raise AlreadyMarkedError(
-            "an image of its series was marked in another way in another release", hint=error.hint
-        ) from None
+        text = str(error).replace("with these pixels", "of its series", 1)
+        raise AlreadyMarkedError(text, hint=error.hint) from None
 
 
 def look_at(

@@ -208,6 +208,8 @@ def run_release(run: Run, *, progress: Callable[[Outcome], None] = lambda outcom
         sweep_temporaries(run.release)
         make_folder(run.release / IMAGES)
         secret = _secret(run)
+        if run.ledger is not None:
+            run.ledger.begin(secret.release)
         summary = Summary(
             tuple(model.name for model in run.classifiers), len(run.inputs.items), run.regions_source
         )
@@ -327,10 +329,12 @@ def _jobs(run: Run, order: Order) -> Iterator[Job]:
 
 
 def _finish(run: Run, secret: ReleaseSecret, journal: Journal, summary: Summary) -> None:
-    sealed = (
-        (IndexEntry(index, entry["name"], entry["file"], entry["pixels"]), blob)
-        for index, entry, blob in journal.marked()
-    )
+    def sealed() -> Iterator[tuple[IndexEntry, bytes]]:
+        for index, entry, blob in journal.marked():
+            yield IndexEntry(index, entry["name"], entry["file"], entry["pixels"]), blob
+        if run.ledger is not None:  # last, but for the statement
+            run.ledger.finish(secret.release)
+
     facts = PublicFacts(
         preset=run.settings.preset,
         models=tuple(ModelFact(model.name, model.fingerprint) for model in run.classifiers),
@@ -340,7 +344,7 @@ def _finish(run: Run, secret: ReleaseSecret, journal: Journal, summary: Summary)
     )
     assemble(
         run.release,
-        sealed,
+        sealed(),
         secret=secret,
         signing=run.owner.signing,
         recipient=run.owner.recipient,
