@@ -5,6 +5,8 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from medlocker.attacks import ATTACK_NAMES, AttackName, attack_as_judged, changed, widened
 from medlocker.classifiers import BaseClassifier, Card, InputSpec
@@ -17,6 +19,7 @@ from medlocker.placements import FreePlacements
 from medlocker.search import Preview, Problem, is_coarse, work_step
 from medlocker.search._guided import screen
 from medlocker.search._looks import LINEAR
+from medlocker.search._preview import block_mean
 from medlocker.testing import LinearClassifier
 from pictures import make_image
 from test_logo import arrow
@@ -71,6 +74,39 @@ def test_the_preview_is_the_marked_images_canvas(case: str, rule: ResizeRule, ch
         for off in difference(preview, image, models, [mark]):
             assert off.max() <= 2.5
             assert off.mean() <= 0.5
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_of_the_models_size_are_not_resized(channels: int) -> None:
+    image = make_image(height=32, width=40)
+    models = [model(channels=channels)]
+    preview = Preview(image, models, logo=arrow())
+    for mark in (Mark(x=0, y=0, size_px=12, opacity=30000), Mark(x=27, y=19, size_px=13, opacity=65535)):
+        (off,) = difference(preview, image, models, [mark])
+        assert off.max() <= 1.5  # rounding, and Pillow's of the luminance
+    slopes = np.linspace(-1, 1, 32 * 40 * channels, dtype=np.float32).reshape(32, 40, channels)
+    np.testing.assert_array_equal(preview.pull_back(0, slopes), slopes)
+
+
+@given(
+    size=st.tuples(st.integers(1, 30), st.integers(1, 30)),
+    step=st.integers(1, 9),
+    dtype=st.sampled_from(["uint8", "uint16", "float32"]),
+    seed=st.integers(0, 99),
+)
+def test_block_means(size: tuple[int, int], step: int, dtype: str, seed: int) -> None:
+    top = 255 if dtype == "uint8" else 65535
+    values = np.random.default_rng(seed).integers(0, top, (*size, 3), endpoint=True).astype(dtype)
+    found = block_mean(values, step)
+    expected = [
+        [
+            values[y : y + step, x : x + step].mean(axis=(0, 1), dtype=np.float64)
+            for x in range(0, size[1], step)
+        ]
+        for y in range(0, size[0], step)
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-2)
+    assert found.dtype == np.float32
 
 
 @pytest.mark.parametrize("rule", ["stretch", "pad", "crop"])
