@@ -22,6 +22,53 @@ def test_reads_first_and_second_column(tmp_path: Path) -> None:
     assert (labels.column, labels.distinct, len(labels)) == ("grade", ("1", "3"), 2)
 
 
+@pytest.mark.parametrize(
+    ("header", "column"),
+    [
+        ("image,melanoma", "melanoma"),  # two columns: the second, whatever it is called
+        ("image,age", "age"),
+        ("image,age,label", "label"),
+        ("image,Class,age,sex", "Class"),
+        ("image,age,DIAGNOSIS,sex", "DIAGNOSIS"),
+        ("image;age; grade ;sex", "grade"),
+        ("image,grade,macular_edema_risk", "grade"),
+        ("image,grade,label", "grade"),  # the second, as ever
+        ("image,label,class,grade", "label"),
+        ("image,label,label", "label"),
+        ("image,melanoma,", "melanoma"),
+        ("image,,melanoma,,", "melanoma"),
+    ],
+)
+def test_finds_the_column_by_its_name(tmp_path: Path, header: str, column: str) -> None:
+    delimiter = ";" if ";" in header else ","
+    names = [name.strip() for name in header.split(delimiter)]
+    row = delimiter.join(["a.jpg", *(f"value{k}" for k in range(1, len(names)))])
+    labels = load_labels(write(tmp_path, f"{header}\n{row}\n"))
+    assert labels.column == column
+    assert dict(labels.rows) == {"a.jpg": f"value{names.index(column)}"}
+
+
+@pytest.mark.parametrize(
+    ("header", "got"),
+    [
+        ("image,age,sex", "age, sex"),
+        ("image,age,sex,", "age, sex"),
+        ("image,patient,melanoma,keratosis", "patient, melanoma, keratosis"),
+        ("image,age,label,grade", "label, grade"),
+        ("image,labels,classes", "labels, classes"),
+        ("image,,,", ""),
+    ],
+)
+def test_refuses_to_guess_among_several_columns(tmp_path: Path, header: str, got: str) -> None:
+    path = write(tmp_path, f"{header}\n{',' * header.count(',')}\n")
+    with pytest.raises(InputError) as caught:
+        load_labels(path)
+    assert str(caught.value) == (
+        f"labels labels.csv: expected one column called label, class, diagnosis or grade, got {got or 'none'}"
+    )
+    assert caught.value.hint == "choose the label's column with --label-column NAME"
+
+
 @pytest.mark.parametrize("column", ["other", "OTHER"])
 def test_reads_a_named_column(tmp_path: Path, column: str) -> None:
     labels = load_labels(write(tmp_path, "image,grade,other\na.jpg,3,x\n"), column=column)
@@ -82,9 +129,11 @@ def test_missing_and_unknown(tmp_path: Path) -> None:
 def test_digest_tells_columns_and_rows_apart(tmp_path: Path) -> None:
     path = write(tmp_path, "image,p,q\na,1,1\n")
     first = load_labels(path, column="p").digest
-    assert first == load_labels(path).digest
+    assert first == load_labels(path, column="P").digest
+    assert first == load_labels(write(tmp_path, "image,p\na,1\n")).digest
+    path = write(tmp_path, "image,p,q\na,1,1\n")
     assert first != load_labels(path, column="q").digest
-    assert first != load_labels(write(tmp_path, "image,p,q\na,2,1\n")).digest
+    assert first != load_labels(write(tmp_path, "image,p,q\na,2,1\n"), column="p").digest
 
 
 @pytest.mark.parametrize(

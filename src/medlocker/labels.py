@@ -15,6 +15,8 @@ from medlocker.regions._names import normal_name, split_name, without_suffix
 from medlocker.regions._rows import MAX_ROW_CHARACTERS, RowLines
 
 MAX_LABEL_BYTES = 256 << 20
+LABEL_COLUMNS = ("label", "class", "diagnosis", "grade")
+"""What a label's column may be called among others, in capitals or not."""
 _DELIMITERS = (",", ";", "\t")
 
 
@@ -107,17 +109,19 @@ class ClassIndices:
 
 
 def load_labels(path: Path, *, column: str | None = None) -> Labels:
-    """Read a label file: a header, the image's name in the first column, its class in the second.
+    """Read a label file: a header, the image's name in the first column, its class in another.
 
-    Commas, semicolons or tabs separate. Rows with an empty label count as not labelled. A name may be
-    repeated with the same label.
+    Of two columns that is the second, whatever it is called. Of more it is the one called as in
+    :data:`LABEL_COLUMNS`; the second, if several are and it is one of them. Commas, semicolons or tabs
+    separate. Rows with an empty label count as not labelled. A name may be repeated with the same label.
 
     Args:
         path: UTF-8 text, byte order mark tolerated.
-        column: Name of the label's column; default the second.
+        column: Name of the label's column, in capitals or not; default as told above.
 
     Raises:
-        InputError: Naming the line, if there is no header, a column is missing, or two rows disagree.
+        InputError: Naming the line, if there is no header, a column is missing or cannot be told from
+            others, or two rows disagree.
     """
     data = read_limited(path, max_bytes=MAX_LABEL_BYTES, what="labels")
     try:
@@ -182,11 +186,29 @@ def _label_column(header: list[str], file: str, column: str | None) -> int:
             hint="add a first line: image,label",
         )
     if column is None:
-        return 1
+        return _unnamed_column(names, file)
     for wanted, have in ((column, names), (column.casefold(), [name.casefold() for name in names])):
         if wanted in have[1:]:
             return have.index(wanted, 1)
     raise InputError(f"labels {file}: expected a column {column!r:.40}, got {', '.join(names[1:])!s:.200}")
+
+
+def _unnamed_column(names: list[str], file: str) -> int:
+    """Return where the label stands in a file of which nothing is told but its header."""
+    if len(names) == 2:
+        return 1
+    known = [at for at, name in enumerate(names) if at and name.casefold() in LABEL_COLUMNS]
+    written = [at for at, name in enumerate(names) if at and name]
+    if len(known) == 1 or 1 in known:
+        return known[0]
+    if len(written) == 1:  # spreadsheets append empty columns
+        return written[0]
+    listed = ", ".join(names[at] for at in known or written) or "none"
+    wanted = f"{', '.join(LABEL_COLUMNS[:-1])} or {LABEL_COLUMNS[-1]}"
+    raise InputError(
+        f"labels {file}: expected one column called {wanted}, got {listed!s:.200}",
+        hint="choose the label's column with --label-column NAME",
+    )
 
 
 def _digest(column: str, rows: Mapping[str, str]) -> str:

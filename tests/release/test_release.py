@@ -331,7 +331,7 @@ def test_another_run_is_not_continued(tmp_path: Path, owner: Owner, monkeypatch:
     with pytest.raises(WriteError):
         protect(source, out, owner)
     heal()
-    labels = load_labels(tmp_path / "l.csv")
+    labels = load_labels(tmp_path / "l.csv", column="a")
     regions = load_regions(tmp_path / "boxes.csv")
     numbers = ({"0": 0, "1": 1},)
     changes: list[dict[str, Any]] = [

@@ -41,7 +41,13 @@ def prepare_logo(
     labels: Annotated[
         Path | None, typer.Option(help="CSV `image,<label>`; else the models' own answers.")
     ] = None,
-    label_column: Annotated[str | None, typer.Option(help="Column of the label; default the second.")] = None,
+    label_column: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of the label; default the second of two, of more the one called "
+            "label, class, diagnosis or grade."
+        ),
+    ] = None,
     regions: Annotated[
         Path | None, typer.Option(help="Keep-out: folder of masks, CSV, COCO JSON, or folder of YOLO text.")
     ] = None,

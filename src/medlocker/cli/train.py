@@ -53,7 +53,13 @@ def classifier(
             metavar="FILE|hub|none", help="Start: .safetensors or state dict .pt, pretrained, random."
         ),
     ] = "hub",
-    label_column: Annotated[str | None, typer.Option(help="Column of the class; default the second.")] = None,
+    label_column: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of the class; default the second of two, of more the one called "
+            "label, class, diagnosis or grade."
+        ),
+    ] = None,
     exclude: Annotated[
         Path | None, typer.Option(metavar="LIST", help="File with names of images to leave out, one a line.")
     ] = None,
