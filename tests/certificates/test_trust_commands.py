@@ -84,8 +84,18 @@ def test_verify_exits_3_on_damage(run: Terminal, sample: Sample, pub: Path) -> N
 
 def test_verify_exits_3_on_another_owner(run: Terminal, pristine: Sample) -> None:
     out, err = run("verify", pristine.path, "--owner", pristine.keys / "reader.sign.pub", "--json", code=3)
-    assert out == ""
-    assert "error: statement.dsse.json: the signature is not of the expected owner's key" in err
+    message = "statement.dsse.json: the signature is not of the expected owner's key"
+    assert json.loads(out)["error"] == message
+    assert f"error: {message}" in err
+
+
+def test_the_owner_may_be_given_by_name(run: Terminal, pristine: Sample, tmp_path: Path) -> None:
+    """As `protect` takes it."""
+    out, _ = run("verify", pristine.path, "--owner", pristine.keys / "owner")
+    assert out.startswith("valid: 3 of 3")
+    assert run.json("verify", pristine.path, "--owner", pristine.keys / "reader", code=3)["error"]
+    name = ("--owner", pristine.keys / "owner", "--identity", pristine.keys / "owner")
+    assert run.json("restore", pristine.path, *name, "--out", tmp_path / "out")["restored"] == 3
 
 
 def test_verify_of_something_else_says_what_is_missing(run: Terminal, tmp_path: Path, pub: Path) -> None:
@@ -162,6 +172,33 @@ def test_new_may_be_written_out_and_options_may_come_first(
     run("grant", "new", pristine.path, *keys, "--out", tmp_path / "b")
     value = run.json("grant", pristine.path, *keys, "--out", tmp_path / "c")
     assert (value["scope"], value["image_count"]) == ("whole", 3)
+
+
+def test_a_grant_in_the_release_is_refused(run: Terminal, sample: Sample, pub: Path, tmp_path: Path) -> None:
+    """Whoever verifies the release would find files that its owner did not sign."""
+    (tmp_path / "link").symlink_to(sample.path)
+    for out in (
+        sample.path,
+        sample.path / "g",
+        sample.path / "images" / "left" / "g",
+        sample.path / "certificate" / "grants" / "g",
+        tmp_path / "link" / "g",
+        sample.path / "images" / ".." / "g",
+    ):
+        _, err = _grant(run, sample, out, code=2)
+        place = f"{out.name} lies inside the release {sample.path.name}"
+        assert f"error: the output {place}, which must not change\n  choose an output elsewhere\n" in err
+    assert run("verify", sample.path, "--owner", pub)[0].startswith("valid: 3 of 3")
+    beside = sample.path.with_name(sample.path.name + "-grant")
+    _grant(run, sample, beside)
+    assert (beside / "grant.dsse.json").is_file()
+
+
+def test_help_of_the_group_says_where_the_options_are(run: Terminal) -> None:
+    out, _ = run("grant", "--help")
+    told = " ".join(out.split())
+    assert "all its options (--images, --until, --purpose) are told by `medlocker grant new --help`" in told
+    assert "medlocker grant release --owner hospital --to alice.age.pub --out alice-grant" in told
 
 
 def test_grant_takes_a_list(run: Terminal, pristine: Sample, tmp_path: Path) -> None:

@@ -149,16 +149,18 @@ def test_wrong_usage_is_one_sentence(protect: Protect, case: str) -> None:
         answer = protect(*more, "--json")
     else:
         answer = protect("--json", **{str(more[0]): str(more[1])})
-    assert (answer.code, answer.out) == (2, "")
+    assert answer.code == 2
     assert sentence(answer).startswith(message)
+    assert answer.json["error"] == sentence(answer)
     assert not protect.out.exists() or not images_of(protect.out)
 
 
 def test_a_process_of_its_own_says_the_same(place: Path, owner_name: Path, tmp_path: Path) -> None:
     arguments = ["--model", "nan.onnx", "--owner", owner_name, "--out", tmp_path / "out"]
     answer = medlocker("protect", "in", *arguments, "--json", cwd=place)
-    assert (answer.code, answer.out) == (2, "")
-    assert answer.err == "error: model nan: it answers NaN or infinity on a plain picture\n"
+    message = "model nan: it answers NaN or infinity on a plain picture"
+    assert (answer.code, answer.json) == (2, {"error": message})
+    assert answer.err == f"error: {message}\n"
     assert not (tmp_path / "out").exists()
 
 

@@ -125,8 +125,9 @@ def test_neither(tmp_path: Path, shell: Shell) -> None:
     (tmp_path / "file").write_text("x")
     for name in ("empty", "file", "missing"):
         answer = shell("status", name, "--json", cwd=tmp_path)
-        assert (answer.code, answer.out) == (2, "")
-        assert answer.err == f"error: {name}: expected a release, or a run that makes one\n"
+        message = f"{name}: expected a release, or a run that makes one"
+        assert (answer.code, answer.json) == (2, {"error": message})
+        assert answer.err == f"error: {message}\n"
 
 
 @pytest.mark.parametrize(

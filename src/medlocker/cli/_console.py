@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -16,6 +16,34 @@ stderr = Console(stderr=True, highlight=False, soft_wrap=True)
 
 stdout = Console(highlight=False, soft_wrap=True)
 """For results that a person reads."""
+
+
+class JsonOutput:
+    """Whether a command was asked for its one JSON object, and whether it has printed it.
+
+    Args:
+        arguments: Of the command line.
+    """
+
+    def __init__(self, arguments: Sequence[str] = ()) -> None:
+        options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+        self.wanted = "--json" in options
+        self.printed = False
+
+    def print_error(self, message: str, hint: str = "") -> None:
+        """Print an object that tells only what went wrong, if one is wanted and none was printed."""
+        if self.wanted and not self.printed:
+            print_json({"error": message, **({"hint": hint} if hint else {})})
+
+
+_output = JsonOutput()
+
+
+def expect_json(arguments: Sequence[str]) -> JsonOutput:
+    """Begin a command: what is printed as JSON from now on is its output."""
+    global _output
+    _output = JsonOutput(arguments)
+    return _output
 
 
 def print_json(value: Mapping[str, Any]) -> None:
@@ -30,6 +58,7 @@ def print_json(value: Mapping[str, Any]) -> None:
     except (ValueError, RecursionError) as error:  # a foreign file wrote 1e999, or nests as deep as can be
         raise InputError("expected finite numbers and less nesting, got what JSON cannot hold") from error
     sys.stdout.write(text + "\n")
+    _output.printed = True
 
 
 def shown(text: str) -> str:

@@ -152,6 +152,7 @@ class Transfers:
         except MedlockerError as error:
             self._error = error
             facts["pushed"] = {"error": str(error)}
+            facts["error"] = str(error)
 
     def close(self, exit_code: int, *, as_json: bool) -> None:
         """Tell how pushing ended, and leave with an exit code if anything failed.
@@ -234,7 +235,7 @@ def run_push(release: Path, key: VerifyKey, server: Server, staging: Staging, *,
         pushed = push_release(release, key, server, staging)
     except MedlockerError as error:
         if as_json:
-            print_json({"pushed": {"error": str(error)}})
+            print_json({"error": str(error), "pushed": {"error": str(error)}})
         raise
     if as_json:
         print_json({"pushed": pushed_json(pushed), "seconds": round(time.perf_counter() - started, 3)})

@@ -10,8 +10,11 @@ import typer
 
 from medlocker import __version__
 from medlocker.cli import _commands
-from medlocker.cli._console import shown, stderr, stdout
+from medlocker.cli._console import expect_json, shown, stderr, stdout
 from medlocker.errors import MedlockerError
+
+_INTERRUPTED = 130
+"""The exit code of what an interrupt ended."""
 
 app = typer.Typer(
     name="medlocker",
@@ -43,17 +46,28 @@ def _root(
 
 
 def run() -> None:
-    """Run the command line and exit: 0 done, 1 some image failed, 2 wrong usage, 3 trust failed."""
+    """Run the command line and exit: 0 done, 1 some image failed, 2 wrong usage, 3 trust failed.
+
+    With ``--json`` one object is printed in any case: where nothing else can be told, ``error`` and ``hint``.
+    """
+    output = expect_json(sys.argv[1:])
     try:
         app()
+    except SystemExit as leaving:
+        if leaving.code == _INTERRUPTED:
+            output.print_error("interrupted")
+        # wrong usage, which typer has told on stderr; its class is none that typer exports
+        elif (told := getattr(leaving.__context__, "format_message", None)) is not None:
+            output.print_error(told())
+        raise
     except MedlockerError as error:
-        stderr.print(f"error: {shown(str(error))}", style="bold red", markup=False)
-        if error.hint:
-            stderr.print(f"  {shown(error.hint)}", markup=False)
+        _say_error(str(error), error.hint)
+        output.print_error(str(error), error.hint)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         stderr.print("interrupted", markup=False)
-        sys.exit(130)
+        output.print_error("interrupted")
+        sys.exit(_INTERRUPTED)
     except BrokenPipeError:
         # whoever read our output has gone; keep the interpreter from failing again while flushing
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -61,9 +75,13 @@ def run() -> None:
     except OSError as error:
         # a name that the system does not even look up: too long, or of bytes that it does not know
         name = f"{os.path.basename(os.fsdecode(error.filename))!s:.80}: " if error.filename else ""
-        stderr.print(
-            f"error: {shown(name + (error.strerror or 'cannot be read').lower())}",
-            style="bold red",
-            markup=False,
-        )
+        message = name + (error.strerror or "cannot be read").lower()
+        _say_error(message)
+        output.print_error(message)
         sys.exit(2)
+
+
+def _say_error(message: str, hint: str = "") -> None:
+    stderr.print(f"error: {shown(message)}", style="bold red", markup=False)
+    if hint:
+        stderr.print(f"  {shown(hint)}", markup=False)

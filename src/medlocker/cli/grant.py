@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,13 +12,21 @@ import typer
 from typer.core import TyperGroup
 
 from medlocker.cli._console import note, print_json, stdout, warn
-from medlocker.errors import InputError
+from medlocker.errors import InputError, OutputExistsError
 
 if TYPE_CHECKING:
     from medlocker.certificates import Grant, Release
 
 _MAX_LIST_BYTES = 64 * 1024 * 1024
 _DEFAULT = "new"
+_EXAMPLES = """
+[bold]Examples[/bold]
+
+  medlocker key new --out alice
+  medlocker grant release --owner hospital --to alice.age.pub --out alice-grant
+  medlocker grant release --owner hospital --to bob.age.pub --images '*left*' --until 2027-12-31 --out bobs
+  medlocker grant list alice-grant --owner hospital.sign.pub
+"""
 
 
 class _DefaultGroup(TyperGroup):
@@ -32,7 +41,9 @@ class _DefaultGroup(TyperGroup):
 app = typer.Typer(
     cls=_DefaultGroup,
     no_args_is_help=True,
-    help="Make somebody able to restore: `grant RELEASE --owner NAME --to KEY.pub --out GRANT_DIR`.",
+    help="Make somebody able to restore: `grant RELEASE --owner NAME --to KEY.pub --out GRANT_DIR`.\n\n"
+    "That is short for `grant new RELEASE ...`: all its options (--images, --until, --purpose) are told by "
+    "`medlocker grant new --help`.\n" + _EXAMPLES,
 )
 
 
@@ -70,6 +81,7 @@ def new(
     from medlocker.certificates import load_owner, load_recipient, open_release, open_secret, write_grant
 
     last = None if until is None else parse_until(until, now=datetime.now(UTC))
+    _check_place(out, release)
     keys = load_owner(owner)
     recipients = [load_recipient(path) for path in to]
     identity = keys.identity()
@@ -88,6 +100,15 @@ def new(
     )
     _show(granted, as_json=json, images=opened.statement.images)
     note(f"give the folder {out} and your .sign.pub file to the recipients")
+
+
+def _check_place(out: Path, release: Path) -> None:
+    """Refuse an output in the release: whoever verifies it would find files that its owner did not sign."""
+    if Path(os.path.realpath(out)).is_relative_to(Path(os.path.realpath(release))):
+        raise OutputExistsError(
+            f"the output {out.name} lies inside the release {release.name}, which must not change",
+            hint="choose an output elsewhere",
+        )
 
 
 @app.command("list")
