@@ -1,6 +1,7 @@
 """Diagnostic models: the protocol, model cards, and one adapter per library."""
 
 from medlocker.classifiers._base import BaseClassifier
+from medlocker.classifiers._batch import batch_for
 from medlocker.classifiers._converted import with_gradients
 from medlocker.classifiers._features import (
     SAMPLE_IMAGES,
@@ -26,6 +27,7 @@ __all__ = [
     "LinearResize",
     "OnnxClassifier",
     "Prototypes",
+    "batch_for",
     "card_path",
     "is_feature_extractor",
     "linear_resize",

@@ -29,6 +29,8 @@ class BaseClassifier:
     """
 
     has_gradients = False
+    on_gpu = False
+    """Whether it runs on something faster than the CPU, which wants larger batches."""
     prototypes: Prototypes | None = None
     """Of a feature extractor that became a classifier: the clusters that stand for classes."""
 

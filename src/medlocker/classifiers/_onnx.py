@@ -43,6 +43,7 @@ class OnnxClassifier(BaseClassifier):
         notes: tuple[str, ...],
     ) -> None:
         self._session = session
+        self.on_gpu = session.get_providers()[0] != "CPUExecutionProvider"
         self._input = session.get_inputs()[0]
         self._dtype = FLOATS[self._input.type]
         first = self._input.shape[0]

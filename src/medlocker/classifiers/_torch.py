@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -61,6 +61,7 @@ class TorchClassifier(BaseClassifier):
     ) -> None:
         super().__init__(card, name=name, fingerprint=fingerprint, classes=classes, notes=notes)
         self._device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.on_gpu = self._device.type != "cpu"
         self._network = network.float().eval().requires_grad_(False)
         self._network = self._network.to(self._device).to(memory_format=torch.channels_last)
         self._answering = self._network
@@ -101,21 +102,36 @@ class TorchClassifier(BaseClassifier):
         return answers
 
     def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        pieces = []
+        pieces: list[NDArray[np.float32]] = []
+
+        def answer(part: slice) -> None:
+            pieces.append(self._guarded(torch.from_numpy(batch[part]).to(self._device)).cpu().numpy())
+
         with torch.inference_mode():
-            for start in range(0, len(batch), self.chunk):
-                piece = torch.from_numpy(batch[start : start + self.chunk]).to(self._device)
-                pieces.append(self._guarded(piece).cpu().numpy())
+            self._in_chunks(answer, len(batch))
         answers = np.concatenate(pieces)
         return log_probabilities(answers) if self._softmaxed else answers
 
     def _guarded(self, inputs: torch.Tensor) -> torch.Tensor:
         try:
             return self._forward(inputs)
+        except torch.OutOfMemoryError:
+            raise
         except RuntimeError as error:  # shapes that the architecture cannot take, or no memory
             raise ModelError(
                 f"{self.name}: the network fails on {len(inputs)} images of {self.width} x {self.height}"
             ) from error
+
+    def _shrink(self, error: Exception) -> None:
+        """Take half as many pictures at once from now on; a GPU says by its error that they were too many."""
+        if self.chunk == 1:
+            message = (
+                f"{self.name}: the device lacks the memory for one picture of {self.width} x {self.height}"
+            )
+            raise ModelError(message, hint="CUDA_VISIBLE_DEVICES= makes it run on the CPU") from error
+        self.chunk //= 2
+        if self.on_gpu:
+            torch.cuda.empty_cache()
 
     def gradients(self, canvases: NDArray[np.float32], labels: Sequence[int]) -> Gradients:
         """Differentiate the margin ``max(z[k != label]) - z[label]`` per grey level of the canvas.
@@ -137,21 +153,30 @@ class TorchClassifier(BaseClassifier):
             raise ModelError(f"{self.name}: expected labels from 0 to {count - 1}")
         slopes = np.empty_like(canvases, dtype=np.float32)
         logits = np.empty((len(canvases), count), np.float32)
-        # on a CPU one image at a time, in threads: the same numbers whatever else shares the batch
-        size = 1 if self._device.type == "cpu" else self.chunk
-        parts = [slice(start, start + size) for start in range(0, len(canvases), size)]
 
         def differentiate(part: slice) -> None:
             logits[part], slopes[part] = self._differentiate(canvases[part], labels[part])
 
-        if self._device.type == "cpu":
-            list(_single_threads().map(differentiate, parts))
+        if self.on_gpu:
+            self._in_chunks(differentiate, len(canvases))
         else:
-            for part in parts:
-                differentiate(part)
+            # one image at a time, in threads: the same numbers whatever else shares the batch
+            list(_single_threads().map(differentiate, [slice(i, i + 1) for i in range(len(canvases))]))
         if not np.isfinite(slopes).all():
             raise ModelError(f"{self.name}: the gradient is NaN or infinite")
         return Gradients(self._checked(logits, len(canvases)), slopes)
+
+    def _in_chunks(self, call: Callable[[slice], None], count: int) -> None:
+        """Call for one chunk after the other; smaller ones where the memory does not suffice."""
+        at = 0
+        while at < count:
+            part = slice(at, min(at + self.chunk, count))
+            try:
+                call(part)
+            except torch.OutOfMemoryError as error:
+                self._shrink(error)
+            else:
+                at = part.stop
 
     def _differentiate(
         self, canvases: NDArray[np.float32], labels: Sequence[int]

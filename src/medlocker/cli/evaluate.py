@@ -12,6 +12,7 @@ import typer
 
 from medlocker import evaluate as evaluation
 from medlocker._files import read_limited
+from medlocker.classifiers import batch_for
 from medlocker.cli._console import note, print_json, shown, stdout, warn
 from medlocker.cli._logo import read_logo
 from medlocker.cli._progress import image_progress
@@ -65,7 +66,13 @@ def evaluate(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the report; new or empty.")],
-    label_column: Annotated[str | None, typer.Option(help="Column of the label; default the second.")] = None,
+    label_column: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of the label; default the second of two, of more the one called "
+            "label, class, diagnosis or grade."
+        ),
+    ] = None,
     regions: Annotated[
         Path | None, typer.Option(help="Keep-out regions, as for `protect`; counts touched pixels.")
     ] = None,
@@ -78,13 +85,23 @@ def evaluate(
     ] = None,
     size: Annotated[
         float | None,
-        typer.Option(help="Size of the control's logo; default as large as the marks that are found."),
+        typer.Option(
+            help="Longer side of the control's logo as a share of the image's shorter side; default as large "
+            "as the marks that are found."
+        ),
     ] = None,
     opacity: Annotated[
         float, typer.Option(help="Opacity of the control's logo.")
     ] = evaluation.DEFAULT_OPACITY,
     seed: Annotated[int, typer.Option(help="Of the control's places and of the attacks.")] = 0,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N images.")] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Judge at most this many images: of those with a label and a marked version the first by "
+            "name, which may not be a fair sample; default all.",
+        ),
+    ] = None,
     removal: Annotated[
         Removal,
         typer.Option(
@@ -93,10 +110,16 @@ def evaluate(
         ),
     ] = "none",
     removal_limit: Annotated[
-        int, typer.Option(min=1, help="Most images that are attacked, evenly spread.")
+        int,
+        typer.Option(
+            min=1, help="Attack at most this many of the images that are judged, evenly spread over them."
+        ),
     ] = evaluation.DEFAULT_LIMIT,
     workers: Annotated[int, typer.Option(min=1, help="Threads that read files, and that attack.")] = 2,
-    batch: Annotated[int, typer.Option(min=1, max=1024, help="Pictures in one call of a model.")] = 32,
+    batch: Annotated[
+        int | None,
+        typer.Option(min=1, max=1024, help="Pictures in one call of a model; default what suits it."),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier report.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -143,7 +166,7 @@ def evaluate(
         regions=known,
         limit=limit,
         workers=workers,
-        batch=batch,
+        batch=batch or batch_for([one.model for one in targets]),
     )
     result = _run_with_progress(job)
     numbers = evaluation.add_up(result)
@@ -294,6 +317,9 @@ def _skipped(result: Result, pairs: Pairs, releases: Sequence[Release]) -> tuple
 
 def _notes(result: Result, numbers: Numbers) -> tuple[str, ...]:
     notes = []
+    limit, usable = result.evaluation.limit, len(result.evaluation.pairs.pairs) - len(result.unlabelled)
+    if limit is not None and limit < usable:
+        notes.append(f"--limit: only the first {limit} of {usable} images by name were judged")
     if numbers.targets[0].is_one_class:
         notes.append("all labels are the same class: kappa and AUC mean nothing and are null")
     if result.without_room:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from medlocker.certificates import Owner, load_owner
-from medlocker.classifiers import load_classifier, with_gradients
+from medlocker.classifiers import batch_for, load_classifier, with_gradients
 from medlocker.cli._clusters import indices_or_own, with_clusters
 from medlocker.cli._console import note, print_json, warn
 from medlocker.cli._dicomweb import (
@@ -41,6 +41,7 @@ from medlocker.release import (
     check_target,
     find_inputs,
     make_search,
+    starting,
     way_taken,
 )
 
@@ -60,6 +61,7 @@ access control: it cannot stop mask-and-inpaint or retraining, nor protect image
 
 
 def protect(
+    context: typer.Context,
     source: Annotated[
         str,
         typer.Argument(
@@ -82,7 +84,13 @@ def protect(
     labels: Annotated[
         Path | None, typer.Option(help="CSV `image,<label>`; else the model's own answer.")
     ] = None,
-    label_column: Annotated[str | None, typer.Option(help="Column of the label; default the second.")] = None,
+    label_column: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of the label; default the second of two, of more the one called "
+            "label, class, diagnosis or grade."
+        ),
+    ] = None,
     regions: Annotated[
         Path | None, typer.Option(help="Keep-out: folder of masks, CSV, COCO JSON, or folder of YOLO text.")
     ] = None,
@@ -178,7 +186,10 @@ def protect(
             help="ray: work on the Ray cluster that RAY_ADDRESS names, else on all cores here; same result."
         ),
     ] = "local",
-    batch: Annotated[int, typer.Option(min=1, max=1024, help="Pictures in one call of the model.")] = 16,
+    batch: Annotated[
+        int | None,
+        typer.Option(min=1, max=1024, help="Pictures in one call of the model; default what suits it."),
+    ] = None,
     harden: Annotated[
         bool,
         typer.Option("--harden", help="Keyed warp and texture: who knows the logo cannot undo the blend."),
@@ -248,6 +259,7 @@ def protect(
         return
     inputs = find_inputs(transfers.fetch())
     check_target(out, inputs)
+    context.with_resource(starting(out))
     learned = load_learned(logo) if logo is not None and logo.is_dir() else None
     picture = learned.logo if learned is not None else read_logo(logo)
     if learned is not None:
@@ -268,6 +280,7 @@ def protect(
     if weaker:
         warn(weaker)
     make_search(settings, classifiers)  # refuses what cannot work before anything is written
+    batch = batch or batch_for(classifiers)
     classifiers = with_clusters(classifiers, inputs, workers=workers, batch=batch)
     for classifier in classifiers:
         for text in classifier.notes:
