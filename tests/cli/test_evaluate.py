@@ -236,8 +236,27 @@ def test_images_without_a_label(place: Place, evaluate: Evaluate, tmp_path: Path
     assert value["targets"][0]["clean"]["qwk"] is None
 
 
-def test_limit(evaluate: Evaluate) -> None:
-    assert evaluate("--json", "--limit", 2).json["images"] == 2
+def test_the_limit_takes_the_first_by_name_and_says_so(place: Place, evaluate: Evaluate) -> None:
+    labels = place.folder / "three.csv"
+    rows = place.samples.labels.read_text().splitlines(keepends=True)
+    labels.write_text("".join([rows[0], *rows[2:]]))  # none for the first image
+    answer = evaluate("--json", "--limit", 2, labels=labels)
+    value = answer.json
+    assert value["images"] == 2
+    with (evaluate.out / "per_image.csv").open(newline="") as stream:
+        assert [row["name"] for row in csv.DictReader(stream)] == sorted(place.samples.names)[1:3]
+    told = "--limit: only the first 2 of 3 images by name were judged"
+    assert told in value["notes"]
+    assert told in answer.err
+    assert told in (evaluate.out / "report.html").read_text("utf-8")
+    assert evaluate("--json", "--overwrite", "--limit", 4).json["notes"] == []
+
+
+def test_the_help_tells_what_a_limit_takes(evaluate: Evaluate) -> None:
+    words = " ".join(evaluate("--help").out.replace("│", " ").split())
+    assert "of those with a label and a marked version the first by name" in words
+    assert "Attack at most this many of the images that are judged, evenly spread over them." in words
+    assert "default the second of two, of more the one called label, class, diagnosis or grade." in words
 
 
 def test_a_statement_that_is_none_costs_only_the_models(

@@ -14,13 +14,39 @@ from medlocker.evaluate._page_tables import bar, left_text, number, percent, tab
 from medlocker.evaluate.removal import Best, Row
 
 _COLOR, _BEYOND_COLOR = "#2f7d6b", "#8a8f98"
-_READING = """<p>Each line is an attack that was tried on every marked image before the model was asked.
-<i>Left</i> is the share of the model's right answers on clean images that comes back; low is well protected.
-The <i>control</i> is the same treatment of the clean image: what the treatment itself costs (an attack that
-looks at no marked pixel is its own control). <i>PSNR</i> is how close the marked pixels come to the original,
-median of all images: above 35 dB they are restored for the eye; a tenth of the images is restored better than
-the number in brackets. Grey bars need labels or a second marked version and do not count for the best
-attacker.</p>"""
+_READING = """<p>One line is one attack, tried on every one of these marked images before the model was asked.
+The line <i>none</i> is the marked image as it is. The worst for the owner come first.</p><ul>
+<li><i>The attacker knows</i>: what somebody needs for it. This program and the look of the marks are public;
+"nothing" is what anybody has.</li>
+<li><i>Left</i>: of the images that the model answers rightly when they carry no mark, how many it answers
+rightly after mark and attack. Low is well protected. In brackets the share, and its interval of 95 %.</li>
+<li><i>Control</i>: the same count without a mark, on the unmarked images after the same treatment. Where it
+is low too, the treatment spoils any picture, and a low <i>left</i> is not owed to the mark. For attacks that
+change nothing but the mark it is the unmarked image, untouched: 100 %. For attacks that replace the marked
+pixels without a look at them it is the same picture as after the attack, so both shares are equal.</li>
+<li><i>PSNR</i> and <i>SSIM</i>: how close the marked pixels come to the original, median of all images; a
+tenth of the images comes closer than the number in brackets. From 35 dB on, or with an SSIM near 1, the eye
+sees no difference. "-": nothing to compare, for the attack moves the pixels or gives no picture.</li>
+<li><i>Seconds</i>: mean of an image on this machine.</li>
+<li>Grey bars: the attacker needs labels, or a second marked version of the same image. A release gives
+neither, so they do not count for the best attacker.</li></ul>"""
+_DOES = {
+    1: "nothing is done",
+    2: "saved as JPEG of that quality",
+    3: "softened: Gaussian blur of that sigma, or median of that many pixels",
+    4: "scaled down by that factor and up again, its rim cut off, or mirrored",
+    5: "noise taken out as from a poor photograph, or fewer shades",
+    6: "the logo is found and its blending undone",
+    7: "the same, with a guess how this mark was bent or textured",
+    8: "the mark is cut out, and the hole is filled from around it",
+    9: "what many marked images have in common is taken off",
+    10: "a network that was trained to take off marks made with this program",
+    11: "parts are covered one after the other, and the model's answers are counted",
+    12: "the model is asked about many cuttings, and its answers are counted",
+    13: "the model is trained on with marked images",
+    14: "the pixels under one mark are taken from the other version",
+}
+"""By an attack's number, what it does to a marked image."""
 
 
 def removal_section(removal: Removal | None) -> str:
@@ -33,7 +59,8 @@ def removal_section(removal: Removal | None) -> str:
         f"<p>{text(removal.verdict)}</p>",
     ]
     if battery.rows:
-        parts += [f"<p>{battery.images} images were attacked.</p>", _READING]
+        count = "One image was" if battery.images == 1 else f"{battery.images} images were"
+        parts += [f"<p>{count} attacked.</p>", _READING]
     for best in battery.best:
         rows = [row for row in battery.rows if row.target == best.target]
         parts += [f"<h3>{text(best.target)}</h3>", _best_words(best), _table(rows)]
@@ -50,17 +77,16 @@ def _best_words(best: Best) -> str:
     if not best.n:
         return "<p>It is right on none of these images when they are clean, so nothing can be left.</p>"
     return (
-        f"<p>Somebody who tries every attack and is told which attempt was right: at most "
-        f"<b>{left_text(Left(best.right, best.n))}</b>. This is an upper bound: a real attacker has to "
-        f"choose without knowing, and by luck alone so many attempts reach any other class on "
-        f"{percent(best.luck)}. "
-        f"The best single attack is <i>{text(best.single)}</i>: "
+        f"<p>Somebody who tries all attacks, and is told whenever an answer is right, gets at most "
+        f"<b>{left_text(Left(best.right, best.n))}</b>. Nobody is told that, so this is an upper bound: "
+        f"among so many answers any given wrong class occurs by luck on {percent(best.luck)} of the images. "
+        f"The best attack by itself is <i>{text(best.single)}</i>: "
         f"{left_text(Left(best.single_right, best.n))}.</p>"
     )
 
 
 def _table(rows: Sequence[Row]) -> str:
-    head = ["attack", "the attacker knows", "left", "", "control", "PSNR, dB", "SSIM", "seconds"]
+    head = ["attack", "the attacker knows", "left", "", "control", "PSNR, dB", "SSIM", "seconds an image"]
     return table(head, map(_row, worst_first(rows)), words=2)
 
 
@@ -69,7 +95,7 @@ def _row(row: Row) -> list[str]:
     decibels = "-" if row.psnr_region is None else f"{row.psnr_region:.1f} ({row.psnr_region_p90 or 0.0:.1f})"
     likeness = "-" if row.ssim_region is None else f"{row.ssim_region:.2f}"
     return [
-        text(row.attack),
+        f'{text(row.attack)}<br><span class="note">{_DOES[row.number]}</span>',
         text(row.knows),
         number(left_text(left)),
         bar(left, _COLOR if row.combined else _BEYOND_COLOR),

@@ -30,7 +30,7 @@ class Evaluation:
         control: How the random marks are made.
         regions: Keep-out boxes for the control, and to count touched pixels; or None.
         views: Further conditions.
-        limit: Most images, the first by name; None takes all.
+        limit: Most images that are judged, the first by name that have a label; None takes all.
         workers: Threads that read; each holds one image with its marked versions.
         batch: Pictures in one call of a model.
     """
