@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from medlocker.certificates import Owner
-from medlocker.errors import WriteError
+from medlocker.errors import InputError, ModelError, WriteError
 from medlocker.protect import Outcome
-from medlocker.release import run_release, status_of
+from medlocker.release import RunStatus, count_there, run_release, starting, status_of
 from medlocker.release._journal import FOLDER, Journal
 from runs import Shell, fill, images_of, make_run, picture, protect
 
@@ -104,7 +104,7 @@ def test_a_finished_release(tmp_path: Path, owner: Owner, source: Path, shell: S
     answer = shell("status", "out", cwd=tmp_path)
     assert re.fullmatch(
         rf"finished {TIME}: marked 3 of 5 images, 1 skipped, 1 failed\n"
-        r"the signature was not checked: check it with `medlocker verify`\n",
+        r"all marked files are there, the signature was not checked: check it with `medlocker verify`\n",
         answer.out,
     )
     told = shell("status", "out", "--json", cwd=tmp_path).json
@@ -115,9 +115,121 @@ def test_a_finished_release(tmp_path: Path, owner: Owner, source: Path, shell: S
         "marked": 3,
         "skipped": 1,
         "failed": 1,
+        "there": 3,
+        "missing": 0,
         "verified": False,
         "next": "check it with `medlocker verify`",
     }
+
+
+def test_a_finished_release_that_lost_files(tmp_path: Path, owner: Owner, source: Path, shell: Shell) -> None:
+    protect(source, tmp_path / "out", owner)
+    (tmp_path / "out" / "images" / "01.png").unlink()
+    (tmp_path / "out" / "images" / "other.png").write_bytes(b"in its place")
+    answer = shell("status", "out", cwd=tmp_path)
+    advice = "`medlocker verify` names them; take them from a copy, a release is never changed"
+    assert (answer.code, answer.out.splitlines()[1:]) == (
+        0,
+        [f"1 of the 3 marked files are missing: {advice}"],
+    )
+    told = shell("status", "out", "--json", cwd=tmp_path).json
+    assert (told["state"], told["there"], told["missing"], told["next"]) == ("finished", 2, 1, advice)
+    (tmp_path / "out" / "certificate" / "index" / "other.jsonl").write_bytes(b"no shard")
+    (tmp_path / "out" / "certificate" / "index" / "00000.jsonl").unlink()
+    told = shell("status", "out", "--json", cwd=tmp_path).json
+    assert (told["there"], told["missing"]) == (0, 3)
+    (tmp_path / "out" / "certificate" / "index" / "00001.jsonl").write_bytes(b"{}\n")
+    answer = shell("status", "out", cwd=tmp_path)
+    assert (answer.code, answer.out) == (3, "")
+    assert answer.err == "error: index/00001.jsonl line 1: missing field 'file'\n"
+
+
+def test_only_files_are_counted(tmp_path: Path, owner: Owner) -> None:
+    protect(fill(tmp_path / "in", 2), tmp_path / "out", owner)
+    assert count_there(tmp_path / "out") == 2
+    path = tmp_path / "out" / "images" / "00.png"
+    path.unlink()
+    path.mkdir()
+    assert count_there(tmp_path / "out") == 1
+
+
+# -------------------------------------------------------------------------------------- the first seconds
+
+
+def test_a_run_that_is_starting(tmp_path: Path, shell: Shell) -> None:
+    out = tmp_path / "new" / "out"
+    with starting(out):
+        answer = shell("status", out, cwd=tmp_path)
+        assert (answer.code, answer.err) == (0, "")
+        assert answer.out == (
+            "a run is starting, and opens its models: wait for it, or interrupt it: the same command goes on "
+            "from there\n"
+        )
+        told = shell("status", out, "--json", cwd=tmp_path).json
+        assert re.fullmatch(TIME, told.pop("since"))
+        assert told == {
+            "state": "starting",
+            "images": None,
+            "marked": 0,
+            "skipped": 0,
+            "failed": 0,
+            "latest": None,
+            "running": True,
+            "next": "wait for it, or interrupt it: the same command goes on from there",
+        }
+        with pytest.raises(InputError, match=r"^another run is writing to out$"), starting(out):
+            pass
+        assert shell("status", out, "--json", cwd=tmp_path).json["running"]
+    assert not (tmp_path / "new").exists()
+    (out / FOLDER).mkdir(parents=True)
+    (out / FOLDER / "start").touch()  # of a killed one
+    answer = shell("status", out, cwd=tmp_path)
+    assert answer.out == ("a run ended before it began: repeat the `protect` command: nothing was done yet\n")
+    with starting(out):
+        pass
+    assert [path.name for path in (out / FOLDER).iterdir()] == []
+
+
+def test_what_starts_and_then_runs(tmp_path: Path, owner: Owner, source: Path, shell: Shell) -> None:
+    """An unfinished run that is about to go on is at work, too."""
+    out = tmp_path / "out"
+    interrupted(source, out, owner, after=3)
+    with starting(out):
+        told = shell("status", out, "--json", cwd=tmp_path).json
+        assert (told["state"], told["running"]) == ("unfinished", True)
+        protect(source, out, owner)
+        assert shell("status", out, "--json", cwd=tmp_path).json["state"] == "finished"
+    assert not (out / FOLDER).exists()
+
+
+def test_the_command_shows_itself_before_it_opens_its_models(
+    tmp_path: Path, owner_name: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from medlocker.cli import protect as command
+
+    seen: list[RunStatus | None] = []
+
+    def refuse(*_: object, **__: object) -> None:
+        seen.append(status_of(tmp_path / "out"))
+        raise ModelError("cannot be opened")
+
+    fill(tmp_path / "in", 1)
+    monkeypatch.setattr(command, "load_classifier", refuse)
+    answer = shell("protect", "in", "--model", "m", "--owner", owner_name, "--out", "out", cwd=tmp_path)
+    assert (answer.code, answer.err) == (2, "error: cannot be opened\n")
+    assert [found and (found.starting, found.running) for found in seen] == [(True, True)]
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_place_where_no_run_can_start(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(WriteError, match=r"^cannot make the folder out: not a directory$"):
+        starting(tmp_path / "file" / "out").__enter__()
+    (tmp_path / "out" / FOLDER / "start").mkdir(parents=True)
+    os.rmdir(tmp_path / "out" / FOLDER / "start")
+    (tmp_path / "out" / FOLDER / "start").symlink_to("start")
+    with pytest.raises(WriteError, match=r"^cannot write to out: too many levels of symbolic links$"):
+        starting(tmp_path / "out").__enter__()
 
 
 def test_neither(tmp_path: Path, shell: Shell) -> None:
@@ -126,8 +238,9 @@ def test_neither(tmp_path: Path, shell: Shell) -> None:
     for name in ("empty", "file", "missing"):
         answer = shell("status", name, "--json", cwd=tmp_path)
         message = f"{name}: expected a release, or a run that makes one"
-        assert (answer.code, answer.json) == (2, {"error": message})
-        assert answer.err == f"error: {message}\n"
+        hint = "a run shows itself here a moment after its command, once its inputs are listed"
+        assert (answer.code, answer.json) == (2, {"error": message, "hint": hint})
+        assert answer.err == f"error: {message}\n  {hint}\n"
 
 
 @pytest.mark.parametrize(

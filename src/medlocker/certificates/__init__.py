@@ -4,7 +4,15 @@ from medlocker.certificates._access import Access, open_secret, owner_access
 from medlocker.certificates._age import Identity, Recipient
 from medlocker.certificates._assemble import assemble
 from medlocker.certificates._grants import NOTICE, Grant, open_grant, read_grant, write_grant
-from medlocker.certificates._index import SHARD_SIZE, IndexEntry, IndexLine, index_name, sha256_file
+from medlocker.certificates._index import (
+    MAX_SHARD_BYTES,
+    SHARD_SIZE,
+    IndexEntry,
+    IndexLine,
+    index_name,
+    parse_shard,
+    sha256_file,
+)
 from medlocker.certificates._keys import (
     AGE_KEY,
     AGE_PUB,
@@ -31,6 +39,7 @@ from medlocker.certificates._verify import Faults, VerifyReport, verify_release
 __all__ = [
     "AGE_KEY",
     "AGE_PUB",
+    "MAX_SHARD_BYTES",
     "NOTICE",
     "PROMISE",
     "SHARD_SIZE",
@@ -71,6 +80,7 @@ __all__ = [
     "open_release",
     "open_secret",
     "owner_access",
+    "parse_shard",
     "read_grant",
     "seal_record",
     "sha256_file",

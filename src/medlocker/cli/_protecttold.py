@@ -6,7 +6,7 @@ import typer
 
 from medlocker.cli._clusters import outcome_line
 from medlocker.cli._console import note, print_json, shown, stdout, warn
-from medlocker.cli._progress import image_progress
+from medlocker.cli._progress import ImageProgress, image_bar
 from medlocker.labels import Labels
 from medlocker.protect import Outcome
 from medlocker.regions import Finder, Regions
@@ -51,8 +51,15 @@ def _some(names: tuple[str, ...]) -> str:
 
 
 def run_with_progress(run: Run) -> Result:
-    """Run under a progress bar."""
-    with image_progress("protecting", len(run.inputs.items)) as bar:
+    """Run under a progress bar; what an interrupted run left is looked at under another one before."""
+    with image_bar() as bars:
+        bar = ImageProgress(bars, "protecting", len(run.inputs.items))
+        looking: list[ImageProgress] = []
+
+        def checking(count: int) -> None:
+            if not looking:
+                looking.append(ImageProgress(bars, "checking what is there", count))
+            looking[0].advance()
 
         def progress(outcome: Outcome) -> None:
             if outcome.status != "marked":
@@ -60,7 +67,7 @@ def run_with_progress(run: Run) -> Result:
             bar.advance()
 
         try:
-            result = run_release(run, progress=progress)
+            result = run_release(run, progress=progress, checking=checking)
         except KeyboardInterrupt:
             bar.say("interrupted: the same command again goes on from here")
             raise typer.Exit(130) from None

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
 _GO_ON = "repeat the `protect` command that began it: it goes on from here"
 _WAIT = "wait for it, or interrupt it: the same command goes on from there"
+_BEGIN = "repeat the `protect` command: nothing was done yet"
 _CHECK = "check it with `medlocker verify`"
+_LOST = "`medlocker verify` names them; take them from a copy, a release is never changed"
 
 
 def status(
@@ -26,7 +28,8 @@ def status(
 ) -> None:
     """Tell how far a release is: how many images are done, whether a run is at it now, how to go on.
 
-    Looks only, and may be asked while a run is at work. What a finished release says is not verified here.
+    Looks only, and may be asked while a run is at work. What a finished release says is not verified here;
+    its marked files are only counted.
     """
     from medlocker.release import status_of
 
@@ -43,14 +46,20 @@ def status(
 
 def _finished(release: Path) -> dict[str, Any]:
     if not (release / STATEMENT).is_file():
-        raise InputError(f"{release.name}: expected a release, or a run that makes one")
+        raise InputError(
+            f"{release.name}: expected a release, or a run that makes one",
+            hint="a run shows itself here a moment after its command, once its inputs are listed",
+        )
     said = release_facts(release)
     counts, created = said.get("counts"), said.get("created")
     counts = counts if isinstance(counts, dict) else {}
-    numbers = [said.get("images"), *(counts.get(name) for name in ("inputs", "skipped", "failed"))]
+    numbers: list[Any] = [said.get("images"), *(counts.get(name) for name in ("inputs", "skipped", "failed"))]
     if any(type(number) is not int for number in numbers) or not isinstance(created, str):
         raise MalformedError(f"{STATEMENT.name}: expected numbers of images and a time")
+    from medlocker.release import count_there
+
     marked, images, skipped, failed = numbers
+    there = count_there(release)
     return {
         "state": "finished",
         "images": images,
@@ -58,14 +67,16 @@ def _finished(release: Path) -> dict[str, Any]:
         "skipped": skipped,
         "failed": failed,
         "created": created,
+        "there": there,
+        "missing": max(marked - there, 0),
         "verified": False,
-        "next": _CHECK,
+        "next": _LOST if there < marked else _CHECK,
     }
 
 
 def _unfinished(found: RunStatus) -> dict[str, Any]:
     return {
-        "state": "unfinished",
+        "state": "starting" if found.starting else "unfinished",
         "images": found.images,
         "marked": found.marked,
         "skipped": found.skipped,
@@ -73,8 +84,14 @@ def _unfinished(found: RunStatus) -> dict[str, Any]:
         "since": _utc(found.since),
         "latest": None if found.latest is None else _utc(found.latest),
         "running": found.running,
-        "next": _WAIT if found.running else _GO_ON,
+        "next": _next(found),
     }
+
+
+def _next(found: RunStatus) -> str:
+    if found.running:
+        return _WAIT
+    return _BEGIN if found.starting else _GO_ON
 
 
 def _utc(time: datetime) -> str:
@@ -87,10 +104,18 @@ def _print_finished(facts: dict[str, Any]) -> None:
         f"{facts['skipped']} skipped, {facts['failed']} failed",
         markup=False,
     )
-    stdout.print(f"the signature was not checked: {facts['next']}", markup=False)
+    if facts["missing"]:
+        found = f"{facts['missing']} of the {facts['marked']} marked files are missing"
+    else:
+        found = "all marked files are there, the signature was not checked"
+    stdout.print(f"{found}: {facts['next']}", markup=False)
 
 
 def _print_unfinished(found: RunStatus, facts: dict[str, Any]) -> None:
+    if found.starting:
+        how = "a run is starting, and opens its models" if found.running else "a run ended before it began"
+        stdout.print(f"{how}: {facts['next']}", markup=False)
+        return
     total = "?" if found.images is None else found.images
     failed = f"{found.failed} failed (they are tried again)" if found.failed else "0 failed"
     stdout.print(

@@ -7,7 +7,8 @@ from medlocker.release._local import LocalEngine
 from medlocker.release._ray import ray_engine
 from medlocker.release._run import Result, Run, check_target, run_release
 from medlocker.release._sample import cluster_features, images_to_sample
-from medlocker.release._status import RunStatus, status_of
+from medlocker.release._starting import starting
+from medlocker.release._status import RunStatus, count_there, status_of
 from medlocker.release._strategy import make_search, way_taken
 from medlocker.release._summary import Summary, peak_rss_mb
 
@@ -24,12 +25,14 @@ __all__ = [
     "Summary",
     "check_target",
     "cluster_features",
+    "count_there",
     "find_inputs",
     "images_to_sample",
     "make_search",
     "peak_rss_mb",
     "ray_engine",
     "run_release",
+    "starting",
     "status_of",
     "way_taken",
 ]

@@ -22,6 +22,8 @@ from medlocker.errors import InputError, WriteError
 from medlocker.protect import Outcome
 
 FOLDER = ".medlocker-run"
+STATEMENT = Path("certificate", "statement.dsse.json")
+"""With this, written last, a release is complete."""
 _LINES, _RECORDS, _RUN = "journal.jsonl", "records.seal", "run.json"
 _MAX_LINE_BYTES = 1 << 20
 _TRIES, _PAUSE_S = 4, 0.05
@@ -66,7 +68,7 @@ class Journal:
         self._size = {_LINES: 0, _RECORDS: 0}
         with ExitStack() as stack, _errors():
             make_folder(self._folder)
-            stack.callback(os.close, _hold(self._folder))
+            stack.callback(os.close, hold(self._folder, release=release))
             path = self._folder / _RUN
             if path.exists():
                 if read_facts(release) != run:
@@ -215,8 +217,13 @@ def run_path(release: Path) -> Path:
 
 def is_held(release: Path) -> bool:
     """Tell whether a run is writing to a folder now; asks the system, changes nothing."""
+    return is_locked(release / FOLDER)
+
+
+def is_locked(path: Path) -> bool:
+    """Tell whether a living process holds a file or folder by :func:`hold`."""
     try:
-        descriptor = os.open(release / FOLDER, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY)
     except OSError:
         return False
     try:
@@ -247,10 +254,22 @@ def _clear(folder: Path) -> None:
     folder.rmdir()
 
 
-def _hold(folder: Path) -> int:
-    """Keep other runs off a folder; the system lets go even of a killed process's lock."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    for _ in range(_TRIES):  # is_held may hold it for a moment
+def hold(path: Path, *, release: Path) -> int:
+    """Keep other runs off a file or folder; the system lets go even of a killed process's lock.
+
+    Args:
+        path: What is held until the descriptor is closed.
+        release: The folder that it stands for.
+
+    Returns:
+        The descriptor.
+
+    Raises:
+        InputError: If another process holds it.
+        OSError: If it cannot be opened.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    for _ in range(_TRIES):  # is_locked may hold it for a moment
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -258,9 +277,7 @@ def _hold(folder: Path) -> int:
         else:
             return descriptor
     os.close(descriptor)
-    raise InputError(
-        f"another run is writing to {folder.parent.name}", hint="wait for it, or choose another --out"
-    )
+    raise InputError(f"another run is writing to {release.name}", hint="wait for it, or choose another --out")
 
 
 @contextmanager

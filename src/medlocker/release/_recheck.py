@@ -38,6 +38,7 @@ def recheck(
     images: Path,
     original_of: Callable[[Done], str],
     workers: int,
+    progress: Callable[[int], None] = lambda count: None,
 ) -> None:
     """Take out of a journal what no longer counts, and remove its marked files.
 
@@ -49,6 +50,7 @@ def recheck(
         images: Folder of the marked files.
         original_of: From a marked image to the SHA-256 of the file that was marked.
         workers: Threads that read.
+        progress: Called after each image with the number of all.
     """
 
     expected = {item.output_name for item in items}
@@ -63,6 +65,7 @@ def recheck(
         for start in range(0, len(known), _AT_ONCE):
             some = known[start : start + _AT_ONCE]
             for done, (is_there, is_unchanged) in zip(some, threads.map(look, some), strict=True):
+                progress(len(known))
                 if is_there and is_unchanged:
                     continue
                 journal.drop(done.outcome.index)

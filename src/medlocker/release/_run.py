@@ -37,14 +37,13 @@ from medlocker.release._engine import Common, Duty, Engine, EngineMaker
 from medlocker.release._fingerprint import fingerprint_path
 from medlocker.release._groups import Key, Order, dicom_instance, find_groups
 from medlocker.release._inputs import Inputs
-from medlocker.release._journal import FOLDER, Journal, forget, is_unfinished
+from medlocker.release._journal import FOLDER, STATEMENT, Journal, forget, is_unfinished
 from medlocker.release._keeper import Keeper
 from medlocker.release._local import LocalEngine
 from medlocker.release._recheck import recheck, stamp_of
 from medlocker.release._summary import Summary
 
 IMAGES = "images"
-_STATEMENT = Path("certificate", "statement.dsse.json")
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +172,7 @@ def _check_content(release: Path) -> None:
         raise OutputExistsError(f"the output {release.name} is a file", hint="choose another output")
     if is_unfinished(release):
         return
-    if (release / _STATEMENT).exists():
+    if (release / STATEMENT).exists():
         forget(release)
         raise OutputExistsError(
             f"{release.name} is a finished release", hint="a release is never changed: choose another --out"
@@ -184,12 +183,19 @@ def _check_content(release: Path) -> None:
         )
 
 
-def run_release(run: Run, *, progress: Callable[[Outcome], None] = lambda outcome: None) -> Result:
+def run_release(
+    run: Run,
+    *,
+    progress: Callable[[Outcome], None] = lambda outcome: None,
+    checking: Callable[[int], None] = lambda count: None,
+) -> Result:
     """Protect a data set.
 
     Args:
         run: What to do.
         progress: Called with each outcome as it is known, also with those of an earlier, interrupted run.
+        checking: Called before, with the number of images that an interrupted run has finished, once for each
+            as it was looked at again.
 
     Returns:
         Counts and timings. If nothing was marked there is no release.
@@ -228,6 +234,7 @@ def run_release(run: Run, *, progress: Callable[[Outcome], None] = lambda outcom
             images=run.release / IMAGES,
             original_of=lambda done: keeper.opened(done).original_file,
             workers=run.workers,
+            progress=checking,
         )
 
         def tell(outcome: Outcome) -> None:

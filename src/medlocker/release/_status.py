@@ -1,14 +1,27 @@
-"""How far an unfinished run is, told from outside: nothing is changed, nothing is opened that is sealed."""
+"""How far a run or release is, told from outside: nothing is changed, verified, or opened that is sealed."""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from medlocker._files import read_limited
+from medlocker.certificates import MAX_SHARD_BYTES, parse_shard
 from medlocker.errors import InputError
-from medlocker.release._journal import is_held, is_unfinished, lines_path, read_facts, read_lines, run_path
+from medlocker.release._journal import (
+    FOLDER,
+    STATEMENT,
+    is_held,
+    is_unfinished,
+    lines_path,
+    read_facts,
+    read_lines,
+    run_path,
+)
+from medlocker.release._starting import is_starting
 
 
 @dataclass(frozen=True)
@@ -23,6 +36,7 @@ class RunStatus:
         since: When it began, UTC.
         latest: When an image was last finished, UTC; None if none was.
         running: Whether a process is at it now.
+        starting: Whether it has not begun to write.
     """
 
     images: int | None
@@ -32,19 +46,20 @@ class RunStatus:
     since: datetime
     latest: datetime | None
     running: bool
+    starting: bool = False
 
 
 def status_of(release: Path) -> RunStatus | None:
     """Look at a folder that a run may be writing to.
 
     Returns:
-        None if it holds no unfinished run.
+        None if it holds no unfinished run, nor one that is about to start.
 
     Raises:
         InputError: If the system does not let it be read.
     """
     if not is_unfinished(release):
-        return None
+        return _starting(release)
     facts = read_facts(release)
     images = facts.get("images") if isinstance(facts, dict) else None
     latest: dict[int, str] = {}
@@ -67,8 +82,39 @@ def status_of(release: Path) -> RunStatus | None:
         failed=counts["failed"],
         since=since,
         latest=changed,
-        running=is_held(release),
+        running=is_held(release) or is_starting(release),
     )
+
+
+def _starting(release: Path) -> RunStatus | None:
+    running = is_starting(release)
+    try:
+        since = _time(release / FOLDER)
+    except OSError:
+        return None
+    # what a complete release keeps of its run is a leftover
+    if (release / STATEMENT).exists():
+        return None
+    return RunStatus(None, 0, 0, 0, since=since, latest=None, running=running, starting=True)
+
+
+def count_there(release: Path) -> int:
+    """Count the marked files of a finished release that its index names and that are there.
+
+    Raises:
+        InputError: If the system does not let it be read.
+        MalformedError: If its index breaks the format.
+    """
+    count = 0
+    try:
+        for path in sorted((release / "certificate" / "index").glob("*.jsonl")):
+            if path.stem.isascii() and path.stem.isdigit():
+                data = read_limited(path, max_bytes=MAX_SHARD_BYTES, what="index")
+                names = (line.entry.name for line in parse_shard(data, shard=int(path.stem)))
+                count += sum(os.path.isfile(release / "images" / name) for name in names)
+    except OSError as error:
+        raise InputError(f"{release.name}: {(error.strerror or 'cannot be read').lower()}") from error
+    return count
 
 
 def _time(path: Path) -> datetime:

@@ -1,0 +1,53 @@
+"""The sign of a run that has not begun to write: opening its models takes seconds, or minutes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from medlocker._files import make_folder
+from medlocker.errors import WriteError
+from medlocker.release._journal import FOLDER, hold, is_locked
+
+_START = "start"
+
+
+@contextmanager
+def starting(release: Path) -> Iterator[None]:
+    """Let others see that a run will write to a folder; if it writes nothing, no folder stays.
+
+    Args:
+        release: The output folder; may be missing.
+
+    Raises:
+        InputError: If another run is starting there, or at work.
+        WriteError: If the system refuses.
+    """
+    folder = release / FOLDER
+    made = [place for place in (folder, release, *release.parents) if not os.path.lexists(place)]
+    path = folder / _START
+    try:
+        make_folder(release)
+        make_folder(folder)
+        try:
+            path.touch()
+            descriptor = hold(path, release=release)
+        except OSError as error:
+            raise WriteError(f"cannot write to {release.name}: {(error.strerror or '').lower()}") from error
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # gone with all of the journal, if the release is complete
+                path.unlink()
+            os.close(descriptor)
+    finally:
+        for place in made:
+            with suppress(OSError):
+                place.rmdir()
+
+
+def is_starting(release: Path) -> bool:
+    """Tell whether a run that has shown itself is alive; asks the system, changes nothing."""
+    return is_locked(release / FOLDER / _START)
