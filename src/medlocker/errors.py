@@ -68,6 +68,11 @@ class ModelError(MedlockerError):
     """A model or its card cannot be used."""
 
 
+def install_hint(extra: str) -> str:
+    """Return how an extra is installed: from a copy of the source, for no index has this program yet."""
+    return f"in the folder of medlocker's source: pip install '.[{extra}]'"
+
+
 class MissingExtraError(ModelError):
     """An optional library is needed that is not installed.
 
@@ -79,7 +84,7 @@ class MissingExtraError(ModelError):
     def __init__(self, library: str, extra: str) -> None:
         super().__init__(
             f"this needs the library {library}, which is not installed",
-            hint=f"pip install 'medlocker[{extra}]'",
+            hint=install_hint(extra),
         )
 
 

@@ -12,6 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from test_foreign import SQUEEZENET
 
 from medlocker.classifiers import Classifier, load_classifier, with_gradients
+from medlocker.errors import install_hint
 from onnx_models import make_onnx
 
 pytest.importorskip("onnx2torch")
@@ -118,5 +119,5 @@ def test_a_folder_with_an_onnx_file_alone(
     model = with_gradients(load_classifier(folder), folder)
     assert model.name == "surrogate"
     assert model.has_gradients == torch_there
-    wanted = "model surrogate: no gradients without torch (pip install 'medlocker[torch]')"
+    wanted = f"model surrogate: no gradients without torch ({install_hint('torch')})"
     assert (wanted in model.notes) != torch_there

@@ -339,6 +339,6 @@ def test_without_the_extra(arguments: list[str], code: int) -> None:
     if code:
         assert done.stderr.decode().splitlines() == [
             "error: this needs the library urllib3, which is not installed",
-            "  pip install 'medlocker[dicomweb]'",
+            "  in the folder of medlocker's source: pip install '.[dicomweb]'",
         ]
     assert os.linesep.encode() in done.stdout + done.stderr

@@ -15,7 +15,7 @@ import numpy as np
 from medlocker.classifiers._onnx import OnnxClassifier
 from medlocker.classifiers._paired import PairedClassifier
 from medlocker.classifiers.protocol import Classifier
-from medlocker.errors import ModelError
+from medlocker.errors import ModelError, install_hint
 
 if TYPE_CHECKING:
     from medlocker.classifiers._torch import TorchClassifier
@@ -36,9 +36,7 @@ def with_gradients(model: Classifier, path: Path) -> Classifier:
     if model.has_gradients or not isinstance(model, OnnxClassifier):
         return model
     if not all(importlib.util.find_spec(name) for name in ("torch", "onnx2torch")):
-        return _noted(
-            model, f"model {model.name}: no gradients without torch (pip install 'medlocker[torch]')"
-        )
+        return _noted(model, f"model {model.name}: no gradients without torch ({install_hint('torch')})")
     for opset in _OPSETS:
         rebuilt = _rebuilt(model, path, opset)
         if rebuilt is not None:
