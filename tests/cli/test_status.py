@@ -144,6 +144,15 @@ def test_a_finished_release_that_lost_files(tmp_path: Path, owner: Owner, source
     assert answer.err == "error: index/00001.jsonl line 1: missing field 'file'\n"
 
 
+def test_what_a_finished_release_keeps_of_its_run_is_a_leftover(
+    tmp_path: Path, owner: Owner, source: Path, shell: Shell
+) -> None:
+    """Of a run that was killed while its journal was being removed."""
+    protect(source, tmp_path / "out", owner)
+    (tmp_path / "out" / FOLDER).mkdir()
+    assert shell("status", "out", "--json", cwd=tmp_path).json["state"] == "finished"
+
+
 def test_only_files_are_counted(tmp_path: Path, owner: Owner) -> None:
     protect(fill(tmp_path / "in", 2), tmp_path / "out", owner)
     assert count_there(tmp_path / "out") == 2
