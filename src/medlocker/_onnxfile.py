@@ -1,4 +1,9 @@
-"""Opening an ONNX file from anywhere: limits, its digest, and a session that shares the machine."""
+"""Opening an ONNX file from anywhere: limits, its digest, and a session that shares the machine.
+
+A model is one file. One that keeps its weights in a second (external data) is refused: then the digest in
+cards and certificates is the file's own, which anybody can compare, and no path in a foreign file is followed.
+A file of 2 GiB, the most that its format can be, is many times a diagnostic classifier.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +17,17 @@ import onnxruntime
 
 from medlocker._cores import wanted_threads
 from medlocker._files import sha256_of
+from medlocker._onnxparts import has_external_data
 from medlocker.errors import ModelError
 
-MAX_MODEL_BYTES = 4 << 30
+MAX_MODEL_BYTES = (1 << 31) - 1
 FLOATS: dict[str, type[np.floating[Any]]] = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
     "tensor(double)": np.float64,
 }
 """Element types that an image may be given in."""
+_UNUSABLE = "it may be damaged, or use custom operators"
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +54,7 @@ def open_onnx(path: Path, *, stated_sha256: str | None, card: str, threads: int,
         gpu: Take one if there is one.
 
     Raises:
-        ModelError: If the file is missing, too large, changed, or cannot be opened.
+        ModelError: If the file is missing, too large, changed, not whole, or cannot be opened.
     """
     if not path.is_file():
         raise ModelError(f"model {path.name}: no such file")
@@ -60,6 +67,7 @@ def open_onnx(path: Path, *, stated_sha256: str | None, card: str, threads: int,
             f"model {path.name}: its sha256 is not the one in {card}",
             hint="the file was changed or the card belongs to another model",
         )
+    _check_whole(path, size)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads or wanted_threads()
@@ -74,9 +82,27 @@ def open_onnx(path: Path, *, stated_sha256: str | None, card: str, threads: int,
     except Exception as error:  # ONNX Runtime raises classes of its own, none of them exported
         raise ModelError(
             f"model {path.name}: ONNX Runtime cannot open it",
-            hint="it may be damaged, use custom operators, or lack a file of external data",
+            hint=_UNUSABLE,
         ) from error
     return OnnxFile(session, sha256)
+
+
+def _check_whole(path: Path, size: int) -> None:
+    """Refuse a model that is not whole in its file, before anything of it is run or followed."""
+    try:
+        with open(path, "rb") as stream:
+            elsewhere = has_external_data(stream, size)
+    except OSError as error:
+        reason = (error.strerror or "cannot be read").lower()
+        raise ModelError(f"model {path.name}: {reason}") from error
+    except ValueError as error:
+        raise ModelError(f"model {path.name}: ONNX Runtime cannot open it", hint=_UNUSABLE) from error
+    if elsewhere:
+        raise ModelError(
+            f"model {path.name}: expected all weights in this file, got external data",
+            hint="make one file of it: onnx.save_model(onnx.load('model.onnx'), 'whole.onnx', "
+            "save_as_external_data=False), or export it again with external_data=False",
+        )
 
 
 def _providers(gpu: bool) -> list[str]:
