@@ -14,7 +14,7 @@ from medlocker.regions._finder import Finder, Findings
 from medlocker.regions._fundus import FUNDUS_MARGIN_PX, FUNDUS_SIDE_PX, fundus_parts
 from medlocker.regions._parts import Part
 from medlocker.regions._scale import Scale, scale_for, to_scale
-from medlocker.regions._skin import SKIN_SIDE_PX, skin_parts
+from medlocker.regions._skin import SKIN_SIDE_PX, is_lit_skin, skin_parts
 
 CANDIDATES = "candidates: not a clinician's"
 """How a certificate names them."""
@@ -22,7 +22,7 @@ ImageKind = Literal["fundus", "skin", "other"]
 
 _LOOK_PX = 128
 _CORNER_PX = 10
-_VERSION = 1
+_VERSION = 2
 """Of the rules, for the fingerprint of a run: to be raised with every change of what is found."""
 
 
@@ -60,6 +60,10 @@ class CandidateFinder:
             return Findings(boxes, ("regions: candidates of a fundus photograph",))
         if kind == "skin":
             boxes = _boxes(colors, skin_parts, side_px=SKIN_SIDE_PX, margin_px=0)
+            if self._kind == "skin" and look(colors) != "skin":  # who says so may know better
+                return Findings(
+                    boxes, ("regions: candidate of a picture that does not look like dermoscopy",)
+                )
             return Findings(boxes, ("regions: candidate of a dermoscopy image",))
         if self._fallback is not None:
             return self._fallback.find(colors)
@@ -69,7 +73,8 @@ class CandidateFinder:
 def look(colors: NDArray[Any]) -> ImageKind:
     """Tell what kind of image it looks like.
 
-    A fundus photograph: a lit, red disc whose corners are black. Dermoscopy: coloured like skin.
+    A fundus photograph: a lit, red disc whose corners are black. Dermoscopy: coloured like skin, and lit and
+    grained like it, which ultrasound pictures and screenshots are not.
 
     Args:
         colors: (H, W, 3) uint8 or uint16.
@@ -87,7 +92,7 @@ def look(colors: NDArray[Any]) -> ImageKind:
         return "fundus"
     # red over green over blue, more or less; grey pictures and violet stains are something else
     if red > 1.02 * blue and red > green and blue < 1.1 * green and red - min(green, blue) > 4:
-        return "skin"
+        return "skin" if is_lit_skin(small) else "other"
     return "other"
 
 

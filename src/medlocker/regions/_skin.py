@@ -1,4 +1,8 @@
-"""The lesion of a dermoscopy image, by classical image processing; not a clinician's."""
+"""The lesion of a dermoscopy image, by classical image processing; not a clinician's.
+
+What is coloured like skin need not be dermoscopy: the limits below lie between real dermoscopy images, and
+ultrasound pictures, screenshots and drawings.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +23,15 @@ _CENTRE_SIGMA = 0.15
 _MARGIN = 0.06
 """Added on every side, as a share of the box: borders of lesions fade out."""
 _RIM_LEVELS = 45
+_DARK = 0.15
+"""What is darker than this share of the brightest pixels is no tissue."""
+_MOST_FLAT = 0.6
+"""Share of pixels that equal their neighbour: at most 0.4 in dermoscopy, from 0.8 on in screenshots."""
+_EVEN, _MOST_DARK, _LEAST_WARM = 0.65, 0.3, 0.4
+"""Dermoscopy is lit evenly: what is not is neither largely black nor largely without the colour of skin."""
+_MOSTLY_DARK, _EVEN_IN_DARK = 0.5, 0.8
+"""Inside of a wide black rim skin is lit as evenly as elsewhere; a sector of ultrasound is not."""
+_WARM_LEVELS = 3
 
 
 def skin_parts(pixels: NDArray[np.uint8]) -> list[Part]:
@@ -47,6 +60,32 @@ def skin_parts(pixels: NDArray[np.uint8]) -> list[Part]:
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (7, 7))
     marked = cv2.morphologyEx(cv2.morphologyEx(marked, cv2.MORPH_OPEN, kernel), cv2.MORPH_CLOSE, kernel)
     return _most_central(np.asarray(marked, dtype=np.uint8))
+
+
+def is_lit_skin(small: NDArray[np.uint8]) -> bool:
+    """Tell whether a picture whose mean colour is that of skin is lit and grained like a dermoscopy image.
+
+    Screenshots and drawings have large areas of one colour. Ultrasound is speckle on black, much darker in
+    the middle of its range, and mostly grey or tinted; skin under a dermatoscope is as bright nearly
+    everywhere.
+
+    Args:
+        small: (h, w, 3) uint8 RGB, shorter side about 128.
+    """
+    brightest = small.max(axis=2)
+    white = max(float(np.percentile(brightest, 95)), 1.0)
+    lit = brightest >= _DARK * white
+    if not lit.any():
+        return False
+    same = (small[:, 1:] == small[:, :-1]).all(axis=2)[lit[:, 1:]]
+    if same.size and same.mean() > _MOST_FLAT:
+        return False
+    dark = 1 - float(lit.mean())
+    if np.median(brightest[lit]) >= white * (_EVEN_IN_DARK if dark > _MOSTLY_DARK else _EVEN):
+        return True
+    red, green, blue = (small[..., k][lit].astype(np.int16) for k in range(3))
+    warm = (red - green >= _WARM_LEVELS) & (red - blue >= _WARM_LEVELS)
+    return bool(dark <= _MOST_DARK and warm.mean() >= _LEAST_WARM)
 
 
 def without_hair(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
