@@ -1,8 +1,8 @@
 """Opening an ONNX file from anywhere: limits, its digest, and a session that shares the machine.
 
 A model is one file. One that keeps its weights in a second (external data) is refused: then the digest in
-cards and certificates is the file's own, which anybody can compare, and no path in a foreign file is followed.
-A file of 2 GiB, the most that its format can be, is many times a diagnostic classifier.
+cards and certificates is the file's own, which anybody can compare, and no path in a foreign file is
+followed. A file of 2 GiB, the most that its format can be, is many times a diagnostic classifier.
 """
 
 from __future__ import annotations

@@ -6,8 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from medlocker.certificates import Owner, open_release
+from medlocker.cli.verify import regions_scope
 from medlocker.demo.samples import write_samples
 from onnx_models import make_segmenter
 from runs import Answer, Shell, fill, tiny_model
@@ -83,7 +85,38 @@ def test_candidates_of_photographs_are_called_what_they_are(
     statement = open_release(place / "out", owner.signing.public).statement
     assert statement.regions == "candidates: not a clinician's"
     told = shell("verify", "out", "--owner", f"{owner_name}.sign.pub", cwd=place)
-    assert "regions  candidates: not a clinician's" in told.out.splitlines()
+    scope = "in images where any were found; how many is not stated"
+    assert f"regions  candidates: not a clinician's ({scope})" in told.out.splitlines()
+    told = shell("verify", "out", "--owner", f"{owner_name}.sign.pub", "--json", cwd=place)
+    assert told.json["regions"] == "candidates: not a clinician's"
+    assert told.json["regions_scope"] == scope
+
+
+def test_how_many_images_had_any_is_told_to_the_owner(shell: Shell, place: Path, owner_name: Path) -> None:
+    """The certificate, which is public, does not tell: of one image it would tell everything."""
+    write_samples(place / "eyes", count=2, width=200, height=200)
+    black = Image.new("RGB", (200, 200))
+    black.save(place / "eyes" / "images" / "black.png")
+    answer = run(shell, place, owner_name, "--lesions", "fundus", source="eyes/images")
+    assert answer.code == 0
+    assert "regions were found in 2 of 3 images: nothing is kept out in the others" in answer.out.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("regions", "scope"),
+    [
+        ("none", ""),
+        ("not stated", ""),
+        ("given", "in images where any were given; how many is not stated"),
+        (f"segmenter:{'0' * 64}", "in images where any were found; how many is not stated"),
+        (
+            "given + candidates: not a clinician's",
+            "in images where any were given or found; how many is not stated",
+        ),
+    ],
+)
+def test_a_source_is_not_said_of_all_images(regions: str, scope: str) -> None:
+    assert regions_scope(regions) == scope
 
 
 def test_preset_paper_keeps_out_nothing_by_itself(shell: Shell, place: Path, owner_name: Path) -> None:

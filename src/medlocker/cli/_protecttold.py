@@ -127,6 +127,10 @@ def say_result(result: Result, run: Run, *, as_json: bool) -> None:
     for text, count in sorted(summary.notes.items()):
         if text.startswith("regions: "):
             stdout.print(f"{text} ({count} images)", markup=False)
+    if run.finder is not None:
+        rest = "nothing" if run.regions is None else "only what was given"
+        found = f"{summary.with_found} of {summary.marked} images"
+        stdout.print(f"regions were found in {found}: {rest} is kept out in the others", markup=False)
     for kind, items in (("skipped", summary.skipped), ("failed", summary.failed)):
         if items:
             stdout.print(f"{kind} {len(items)}:", markup=False)

@@ -77,10 +77,24 @@ def _facts(release: Release) -> dict[str, Any]:
         "tool": statement.tool,
         "preset": statement.preset,
         "regions": statement.regions,
+        "regions_scope": regions_scope(statement.regions) or None,
         "models": [{"name": model.name, "sha256": model.sha256} for model in statement.models],
         "counts": dict(statement.counts),
         "images": statement.images,
     }
+
+
+def regions_scope(regions: str) -> str:
+    """Return of which images a statement's keep-out regions speak: a source for all means regions in some.
+
+    Args:
+        regions: As stated, see :class:`medlocker.certificates.Statement`.
+    """
+    sources = regions.split(" + ")
+    how = ["given"] if "given" in sources else []
+    if any(source.startswith(("candidates", "segmenter")) for source in sources):
+        how.append("found")
+    return f"in images where any were {' or '.join(how)}; how many is not stated" if how else ""
 
 
 def _release_json(release: Release, report: VerifyReport, seconds: float) -> dict[str, Any]:
@@ -105,7 +119,8 @@ def _print_release(release: Release, report: VerifyReport) -> None:
         f"{verdict}: {report.intact} of {report.images} images are as signed",
         f"owner    {release.owner.key_id}",
         f"release  {statement.release}, {statement.created}, {statement.tool}, preset {statement.preset}",
-        f"regions  {statement.regions}",
+        f"regions  {statement.regions}"
+        + (f" ({scope})" if (scope := regions_scope(statement.regions)) else ""),
         *(f"model    {model.name} {model.sha256}" for model in statement.models),
     ]
     for name, faults in _faults(report):
