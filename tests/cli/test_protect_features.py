@@ -65,7 +65,7 @@ def test_clusters_change(protect: Protect, place: Path, owner: Owner, tmp_path: 
 def test_the_same_again(protect: Protect, tmp_path: Path) -> None:
     first, second = (
         protect(tmp_path / name, "--budget", 8, "--json", *more)
-        for name, more in (("a", ()), ("b", ("--batch", 3, "--workers", 1)))
+        for name, more in (("a", ()), ("b", ("--batch", 3, "--workers", 2)))
     )
     assert first.json["models"] == second.json["models"]
     assert first.json["labelled"] == 0

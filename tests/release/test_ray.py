@@ -8,9 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -18,275 +16,46 @@ from typing import Any
 
 import numpy as np
 import pytest
+import several
 from PIL import Image as Pillow
-from test_groups import write_dicom
+from several import SIZE, local_run
 
 from medlocker import errors
-from medlocker.certificates import Ledger, Owner
-from medlocker.classifiers import load_classifier
+from medlocker.certificates import Owner
 from medlocker.errors import (
     AlreadyMarkedError,
     InputError,
     MedlockerError,
     MissingExtraError,
     ModelError,
-    WriteError,
 )
-from medlocker.images import content_digest, read_image
-from medlocker.protect import Outcome, Settings, make_finder
-from medlocker.release import Run, _raycluster, ray_engine, run_release
-from medlocker.release import _ray as engine_module
+from medlocker.release import Run, ray_engine, run_release
+from medlocker.release import _crew as engine_module
+from medlocker.release import _ray as ray_module
+from medlocker.release._messages import Told
 from medlocker.release._raycluster import cluster_places, connect, places
-from medlocker.release._raymessages import Told
-from medlocker.release._rayworker import Worker
 from medlocker.release._status import status_of
 from medlocker.search import Clock
-from pictures import smooth
 from runs import (
     COMMAND,
     Answer,
     Shell,
-    check_release,
     environment,
     fill,
     images_of,
-    make_run,
     medlocker,
-    picture,
     tiny_model,
 )
 
-SIZE = 64
+cluster = several.cluster
+source = several.source
+model = several.model
+whole = several.whole
+"""Fixtures."""
 
 
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """Two nodes of one CPU, named by RAY_ADDRESS; the runs join and leave it."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in _raycluster._ENVIRONMENT.items():
-            patch.setenv(name, value)  # read when ray is imported
-        # what the workers run is what is tested here
-        patch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-        from ray.cluster_utils import Cluster
-
-        node = {"num_cpus": 1, "object_store_memory": 80 * 10**6, "include_dashboard": False}
-        made = Cluster(initialize_head=True, head_node_args=node)
-        made.add_node(num_cpus=1, object_store_memory=80 * 10**6)
-        patch.setenv("RAY_ADDRESS", made.address)
-        yield made
-        made.shutdown()
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures, a DICOM series whose slices differ by grain, one picture without room, one broken."""
-    folder = fill(tmp_path_factory.mktemp("ray") / "in", 14, size=SIZE)
-    for k in range(4):
-        grain = np.random.default_rng(k).normal(20, 2, (SIZE, SIZE))
-        pixels = np.clip(smooth(SIZE, SIZE, 1, seed=1)[..., 0] * 200 + grain, 0, 255).astype(np.uint8)
-        write_dicom(folder / f"{k}.dcm", series="1.2.3", instance=f"1.2.3.{k}", pixels=pixels)
-    (folder / "tiny.png").write_bytes(picture(size=12))
-    (folder / "broken.png").write_bytes(picture()[:100])
-    return folder
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tiny_model(tmp_path_factory.mktemp("model"))
-
-
-SETTINGS = Settings(preset="paper", search="screened", budget=30, margin=50, seed=1)
-
-
-def run_of(source: Path, out: Path, owner: Owner, model: Path, *, ray: bool, **options: Any) -> Run:
-    made = make_run(
-        source,
-        out,
-        owner,
-        classifiers=[load_classifier(model)],
-        **{"settings": SETTINGS, **options},
-    )
-    return replace(made, engine=ray_engine([model])) if ray else made
-
-
-@pytest.fixture(scope="module")
-def whole(
-    tmp_path_factory: pytest.TempPathFactory, source: Path, owner: Owner, model: Path
-) -> dict[str, bytes]:
-    """What a local run makes of it."""
-    out = tmp_path_factory.mktemp("whole") / "out"
-    run_release(run_of(source, out, owner, model, ray=False))
-    return images_of(out)
-
-
-class Stop(Exception):
-    """Ends a run from outside."""
-
-
-def stopped_after(count: int) -> Any:
-    seen = []
-
-    def progress(outcome: Outcome) -> None:
-        seen.append(outcome)
-        if len(seen) == count:
-            raise Stop
-
-    return progress
-
-
-@pytest.mark.slow
-def test_gives_the_same_release_as_a_local_run(
-    tmp_path: Path, cluster: Any, source: Path, owner: Owner, model: Path, whole: dict[str, bytes]
-) -> None:
-    with Ledger(tmp_path / "ledger", owner.signing) as ledger:
-        run = run_of(source, tmp_path / "out", owner, model, ray=True, ledger=ledger)
-        local = run_of(source, tmp_path / "out", owner, model, ray=False)
-        assert run.fingerprint() == local.fingerprint()
-        seen: list[Outcome] = []
-        result = run_release(run, progress=seen.append)
-        assert len(ledger) == len(whole) + 1  # the series too
-    assert sorted(outcome.index for outcome in seen) == list(range(20))
-    assert {o.name: o.status for o in seen if o.status != "marked"} == {
-        "tiny.png": "skipped",
-        "broken.png": "failed",
-    }
-    assert result.summary.followed == 3
-    assert result.json["engine"]["workers"] == 2
-    assert result.json["engine"]["lost"] == 0
-    assert result.json["engine"]["worker_peak_rss_mb"] > 10
-    assert result.json["seconds"]["model"] > 0
-    (source / "broken.png").rename(tmp_path / "broken.png")
-    try:
-        assert check_release(source, tmp_path / "out", owner, tmp_path / "restored") == whole
-    finally:
-        (tmp_path / "broken.png").rename(source / "broken.png")
-
-
-@pytest.mark.slow
-def test_the_ledger_refuses_what_another_release_has_marked(
-    tmp_path: Path, cluster: Any, source: Path, owner: Owner, model: Path
-) -> None:
-    with Ledger(tmp_path / "ledger", owner.signing) as ledger:
-        some = fill(tmp_path / "in", 3, size=SIZE)
-        shutil.copy(source / "0.dcm", some / "0.dcm")
-        run_release(run_of(some, tmp_path / "first", owner, model, ray=False, ledger=ledger))
-        shutil.copy(source / "1.dcm", some / "0.dcm")
-        fill(some, 1, size=SIZE, first=7)
-        result = run_release(run_of(some, tmp_path / "second", owner, model, ray=True, ledger=ledger))
-        assert list(images_of(tmp_path / "second")) == ["07.png"]
-        reasons = dict(result.summary.failed)
-        assert sorted(reasons) == ["0.dcm", "00.png", "01.png", "02.png"]
-        assert reasons["00.png"].startswith("an image with these pixels was marked in another way in release")
-        assert reasons["0.dcm"].startswith("an image of its series was marked in another way in release")
-
-        # marked again, and only the commit can tell that it comes out differently
-        other = replace(SETTINGS, search="random", budget=2)
-        run = run_of(
-            some, tmp_path / "third", owner, model, ray=True, ledger=ledger, same_mark=True, settings=other
-        )
-        result = run_release(run)
-        assert result.summary.marked == 0
-        assert len(result.summary.failed) == 5
-    assert not (tmp_path / "third").exists()
-
-
-@pytest.mark.slow
-def test_originals_are_kept_and_regions_kept_out(
-    tmp_path: Path, cluster: Any, owner: Owner, model: Path
-) -> None:
-    source = fill(tmp_path / "in", 3, size=SIZE)
-    outs = []
-    for ray in (False, True):
-        settings = replace(SETTINGS, keep_original=True)
-        run = run_of(source, tmp_path / f"out{ray}", owner, model, ray=ray, settings=settings)
-        run = replace(run, finder=make_finder("skin", run.classifiers))
-        if ray:
-            run = replace(run, engine=ray_engine([model], lesions="skin"))
-        run_release(run)
-        outs.append(check_release(source, run.release, owner, tmp_path / f"restored{ray}"))
-    assert outs[0] == outs[1]
-    for path in source.iterdir():
-        assert (tmp_path / "restoredTrue" / path.name).read_bytes() == path.read_bytes()
-
-
-@pytest.mark.slow
-def test_a_worker_killed_in_the_middle_is_replaced(
-    tmp_path: Path, cluster: Any, source: Path, owner: Owner, model: Path, whole: dict[str, bytes]
-) -> None:
-    alive: list[int] = []
-    killed: list[int] = []
-    maker = ray_engine([model])
-
-    class Watched(engine_module.RayEngine):
-        def _opened(self, slot: Any, opened: Any) -> None:
-            super()._opened(slot, opened)
-            alive.append(opened.pid)
-
-    def watched(duty: Any) -> Any:
-        engine = maker(duty)
-        engine.__class__ = Watched
-        return engine
-
-    seen: list[int] = []
-
-    def progress(outcome: Outcome) -> None:
-        seen.append(outcome.index)
-        if alive and len(seen) >= 2 + 3 * len(killed) and len(killed) < 2:
-            killed.append(alive.pop())
-            os.kill(killed[-1], signal.SIGKILL)
-
-    run = replace(run_of(source, tmp_path / "out", owner, model, ray=True), engine=watched)
-    result = run_release(run, progress=progress)
-    assert result.json["engine"]["lost"] == len(killed) == 2
-    assert sorted(seen) == list(range(20))
-    assert images_of(tmp_path / "out") == whole
-    assert not [path for path in (tmp_path / "out").rglob("*") if path.name.startswith(".medlocker")]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("first", ["local", "ray"])
-def test_each_engine_goes_on_where_the_other_stopped(
-    tmp_path: Path,
-    cluster: Any,
-    source: Path,
-    owner: Owner,
-    model: Path,
-    whole: dict[str, bytes],
-    first: str,
-) -> None:
-    out = tmp_path / "out"
-    with pytest.raises(Stop):
-        run_release(run_of(source, out, owner, model, ray=first == "ray"), progress=stopped_after(6))
-    found = status_of(out)
-    assert found is not None
-    assert 4 <= found.marked < len(whole)
-    result = run_release(run_of(source, out, owner, model, ray=first == "local"))
-    assert result.json["engine"]["name"] == ("ray" if first == "local" else "local")
-    assert images_of(out) == whole
-    assert not [path for path in out.rglob("*") if path.name.startswith(".medlocker")]
-
-
-@pytest.mark.slow
-def test_an_image_that_kills_its_workers_fails_and_the_others_do_not(
-    tmp_path: Path, cluster: Any, owner: Owner, model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    source = fill(tmp_path / "in", 10, size=SIZE)
-    data = (source / "03.png").read_bytes()
-    poison = content_digest(read_image(data, name="p"))
-
-    class Poisoned(Worker):
-        def _allowed(self, original: str) -> Any:
-            if original == poison:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return super()._allowed(original)
-
-    monkeypatch.setattr(engine_module, "Worker", Poisoned)
-    result = run_release(run_of(source, tmp_path / "out", owner, model, ray=True))
-    assert result.summary.marked == 9
-    assert result.summary.failed == [
-        ("03.png", "the process that worked on it ended without an answer 3 times")
-    ]
-    assert result.json["engine"]["lost"] == 3
+def run_of(source: Path, out: Path, owner: Owner, model: Path, **options: Any) -> Run:
+    return replace(local_run(source, out, owner, model, **options), engine=ray_engine([model]))
 
 
 @pytest.mark.slow
@@ -295,7 +64,7 @@ def test_workers_that_cannot_begin_end_the_run_with_a_clear_error(
 ) -> None:
     source = fill(tmp_path / "in", 3, size=SIZE)
     here = tiny_model(tmp_path)
-    run = run_of(source, tmp_path / "out", owner, here, ray=True)
+    run = run_of(source, tmp_path / "out", owner, here)
     here.rename(tmp_path / "away.onnx")
     with pytest.raises(ModelError, match=r"^worker on [^ ]+: model tiny\.onnx: no such file$"):
         run_release(run)
@@ -340,24 +109,6 @@ def test_workers_that_cannot_begin_end_the_run_with_a_clear_error(
 
 
 @pytest.mark.slow
-def test_workers_that_die_at_once_end_the_run(
-    tmp_path: Path, cluster: Any, owner: Owner, model: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Stillborn(Worker):
-        def open(self) -> Any:
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    source = fill(tmp_path / "in", 1, size=SIZE)
-    with monkeypatch.context() as patch:
-        patch.setattr(engine_module, "Worker", Stillborn)
-        with pytest.raises(
-            WriteError, match=r"^no worker lives long enough to open the models, 3 have ended$"
-        ):
-            run_release(run_of(source, tmp_path / "out", owner, model, ray=True))
-    assert run_release(run_of(source, tmp_path / "out", owner, model, ray=True)).summary.marked == 1
-
-
-@pytest.mark.slow
 def test_a_machine_that_joins_is_used(
     tmp_path: Path,
     cluster: Any,
@@ -370,8 +121,8 @@ def test_a_machine_that_joins_is_used(
     monkeypatch.setattr(engine_module, "_LOOK_S", 0.2)
     counts = iter([1, 1])
     real = cluster_places
-    monkeypatch.setattr(engine_module, "cluster_places", lambda: (next(counts, 2), real()[1]))
-    result = run_release(run_of(source, tmp_path / "out", owner, model, ray=True))
+    monkeypatch.setattr(ray_module, "cluster_places", lambda: (next(counts, 2), real()[1]))
+    result = run_release(run_of(source, tmp_path / "out", owner, model))
     assert result.json["engine"]["workers"] == 2
     assert images_of(tmp_path / "out") == whole
 

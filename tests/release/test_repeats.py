@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-import test_ray
+import several
 from test_groups import write_dicom
 from test_interrupted import kill_at
 from test_series import by_first_letter, failing_after, marks_of
@@ -23,9 +23,10 @@ from medlocker.release import ray_engine, run_release
 from pictures import smooth
 from runs import check_release, images_of, make_run, protect, tiny_model
 
+cluster = several.cluster
+"""Fixtures."""
+
 SERIES = "1.2.3"
-cluster = test_ray.cluster
-"""A fixture."""
 
 
 def slice_of(path: Path, number: int, *, cut: int = 0) -> None:

@@ -10,7 +10,7 @@ from medlocker.attacks import AttackName
 from medlocker.certificates import Ledger, Owner, ledger_path
 from medlocker.errors import InputError
 from medlocker.protect import STANDARD_HARDENING, Harden, Lesions
-from medlocker.release import EngineMaker, LocalEngine, ray_engine
+from medlocker.release import EngineMaker, LocalEngine, process_engine, ray_engine
 
 EngineName = Literal["local", "ray"]
 
@@ -32,20 +32,26 @@ def harden_of(standard: bool, *, warp: float | None, texture: int | None, opaque
 
 
 def engine_maker(
-    name: EngineName, *, models: Sequence[Path], segmenter: Path | None, lesions: Lesions
+    name: EngineName, *, workers: int, models: Sequence[Path], segmenter: Path | None, lesions: Lesions
 ) -> EngineMaker:
     """Return what makes the engine of a run.
 
     Args:
         name: From the command line.
+        workers: Processes of the engine ``local``.
         models: Files or folders of the surrogates.
         segmenter: File or folder of the segmenter, or None.
         lesions: Which candidates are looked for without a segmenter.
 
     Raises:
         MissingExtraError: If it needs a library that is not installed.
+        InputError: If this system cannot have several workers.
     """
-    return LocalEngine if name == "local" else ray_engine(models, segmenter=segmenter, lesions=lesions)
+    if name == "ray":
+        return ray_engine(models, segmenter=segmenter, lesions=lesions)
+    if workers > 1:
+        return process_engine(models, workers=workers, segmenter=segmenter, lesions=lesions)
+    return LocalEngine
 
 
 def open_ledger(owner: Owner, *, use: bool, given_up: Sequence[str]) -> Ledger | None:

@@ -45,6 +45,9 @@ from medlocker.release import (
     way_taken,
 )
 
+_FILE_THREADS = 2
+"""In each process; a search takes far longer than a file."""
+
 _EXAMPLES = """
 [bold]Examples[/bold]
 
@@ -179,7 +182,15 @@ def protect(
     seed: Annotated[
         int | None, typer.Option(help="Repeat a search exactly; default secret randomness.")
     ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that read and write files.")] = 2,
+    workers: Annotated[
+        int,
+        typer.Option(
+            min=1,
+            max=1024,
+            help="Images searched side by side, in processes that share the cores; same result. Each takes "
+            "the memory of its models.",
+        ),
+    ] = 1,
     engine: Annotated[
         EngineName,
         typer.Option(
@@ -252,7 +263,7 @@ def protect(
     looked_for: Lesions = "none"
     if regions is None and segmenter is None:
         looked_for = lesions or ("auto" if preset == "strong" else "none")
-    maker = engine_maker(engine, models=model, segmenter=segmenter, lesions=looked_for)
+    maker = engine_maker(engine, workers=workers, models=model, segmenter=segmenter, lesions=looked_for)
     transfers = Transfers(source, out, push=push, auth=auth, push_auth=push_auth, ca=ca, partial=partial)
     owner_keys = _owner(owner)
     if transfers.resume_push(owner_keys.signing.public, as_json=json):
@@ -281,7 +292,7 @@ def protect(
         warn(weaker)
     make_search(settings, classifiers)  # refuses what cannot work before anything is written
     batch = batch or batch_for(classifiers)
-    classifiers = with_clusters(classifiers, inputs, workers=workers, batch=batch)
+    classifiers = with_clusters(classifiers, inputs, workers=_FILE_THREADS, batch=batch)
     for classifier in classifiers:
         for text in classifier.notes:
             note(text)
@@ -302,7 +313,7 @@ def protect(
         learned=learned,
         ledger=open_ledger(owner_keys, use=ledger, given_up=give_up or ()),
         same_mark=same_mark,
-        workers=workers,
+        workers=_FILE_THREADS,
         batch=batch,
         engine=maker,
     )

@@ -4,6 +4,7 @@ from medlocker.release._engine import EngineMaker
 from medlocker.release._inputs import IMAGE_SUFFIXES, Input, Inputs, find_inputs
 from medlocker.release._journal import FOLDER
 from medlocker.release._local import LocalEngine
+from medlocker.release._processes import process_engine
 from medlocker.release._ray import ray_engine
 from medlocker.release._run import Result, Run, check_target, run_release
 from medlocker.release._sample import cluster_features, images_to_sample
@@ -30,6 +31,7 @@ __all__ = [
     "images_to_sample",
     "make_search",
     "peak_rss_mb",
+    "process_engine",
     "ray_engine",
     "run_release",
     "starting",

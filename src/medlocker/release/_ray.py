@@ -1,69 +1,22 @@
-"""The engine that works on a Ray cluster: one process a CPU (or GPU), each with the models opened once.
-
-Who does what, and why:
-
-- A worker reads, searches, marks, writes a temporary file beside the target on shared storage, and judges it.
-  That is the same code as in a local run; only :class:`medlocker.release._engine.Gate` is another one.
-- The driver keeps the release secret, the owner's keys, the ledger and the journal. Workers ask it twice
-  about an image: *admit* (before the search; it asks the ledger and gives the randomness of this image) and
-  *commit* (afterwards; it seals, notes, renames, journals, by the very code of a local run). Sealing takes
-  about a millisecond, a search a second, so one driver serves hundreds of workers.
-- So locking, resuming and the index are those of any run, and an image is committed at most once: whatever a
-  lost worker still does only makes a temporary file that nobody renames.
-
-Images are dealt one by one, not in blocks: a worker holds a few more than it works on, and fewer towards the
-end, so that no machine waits for another one's block. The leader of a series is searched by one worker, whose
-findings in the other members come back with it; the members may then go to any worker.
-
-A worker that is lost is replaced, and its images are dealt again. An image that was lost twice goes to a
-worker alone; if that is lost too, the image is to blame and fails.
-"""
+"""Workers on a Ray cluster: one a CPU (or GPU)."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import secrets
-import time
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, fields, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medlocker import __version__
-from medlocker._files import TEMPORARY_PREFIX, read_limited, sweep_temporaries, write_atomic
-from medlocker.classifiers import prototypes_of
-from medlocker.errors import InputError, MedlockerError, WriteError
-from medlocker.images import LIMITS
-from medlocker.protect import Job, Lesions, Outcome
-from medlocker.release._engine import IN_FLIGHT, Duty, EngineMaker
+from medlocker.protect import Lesions
+from medlocker.release._crew import CrewEngine
+from medlocker.release._engine import Duty, EngineMaker
+from medlocker.release._hands import REPORT_S, Hand
+from medlocker.release._messages import Opened, Parcel, Report, Setup, Verdict
 from medlocker.release._raycluster import check_ray, cluster_places, connect
-from medlocker.release._raymessages import (
-    FinderRecipe,
-    ModelRecipe,
-    Opened,
-    Parcel,
-    Question,
-    Report,
-    Setup,
-    Told,
-    Verdict,
-)
-from medlocker.release._rayworker import Worker, travelling
-from medlocker.search import Clock, file_threads
+from medlocker.release._worker import Worker
 
-WINDOW = IN_FLIGHT + 4
-"""Most images at one worker: what it works on, and what it goes on with while the driver is busy."""
-MOST_LOSSES = 3
-"""Workers that an image may cost, and starts that a worker may need."""
-_PURPOSES = ("search", "harden")
 _CALLS_AT_ONCE = 4
-_REPORT_S, _LOOK_S = 10.0, 5.0
-_ANSWERING = 4
-"""Threads that seal."""
 
 
 def ray_engine(
@@ -80,336 +33,94 @@ def ray_engine(
         MissingExtraError: If Ray is not installed.
     """
     check_ray()
-    return partial(RayEngine, models=tuple(models), segmenter=segmenter, lesions=lesions)
+
+    def make(duty: Duty) -> CrewEngine:
+        return CrewEngine(duty, RayCrew(), models=models, segmenter=segmenter, lesions=lesions)
+
+    return make
 
 
 @dataclass(eq=False)
-class _Slot:
-    """A place for a worker, and the worker that has it now."""
+class _Actor:
+    """A worker, and the call to it that is under way."""
 
-    starts: int = 0
-    actor: Any = None
-    call: Any = None
-    is_open: bool = False
-    is_alone: bool = False
-    jobs: dict[int, Job] = field(default_factory=dict)
-    clock: Clock = field(default_factory=Clock)
+    actor: Any
+    call: Any
 
+    def give(self, parcels: Sequence[Parcel]) -> None:
+        """See :class:`medlocker.release._hands.Hand`."""
+        self.actor.give.remote(parcels)
 
-class RayEngine:
-    """Works on a cluster.
+    def answer(self, verdicts: Sequence[tuple[int, Verdict]]) -> None:
+        """See :class:`medlocker.release._hands.Hand`."""
+        self.actor.answer.remote(verdicts)
 
-    Args:
-        duty: What to do.
-        models: See :func:`ray_engine`.
-        segmenter: See :func:`ray_engine`.
-        lesions: See :func:`ray_engine`.
-    """
-
-    def __init__(
-        self, duty: Duty, *, models: Sequence[Path], segmenter: Path | None, lesions: Lesions
-    ) -> None:
-        self._duty = duty
-        self._gate = duty.gate
-        self._token = secrets.token_hex(16)
-        self._setup = Setup(
-            version=__version__,
-            common=duty.common,
-            models=tuple(
-                ModelRecipe(_absolute(path), one.name, one.fingerprint, one.has_gradients, prototypes_of(one))
-                for path, one in zip(models, duty.classifiers, strict=True)
-            ),
-            finder=FinderRecipe(
-                None if segmenter is None else _absolute(segmenter),
-                lesions,
-                None if duty.finder is None else duty.finder.fingerprint,
-            ),
-            images=_absolute(duty.images),
-            probe=TEMPORARY_PREFIX + self._token,
-            token=self._token,
-        )
-        self._left = duty.count
-        self._slots: list[_Slot] = []
-        self._given_up = 0
-        self._again: deque[Job] = deque()
-        self._suspects: deque[Job] = deque()
-        self._losses: dict[int, int] = {}
-        self._spent: list[Clock] = []
-        self._peak_rss_mb = 0.0
-        self._lost = 0
-        self._looked = 0.0
-        self._threads = file_threads(_ANSWERING)
-        self._leave: Callable[[], None] | None = None
-        self._actor: Any = None
-        self._shared: Any = None
-
-    def run(self, jobs: Callable[[], Iterator[Job]]) -> Iterator[tuple[Job, Outcome]]:
-        """See :class:`medlocker.release._engine.Engine`.
-
-        Raises:
-            InputError: If the cluster or the shared storage cannot be used.
-            ModelError: If a worker cannot open what the driver has opened.
-            WriteError: If the system refuses, or no worker stays alive; the run can be resumed.
-        """
-        ready = jobs()
-        first = next(ready, None)
-        if first is None:
-            return
-        self._again.append(first)
-        self._start()
-        while True:
-            self._grow()
-            if self._deal(ready):
-                ready = jobs()
-            if not (self._again or self._suspects or any(slot.jobs for slot in self._slots)):
-                first = next(ready, None)
-                if first is None:
-                    return
-                self._again.append(first)
-                continue
-            for job, outcome in self._listen():
-                self._left -= 1
-                self._losses.pop(job.index, None)
-                yield job, outcome
-
-    @property
-    def clock(self) -> Clock:
-        """The clocks of all workers, summed."""
-        return _summed([*self._spent, *(slot.clock for slot in self._slots)])
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        """How many workers there were, how many were lost, and the most memory that one of them had."""
-        return {
-            "name": "ray",
-            "workers": len(self._slots) + self._given_up,
-            "lost": self._lost,
-            "worker_peak_rss_mb": round(self._peak_rss_mb, 1),
-        }
-
-    def close(self) -> None:
-        """End the workers, and the cluster if it was started here."""
-        self._threads.shutdown(wait=True, cancel_futures=True)
-        if self._leave is None:
-            return
+    def end(self) -> None:
+        """See :class:`medlocker.release._hands.Hand`."""
         import ray  # optional library
 
-        for slot in self._slots:
-            with suppress(Exception):  # the cluster itself may be gone
-                ray.kill(slot.actor)
-        self._leave()
-        self._leave = None
-        sweep_temporaries(self._duty.images)
+        with suppress(Exception):  # the cluster itself may be gone
+            ray.kill(self.actor)
 
-    def _start(self) -> None:
-        write_atomic(self._setup.images / self._setup.probe, self._token.encode("ascii"))
+
+class RayCrew:
+    """See :class:`medlocker.release._hands.Crew`."""
+
+    name = "ray"
+
+    def __init__(self) -> None:
+        self._leave: Callable[[], None] | None = None
+        self._demand: dict[str, int] = {}
+        self._class: Any = None
+        self._setup: Any = None
+
+    def start(self, setup: Setup) -> None:
+        """Join the cluster, or start one here.
+
+        Raises:
+            InputError: If there is none.
+        """
         self._leave = connect()
         import ray  # optional library
 
-        self._actor = ray.remote(Worker)
-        self._shared = ray.put(self._setup)
+        self._class = ray.remote(Worker)
+        self._setup = ray.put(setup)
 
-    def _grow(self) -> None:
-        """Use what the cluster has now: machines may join while a run is on."""
-        if time.monotonic() - self._looked < _LOOK_S:
-            return
-        self._looked = time.monotonic()
-        count, demand = cluster_places()
-        count = min(count, self._left) - self._given_up
-        while len(self._slots) < max(count, 1 - self._given_up):
-            slot = _Slot()
-            self._slots.append(slot)
-            self._begin(slot, demand)
+    def places(self) -> int:
+        """See :class:`medlocker.release._hands.Crew`."""
+        count, self._demand = cluster_places()
+        return count
 
-    def _begin(self, slot: _Slot, demand: dict[str, int]) -> None:
-        slot.starts += 1
-        slot.is_open = slot.is_alone = False
-        slot.actor = self._actor.options(
-            **demand, max_concurrency=_CALLS_AT_ONCE, max_restarts=0, scheduling_strategy="SPREAD"
-        ).remote(self._shared)
-        slot.call = slot.actor.open.remote()
+    def hire(self) -> Hand:
+        """See :class:`medlocker.release._hands.Crew`."""
+        actor = self._class.options(
+            **self._demand, max_concurrency=_CALLS_AT_ONCE, max_restarts=0, scheduling_strategy="SPREAD"
+        ).remote(self._setup)
+        return _Actor(actor, actor.open.remote())
 
-    def _deal(self, ready: Iterator[Job]) -> bool:
-        """Give images to workers that have room; tell whether no more were ready."""
-        gifts: dict[_Slot, list[Job]] = {}
-
-        def give(slot: _Slot, job: Job) -> None:
-            slot.jobs[job.index] = job
-            gifts.setdefault(slot, []).append(job)
-
-        usable = sorted((slot for slot in self._slots if slot.is_open), key=lambda slot: len(slot.jobs))
-        reserved = usable[: min(len(self._suspects), -(-len(usable) // 2))]
-        for slot in reserved:
-            if not slot.jobs:
-                give(slot, self._suspects.popleft())
-                slot.is_alone = True
-        usable = [slot for slot in usable if slot not in reserved and not slot.is_alone]
-        # towards the end everybody gets its share
-        most = max(1, min(WINDOW, -(-self._left // len(self._slots))))
-        dry = False
-        while usable:
-            slot = min(usable, key=lambda slot: len(slot.jobs))
-            if len(slot.jobs) >= most:
-                break
-            job = self._again.popleft() if self._again else next(ready, None)
-            if job is None:
-                dry = True
-                break
-            give(slot, job)
-        for slot, some in gifts.items():
-            slot.actor.give.remote([self._parcel(job) for job in some])
-        return dry
-
-    def _parcel(self, job: Job) -> Parcel:
-        if job.series is None or job.lead is not None:
-            return Parcel(travelling(job))
-        return Parcel(travelling(job), self._verdict(job.series.digest))
-
-    def _listen(self) -> Iterator[tuple[Job, Outcome]]:
-        """Wait for the workers' calls, answer their questions, and yield what ended."""
+    def news(self, hands: Sequence[Hand], *, timeout_s: float) -> list[tuple[Hand, Opened | Report | None]]:
+        """See :class:`medlocker.release._hands.Crew`."""
         import ray  # optional library
 
-        calls = {slot.call: slot for slot in self._slots}
-        some, _ = ray.wait(list(calls), num_returns=1, timeout=_LOOK_S)
-        if some:
-            some, _ = ray.wait(list(calls), num_returns=len(calls), timeout=0)
-        reports: list[tuple[_Slot, Report]] = []
-        lost: list[_Slot] = []
-        for call in some:
-            slot = calls[call]
+        calls = {hand.call: hand for hand in hands if isinstance(hand, _Actor)}
+        ended, _ = ray.wait(list(calls), num_returns=1, timeout=timeout_s)
+        if ended:
+            ended, _ = ray.wait(list(calls), num_returns=len(calls), timeout=0)
+        found: list[tuple[Hand, Opened | Report | None]] = []
+        for call in ended:
+            hand = calls[call]
             try:
-                found = ray.get(call)
+                found.append((hand, ray.get(call)))
             except ray.exceptions.RayTaskError:
                 raise  # an error in this program
             except ray.exceptions.RayError:
-                lost.append(slot)
+                found.append((hand, None))
             else:
-                if isinstance(found, Opened):
-                    self._opened(slot, found)
-                else:
-                    reports.append((slot, found))
-                slot.call = slot.actor.report.remote(timeout_s=_REPORT_S)
-        yield from self._settle(reports)
-        for slot in lost:
-            yield from self._replace(slot)
+                hand.call = hand.actor.report.remote(timeout_s=REPORT_S)
+        return found
 
-    def _opened(self, slot: _Slot, opened: Opened) -> None:
-        where = f"worker on {opened.host}: "
-        if opened.refused is not None:
-            raise opened.refused.error(where)
-        reply = self._setup.images / opened.reply
-        try:
-            found = read_limited(reply, max_bytes=1024, what="probe")
-        except InputError:
-            found = b""
-        if found != self._token.encode("ascii"):
-            raise InputError(
-                f"{where}expected the release on shared storage, what it wrote there does not arrive",
-                hint="mount the same folders on every machine, under the same paths and for the same user",
-            )
-        with suppress(OSError):
-            os.unlink(reply)
-        slot.is_open = True
-
-    def _settle(self, reports: Sequence[tuple[_Slot, Report]]) -> Iterator[tuple[Job, Outcome]]:
-        asked = [(slot, question) for slot, report in reports for question in report.questions]
-        # sealed side by side; all are answered before any worker's loss is looked at
-        verdicts = list(self._threads.map(lambda one: self._decide(*one), asked))
-        answers: dict[_Slot, list[tuple[int, Verdict]]] = {}
-        for (slot, question), verdict in zip(asked, verdicts, strict=True):
-            answers.setdefault(slot, []).append((question.ticket, verdict))
-        for slot, some in answers.items():
-            slot.actor.answer.remote(some)
-        for (slot, question), verdict in zip(asked, verdicts, strict=True):
-            if question.outcome is not None and verdict.refused is None:
-                yield slot.jobs.pop(question.outcome.index), question.outcome
-        for slot, report in reports:
-            slot.clock = report.clock
-            self._peak_rss_mb = max(self._peak_rss_mb, report.peak_rss_mb)
-            if report.broken is not None:
-                raise report.broken.error()
-            for outcome in report.ended:
-                job = slot.jobs.pop(outcome.index, None)
-                if job is not None:  # else it was committed
-                    yield job, outcome
-            slot.is_alone = slot.is_alone and bool(slot.jobs)
-
-    def _decide(self, slot: _Slot, question: Question) -> Verdict:
-        if question.marked is None or question.outcome is None:
-            return self._verdict(question.original)
-        job = slot.jobs[question.outcome.index]
-        if job.series is not None and question.marked.job.series is not None:
-            job.series.findings.update(question.marked.job.series.findings)
-        try:
-            original = self._original(job, question.marked.original_file)
-            self._gate.commit(replace(question.marked, job=job, original=original), question.outcome)
-        except WriteError:
-            raise
-        except MedlockerError as error:
-            return Verdict(Told.of(error))
-        return Verdict()
-
-    def _verdict(self, original: str) -> Verdict:
-        try:
-            self._gate.admit(original)
-        except WriteError:
-            raise
-        except MedlockerError as error:
-            return Verdict(Told.of(error))
-        return Verdict(seeds={purpose: self._gate.randomness(purpose, original) for purpose in _PURPOSES})
-
-    def _original(self, job: Job, sha256: str) -> bytes | None:
-        """Read the original that is to be sealed too; originals never travel through Ray."""
-        if not self._duty.common.settings.keep_original:
-            return None
-        data = read_limited(job.source, max_bytes=LIMITS.max_file_bytes, what="image")
-        if hashlib.sha256(data).hexdigest() != sha256:
-            raise InputError(f"image {job.source.name}: it was changed while it was worked on")
-        return data
-
-    def _replace(self, slot: _Slot) -> Iterator[tuple[Job, Outcome]]:
-        """Start another worker, and deal the images of the lost one again."""
-        import ray  # optional library
-
-        self._lost += 1
-        with suppress(Exception):  # one that only seems lost
-            ray.kill(slot.actor)
-        self._spent.append(slot.clock)
-        slot.clock = Clock()
-        jobs, slot.jobs = list(slot.jobs.values()), {}
-        for job in jobs:
-            losses = self._losses[job.index] = self._losses.get(job.index, 0) + 1
-            if losses < MOST_LOSSES - 1:
-                self._again.append(job)
-            elif losses < MOST_LOSSES:
-                self._suspects.append(job)
-            else:
-                reason = f"the process that worked on it ended without an answer {losses} times"
-                yield job, Outcome(job.index, job.name, "failed", reason)
-        if slot.is_open:
-            slot.starts = 0
-        if slot.starts < MOST_LOSSES:
-            self._begin(slot, cluster_places()[1])
-            return
-        self._slots.remove(slot)
-        self._given_up += 1
-        if not self._slots:
-            raise WriteError(
-                f"no worker lives long enough to open the models, {self._lost} have ended",
-                hint="look into Ray's logs, mostly for memory; the same command again goes on from here",
-            )
-
-
-def _absolute(path: Path) -> Path:
-    return Path(os.path.abspath(path))
-
-
-def _summed(clocks: Sequence[Clock]) -> Clock:
-    total = Clock()
-    for clock in clocks:
-        for item in fields(Clock):
-            if item.name != "stages":
-                setattr(total, item.name, getattr(total, item.name) + getattr(clock, item.name))
-        for stage, seconds in clock.stages.items():
-            total.stages[stage] = total.stages.get(stage, 0.0) + seconds
-    return total
+    def leave(self) -> None:
+        """See :class:`medlocker.release._hands.Crew`."""
+        if self._leave is not None:
+            self._leave()
+            self._leave = None

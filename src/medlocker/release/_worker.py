@@ -1,9 +1,9 @@
-"""One process of a Ray run: opens the models once, then marks the images it is given.
+"""One process of a run of several: opens the models once, then marks the images it is given.
 
-It knows nothing of Ray, and holds nothing of the owner's: no key, no release secret, no ledger. What the
-pipeline asks of the run (:class:`medlocker.release._engine.Gate`) it asks the driver, waiting for the answer
-in one of the threads that read and write. All it leaves on the shared storage are temporary files; only the
-driver renames them, so a worker that was given up for lost and lives on can do no harm.
+It does not know how it is reached, and holds nothing of the owner's: no key, no release secret, no ledger.
+What the pipeline asks of the run (:class:`medlocker.release._engine.Gate`) it asks the driver, waiting for
+the answer in one of the threads that read and write. All it leaves on the storage are temporary files; only
+the driver renames them, so a worker that was given up for lost and lives on can do no harm.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from medlocker.classifiers import BaseClassifier, Classifier, load_classifier, w
 from medlocker.errors import InputError, MedlockerError, ModelError, WriteError
 from medlocker.protect import Job, Marked, Outcome, Protector, make_finder
 from medlocker.regions import Finder, load_segmenter
-from medlocker.release._raymessages import (
+from medlocker.release._messages import (
     FinderRecipe,
     ModelRecipe,
     Opened,
@@ -53,7 +53,7 @@ _WAITING = 2
 
 
 class Worker:
-    """An actor; its methods are called from several threads at once.
+    """Its methods are called from several threads at once.
 
     Args:
         setup: From the driver.

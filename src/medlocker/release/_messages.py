@@ -1,4 +1,4 @@
-"""What the driver and the workers of a Ray run say to each other."""
+"""What the driver and the workers of a run of several processes say to each other."""
 
 from __future__ import annotations
 
