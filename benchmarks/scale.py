@@ -1,4 +1,4 @@
-"""How fast and how large a run is with more images, threads and machines; each run is a process of its own.
+"""How fast and how large a run is with more images, workers and machines; each run is a command of its own.
 
 python benchmarks/scale.py           100 and 1,000 images with the default settings
 python benchmarks/scale.py --large   10,000 images too, with a search that costs almost nothing
@@ -34,7 +34,7 @@ NODE = {"num_cpus": 1, "object_store_memory": 100 * 10**6}
 
 @dataclass(frozen=True)
 class Way:
-    """How a run is done: on so many Ray nodes, or with so many threads in one process."""
+    """How a run is done: on so many Ray nodes, or by so many workers here."""
 
     name: str
     nodes: int = 0
@@ -108,7 +108,7 @@ def row(count: int, way: Way, found: dict[str, Any], first: dict[str, Any] | Non
         f"{1 - seconds['model'] / driving:.0%}",
         cpu,
         f"{found['peak_rss_mb']:.0f}",
-        f"{engine['worker_peak_rss_mb']:.0f}" if way.nodes else "-",
+        f"{engine['worker_peak_rss_mb']:.0f}" if "workers" in engine else "-",
     ]
 
 
@@ -159,7 +159,7 @@ def main() -> None:
         if not parsed.only_large:
             measure(folder, "default settings", (), (100, 1000), WAYS)
         if parsed.large or parsed.only_large:
-            measure(folder, " ".join(CHEAP), CHEAP, (100, 1000, 10_000), (WAYS[1], WAYS[3]))
+            measure(folder, " ".join(CHEAP), CHEAP, (100, 1000, 10_000), (WAYS[0], WAYS[1], WAYS[3]))
 
 
 if __name__ == "__main__":

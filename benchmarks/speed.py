@@ -223,7 +223,13 @@ def whole_runs(data: Path, folder: Path) -> None:
     for where, source in (("224 x 224, PNG", small), ("4288 x 2848, JPEG", data / "idrid" / "full")):
         for model, options, name in (
             (SURROGATES / NAMES[0], (), "strong"),
+            (SURROGATES / NAMES[0], ("--workers", "2"), "strong, 2 workers"),
             (SURROGATES / NAMES[0] / "model.onnx", ("--preset", "paper"), "paper"),
+            (
+                SURROGATES / NAMES[0] / "model.onnx",
+                ("--preset", "paper", "--workers", "2"),
+                "paper, 2 workers",
+            ),
         ):
             found = run(source, folder / "owner", model, options, out=folder / f"out{len(rows)}")
             seconds = found["seconds"]
