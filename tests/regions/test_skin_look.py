@@ -35,7 +35,7 @@ def ultrasound(*, tint: tuple[float, float, float] = (1.0, 1.0, 1.0), seed: int 
     flow = ((x - 320) / 60) ** 2 + ((y - 264) / 40) ** 2 < 1
     picture[flow] = picture[flow] * 0.3 + np.array([200, 60, 10]) * rng.random((int(flow.sum()), 1))
     picture[40:200, 610:625] = np.linspace(255, 0, 160)[:, None, None] * np.array([1, 0.5, 0.1])
-    shown = np.clip(picture, 0, 255).astype(np.uint8)
+    shown: Picture = np.clip(picture, 0, 255).astype(np.uint8)
     cv2.putText(shown, "Adult Echo 12:04", (10, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1)
     return shown
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from medlocker._files import read_limited
 from medlocker.errors import InputError, UnsupportedImageError
 from medlocker.geometry import Box
 from medlocker.images import Image, Limits, Pixels, read_image
+from medlocker.images._dicomquiet import quiet
 
 MAX_MASK_BYTES = 1 << 30
 
@@ -94,10 +94,9 @@ def read_mask(path: Path, *, name: str, width: int, height: int) -> NDArray[np.b
 def _check_header(data: bytes, *, name: str, width: int, height: int) -> bool:
     """Refuse another size from the header alone; tells whether a sample has fewer than 8 bits."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # only the size matters here, and it is checked below
-            with PillowImage.open(io.BytesIO(data)) as picture:
-                size, is_packed = picture.size, _is_packed(picture, data)
+        # only the size matters here, and it is checked below
+        with quiet(), PillowImage.open(io.BytesIO(data)) as picture:
+            size, is_packed = picture.size, _is_packed(picture, data)
     except Exception:  # decoders raise anything on foreign bytes; the real reader words the refusal
         return False
     if size != (width, height):
@@ -118,7 +117,7 @@ def _is_packed(picture: PillowImage.Image, data: bytes) -> bool:
 def _read_packed(data: bytes, *, name: str) -> NDArray[np.bool_]:
     """Decode a picture of 1, 2 or 4 bits, which no image to be marked may be, but a mask may."""
     try:
-        with PillowImage.open(io.BytesIO(data)) as picture:
+        with quiet(), PillowImage.open(io.BytesIO(data)) as picture:
             pictures = getattr(picture, "n_frames", 1)
             if pictures != 1:
                 raise InputError(f"mask {name}: expected one picture, got {pictures}")
