@@ -112,7 +112,7 @@ def test_the_report_of_an_interrupted_run_is_that_of_a_whole_one(
     with monkeypatch.context() as patch:
         interrupt_at(3 + 1, patch)
         stopped = removal("--json")
-    assert (stopped.code, stopped.out) == (130, "")
+    assert (stopped.code, stopped.json) == (130, {"error": "interrupted"})
     assert [line for line in stopped.err.splitlines() if line.startswith("interrupted")] == [
         "interrupted: the same command again goes on from here"
     ]
