@@ -35,7 +35,8 @@ from medlocker.logo import builtin_logo, render
 from medlocker.mark import Mark
 from medlocker.marking import mark_pixels
 from medlocker.placements import FreePlacements
-from medlocker.protect import DEFAULT_BUDGET, DEFAULT_MARGIN, STANDARD_HARDENING, Harden
+from medlocker.protect import STANDARD_HARDENING, Harden
+from medlocker.protect._settings import DEFAULT_MARGIN, PAPER_BUDGET
 from medlocker.search import ScreenedSearch
 from search import run
 
@@ -228,7 +229,7 @@ def costs(data: Path, model: Classifier, *, most: int) -> None:
     rows = []
     for name in COSTED:
         chosen = [_hardened(case, VARIANTS[name], i) for i, case in enumerate(plain)]
-        outcome = run(name, ScreenedSearch(budget=DEFAULT_BUDGET, margin=DEFAULT_MARGIN), model, chosen)
+        outcome = run(name, ScreenedSearch(budget=PAPER_BUDGET, margin=DEFAULT_MARGIN), model, chosen)
         started = time.perf_counter()
         residuals = [
             len(mark_pixels(case.image, found.marks, logo=LOGO).residual)
@@ -247,7 +248,7 @@ def costs(data: Path, model: Classifier, *, most: int) -> None:
             ]
         )
     print(f"\n### What hardening costs against {model.name}\n")
-    print(_COSTS_TEXT.format(images=len(plain), budget=DEFAULT_BUDGET))
+    print(_COSTS_TEXT.format(images=len(plain), budget=PAPER_BUDGET))
     head = [
         "mark",
         "fooled",

@@ -128,13 +128,13 @@ def measure(
     folder: Path, title: str, options: Sequence[str], counts: Sequence[int], ways: Sequence[Way]
 ) -> None:
     """Print the table of some numbers of images; all ways must mark them alike."""
-    rows = []
+    rows: list[list[str]] = []
     first: dict[str, dict[str, Any]] = {}
     for count in counts:
         source = folder / f"in{count}"
         if not source.exists():
             write_samples(source, count=count, width=SIDE_PX, height=SIDE_PX)
-        expected = None
+        expected: dict[str, bytes] | None = None
         for way in ways:
             out = folder / f"out{len(rows)}-{len(options)}"
             found = protect(source / "images", folder / "owner", way, options, out=out)
@@ -143,7 +143,10 @@ def measure(
             print(" | ".join(rows[-1]), file=sys.stderr, flush=True)
             marked = contents(out)
             if expected not in (None, marked):
-                raise SystemExit(f"{way.name}: other marked files than {ways[0].name}")
+                names = [one for one in expected | marked if expected.get(one) != marked.get(one)]
+                raise SystemExit(
+                    f"{way.name}: other files than {ways[0].name}: {names[:9]}, {found['failed']}"
+                )
             expected = marked
     print(f"\n{title}\n\n{table(HEAD, rows)}", flush=True)
 

@@ -17,7 +17,7 @@ import numpy as np
 from _idrid import Case, cases, data_folder, judged_margin, lesion_boxes
 from _tables import share, table
 from medlocker.classifiers import Classifier, load_classifier
-from medlocker.protect import DEFAULT_BUDGET, DEFAULT_MARGIN
+from medlocker.protect._settings import DEFAULT_MARGIN, PAPER_BUDGET
 from medlocker.search import (
     BheSearch,
     Clock,
@@ -64,7 +64,7 @@ def run(name: str, search: Search, model: Classifier, chosen: Sequence[Case]) ->
 
 def strategies(model: Classifier, *, with_bhe: bool) -> list[tuple[str, Search]]:
     """Return what is compared; the first is the control."""
-    budget = DEFAULT_BUDGET
+    budget = PAPER_BUDGET
     listed: list[tuple[str, Search]] = [
         ("one random placement (control)", RandomSearch(budget=1)),
         ("random", RandomSearch(budget=budget)),
