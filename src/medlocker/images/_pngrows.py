@@ -14,7 +14,7 @@ import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
-from medlocker.images._deflate import compressor, deflate, inflate, store, stored_size
+from medlocker.images._deflate import deflate, inflate, store, stored_size
 
 Bytes2D = NDArray[np.uint8]
 
@@ -23,6 +23,7 @@ _SAMPLE_BANDS = 6
 _BAND_ROWS = 12
 _UP_MAY_COST = 1.1
 """UP is the filter that is undone fastest, and every file is read again after it was written."""
+_PIECE_BYTES = 1 << 20
 _BLOCK_BYTES = 1 << 20  # fits the second-level cache
 
 _ADAM7 = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
@@ -44,12 +45,12 @@ def compress_rows(rows: Bytes2D, *, step: int) -> list[bytes]:
     """
     kind = _best_filter(rows, step)
     block = max(1, _BLOCK_BYTES // rows.shape[1])
-    stream = compressor()
-    pieces = []
+    filtered = np.empty((len(rows), rows.shape[1] + 1), np.uint8)
     for top in range(0, len(rows), block):
-        pieces.append(stream.compress(_filtered(rows, slice(top, min(top + block, len(rows))), step, kind)))
-    pieces.append(stream.flush())
-    return [piece for piece in pieces if piece]
+        part = slice(top, min(top + block, len(rows)))
+        filtered[part] = _filtered(rows, part, step, kind)
+    stream = deflate(filtered.data)
+    return [stream[at : at + _PIECE_BYTES] for at in range(0, len(stream), _PIECE_BYTES)]
 
 
 def _best_filter(rows: Bytes2D, step: int) -> int:
@@ -57,7 +58,7 @@ def _best_filter(rows: Bytes2D, step: int) -> int:
     sizes = {}
     for kind in (UP, AVERAGE, SUB, NONE):
         bands = [_filtered(rows, slice(top, min(top + _BAND_ROWS, len(rows))), step, kind) for top in tops]
-        sizes[kind] = len(deflate(b"".join(band.data for band in bands)))
+        sizes[kind] = len(deflate(np.concatenate(bands).data))
     best = min(sizes, key=lambda kind: sizes[kind])
     return UP if sizes[UP] <= _UP_MAY_COST * sizes[best] else best
 
