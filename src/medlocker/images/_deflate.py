@@ -18,8 +18,8 @@ up, ISA-L 1        3.1    490,216    54     7,517,916      64     7,666,040
 =================  ================  ====================  ====================
 
 So libdeflate's level 1. ISA-L is twice as fast, but of about 5,000 pictures one came out with other bytes
-(for the same pixels) in another process, and its code depends on the processor: a resumed run, or one of several
-machines, would not be equal byte for byte. All of these release the interpreter lock. ISA-L reads streams.
+(for the same pixels) in another process, and its code depends on the processor: a resumed run, or one of
+several machines, would not be equal byte for byte. All of these release the interpreter lock. ISA-L reads.
 """
 
 from __future__ import annotations
