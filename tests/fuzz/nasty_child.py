@@ -57,7 +57,9 @@ if __name__ == "__main__":
     os.environ |= {"NO_COLOR": "1", "COLUMNS": "400", "TERM": "dumb"}
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever libraries print
-    importlib.import_module("onnx2torch")  # a gigabyte that no file asked for
+    # a gigabyte that no file asked for
+    for module in ("onnx2torch", *(f"medlocker.cli.{name}" for name in ("protect", "inspect", "verify"))):
+        importlib.import_module(module)
     limit()
     for line in sys.stdin:
         faulthandler.dump_traceback_later(HANGS_S, exit=True)
