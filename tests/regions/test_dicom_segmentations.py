@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import pickle
 import warnings
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,7 @@ def test_segments_can_be_chosen_and_margins_added(tmp_path: Path) -> None:
     frames = [(box_mask(4, 4, 2, 2), 1, {"uid": "1.2.3.0"}), (box_mask(9, 9, 1, 1), 2, {"uid": "1.2.3.0"})]
     regions = opened(tmp_path, segmentation(frames), only=["segment-1"], margin_px=1)
     assert boxes(regions, "0.dcm") == (Box(3, 3, 4, 4),)
+    assert boxes(pickle.loads(pickle.dumps(regions)), "0.dcm") == (Box(3, 3, 4, 4),)
     with pytest.raises(InputError, match=r"occurs \(segment-1, segment-2\), got 'segment-3'"):
         load_regions(tmp_path / "seg", only=["segment-3"])
 

@@ -241,6 +241,8 @@ def test_the_command_killed_leaves_no_worker_and_goes_on(
     fill(tmp_path / "in", 24, size=SIZE)
     options = ["--model", tiny_model(tmp_path), "--owner", owner_name, "--preset", "paper", "--budget", 60]
     options += ["--confidence", 90, "--search", "screened", "--seed", 3, "--no-ledger", "--json"]
+    (tmp_path / "boxes.csv").write_text(f"image,region,x,y,width,height\n00.png,lesion,0,0,{SIZE // 3},9\n")
+    options += ["--regions", "boxes.csv"]
     assert medlocker("protect", "in", *options, "--out", "a", cwd=tmp_path).code == 0
     words = [*COMMAND, "protect", "in", *map(str, options), "--out", "b", "--workers", "2"]
     with subprocess.Popen(

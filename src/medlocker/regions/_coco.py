@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +50,7 @@ def read_coco(path: Path) -> Table:
         if type(width) is int and type(height) is int:
             sizes[name] = (width, height)
 
-    def place_of(_: str, line: int) -> str:
-        return f"{file}, annotation {line}"
-
+    place_of = partial(_place, file)
     for number, item in enumerate(annotations, 1):
         place = place_of("", number)
         owner = names.get(_id(item, "image_id", place))
@@ -63,6 +62,10 @@ def read_coco(path: Path) -> Table:
         except ValueError as error:
             raise InputError(f"{place}: {error}") from error
     return builder.build(place_of, sizes=sizes)
+
+
+def _place(file: str, _: str, line: int) -> str:
+    return f"{file}, annotation {line}"
 
 
 def _objects(content: object, key: str, file: str) -> Sequence[Mapping[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -29,13 +30,16 @@ def read_csv(path: Path) -> Table:
         raise InputError(f"regions {path.name}: {(error.strerror or 'cannot be read').lower()}") from error
 
 
+def _place(file: str, _: str, line: int) -> str:
+    return f"regions {file}, line {line}"
+
+
 def _read(stream: TextIO, file: str) -> Table:
     lines = RowLines(stream, f"regions {file}")
     reader = csv.reader(lines)
     builder = TableBuilder()
 
-    def place(_: str, line: int) -> str:
-        return f"regions {file}, line {line}"
+    place = partial(_place, file)
 
     try:
         header = [column.strip().lower() for column in next(reader, [])]

@@ -6,6 +6,7 @@ import math
 from array import array
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -198,4 +199,9 @@ Wanted = Callable[[str], bool]
 
 def wanting(only: Collection[str] | None, exclude: Collection[str]) -> Wanted:
     """Return the test whether a kind is asked for."""
-    return lambda kind: (only is None or kind in only) and kind not in exclude
+    return partial(_is_wanted, None if only is None else frozenset(only), frozenset(exclude))
+
+
+def _is_wanted(only: frozenset[str] | None, exclude: frozenset[str], kind: str) -> bool:
+    """A function of the module: regions go to other processes, and only such ones can."""
+    return (only is None or kind in only) and kind not in exclude

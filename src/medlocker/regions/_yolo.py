@@ -32,9 +32,6 @@ def read_yolo(root: Path, names: Sequence[str]) -> Table:
     kinds = _lines(root / CLASSES_FILE, CLASSES_FILE) if (root / CLASSES_FILE).is_file() else []
     builder = TableBuilder(normalized=True)
 
-    def place(image: str, line: int) -> str:
-        return f"regions {image}.txt, line {line}"
-
     for name in names:
         image = name[: -len(".txt")]
         builder.add_image(image)
@@ -46,8 +43,12 @@ def read_yolo(root: Path, names: Sequence[str]) -> Table:
                 kind = kinds[index].strip() if index < len(kinds) else ""
                 builder.add(image, kind or str(index), box, line=number)
             except ValueError as error:
-                raise InputError(f"{place(image, number)}: {error}") from error
-    return builder.build(place)
+                raise InputError(f"{_place(image, number)}: {error}") from error
+    return builder.build(_place)
+
+
+def _place(image: str, line: int) -> str:
+    return f"regions {image}.txt, line {line}"
 
 
 def _lines(path: Path, name: str) -> list[str]:
