@@ -9,7 +9,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,18 +49,23 @@ def kill_at(moment: int, folder: Path, *, by: int = signal.SIGKILL) -> None:
     sys.addaudithook(hook)
 
 
-def in_child(moment: int, source: Path, out: Path, owner: Owner) -> int:
-    """Protect in a forked process that is killed at a moment; returns its wait status."""
+def killed_child(moment: int, out: Path, call: Callable[[], object]) -> int:
+    """Call in a forked process that is killed at its n-th change of a folder; returns its wait status."""
     child = os.fork()
     if child == 0:
         try:
             signal.alarm(60)  # should it hang, the test fails
             kill_at(moment, out)
-            run_release(make_run(source, out, owner, workers=1))
+            call()
             os._exit(0)
         finally:
             os._exit(1)
     return os.waitpid(child, 0)[1]
+
+
+def in_child(moment: int, source: Path, out: Path, owner: Owner) -> int:
+    """Protect in a forked process that is killed at a moment; returns its wait status."""
+    return killed_child(moment, out, lambda: run_release(make_run(source, out, owner, workers=1)))
 
 
 @pytest.fixture(scope="module")

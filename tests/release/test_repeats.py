@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import several
 from test_groups import write_dicom
-from test_interrupted import kill_at
+from test_interrupted import killed_child
 from test_series import by_first_letter, failing_after, marks_of
 
 from medlocker.certificates import Ledger, Owner
@@ -98,16 +98,8 @@ def test_resumed_after_any_image(
 def test_resumed_after_a_kill(tmp_path: Path, owner: Owner, source: Path, moment: int) -> None:
     protect(source, tmp_path / "whole", owner)
     out = tmp_path / "out"
-    child = os.fork()
-    if child == 0:
-        try:
-            signal.alarm(60)
-            kill_at(moment, out)
-            protect(source, out, owner, workers=1)
-            os._exit(0)
-        finally:
-            os._exit(1)
-    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    status = killed_child(moment, out, lambda: protect(source, out, owner, workers=1))
+    assert os.WTERMSIG(status) == signal.SIGKILL
     check(protect(source, out, owner))
     assert images_of(out) == images_of(tmp_path / "whole")
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image as Pillow
-from test_interrupted import kill_at
+from test_interrupted import killed_child
 
 from medlocker.certificates import Ledger, Owner, open_release, owner_access
 from medlocker.errors import WriteError
@@ -286,16 +286,7 @@ def test_a_killed_series(tmp_path: Path, owner: Owner, moment: int) -> None:
     slices(source, "t", 2, seed=4)
     run(source, tmp_path / "whole", owner)
     out = tmp_path / "out"
-    child = os.fork()
-    if child == 0:
-        try:
-            signal.alarm(60)
-            kill_at(moment, out)
-            run(source, out, owner, workers=1)
-            os._exit(0)
-        finally:
-            os._exit(1)
-    status = os.waitpid(child, 0)[1]
+    status = killed_child(moment, out, lambda: run(source, out, owner, workers=1))
     assert os.WTERMSIG(status) == signal.SIGKILL
     run(source, out, owner)
     assert check_release(source, out, owner, tmp_path / "r") == images_of(tmp_path / "whole")

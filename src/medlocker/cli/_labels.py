@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+import typer
 
 from medlocker.classifiers import Classifier
 from medlocker.cli._console import note
 from medlocker.labels import Labels, class_indices
+
+LabelColumn = Annotated[
+    str | None,
+    typer.Option(
+        help="Column of the label; default the second of two, of more the one called "
+        "label, class, diagnosis or grade."
+    ),
+]
+"""The option ``--label-column`` of all commands that compare with labels."""
 
 
 def label_indices(labels: Labels | None, classifiers: Sequence[Classifier]) -> tuple[Mapping[str, int], ...]:

@@ -14,6 +14,7 @@ from medlocker import evaluate as evaluation
 from medlocker._files import read_limited
 from medlocker.classifiers import batch_for
 from medlocker.cli._console import note, print_json, shown, stdout, warn
+from medlocker.cli._labels import LabelColumn
 from medlocker.cli._logo import read_logo
 from medlocker.cli._progress import image_progress
 from medlocker.cli._releasefacts import release_facts
@@ -66,13 +67,7 @@ def evaluate(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the report; new or empty.")],
-    label_column: Annotated[
-        str | None,
-        typer.Option(
-            help="Column of the label; default the second of two, of more the one called "
-            "label, class, diagnosis or grade."
-        ),
-    ] = None,
+    label_column: LabelColumn = None,
     regions: Annotated[
         Path | None, typer.Option(help="Keep-out regions, as for `protect`; counts touched pixels.")
     ] = None,

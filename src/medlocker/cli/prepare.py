@@ -10,7 +10,7 @@ import typer
 
 from medlocker.classifiers import load_classifier, with_gradients
 from medlocker.cli._console import note, print_json, shown, stdout, warn
-from medlocker.cli._labels import label_indices
+from medlocker.cli._labels import LabelColumn, label_indices
 from medlocker.cli._logo import read_logo
 from medlocker.cli._progress import ImageProgress, image_progress
 from medlocker.labels import load_labels
@@ -41,13 +41,7 @@ def prepare_logo(
     labels: Annotated[
         Path | None, typer.Option(help="CSV `image,<label>`; else the models' own answers.")
     ] = None,
-    label_column: Annotated[
-        str | None,
-        typer.Option(
-            help="Column of the label; default the second of two, of more the one called "
-            "label, class, diagnosis or grade."
-        ),
-    ] = None,
+    label_column: LabelColumn = None,
     regions: Annotated[
         Path | None, typer.Option(help="Keep-out: folder of masks, CSV, COCO JSON, or folder of YOLO text.")
     ] = None,

@@ -19,6 +19,7 @@ from medlocker.cli._dicomweb import (
     PushOption,
     Transfers,
 )
+from medlocker.cli._labels import LabelColumn
 from medlocker.cli._logo import read_logo
 from medlocker.cli._protectoptions import EngineName, attack_names, engine_maker, harden_of, open_ledger
 from medlocker.cli._protecttold import run_with_progress, say_inputs, say_result, warn_of_nothing_found
@@ -87,13 +88,7 @@ def protect(
     labels: Annotated[
         Path | None, typer.Option(help="CSV `image,<label>`; else the model's own answer.")
     ] = None,
-    label_column: Annotated[
-        str | None,
-        typer.Option(
-            help="Column of the label; default the second of two, of more the one called "
-            "label, class, diagnosis or grade."
-        ),
-    ] = None,
+    label_column: LabelColumn = None,
     regions: Annotated[
         Path | None, typer.Option(help="Keep-out: folder of masks, CSV, COCO JSON, or folder of YOLO text.")
     ] = None,
