@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
-import os
 import resource
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from killed import killed_child
 from medlocker.certificates import Owner
 from medlocker.errors import OutputExistsError
-from medlocker.release import run_release
 from medlocker.release._journal import is_unfinished
 from runs import (
     Answer,
@@ -25,47 +23,11 @@ from runs import (
     environment,
     fill,
     images_of,
-    make_run,
     medlocker,
     picture,
     protect,
     tiny_model,
 )
-
-_CHANGES = {"open", "os.rename", "os.link", "os.mkdir", "os.remove", "os.rmdir", "os.truncate"}
-
-
-def kill_at(moment: int, folder: Path, *, by: int = signal.SIGKILL) -> None:
-    """Send a signal to this process at its n-th change of a folder."""
-    changes = itertools.count(1)  # one step that threads cannot tear apart
-
-    def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event in _CHANGES and arguments and isinstance(arguments[0], str | os.PathLike):
-            if not os.fspath(arguments[0]).startswith(os.fspath(folder)):
-                return
-            if next(changes) == moment:
-                os.kill(os.getpid(), by)
-
-    sys.addaudithook(hook)
-
-
-def killed_child(moment: int, out: Path, call: Callable[[], object]) -> int:
-    """Call in a forked process that is killed at its n-th change of a folder; returns its wait status."""
-    child = os.fork()
-    if child == 0:
-        try:
-            signal.alarm(60)  # should it hang, the test fails
-            kill_at(moment, out)
-            call()
-            os._exit(0)
-        finally:
-            os._exit(1)
-    return os.waitpid(child, 0)[1]
-
-
-def in_child(moment: int, source: Path, out: Path, owner: Owner) -> int:
-    """Protect in a forked process that is killed at a moment; returns its wait status."""
-    return killed_child(moment, out, lambda: run_release(make_run(source, out, owner, workers=1)))
 
 
 @pytest.fixture(scope="module")
@@ -88,11 +50,11 @@ def test_killed_at_many_moments(
     moment, finished = first, False
     while not finished:
         out = tmp_path / f"out{moment}"
-        status = in_child(moment, source, out, owner)
-        finished = status == 0
-        assert finished or os.WTERMSIG(status) == signal.SIGKILL
+        code = killed_child(moment, out, protect, source, out, owner, workers=1)
+        finished = code == 0
+        assert finished or code == -signal.SIGKILL
         if not finished and moment % 16 == first:  # and killed once more while it resumes
-            status = in_child(5, source, out, owner)
+            killed_child(5, out, protect, source, out, owner, workers=1)
         if is_unfinished(out) or not (out / "certificate" / "statement.dsse.json").exists():
             protect(source, out, owner)
         else:  # killed after it was complete
@@ -124,9 +86,8 @@ class Command:
         code = (
             # a shell's background jobs ignore the keyboard, and so would their children
             "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
-            f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r});"
-            f"sys.path.insert(0, {str(Path(__file__).parent.parent)!r});"
-            "from pathlib import Path; from test_interrupted import kill_at;"
+            f"import sys; sys.path.insert(0, {str(Path(__file__).parent.parent)!r});"
+            "from pathlib import Path; from killed import kill_at;"
             f"kill_at({moment}, Path({str(self.out)!r}), by={by});"
             "from medlocker.cli import main; main()"
         )

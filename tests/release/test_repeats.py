@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -12,9 +11,9 @@ import numpy as np
 import pytest
 import several
 from test_groups import write_dicom
-from test_interrupted import killed_child
 from test_series import by_first_letter, failing_after, marks_of
 
+from killed import killed_child
 from medlocker.certificates import Ledger, Owner
 from medlocker.classifiers import load_classifier
 from medlocker.errors import WriteError
@@ -98,8 +97,7 @@ def test_resumed_after_any_image(
 def test_resumed_after_a_kill(tmp_path: Path, owner: Owner, source: Path, moment: int) -> None:
     protect(source, tmp_path / "whole", owner)
     out = tmp_path / "out"
-    status = killed_child(moment, out, lambda: protect(source, out, owner, workers=1))
-    assert os.WTERMSIG(status) == signal.SIGKILL
+    assert killed_child(moment, out, protect, source, out, owner, workers=1) == -signal.SIGKILL
     check(protect(source, out, owner))
     assert images_of(out) == images_of(tmp_path / "whole")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image as Pillow
-from test_interrupted import killed_child
 
+from killed import killed_child
 from medlocker.certificates import Ledger, Owner, open_release, owner_access
 from medlocker.errors import WriteError
 from medlocker.geometry import Box
@@ -286,7 +285,6 @@ def test_a_killed_series(tmp_path: Path, owner: Owner, moment: int) -> None:
     slices(source, "t", 2, seed=4)
     run(source, tmp_path / "whole", owner)
     out = tmp_path / "out"
-    status = killed_child(moment, out, lambda: run(source, out, owner, workers=1))
-    assert os.WTERMSIG(status) == signal.SIGKILL
+    assert killed_child(moment, out, run, source, out, owner, workers=1) == -signal.SIGKILL
     run(source, out, owner)
     assert check_release(source, out, owner, tmp_path / "r") == images_of(tmp_path / "whole")
