@@ -22,7 +22,7 @@ from medlocker.release._inputs import Input
 
 
 def inputs(count: int) -> tuple[Input, ...]:
-    return tuple(Input(f"{k}", Path(f"{k}"), f"{k}") for k in range(count))
+    return tuple(Input(f"{k}", f"{k}", f"{k}") for k in range(count))
 
 
 def lead_of(index: int) -> Lead:
@@ -206,7 +206,7 @@ def test_slices_of_a_dicom_series(tmp_path: Path) -> None:
             tmp_path / name, series=series, instance=instance, pixels=np.zeros((size, size), np.uint8)
         )
     (tmp_path / "f").write_bytes(b"no dicom")
-    items = [Input(name, tmp_path / name, name) for name in "abcdefg"]  # g is missing
+    items = [Input(name, str(tmp_path / name), name) for name in "abcdefg"]  # g is missing
     groups = find_groups(items, series_key=series_key, instance=dicom_instance)
     assert sorted(map(list, groups.members.values())) == [[0, 2], [1, 3], [4]]
     assert groups.repeats == {3: 1}

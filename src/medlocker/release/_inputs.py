@@ -21,19 +21,24 @@ LIST_SUFFIXES = frozenset({".txt", ".lst", ".list"})
 MAX_LIST_BYTES = 256 << 20
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Input:
-    """One file of the data set.
+    """One file of the data set; all of them are in memory, so each is small.
 
     Args:
         name: Relative name with forward slashes.
-        path: Where it lies.
+        location: Where it lies.
         output_name: Relative name of its marked version.
     """
 
     name: str
-    path: Path
+    location: str
     output_name: str
+
+    @property
+    def path(self) -> Path:
+        """Where it lies."""
+        return Path(self.location)
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ def find_inputs(source: Path) -> Inputs:
             f"input {source.name}: expected images ({', '.join(sorted(IMAGE_SUFFIXES))}), found none"
         )
     names = sorted(found)
-    items = tuple(Input(name, found[name], output_name=name) for name in names)
+    items = tuple(Input(name, str(found[name]), output_name=name) for name in names)
     return Inputs(items, tuple(passed_over), tuple(unreadable), root, walked)
 
 

@@ -13,41 +13,19 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from medlocker._files import make_folder, read_limited, write_atomic
 from medlocker.errors import InputError, WriteError
 from medlocker.protect import Outcome
+from medlocker.release._accounts import MAX_LINE_BYTES, Accounts, Done, read_lines, to_line
 
 FOLDER = ".medlocker-run"
 STATEMENT = Path("certificate", "statement.dsse.json")
 """With this, written last, a release is complete."""
 _LINES, _RECORDS, _RUN = "journal.jsonl", "records.seal", "run.json"
-_MAX_LINE_BYTES = 1 << 20
 _TRIES, _PAUSE_S = 4, 0.05
-
-
-@dataclass(frozen=True)
-class Done:
-    """One finished image.
-
-    Args:
-        outcome: How it ended.
-        entry: Public facts (name, file, pixels), empty if it was skipped.
-        offset: Where its sealed record starts.
-        length: Its length, 0 if it was skipped.
-        stamp: What tells whether the input was changed since.
-        series: Concealed name of the series whose marks it carries, empty if it stands alone.
-    """
-
-    outcome: Outcome
-    entry: dict[str, str]
-    offset: int
-    length: int
-    stamp: str = ""
-    series: str = ""
 
 
 class Journal:
@@ -78,11 +56,11 @@ class Journal:
                     )
             else:
                 write_atomic(path, json.dumps(dict(run), sort_keys=True).encode("utf-8"), overwrite=True)
-            self.done: dict[int, Done] = {}
+            lines = self._folder / _LINES
+            self.done: Accounts[int] = Accounts(lines)
             # a series keeps its marks, whatever became of the image that has them
-            self.leads: dict[str, Done] = {}
-            for done in self._read():
-                self._count(done)
+            self.leads: Accounts[str] = Accounts(lines)
+            self._read()
             # unbuffered: what the system refuses must not be tried again when closing
             self._files = {
                 name: stack.enter_context(open(self._folder / name, "ab", buffering=0))
@@ -90,8 +68,8 @@ class Journal:
             }
             self._stack = stack.pop_all()
 
-    def _read(self) -> Iterator[Done]:
-        """Yield what is whole, and cut off the rest of both files."""
+    def _read(self) -> None:
+        """Count what is whole, and cut off the rest of both files."""
         lines, records = self._folder / _LINES, self._folder / _RECORDS
         lines.touch()
         records.touch()
@@ -100,8 +78,8 @@ class Journal:
         for length, done in read_lines(lines):
             if done.offset != end or end + done.length > size:
                 break
+            self._count(done, whole)
             whole, end = whole + length, end + done.length
-            yield done
         os.truncate(lines, whole)
         os.truncate(records, end)
         self._size = {_LINES: whole, _RECORDS: end}
@@ -122,7 +100,7 @@ class Journal:
         """
         with self._lock:
             done = Done(outcome, entry or {}, self._size[_RECORDS], len(record), stamp, series)
-            pieces = {_RECORDS: record, _LINES: _to_line(done)}  # in this order
+            pieces = {_RECORDS: record, _LINES: to_line(done)}  # in this order
             try:
                 for name, data in pieces.items():
                     _write_all(self._files[name], data)
@@ -133,17 +111,17 @@ class Journal:
                     with suppress(OSError):
                         self._files[name].truncate(size)
                 raise WriteError(f"cannot write the journal: {(error.strerror or '').lower()}") from error
+            self._count(done, self._size[_LINES])
             for name, data in pieces.items():
                 self._size[name] += len(data)
-            self._count(done)
 
-    def _count(self, done: Done) -> None:
+    def _count(self, done: Done, start: int) -> None:
         if done.outcome.status == "failed":  # is tried again when the run is resumed
-            self.done.pop(done.outcome.index, None)
+            self.done.forget(done.outcome.index)
         else:
-            self.done[done.outcome.index] = done
-            if done.series:
-                self.leads.setdefault(done.series, done)
+            self.done.note(done.outcome.index, start)
+            if done.series and done.series not in self.leads:
+                self.leads.note(done.series, start)
 
     def marked(self) -> Iterator[tuple[int, dict[str, str], bytes]]:
         """Yield (index, public facts, sealed record) of every marked image, in order of the index."""
@@ -166,7 +144,7 @@ class Journal:
 
     def drop(self, index: int) -> None:
         """Let an image count as not done; its series keeps its marks."""
-        del self.done[index]
+        self.done.forget(index)
 
     def close(self) -> None:
         """Close the files and let others go on."""
@@ -183,23 +161,10 @@ class Journal:
         self.close()
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, Done]]:
-    """Yield the length in bytes and the content of every line up to the first that is not whole."""
-    with path.open("rb") as stream:
-        while line := stream.readline(_MAX_LINE_BYTES):
-            try:
-                done = _from_line(line)
-            except (ValueError, KeyError, TypeError, RecursionError):
-                return
-            if not line.endswith(b"\n"):
-                return
-            yield len(line), done
-
-
 def read_facts(release: Path) -> object:
     """Return the facts that an unfinished run was begun with, None if they cannot be read."""
     try:
-        data = read_limited(release / FOLDER / _RUN, max_bytes=_MAX_LINE_BYTES, what="journal")
+        data = read_limited(release / FOLDER / _RUN, max_bytes=MAX_LINE_BYTES, what="journal")
         return json.loads(data)
     except (InputError, ValueError, RecursionError):
         return None
@@ -292,24 +257,3 @@ def _write_all(file: IO[bytes], data: bytes) -> None:
     rest = memoryview(data)
     while rest:
         rest = rest[file.write(rest) :]
-
-
-def _to_line(done: Done) -> bytes:
-    value: dict[str, Any] = {
-        "outcome": asdict(done.outcome),
-        "entry": done.entry,
-        "offset": done.offset,
-        "length": done.length,
-        "stamp": done.stamp,
-        "series": done.series,
-    }
-    return json.dumps(value).encode("ascii") + b"\n"
-
-
-def _from_line(line: bytes) -> Done:
-    value = json.loads(line)
-    fields = dict(value["outcome"])
-    for name in ("clean_correct", "fooled", "notes", "withstood"):
-        fields[name] = tuple(fields[name])
-    offset, length = int(value["offset"]), int(value["length"])
-    return Done(Outcome(**fields), value["entry"], offset, length, str(value["stamp"]), str(value["series"]))

@@ -10,7 +10,8 @@ from medlocker.certificates import Ledger, Owner, ReleaseSecret, SealedRecord, o
 from medlocker.errors import WriteError
 from medlocker.logo import Logo
 from medlocker.protect import Lead, Marked, Outcome, about_series, marks_digest
-from medlocker.release._journal import Done, Journal
+from medlocker.release._accounts import Done
+from medlocker.release._journal import Journal
 
 
 class Keeper:

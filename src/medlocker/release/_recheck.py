@@ -15,8 +15,9 @@ from functools import partial
 from pathlib import Path
 
 from medlocker._files import sha256_of
+from medlocker.release._accounts import Done
 from medlocker.release._inputs import Input
-from medlocker.release._journal import Done, Journal
+from medlocker.release._journal import Journal
 from medlocker.search import file_threads
 
 _AT_ONCE = 1024
@@ -52,7 +53,8 @@ def recheck(
         workers: Threads that read.
         progress: Called after each image with the number of all.
     """
-
+    if not journal.done:
+        return
     expected = {item.output_name for item in items}
 
     def look(done: Done) -> tuple[bool, bool]:
@@ -60,10 +62,10 @@ def recheck(
         is_there = not done.length or _is_there(done, images, item, expected)
         return is_there, _is_unchanged(done, item.path, partial(original_of, done))
 
-    known = list(journal.done.values())
+    known = list(journal.done)
     with file_threads(workers) as threads:
         for start in range(0, len(known), _AT_ONCE):
-            some = known[start : start + _AT_ONCE]
+            some = [journal.done[index] for index in known[start : start + _AT_ONCE]]
             for done, (is_there, is_unchanged) in zip(some, threads.map(look, some), strict=True):
                 progress(len(known))
                 if is_there and is_unchanged:

@@ -290,8 +290,8 @@ def _work(run: Run, keeper: Keeper, journal: Journal, tell: Callable[[Outcome], 
             journal.add(repeat, stamp=stamp_of(skipped.path))
             tell(repeat)
 
-    for done in list(journal.done.values()):
-        settle(done.outcome)
+    for index in list(journal.done):
+        settle(journal.done[index].outcome)
     engine = run.engine(
         Duty(
             Common(run.logo, run.settings, run.regions, run.learned, run.workers, run.batch),

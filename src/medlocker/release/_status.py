@@ -11,6 +11,7 @@ from pathlib import Path
 from medlocker._files import read_limited
 from medlocker.certificates import MAX_SHARD_BYTES, parse_shard
 from medlocker.errors import InputError
+from medlocker.release._accounts import read_lines
 from medlocker.release._journal import (
     FOLDER,
     STATEMENT,
@@ -18,7 +19,6 @@ from medlocker.release._journal import (
     is_unfinished,
     lines_path,
     read_facts,
-    read_lines,
     run_path,
 )
 from medlocker.release._starting import is_starting
