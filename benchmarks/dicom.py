@@ -27,6 +27,7 @@ from pydicom.encaps import encapsulate
 from medlocker.images import read_image
 from medlocker.images._dicom import dicom_of
 from medlocker.images._dicomcodecs import encode_frame
+from medlocker.images._dicomlayout import Layout
 from medlocker.logo import builtin_logo
 from medlocker.mark import Mark
 from medlocker.marking import mark_file, unmark_file
@@ -81,7 +82,7 @@ def file_of(shape: tuple[int, int, int, int], syntax: str) -> bytes:
     return stream.getvalue()
 
 
-def _layout(ds: Dataset, height: int, width: int, channels: int) -> object:
+def _layout(ds: Dataset, height: int, width: int, channels: int) -> Layout:
     """The layout of one frame, from a small file that says the same."""
     single = copy.deepcopy(ds)
     single.NumberOfFrames = 1

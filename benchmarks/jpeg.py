@@ -8,6 +8,7 @@ Times are of the processor, all ways in turn, the median of a few rounds: the ra
 from __future__ import annotations
 
 import io
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -61,7 +62,7 @@ def strong_marks(image: Image, seed: int) -> list[Mark]:
 def _size_for(image: Image, share: float, make: Callable[[int], Mark]) -> int:
     wanted = share * image.width * image.height
     side = int(np.sqrt(wanted))
-    return round(side * np.sqrt(wanted / covered_px(make(side), logo=LOGO)))
+    return round(side * math.sqrt(wanted / covered_px(make(side), logo=LOGO)))
 
 
 def _placed(image: Image, mark: Mark, across: float, down: float) -> Mark:
@@ -100,7 +101,8 @@ def _ways(data: bytes) -> dict[str, Callable[[], object]]:
 
     def by_opencv() -> object:
         options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_OPTIMIZE, 1]
-        return cv2.imencode(".jpg", cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), options)
+        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        return None if pixels is None else cv2.imencode(".jpg", pixels, options)
 
     def by_pillow() -> None:
         Pillow.open(io.BytesIO(data)).save(io.BytesIO(), "JPEG", quality=quality, optimize=True)

@@ -13,6 +13,7 @@ import argparse
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -161,19 +162,23 @@ def row_of(name: str, scores: Sequence[Score], seconds: float, kinds: Sequence[s
     return [name, lesion_share(scores, kinds), f"{hit / pixels:.0%}", f"{area:.0%}", f"{seconds:.2f}", *cells]
 
 
+def found(finder: Finder, photo: Photograph) -> tuple[Box, ...]:
+    """Return all that a finder finds."""
+    return finder.find(viewed(photo.image)).boxes
+
+
 def report(
     title: str, photographs: Sequence[Photograph], finders: dict[str, Finder], kinds: list[str]
 ) -> None:
     """Print one table."""
     print(f"## {title}: {len(photographs)} photographs\n")
     rows = [
-        row_of(name, *measure(photographs, lambda photo, f=finder: f.find(viewed(photo.image)).boxes), kinds)
-        for name, finder in finders.items()
+        row_of(name, *measure(photographs, partial(found, finder)), kinds) for name, finder in finders.items()
     ]
     rows += [
         row_of(
             f"{name}, as kept out by a run",
-            *measure(photographs, lambda photo, f=finder: kept(f, photo)),
+            *measure(photographs, partial(kept, finder)),
             kinds,
         )
         for name, finder in finders.items()

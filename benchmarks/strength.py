@@ -85,13 +85,16 @@ def photographs(data: Path, data_set: str, *, limit: int | None) -> Iterator[Pho
 
 def jpeg75(pixels: Pixels) -> Pixels:
     data = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 75])[1]
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    if decoded is None:
+        raise ValueError("expected what was just written")
+    return np.ascontiguousarray(decoded[..., ::-1], dtype=np.uint8)
 
 
 def halved(pixels: Pixels) -> Pixels:
     height, width = pixels.shape[:2]
     small = cv2.resize(pixels, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
-    return cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 TRANSFORMS: dict[str, Callable[[Pixels], Pixels]] = {"JPEG 75": jpeg75, "half and back": halved}
