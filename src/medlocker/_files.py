@@ -11,6 +11,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from medlocker.errors import InputError, OutputExistsError, WriteError
 
@@ -146,6 +147,20 @@ def sweep_temporaries(folder: Path) -> None:
             leftover.unlink()
 
 
+@contextmanager
+def opened_regular(path: Path) -> Iterator[BinaryIO]:
+    """Open a file to read; devices and pipes, which may keep a reader waiting for ever, are refused.
+
+    Raises:
+        OSError: If the system refuses, or it is no regular file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    with os.fdopen(descriptor, "rb") as stream:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "expected a regular file")
+        yield stream
+
+
 def read_limited(path: Path, *, max_bytes: int, what: str) -> bytes:
     """Read a regular file of at most ``max_bytes`` bytes; devices, pipes and larger files are refused unread.
 
@@ -158,11 +173,8 @@ def read_limited(path: Path, *, max_bytes: int, what: str) -> bytes:
         InputError: If it is missing, unreadable, no regular file, or too large.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        with os.fdopen(descriptor, "rb") as stream:
+        with opened_regular(path) as stream:
             about = os.fstat(stream.fileno())
-            if not stat.S_ISREG(about.st_mode):
-                raise InputError(f"{what} {path.name}: expected a regular file")
             # room is made for what is asked for, so ask for no more than there is; some files tell no size
             data = stream.read(min(about.st_size, max_bytes) + 1)
             while about.st_size < len(data) <= max_bytes and (more := stream.read(_PIECE_BYTES)):

@@ -112,7 +112,7 @@ WRONG: dict[str, tuple[list[object], str]] = {
     ),
     "size": (["--size", 1.5], "expected a size above 0 and at most 1, got 1.5"),
     "size nan": (["--size", "nan"], "expected a size above 0 and at most 1, got nan"),
-    "budget": (["--budget", 0], "expected a budget of at least 1 evaluation, got 0"),
+    "budget": (["--budget", 0], "expected a budget of 1 to 1000000 evaluations, got 0"),
     "seed": (["--seed", -1], "expected a seed of 0 to 2**64 - 1, got -1"),
     "no logo": (["--logo", "gone.png"], "logo gone.png: no such file or directory"),
     "logo text": (

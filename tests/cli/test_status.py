@@ -16,7 +16,7 @@ from medlocker.errors import InputError, ModelError, WriteError
 from medlocker.protect import Outcome
 from medlocker.release import RunStatus, count_there, run_release, starting, status_of
 from medlocker.release._journal import FOLDER, Journal
-from runs import Shell, fill, images_of, make_run, picture, protect
+from runs import Shell, fill, images_of, make_run, medlocker, picture, protect
 
 TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
 
@@ -299,3 +299,36 @@ def test_a_run_may_begin_while_it_is_asked(
     journal = Journal(tmp_path, run={"x": 1})
     timer.join()
     journal.close()
+
+
+@pytest.mark.parametrize("what", ["pipe", "link", "pipe as facts", "folder as facts"])
+def test_what_is_no_run(tmp_path: Path, what: str) -> None:
+    folder = tmp_path / "out" / FOLDER
+    folder.parent.mkdir()
+    if what == "pipe":
+        os.mkfifo(folder)
+    elif what == "link":
+        folder.symlink_to(tmp_path)
+    else:
+        folder.mkdir()
+        (os.mkfifo if "pipe" in what else os.mkdir)(folder / "run.json")
+    answer = medlocker("status", tmp_path / "out", "--json")
+    assert answer.code == 2
+    assert answer.json["error"] == "out: expected a release, or a run that makes one"
+
+
+def test_pipes_keep_nobody_waiting(tmp_path: Path) -> None:
+    folder = tmp_path / "out" / FOLDER
+    folder.mkdir(parents=True)
+    os.mkfifo(folder / "start")
+    answer = medlocker("status", tmp_path / "out", "--json")
+    assert (answer.code, answer.json["state"], answer.json["running"]) == (0, "starting", False)
+    (folder / "run.json").write_text("{}")
+    os.mkfifo(folder / "journal.jsonl")
+    answer = medlocker("status", tmp_path / "out", "--json")
+    assert (answer.code, answer.json["error"]) == (2, "out: expected a regular file")
+
+
+def test_this_folder_has_a_name(tmp_path: Path) -> None:
+    answer = medlocker("status", ".", cwd=tmp_path)
+    assert answer.err.startswith(f"error: {tmp_path.name}: expected a release, or a run that makes one\n")

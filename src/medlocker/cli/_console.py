@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from medlocker.cli._streams import let_go
 from medlocker.errors import InputError
 
 stderr = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -32,8 +33,12 @@ class JsonOutput:
 
     def print_error(self, message: str, hint: str = "") -> None:
         """Print an object that tells only what went wrong, if one is wanted and none was printed."""
-        if self.wanted and not self.printed:
+        if not self.wanted or self.printed:
+            return
+        try:
             print_json({"error": message, **({"hint": hint} if hint else {})})
+        except OSError:  # stderr has told it
+            let_go(sys.stdout)
 
 
 _output = JsonOutput()
@@ -57,8 +62,9 @@ def print_json(value: Mapping[str, Any]) -> None:
         text = json.dumps(value, indent=2, allow_nan=False)
     except (ValueError, RecursionError) as error:  # a foreign file wrote 1e999, or nests as deep as can be
         raise InputError("expected finite numbers and less nesting, got what JSON cannot hold") from error
+    _output.printed = True  # or tried to: where this cannot be written, nothing else can
     sys.stdout.write(text + "\n")
-    _output.printed = True
+    sys.stdout.flush()
 
 
 def shown(text: str) -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from medlocker.classifiers import Classifier
 from medlocker.cli._console import note
-from medlocker.labels import Labels, class_indices
+from medlocker.errors import InputError
+from medlocker.labels import Labels, class_indices, load_labels
 
 LabelColumn = Annotated[
     str | None,
@@ -19,6 +21,17 @@ LabelColumn = Annotated[
     ),
 ]
 """The option ``--label-column`` of all commands that compare with labels."""
+
+
+def labels_of(path: Path | None, *, column: str | None) -> Labels | None:
+    """Read a command's labels, if it has any.
+
+    Raises:
+        InputError: If they cannot be read, or only their column was named.
+    """
+    if path is None and column is not None:
+        raise InputError("expected --labels FILE with --label-column")
+    return None if path is None else load_labels(path, column=column)
 
 
 def label_indices(labels: Labels | None, classifiers: Sequence[Classifier]) -> tuple[Mapping[str, int], ...]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, TextIO, cast
 
 import typer
 
 from medlocker import __version__
 from medlocker.cli import _commands
 from medlocker.cli._console import expect_json, shown, stderr, stdout
+from medlocker.cli._streams import Bearing, let_go, open_missing
 from medlocker.errors import MedlockerError
 
 _INTERRUPTED = 130
@@ -50,6 +51,16 @@ def run() -> None:
 
     With ``--json`` one object is printed in any case: where nothing else can be told, ``error`` and ``hint``.
     """
+    open_missing()
+    honest = sys.stderr
+    sys.stderr = cast("TextIO", Bearing(honest))
+    try:
+        _run()
+    finally:
+        sys.stderr = honest
+
+
+def _run() -> None:
     output = expect_json(sys.argv[1:])
     try:
         app()
@@ -69,8 +80,7 @@ def run() -> None:
         output.print_error("interrupted")
         sys.exit(_INTERRUPTED)
     except BrokenPipeError:
-        # whoever read our output has gone; keep the interpreter from failing again while flushing
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        let_go(sys.stdout)  # whoever read our output has gone
         sys.exit(1)
     except OSError as error:
         # a name that the system does not even look up: too long, or of bytes that it does not know
@@ -78,6 +88,7 @@ def run() -> None:
         message = name + (error.strerror or "cannot be read").lower()
         _say_error(message)
         output.print_error(message)
+        Bearing(sys.stdout).flush()  # it may be what could not be written
         sys.exit(2)
 
 

@@ -10,10 +10,9 @@ import typer
 
 from medlocker.classifiers import load_classifier, with_gradients
 from medlocker.cli._console import note, print_json, shown, stdout, warn
-from medlocker.cli._labels import LabelColumn, label_indices
+from medlocker.cli._labels import LabelColumn, label_indices, labels_of
 from medlocker.cli._logo import read_logo
 from medlocker.cli._progress import ImageProgress, image_progress
-from medlocker.labels import load_labels
 from medlocker.prepare import Preparation, Prepared, check_apart, check_folder, prepare, write_learned
 from medlocker.protect import MAX_AREA, Settings
 from medlocker.regions import load_regions
@@ -73,7 +72,7 @@ def prepare_logo(
     check_folder(out, overwrite=overwrite)
     inputs = find_inputs(source)
     check_apart(out, inputs)
-    known = load_labels(labels, column=label_column) if labels else None
+    known = labels_of(labels, column=label_column)
     names = [item.name for item in inputs.items]
     classifiers = [with_gradients(load_classifier(path), path) for path in model]
     for classifier in classifiers:

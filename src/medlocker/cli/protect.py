@@ -19,12 +19,11 @@ from medlocker.cli._dicomweb import (
     PushOption,
     Transfers,
 )
-from medlocker.cli._labels import LabelColumn
+from medlocker.cli._labels import LabelColumn, labels_of
 from medlocker.cli._logo import read_logo
 from medlocker.cli._protectoptions import EngineName, attack_names, engine_maker, harden_of, open_ledger
 from medlocker.cli._protecttold import run_with_progress, say_inputs, say_result, warn_of_nothing_found
 from medlocker.errors import InputError, WriteError
-from medlocker.labels import load_labels
 from medlocker.logo import load_learned
 from medlocker.prepare import check_kind
 from medlocker.protect import (
@@ -270,7 +269,7 @@ def protect(
     picture = learned.logo if learned is not None else read_logo(logo)
     if learned is not None:
         check_kind(learned, inputs)
-    known_labels = load_labels(labels, column=label_column) if labels else None
+    known_labels = labels_of(labels, column=label_column)
     names = [item.name for item in inputs.items]
     # absolute: they are read again on other machines
     places = {item.name: item.path.absolute() for item in inputs.items}

@@ -47,7 +47,7 @@ def status(
 def _finished(release: Path) -> dict[str, Any]:
     if not (release / STATEMENT).is_file():
         raise InputError(
-            f"{release.name}: expected a release, or a run that makes one",
+            f"{release.resolve().name}: expected a release, or a run that makes one",
             hint="a run shows itself here a moment after its command, once its inputs are listed",
         )
     said = release_facts(release)

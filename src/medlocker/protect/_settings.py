@@ -16,6 +16,7 @@ Placement = Literal["series", "image"]
 
 PAPER_BUDGET = 128
 STRONG_BUDGET = 56
+MAX_BUDGET = 10**6
 """For each model: with the looks at the original and at the written file it stays below 60."""
 DEFAULT_MARGIN = 0.2
 STRONG_MARGIN = 3.0
@@ -126,8 +127,8 @@ class Settings:
         low, high = self.opacity
         if not 0 < low <= high <= 1:
             raise InputError(f"expected opacities above 0, at most 1, the lower first, got {low:g} {high:g}")
-        if self.budget is not None and self.budget < 1:
-            raise InputError(f"expected a budget of at least 1 evaluation, got {self.budget}")
+        if self.budget is not None and not 1 <= self.budget <= MAX_BUDGET:
+            raise InputError(f"expected a budget of 1 to {MAX_BUDGET} evaluations, got {self.budget}")
         if self.margin is not None and not -100 <= self.margin <= 100:
             raise InputError(f"expected a margin of -100 to 100 logits, got {self.margin:g}")
         if self.levels is not None and not 0 <= self.levels <= 127:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from medlocker._files import opened_regular
 from medlocker.errors import WriteError
 from medlocker.protect import Outcome
 
@@ -53,7 +54,7 @@ class Accounts(Mapping[K, Done], Generic[K]):
     def __getitem__(self, key: K, /) -> Done:
         start = self._starts[key]
         try:
-            with self._path.open("rb") as stream:
+            with opened_regular(self._path) as stream:
                 stream.seek(start)
                 return from_line(stream.readline(MAX_LINE_BYTES))
         except OSError as error:
@@ -81,7 +82,7 @@ class Accounts(Mapping[K, Done], Generic[K]):
 
 def read_lines(path: Path) -> Iterator[tuple[int, Done]]:
     """Yield the length in bytes and the content of every line up to the first that is not whole."""
-    with path.open("rb") as stream:
+    with opened_regular(path) as stream:
         while line := stream.readline(MAX_LINE_BYTES):
             try:
                 done = from_line(line)

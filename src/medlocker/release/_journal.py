@@ -188,7 +188,7 @@ def is_held(release: Path) -> bool:
 def is_locked(path: Path) -> bool:
     """Tell whether a living process holds a file or folder by :func:`hold`."""
     try:
-        descriptor = os.open(path, os.O_RDONLY)
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
         return False
     try:
@@ -233,7 +233,7 @@ def hold(path: Path, *, release: Path) -> int:
         InputError: If another process holds it.
         OSError: If it cannot be opened.
     """
-    descriptor = os.open(path, os.O_RDONLY)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
     for _ in range(_TRIES):  # is_locked may hold it for a moment
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

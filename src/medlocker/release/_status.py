@@ -87,6 +87,10 @@ def status_of(release: Path) -> RunStatus | None:
 
 
 def _starting(release: Path) -> RunStatus | None:
+    # what a run makes is a folder, and until it has begun no more than that and its sign
+    folder, run = release / FOLDER, run_path(release)
+    if not folder.is_dir() or folder.is_symlink() or (os.path.lexists(run) and not run.is_file()):
+        return None
     running = is_starting(release)
     try:
         since = _time(release / FOLDER)
