@@ -338,14 +338,10 @@ class _Attempt:
         return written, [[model.canvas(one) for model in self._protector.classifiers] for one in pictures]
 
 
-_DIRECTIONS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-
-
 def _check_name(name: str) -> None:
     """Refuse what the public index could not hold, before any work is spent on it."""
     check_relative_name(name, what="image")
-    # overrides of the writing direction would show another name than there is
-    if any(127 <= ord(c) < 160 or 0xD800 <= ord(c) < 0xE000 or c in _DIRECTIONS for c in name):
+    if any(127 <= ord(c) < 160 or 0xD800 <= ord(c) < 0xE000 for c in name):
         raise InputError(f"image: expected a name of printable Unicode, got {name!r:.80}")
 
 
