@@ -119,6 +119,9 @@ def environment() -> dict[str, str]:
 
 COMMAND = [sys.executable, "-c", "from medlocker.cli import main; main()"]
 
+LISTEN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+"""Begins a program that hears interrupts: a shell's background jobs ignore them, and so do their children."""
+
 
 def medlocker(*arguments: object, **options: Any) -> Answer:
     """Run the real command in a process of its own."""

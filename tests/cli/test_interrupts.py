@@ -10,10 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from runs import environment
-
-# a shell's background jobs ignore the keyboard, and so would their children
-_LISTEN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+from runs import LISTEN, environment
 
 
 def interrupted(
@@ -21,7 +18,7 @@ def interrupted(
 ) -> subprocess.CompletedProcess[bytes]:
     """Run code in a process of its own; interrupt it after a while, or let it do so itself."""
     process = subprocess.Popen(
-        [sys.executable, "-c", _LISTEN + code, *map(str, arguments)],
+        [sys.executable, "-c", LISTEN + code, *map(str, arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         env=environment(),

@@ -18,6 +18,7 @@ from medlocker.certificates import Owner
 from medlocker.errors import OutputExistsError
 from medlocker.release._journal import is_unfinished
 from runs import (
+    LISTEN,
     Answer,
     check_release,
     environment,
@@ -84,8 +85,7 @@ class Command:
     def signalled(self, moment: int, by: int) -> subprocess.CompletedProcess[bytes]:
         """Run it in a process that gets a signal at its n-th change of the output."""
         code = (
-            # a shell's background jobs ignore the keyboard, and so would their children
-            "import signal; signal.signal(signal.SIGINT, signal.default_int_handler);"
+            f"{LISTEN}"
             f"import sys; sys.path.insert(0, {str(Path(__file__).parent.parent)!r});"
             "from pathlib import Path; from killed import kill_at;"
             f"kill_at({moment}, Path({str(self.out)!r}), by={by});"

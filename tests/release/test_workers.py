@@ -27,7 +27,7 @@ from medlocker.release import _processes as processes_module
 from medlocker.release import _ray as ray_module
 from medlocker.release._crew import CrewEngine
 from medlocker.release._status import status_of
-from runs import COMMAND, check_release, environment, fill, images_of, medlocker, tiny_model
+from runs import LISTEN, check_release, environment, fill, images_of, medlocker, tiny_model
 
 cluster = several.cluster
 source = several.source
@@ -232,7 +232,7 @@ def test_workers_that_die_at_once_end_the_run(
     assert run_release(run_of(source, tmp_path / "out", owner, model, on=team)).summary.marked == 1
 
 
-MANY = 120
+MANY = 60
 """So many that a busy machine too notices a run before it is over."""
 
 
@@ -248,7 +248,19 @@ def test_the_command_killed_leaves_no_worker_and_goes_on(
     (tmp_path / "boxes.csv").write_text(f"image,region,x,y,width,height\n00.png,lesion,0,0,{SIZE // 3},9\n")
     options += ["--regions", "boxes.csv"]
     assert medlocker("protect", "in", *options, "--out", "a", cwd=tmp_path).code == 0
-    words = [*COMMAND, "protect", "in", *map(str, options), "--out", "b", "--workers", "2"]
+    program = f"{LISTEN} from medlocker.cli import main; main()"
+    words = [
+        sys.executable,
+        "-c",
+        program,
+        "protect",
+        "in",
+        *map(str, options),
+        "--out",
+        "b",
+        "--workers",
+        "2",
+    ]
     with subprocess.Popen(
         words, cwd=tmp_path, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as command:
