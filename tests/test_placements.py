@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -38,10 +40,12 @@ def make(case: Case) -> FreePlacements:
     return FreePlacements(image=case[0], support=case[1], boxes=case[2])
 
 
-@given(cases(), st.integers(1, 5))
-def test_grid_and_count_agree_with_brute_force(case: Case, step: int) -> None:
+@given(cases(), st.integers(1, 5), st.sampled_from([1, 3, 256]))
+def test_grid_and_count_agree_with_brute_force(case: Case, step: int, tile: int) -> None:
     expected = brute(case)
     placements = make(case)
+    with patch("medlocker.placements._TILE_PX", tile):  # large boxes are cut into such tiles
+        placements.grid(step)
     np.testing.assert_array_equal(placements.grid(step), expected[::step, ::step])
     assert placements.count == int(expected.sum())
     np.testing.assert_array_equal(placements.grid(step), expected[::step, ::step])  # from the kept grid

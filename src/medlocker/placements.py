@@ -19,6 +19,7 @@ _MAX_PIXELS = (1 << 32) - 1
 _SAMPLE_ROUNDS = 8
 _SAMPLE_BATCH = 64
 _FIRST_RADIUS_PX = 32
+_TILE_PX = 256
 
 
 class FreePlacements:
@@ -221,6 +222,26 @@ class FreePlacements:
         return sums
 
     @cached_property
+    def _tiles(self) -> list[tuple[int, int, int, int]]:
+        """The boxes, large ones cut into pieces; what touches no piece of a box does not touch the box."""
+        return [
+            (x, y, min(x + _TILE_PX, right), min(y + _TILE_PX, bottom))
+            for left, top, right, bottom in self._boxes
+            for y in range(top, bottom, _TILE_PX)
+            for x in range(left, right, _TILE_PX)
+        ]
+
+    @cached_property
+    def _padded_sums(self) -> tuple[NDArray[np.uint32], tuple[int, int]]:
+        """The sums continued to all sides as far as a tile reaches beyond the support, and how far that is.
+
+        So every placement of a grid finds its four counts by plain slices.
+        """
+        pad_y = max((bottom - top for _, top, _, bottom in self._tiles), default=0)
+        pad_x = max((right - left for left, _, right, _ in self._tiles), default=0)
+        return np.pad(self._sums, ((pad_y, pad_y), (pad_x, pad_x)), mode="edge"), (pad_y, pad_x)
+
+    @cached_property
     def _all(self) -> NDArray[np.bool_]:
         bounds = self.bounds
         return self._window(range(bounds.width), range(bounds.height))
@@ -229,20 +250,18 @@ class FreePlacements:
         """(len(ys), len(xs)) bool, True where the placement at these columns and rows is free."""
         free = np.ones((len(ys), len(xs)), np.bool_)
         height, width = self._support.shape
-        for left, top, right, bottom in self._boxes:
+        sums, (pad_y, pad_x) = self._padded_sums
+        for left, top, right, bottom in self._tiles:
             cols = _between(xs, left - width + 1, right)
             rows = _between(ys, top - height + 1, bottom)
-            at_x = np.arange(xs.start, xs.stop, xs.step)[cols]
-            at_y = np.arange(ys.start, ys.stop, ys.step)[rows]
+            at_x, at_y = xs[cols], ys[rows]
             if len(at_x) == 0 or len(at_y) == 0:
                 continue
-            upper = self._sums.take(np.clip(top - at_y, 0, height), axis=0)
-            strips = self._sums.take(np.clip(bottom - at_y, 0, height), axis=0)
-            strips -= upper
+            upper, lower = (_descending(edge - at_y.start + pad_y, at_y) for edge in (top, bottom))
+            starts, ends = (_descending(edge - at_x.start + pad_x, at_x) for edge in (left, right))
             # counts grow from left to right: they differ exactly where the box holds a touched pixel
-            ends = strips.take(np.clip(right - at_x, 0, width), axis=1)
-            starts = strips.take(np.clip(left - at_x, 0, width), axis=1)
-            free[rows, cols] &= ends == starts
+            before = sums[lower, starts] - sums[upper, starts]
+            free[rows, cols] &= sums[lower, ends] - sums[upper, ends] == before
         return free
 
     def _is_free(self, xs: NDArray[np.int64], ys: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -271,6 +290,12 @@ def _between(positions: range, low: int, high: int) -> slice:
     first = max(-(-(low - positions.start) // positions.step), 0)
     last = max(-(-(high - positions.start) // positions.step), 0)
     return slice(first, last)
+
+
+def _descending(start: int, positions: range) -> slice:
+    """Return indices that go down from a start by the steps by which positions go up."""
+    stop = start - len(positions) * positions.step
+    return slice(start, stop if stop >= 0 else None, -positions.step)
 
 
 def _outermost(boxes: Sequence[Box]) -> list[tuple[int, int, int, int]]:

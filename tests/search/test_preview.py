@@ -225,6 +225,12 @@ def test_a_linear_look_passes_gradients_back_exactly(name: AttackName) -> None:
     h, w = coverage.shape[:2]
     change[10 : 10 + h, 8 : 8 + w] = paint - coverage * preview.work[10 : 10 + h, 8 : 8 + w]
     pulled = preview.pull_back(0, g, look=1)
+    part = (slice(9, 31), slice(40, 70))
+    np.testing.assert_allclose(preview.pull_back(0, g, look=1, part=part), pulled[part], rtol=1e-4, atol=1e-4)
+    rows, cols = preview.part_of(mark)
+    outside = change.copy()
+    outside[rows, cols] = 0
+    assert not outside.any()
     assert float(((marked - clean) * g).sum()) == pytest.approx(float((change * pulled).sum()), rel=1e-3)
 
 

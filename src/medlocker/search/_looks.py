@@ -32,6 +32,9 @@ from medlocker.errors import InputError
 Floats = NDArray[np.float32]
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 LINEAR: frozenset[AttackName] = frozenset({"blur", "resize", "crop", "flip"})
+Part = tuple[slice, slice]
+"""Rows and columns of a picture."""
+WHOLE: Part = (slice(None), slice(None))
 _SEEN = 1e-3
 _WIDER_PX = 1
 
@@ -59,8 +62,16 @@ class Look(Protocol):
     def compose(self, changes: list[Change], out: Floats) -> None:
         """Write the canvas of the marked image into ``out`` (h, w, c)."""
 
-    def pull_back(self, gradient: Floats) -> Floats:
-        """Return the gradient with respect to work pixels, (h', w', c), of one with respect to the canvas."""
+    def pull_back(self, gradient: Floats, part: Part = WHOLE) -> Floats:
+        """Return the gradient with respect to work pixels of one with respect to the canvas.
+
+        Args:
+            gradient: (h, w, c).
+            part: Rows and columns of the work image.
+
+        Returns:
+            (h', w', c) of the part.
+        """
 
 
 class LinearLook:
@@ -88,13 +99,18 @@ class LinearLook:
             if not self._resizes:
                 out[one.y : one.y + h, one.x : one.x + w] += change
                 continue
-            r, c = _touched(self._row_reach, one.y, h), _touched(self._col_reach, one.x, w)
+            r, c = _touched(self._row_reach[one.y : one.y + h]), _touched(self._col_reach[one.x : one.x + w])
             rows, cols = self._rows[r, one.y : one.y + h], self._cols[c, one.x : one.x + w]
             out[r, c] += resized(change, rows, cols)
 
-    def pull_back(self, gradient: Floats) -> Floats:
+    def pull_back(self, gradient: Floats, part: Part = WHOLE) -> Floats:
         """See :class:`Look`."""
-        return resized(gradient, self._rows.T, self._cols.T) if self._resizes else gradient
+        if not self._resizes:
+            return gradient[part]
+        # rows and columns of the canvas that have nothing of the part give nothing to it
+        y, x = part
+        r, c = _touched(self._row_reach[y]), _touched(self._col_reach[x])
+        return resized(gradient[r, c], self._rows[r, y].T, self._cols[c, x].T)
 
 
 class AttackedLook:
@@ -126,9 +142,9 @@ class AttackedLook:
         done = attack_small(self._name, to_bytes(picture), widened(seen, _WIDER_PX))
         out[...] = self._model.canvas(done)
 
-    def pull_back(self, gradient: Floats) -> Floats:
+    def pull_back(self, gradient: Floats, part: Part = WHOLE) -> Floats:
         """See :class:`Look`."""
-        pulled = self._plain.pull_back(gradient)
+        pulled = self._plain.pull_back(gradient, part)
         return np.zeros_like(pulled) if self._name == "inpaint" else pulled
 
 
@@ -221,7 +237,6 @@ def _reach(matrix: Floats) -> NDArray[np.int64]:
     return np.stack([first, last], axis=1)
 
 
-def _touched(reach: NDArray[np.int64], start: int, count: int) -> slice:
-    columns = reach[start : start + count]
-    first, last = int(columns[:, 0].min()), int(columns[:, 1].max())
+def _touched(reach: NDArray[np.int64]) -> slice:
+    first, last = int(reach[:, 0].min()), int(reach[:, 1].max())
     return slice(min(first, last), last)

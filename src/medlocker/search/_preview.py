@@ -21,7 +21,7 @@ from medlocker.classifiers import Classifier
 from medlocker.images import Image, viewed
 from medlocker.logo import Hardening, Logo, fit_color, overlay_matrix, render, unpack_overlay
 from medlocker.mark import OPACITY_ONE, Mark
-from medlocker.search._looks import LUMA, Change, LinearLook, Look, by_blocks, make_look, resized
+from medlocker.search._looks import LUMA, WHOLE, Change, LinearLook, Look, Part, by_blocks, make_look, resized
 
 _FINENESS = 1.5
 """Work pixels per canvas pixel at least; below 1 a block would be coarser than the model's own pixels."""
@@ -221,9 +221,15 @@ class Preview:
         paint, coverage = paint[:h, :w], coverage[:h, :w]
         return Change(y, x, paint - coverage * self._work[y : y + h, x : x + w], coverage)
 
-    def pull_back(self, model: int, gradient: Floats, *, look: int = 0) -> Floats:
-        """Return the gradient with respect to work pixels, (h', w', c), of one with respect to the canvas."""
-        return self._at(model, look).pull_back(gradient)
+    def pull_back(self, model: int, gradient: Floats, *, look: int = 0, part: Part = WHOLE) -> Floats:
+        """Return a part of the gradient with respect to work pixels, (h', w', c), of one of the canvas."""
+        return self._at(model, look).pull_back(gradient, part)
+
+    def part_of(self, mark: Mark) -> Part:
+        """Return the work pixels under a mark's raster."""
+        y, x = mark.y // self.step, mark.x // self.step
+        h, w = self.raster(mark).coverage.shape[:2]
+        return slice(y, min(y + h, self._work.shape[0])), slice(x, min(x + w, self._work.shape[1]))
 
     @property
     def work(self) -> Floats:

@@ -8,6 +8,7 @@ gradient steps with momentum (Dong et al., CVPR 2018) refine the textures of the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,7 +19,7 @@ from medlocker.mark import Mark
 from medlocker.search._base import Floats, Proposal, Scored, Search, Steps
 from medlocker.search._guided import correlate, screen
 from medlocker.search._layout import apart, blank_cells, partners
-from medlocker.search._looks import LUMA
+from medlocker.search._looks import LUMA, WHOLE, Part
 from medlocker.search._preview import spread_matrices
 from medlocker.search._problem import Candidate, Problem
 from medlocker.search._surface import F64
@@ -71,17 +72,18 @@ class TextureSearch(Search):
     def _climb(self, problem: Problem, textures: list[_Texture]) -> Steps:
         """Take signed gradient steps until the margin no longer grows."""
         best, waited = -np.inf, 0
+        parts = [problem.preview.part_of(texture.plain) for texture in textures]
         while waited < _PATIENCE:
             scored = yield Proposal([_marks(textures)], gradients=True)
             value = float(scored.values[0])
             waited = 0 if value > best + 1e-3 else waited + 1
             best = max(best, value)
-            slopes = self._slopes(problem, scored)
+            slopes = self._slopes(problem, scored, parts)
             for texture in textures:
                 texture.push(slopes, problem, whole=False)
 
-    def _slopes(self, problem: Problem, scored: Scored) -> Floats:
-        return ensemble_slopes(problem, scored.gradients, scored.margins[0], wanted=self.margin)
+    def _slopes(self, problem: Problem, scored: Scored, parts: Sequence[Part] = (WHOLE,)) -> Floats:
+        return ensemble_slopes(problem, scored.gradients, scored.margins[0], wanted=self.margin, parts=parts)
 
 
 @dataclass(eq=False)
@@ -111,7 +113,12 @@ class _Texture:
 
 
 def ensemble_slopes(
-    problem: Problem, gradients: tuple[Floats, ...], margins: F64, *, wanted: float
+    problem: Problem,
+    gradients: tuple[Floats, ...],
+    margins: F64,
+    *,
+    wanted: float,
+    parts: Sequence[Part] = (WHOLE,),
 ) -> Floats:
     """Sum the models' gradients at one candidate with respect to work pixels.
 
@@ -120,21 +127,24 @@ def ensemble_slopes(
         gradients: Per model (looks, h, w, c).
         margins: (looks * models,) at the candidate; what is above ``wanted`` counts less.
         wanted: Logits.
+        parts: Where the sum is asked for; elsewhere it may be 0.
 
     Returns:
         (h, w, 3) float32.
     """
     total = np.zeros_like(problem.preview.work)
-    alone = len(margins) == 1
+    if len(margins) == 1:  # nothing is weighed against another one, so only what is asked for counts
+        for part in parts:
+            slope = problem.preview.pull_back(0, gradients[0][0], part=part)
+            total[part] = slope * LUMA if slope.shape[2] == 1 else slope
+        return total
     for model, gradient in enumerate(gradients):
         for look in range(problem.looks):
             slope = problem.preview.pull_back(model, gradient[look], look=look)
             slope = slope * LUMA if slope.shape[2] == 1 else slope
-            if not alone:
-                behind = np.clip(wanted - margins[look * len(gradients) + model], -20, 20)
-                weight = 0.1 + 1 / (1 + np.exp(-behind))
-                slope = slope * np.float32(weight / max(float(np.abs(slope).mean()), 1e-12))
-            total += slope
+            behind = np.clip(wanted - margins[look * len(gradients) + model], -20, 20)
+            weight = 0.1 + 1 / (1 + np.exp(-behind))
+            total += slope * np.float32(weight / max(float(np.abs(slope).mean()), 1e-12))
     return total
 
 
