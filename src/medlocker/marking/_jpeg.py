@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
 
 from medlocker.errors import InputError, RestoreError
 from medlocker.geometry import Box
 from medlocker.images import Image, metadata_digest
 from medlocker.images._jpegcoefficients import read_coefficients, write_coefficients
 from medlocker.images._jpegpreviews import restored_metadata, without_previews
-from medlocker.images._jpegstream import Frame, frame_of
+from medlocker.images._jpegstream import frame_of
 from medlocker.logo import Logo
 from medlocker.mark import Mark
 from medlocker.marking._jpegblocks import extent, put_on, touched_blocks
 from medlocker.marking._jpegresidual import Residual
 from medlocker.marking._method import MarkedFile
 from medlocker.marking._pixels import lay
+
+_KNOWN: WeakKeyDictionary[Image, tuple[frozenset[int], frozenset[int]]] = WeakKeyDictionary()
+"""Of images in work: photographs have hundreds of boxes, and each is asked for again and again."""
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,12 @@ class JpegDct:
 
         Decoders interpolate subsampled components, so a pixel depends on one sample more on each side.
         """
-        frame = frame_of(image.source)
-        spans = [_span(frame, box, index) for index in range(len(frame.components))]
-        left, top = min(s[0] for s in spans), min(s[1] for s in spans)
-        right = min(max(s[2] for s in spans), image.width)
-        bottom = min(max(s[3] for s in spans), image.height)
+        widths, heights = _extents(image)
+        across = [_around(box.x, box.right, width) for width in widths]
+        down = [_around(box.y, box.bottom, height) for height in heights]
+        left, top = min(first for first, _ in across), min(first for first, _ in down)
+        right = min(max(last for _, last in across), image.width)
+        bottom = min(max(last for _, last in down), image.height)
         return Box(left, top, right - left, bottom - top)
 
     def mark(self, image: Image, marks: Sequence[Mark], *, logo: Logo) -> MarkedFile:
@@ -81,12 +86,15 @@ class JpegDct:
             raise RestoreError("the residual does not fit this image") from error
 
 
-def _span(frame: Frame, box: Box, index: int) -> tuple[int, int, int, int]:
-    """Return left, top, right and bottom of the blocks of a component that a box depends on."""
-    width, height = extent(frame, frame.components[index])
-    left, right = _around(box.x, box.right, width)
-    top, bottom = _around(box.y, box.bottom, height)
-    return left, top, right, bottom
+def _extents(image: Image) -> tuple[frozenset[int], frozenset[int]]:
+    """Return what widths and what heights in pixels the blocks of an image's components have."""
+    found = _KNOWN.get(image)
+    if found is None:
+        frame = frame_of(image.source)
+        sizes = [extent(frame, component) for component in frame.components]
+        found = frozenset(width for width, _ in sizes), frozenset(height for _, height in sizes)
+        _KNOWN[image] = found
+    return found
 
 
 def _around(start: int, stop: int, extent_px: int) -> tuple[int, int]:
