@@ -21,6 +21,7 @@ from medlocker.search import (
     SquareSearch,
     TextureSearch,
 )
+from medlocker.search._texture import ensemble_slopes
 from medlocker.testing import LinearClassifier
 from pictures import make_image
 
@@ -121,6 +122,20 @@ def test_the_preview_of_a_texture_is_the_marked_images_canvas() -> None:
         preview.compose(0, [replace(placed, overlay="")], plain)
         assert np.abs(out - real).mean() < 1
         assert np.abs(plain - real).mean() > 1.4 * np.abs(out - real).mean()
+
+
+def test_the_gradient_is_known_where_it_is_asked_for() -> None:
+    model = LinearClassifier(size=48, seed=3)
+    problem = problem_of(model, seed=5, levels=32)
+    gradient = np.random.default_rng(2).normal(size=(1, 48, 48, 3)).astype(np.float32)
+    margins = np.zeros(1)
+    whole = ensemble_slopes(problem, (gradient,), margins, wanted=1.0)
+    np.testing.assert_allclose(whole, problem.preview.pull_back(0, gradient[0]), rtol=1e-6)
+    part = problem.preview.part_of(Mark(x=30, y=40, size_px=24, opacity=50000))
+    some = ensemble_slopes(problem, (gradient,), margins, wanted=1.0, parts=[part])
+    np.testing.assert_allclose(some[part], whole[part], rtol=1e-4, atol=1e-5)
+    some[part] = 0
+    assert not some.any()
 
 
 def test_two_looks_cost_twice_and_both_are_misled() -> None:
