@@ -89,7 +89,7 @@ def protect(
     ] = None,
     label_column: LabelColumn = None,
     regions: Annotated[
-        Path | None, typer.Option(help="Keep-out: folder of masks, CSV, COCO JSON, or folder of YOLO text.")
+        Path | None, typer.Option(help="Keep-out: folder of masks, CSV, COCO JSON, folder of YOLO text, or DICOM SEG.")
     ] = None,
     margin_px: Annotated[
         int, typer.Option("--margin", min=0, help="Grow every region by this many pixels.")
