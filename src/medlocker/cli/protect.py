@@ -89,7 +89,8 @@ def protect(
     ] = None,
     label_column: LabelColumn = None,
     regions: Annotated[
-        Path | None, typer.Option(help="Keep-out: folder of masks, CSV, COCO JSON, folder of YOLO text, or DICOM SEG.")
+        Path | None,
+        typer.Option(help="Keep-out: folder of masks, CSV, COCO JSON, folder of YOLO text, or DICOM SEG."),
     ] = None,
     margin_px: Annotated[
         int, typer.Option("--margin", min=0, help="Grow every region by this many pixels.")
