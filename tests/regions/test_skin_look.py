@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from test_candidates import skin
@@ -94,7 +94,8 @@ def test_who_says_that_it_is_skin_is_believed_and_told() -> None:
     assert CandidateFinder("skin").find(skin()).notes == ("regions: candidate of a dermoscopy image",)
 
 
-@given(st.floats(0.3, 1.15), st.booleans(), st.sampled_from([200, 256, 700]))
+@example(0.34375, False, 700)  # so dim that many neighbours are equal
+@given(st.floats(0.35, 1.15), st.booleans(), st.sampled_from([200, 256, 700]))
 def test_dermoscopy_of_any_brightness_stays_dermoscopy(light: float, hair: bool, side: int) -> None:
     picture = np.clip(skin(hair=hair, side=side) * light, 0, 255).astype(np.uint8)
     assert look(picture) == "skin"

@@ -25,8 +25,9 @@ _MARGIN = 0.06
 _RIM_LEVELS = 45
 _DARK = 0.15
 """What is darker than this share of the brightest pixels is no tissue."""
-_MOST_FLAT = 0.6
-"""Share of pixels that equal their neighbour: at most 0.4 in dermoscopy, from 0.8 on in screenshots."""
+_MOST_FLAT, _MOST_FLAT_DIM, _DIM = 0.6, 0.75, 128
+"""Share of pixels that equal their neighbour: at most 0.4 in dermoscopy, from 0.8 on in screenshots; what is
+so dim has few levels, and up to 0.7."""
 _EVEN, _MOST_DARK, _LEAST_WARM = 0.65, 0.3, 0.4
 """Dermoscopy is lit evenly: what is not is neither largely black nor largely without the colour of skin."""
 _MOSTLY_DARK, _EVEN_IN_DARK = 0.5, 0.8
@@ -78,7 +79,7 @@ def is_lit_skin(small: NDArray[np.uint8]) -> bool:
     if not lit.any():
         return False
     same = (small[:, 1:] == small[:, :-1]).all(axis=2)[lit[:, 1:]]
-    if same.size and same.mean() > _MOST_FLAT:
+    if same.size and same.mean() > (_MOST_FLAT if white >= _DIM else _MOST_FLAT_DIM):
         return False
     dark = 1 - float(lit.mean())
     if np.median(brightest[lit]) >= white * (_EVEN_IN_DARK if dark > _MOSTLY_DARK else _EVEN):
