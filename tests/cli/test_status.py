@@ -301,6 +301,14 @@ def test_a_run_may_begin_while_it_is_asked(
     journal.close()
 
 
+def test_a_link_that_leads_to_itself(tmp_path: Path) -> None:
+    (tmp_path / "circle").symlink_to("circle")
+    answer = medlocker("status", "circle", "--json", cwd=tmp_path)
+    assert answer.code == 2
+    assert "Traceback" not in answer.err
+    assert answer.json["error"].startswith("circle: ")
+
+
 @pytest.mark.parametrize("what", ["pipe", "link", "pipe as facts", "folder as facts"])
 def test_what_is_no_run(tmp_path: Path, what: str) -> None:
     folder = tmp_path / "out" / FOLDER

@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from medlocker.cli._streams import Bearing, open_missing
+from medlocker.cli._streams import ForgivingStream, open_missing
 from runs import COMMAND, environment, fill, images_of, tiny_model
 
 FULL = Path("/dev/full")
+needs_full = pytest.mark.skipif(not FULL.exists(), reason="the system has no device that is always full")
 _NO_SPACE = "error: no space left on device\n"
 
 
@@ -23,7 +24,7 @@ def command(*arguments: object, **options: Any) -> subprocess.CompletedProcess[s
     return subprocess.run(words, env=environment(), timeout=60, check=False, text=True, **options)
 
 
-@pytest.mark.skipif(not FULL.exists(), reason="the system has no device that is always full")
+@needs_full
 @pytest.mark.parametrize("arguments", [("nowhere",), ("nowhere", "--json"), ("--help",)])
 def test_full_standard_output(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     with FULL.open("w") as full:
@@ -43,7 +44,7 @@ def protecting(folder: Path, owner_name: Path) -> list[object]:
     return [*words, "--no-ledger", "--budget", 6, "--seed", 1, "--out", folder / "out", "--json"]
 
 
-@pytest.mark.skipif(not FULL.exists(), reason="the system has no device that is always full")
+@needs_full
 def test_a_result_that_cannot_be_written(tmp_path: Path, owner_name: Path) -> None:
     arguments = protecting(tmp_path, owner_name)
     with FULL.open("w") as full:
@@ -54,7 +55,7 @@ def test_a_result_that_cannot_be_written(tmp_path: Path, owner_name: Path) -> No
     assert (tmp_path / "out" / "certificate" / "statement.dsse.json").exists()
 
 
-@pytest.mark.skipif(not FULL.exists(), reason="the system has no device that is always full")
+@needs_full
 def test_messages_that_cannot_be_written_end_no_run(tmp_path: Path, owner_name: Path) -> None:
     arguments = protecting(tmp_path, owner_name)
     with FULL.open("w") as full:
@@ -81,11 +82,10 @@ def test_what_is_open_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
     assert {number: os.fstat(number) for number in range(3)} == before
 
 
+@needs_full
 def test_a_stream_that_breaks_is_let_go(tmp_path: Path) -> None:
-    if not FULL.exists():
-        pytest.skip("the system has no device that is always full")
     with FULL.open("w", buffering=1) as full:
-        stream = Bearing(full)
+        stream = ForgivingStream(full)
         assert stream.write("one\n") == 4
         assert os.readlink(f"/proc/self/fd/{full.fileno()}") == "/dev/null"
         assert stream.write("two\n") == 4

@@ -11,7 +11,7 @@ import typer
 from medlocker import __version__
 from medlocker.cli import _commands
 from medlocker.cli._console import expect_json, shown, stderr, stdout
-from medlocker.cli._streams import Bearing, let_go, open_missing
+from medlocker.cli._streams import ForgivingStream, let_go, open_missing
 from medlocker.errors import MedlockerError
 
 _INTERRUPTED = 130
@@ -53,7 +53,7 @@ def run() -> None:
     """
     open_missing()
     honest = sys.stderr
-    sys.stderr = cast("TextIO", Bearing(honest))
+    sys.stderr = cast("TextIO", ForgivingStream(honest))
     try:
         _run()
     finally:
@@ -88,7 +88,7 @@ def _run() -> None:
         message = name + (error.strerror or "cannot be read").lower()
         _say_error(message)
         output.print_error(message)
-        Bearing(sys.stdout).flush()  # it may be what could not be written
+        ForgivingStream(sys.stdout).flush()  # it may be what could not be written
         sys.exit(2)
 
 

@@ -30,7 +30,7 @@ def let_go(stream: TextIO) -> None:
         os.close(null)
 
 
-class Bearing:
+class ForgivingStream:
     """A text stream that lets go of what it is written to when that fails.
 
     Args:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -47,7 +48,7 @@ def status(
 def _finished(release: Path) -> dict[str, Any]:
     if not (release / STATEMENT).is_file():
         raise InputError(
-            f"{release.resolve().name}: expected a release, or a run that makes one",
+            f"{os.path.basename(os.path.abspath(release))}: expected a release, or a run that makes one",
             hint="a run shows itself here a moment after its command, once its inputs are listed",
         )
     said = release_facts(release)

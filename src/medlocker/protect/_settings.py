@@ -16,8 +16,8 @@ Placement = Literal["series", "image"]
 
 PAPER_BUDGET = 128
 STRONG_BUDGET = 56
-MAX_BUDGET = 10**6
 """For each model: with the looks at the original and at the written file it stays below 60."""
+MAX_BUDGET = 10**6
 DEFAULT_MARGIN = 0.2
 STRONG_MARGIN = 3.0
 STRONG_LEVELS = 32

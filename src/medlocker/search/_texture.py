@@ -153,9 +153,7 @@ def pull_to_cells(problem: Problem, mark: Mark, slopes: Floats, shape: tuple[int
     preview = problem.preview
     raster = preview.raster(mark)
     _, coverage = raster.at(mark.opacity)
-    h, w = coverage.shape[:2]
-    y, x = mark.y // preview.step, mark.x // preview.step
-    window = slopes[y : y + h, x : x + w]
+    window = slopes[preview.part_of(mark)]
     h, w = window.shape[:2]
     rows, cols = spread_matrices(raster.size, (shape[0], shape[1]), preview.step)
     weighed = coverage[:h, :w] * window
