@@ -42,7 +42,7 @@ def prepare_logo(
     ] = None,
     label_column: LabelColumn = None,
     regions: Annotated[
-        Path | None, typer.Option(help="Keep-out: folder of masks, CSV, COCO JSON, or folder of YOLO text.")
+        Path | None, typer.Option(help="Keep-out regions, as for `protect`.")
     ] = None,
     size: Annotated[float, typer.Option(help="Longer side of the logo / shorter side of the image.")] = 0.25,
     opacity: Annotated[
