@@ -41,9 +41,7 @@ def prepare_logo(
         Path | None, typer.Option(help="CSV `image,<label>`; else the models' own answers.")
     ] = None,
     label_column: LabelColumn = None,
-    regions: Annotated[
-        Path | None, typer.Option(help="Keep-out regions, as for `protect`.")
-    ] = None,
+    regions: Annotated[Path | None, typer.Option(help="Keep-out regions, as for `protect`.")] = None,
     size: Annotated[float, typer.Option(help="Longer side of the logo / shorter side of the image.")] = 0.25,
     opacity: Annotated[
         tuple[float, float], typer.Option(metavar="LOW HIGH", help="Range of the opacity, 0 to 1.")
