@@ -36,7 +36,7 @@ from medlocker.images._ifd import Entry, weight
 from medlocker.logo import Hardening, Logo, builtin_logo, render, rendered_size
 from medlocker.mark import Mark
 from medlocker.marking import mark_file
-from medlocker.marking._pixels import lay
+from medlocker.marking._layer import lay
 from medlocker.regions import load_regions
 from pictures import make_image
 from runs import fill, medlocker, picture, tiny_model

@@ -17,8 +17,8 @@ from medlocker.certificates._age import Identity, seal, unseal
 from medlocker.certificates._canonical import MAX_INTEGER, Fields, is_plain, parse_canonical, to_canonical
 from medlocker.certificates._secret import RELEASE_ID_BYTES, ReleaseSecret
 from medlocker.errors import InputError, MalformedError
-from medlocker.mark import Mark
 from medlocker.patch import ENCODING
+from medlocker.veil import AnyMark, read_mark
 
 MAGIC = b"medlocker-record\n"
 VERSION = 1
@@ -77,7 +77,7 @@ class SealedRecord:
     original_pixels: str
     metadata: str
     owner: str
-    marks: tuple[Mark, ...]
+    marks: tuple[AnyMark, ...]
     logo: str
     residual: bytes = field(repr=False)
     seeds: Mapping[str, int] = field(default_factory=dict)
@@ -188,9 +188,9 @@ def relative_name(name: str, *, what: str) -> str:
         raise MalformedError(str(error)) from None
 
 
-def _read_marks(reader: Fields) -> tuple[Mark, ...]:
+def _read_marks(reader: Fields) -> tuple[AnyMark, ...]:
     try:
-        return tuple(Mark.from_json(mark) for mark in reader.items("marks", min_items=1, max_items=MAX_MARKS))
+        return tuple(read_mark(mark) for mark in reader.items("marks", min_items=1, max_items=MAX_MARKS))
     except InputError as error:
         raise MalformedError(f"{reader.what}: {error}") from None
 

@@ -1,8 +1,9 @@
 """The logo: loading, the built-in one, rendering at any size and angle, and the one integer blend."""
 
-from medlocker.logo._blend import blend, unblend, weights
+from medlocker.logo._blend import ONE, blend, unblend, weights
 from medlocker.logo._builtin import builtin_logo
 from medlocker.logo._hardening import Hardening
+from medlocker.logo._lattice import MAX_STAMPS, Lattice, render_lattice
 from medlocker.logo._learned import ANY_CLASS, LEARNED_FILE, LOGO_FILE, LearnedLogo, load_learned
 from medlocker.logo._logo import MAX_FILE_BYTES, Logo, load_logo
 from medlocker.logo._overlay import MAX_CELLS, overlay_matrix, pack_overlay, unpack_overlay
@@ -14,7 +15,10 @@ __all__ = [
     "LOGO_FILE",
     "MAX_CELLS",
     "MAX_FILE_BYTES",
+    "MAX_STAMPS",
+    "ONE",
     "Hardening",
+    "Lattice",
     "LearnedLogo",
     "Logo",
     "Raster",
@@ -26,6 +30,7 @@ __all__ = [
     "overlay_matrix",
     "pack_overlay",
     "render",
+    "render_lattice",
     "rendered_size",
     "unblend",
     "unpack_overlay",

@@ -30,16 +30,16 @@ class Hardening:
     opaque_permille: int = 0
 
 
-def _stream(key: bytes, purpose: str, count: int) -> NDArray[np.int64]:
+def stream(key: bytes, purpose: str, count: int) -> NDArray[np.int64]:
     """Return ``count`` integers in 0..65535 from SHAKE-256: stable for ever, unlike a library's generator."""
     raw = hashlib.shake_256(b"medlocker/v1/" + purpose.encode("ascii") + b"\0" + key).digest(2 * count)
     return np.frombuffer(raw, dtype="<u2").astype(np.int64)
 
 
-def _smooth_noise(key: bytes, purpose: str, height: int, width: int, *, cell: int) -> NDArray[np.int64]:
+def smooth_noise(key: bytes, purpose: str, height: int, width: int, *, cell: int) -> NDArray[np.int64]:
     """Bilinear value noise in -32768..32767, one lattice point every ``cell`` pixels."""
     rows, cols = height // cell + 2, width // cell + 2
-    lattice = _stream(key, purpose, rows * cols).reshape(rows, cols) - 32768
+    lattice = stream(key, purpose, rows * cols).reshape(rows, cols) - 32768
     if cell == 1:
         return np.asarray(lattice[:height, :width])
     y, fy = np.divmod(np.arange(height, dtype=np.int64), cell)
@@ -56,8 +56,8 @@ def warp_field(height: int, width: int, hardening: Hardening) -> tuple[NDArray[n
     """Return smooth shifts (dx, dy), each (height, width), in 1/65536 px."""
     cell = max(max(height, width) // 8, 2)
     reach = hardening.warp_256 << 8
-    dx = _smooth_noise(hardening.key, "warp-x", height, width, cell=cell) * reach // 32768
-    dy = _smooth_noise(hardening.key, "warp-y", height, width, cell=cell) * reach // 32768
+    dx = smooth_noise(hardening.key, "warp-x", height, width, cell=cell) * reach // 32768
+    dy = smooth_noise(hardening.key, "warp-y", height, width, cell=cell) * reach // 32768
     return dx, dy
 
 
@@ -70,9 +70,9 @@ def texture(height: int, width: int, hardening: Hardening) -> NDArray[np.int64]:
     wide = max(max(height, width) // 8, 2)
     changes = np.empty((height, width, 3), np.int64)
     for c, name in enumerate("rgb"):
-        fine = _smooth_noise(hardening.key, f"texture-fine-{name}", height, width, cell=1)
-        coarse = _smooth_noise(hardening.key, f"texture-coarse-{name}", height, width, cell=4)
-        whole = _smooth_noise(hardening.key, f"texture-wide-{name}", height, width, cell=wide)
+        fine = smooth_noise(hardening.key, f"texture-fine-{name}", height, width, cell=1)
+        coarse = smooth_noise(hardening.key, f"texture-coarse-{name}", height, width, cell=4)
+        whole = smooth_noise(hardening.key, f"texture-wide-{name}", height, width, cell=wide)
         # uniform values of +-32768 deviate by 18919, bilinear ones between them by about 2/3 of it
         changes[..., c] = (50 * fine + 80 * coarse + 100 * whole) * hardening.texture // 1_891_900
     return changes
@@ -81,7 +81,7 @@ def texture(height: int, width: int, hardening: Hardening) -> NDArray[np.int64]:
 def opaque_strokes(height: int, width: int, hardening: Hardening) -> NDArray[np.bool_]:
     """Return a (height, width) mask of wavy strokes that cover about the given share."""
     cell = max(max(height, width) // 6, 2)
-    wave = _smooth_noise(hardening.key, "strokes", height, width, cell=cell)
+    wave = smooth_noise(hardening.key, "strokes", height, width, cell=cell)
     share = min(max(hardening.opaque_permille, 0), 1000)
     order = np.sort(np.abs(wave), axis=None)
     threshold = int(order[max(share * order.size // 1000 - 1, 0)])

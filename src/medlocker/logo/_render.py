@@ -69,13 +69,25 @@ def render(
     Raises:
         InputError: If ``size_px`` is out of range.
     """
+    return render_once(logo, size_px, rotation=rotation, hardening=hardening, overlay=overlay)
+
+
+def render_once(
+    logo: Logo,
+    size_px: int,
+    *,
+    rotation: int = 0,
+    hardening: Hardening | None = None,
+    overlay: str = "",
+) -> Raster:
+    """Do the same as :func:`render` without keeping the result."""
     if not 1 <= size_px <= MAX_RENDERED_SIDE_PX:
         raise InputError(f"expected a logo size of 1 to {MAX_RENDERED_SIDE_PX} px, got {size_px}")
     height, width = logo.rgba.shape[:2]
     w, h = _upright_size(logo, size_px)
     x, y = _source_grid(w, h, rotation, hardening)
     by_x, by_y = max(width // w, 1), max(height // h, 1)
-    source = _shrunk(_premultiplied(logo), by_x, by_y)
+    source = _shrunk(logo, by_x, by_y)
     x, y = x * width // (w * by_x), y * height // (h * by_y)
     sampled = _sample_upright(source, x, y) if x.shape[0] == y.shape[1] == 1 else _sample(source, x, y)
     return _finish(sampled, hardening, overlay)
@@ -83,7 +95,7 @@ def render(
 
 def rendered_size(logo: Logo, size_px: int, *, rotation: int = 0) -> tuple[int, int]:
     """Return the width and height that :func:`render` gives, without rendering anything."""
-    return _turned_size(*_upright_size(logo, size_px), *_direction(rotation))
+    return _turned_size(*_upright_size(logo, size_px), *direction(rotation))
 
 
 def _upright_size(logo: Logo, size_px: int) -> tuple[int, int]:
@@ -95,8 +107,8 @@ def _upright_size(logo: Logo, size_px: int) -> tuple[int, int]:
     )
 
 
-def _direction(rotation: int) -> tuple[int, int]:
-    """Return cosine and sine in 1/65536."""
+def direction(rotation: int) -> tuple[int, int]:
+    """Return cosine and sine of a rotation in 1/65536 of a turn, both in 1/65536."""
     turn = 2 * math.pi * (rotation % 65536) / 65536
     return round(math.cos(turn) * 65536), round(math.sin(turn) * 65536)
 
@@ -112,7 +124,7 @@ def _source_grid(
     w: int, h: int, rotation: int, hardening: Hardening | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Positions of output pixel centres in the unrotated w x h logo, in 1/65536 pixel."""
-    cos, sin = _direction(rotation)
+    cos, sin = direction(rotation)
     out_w, out_h = _turned_size(w, h, cos, sin)
     # twice the offset from the centre, so that half pixels stay whole numbers
     across = np.arange(out_w, dtype=np.int64)[None, :] * 2 + 1 - out_w
@@ -138,8 +150,10 @@ def _premultiplied(logo: Logo) -> NDArray[np.int64]:
     return rgba
 
 
-def _shrunk(source: NDArray[np.int64], by_x: int, by_y: int) -> NDArray[np.int64]:
+@lru_cache(maxsize=8)
+def _shrunk(logo: Logo, by_x: int, by_y: int) -> NDArray[np.int64]:
     """Average whole blocks, so that the bilinear step after it shrinks less than twofold."""
+    source = _premultiplied(logo)
     height, width = source.shape[:2]
     rows, cols = -(-height // by_y), -(-width // by_x)
     padded = np.zeros((rows * by_y, cols * by_x, 4), np.int64)

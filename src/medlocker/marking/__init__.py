@@ -1,12 +1,11 @@
 """Putting marks on images of every format, and taking them off again bit for bit."""
 
+from medlocker.marking._layer import Layer, lay
 from medlocker.marking._method import MarkedFile
 from medlocker.marking._methods import METHODS, kept, mark_file, reach, unmark_file
 from medlocker.marking._pixels import (
-    Layer,
     MarkedPixels,
     covered_px,
-    lay,
     likeness,
     mark_pixels,
     unmark_pixels,

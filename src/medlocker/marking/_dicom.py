@@ -18,12 +18,12 @@ from medlocker.images._dicomframes import DicomFrames, FrameWriter
 from medlocker.images._dicomlayout import PHOTOMETRIC, Layout, Words, to_pixels
 from medlocker.images._limits import translated
 from medlocker.logo import Logo
-from medlocker.mark import Mark
 from medlocker.marking._dicomheader import LARGEST, SMALLEST, instance_uid, marked_header, original_header
 from medlocker.marking._dicompatch import Patch, pack_patch, unpack_patch
 from medlocker.marking._method import MarkedFile
 from medlocker.marking._pixels import mark_pixels, unmark_pixels
 from medlocker.marking._stacks import join_residuals, split_residuals
+from medlocker.veil import AnyMark
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Dicom:
         """Return the box: every pixel is on its own."""
         return box
 
-    def mark(self, image: Image, marks: Sequence[Mark], *, logo: Logo) -> MarkedFile:
+    def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo) -> MarkedFile:
         """Put marks on; see :class:`medlocker.marking._method.Method`."""
         original = dicom_of(image)
         source = original.dicom
@@ -74,7 +74,7 @@ class Dicom:
             metadata_digest(image),
         )
 
-    def unmark(self, marked: Image, marks: Sequence[Mark], *, logo: Logo, residual: bytes) -> bytes:
+    def unmark(self, marked: Image, marks: Sequence[AnyMark], *, logo: Logo, residual: bytes) -> bytes:
         """Take marks off; see :class:`medlocker.marking._method.Method`."""
         image = dicom_of(marked)
         source = image.dicom

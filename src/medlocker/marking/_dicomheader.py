@@ -16,7 +16,7 @@ from medlocker.images._dicomlayout import PHOTOMETRIC, Layout
 from medlocker.images._dicomparts import Parts, with_head
 from medlocker.images._dicomwalk import Dialect, build_element, build_item
 from medlocker.logo import Logo
-from medlocker.mark import Mark
+from medlocker.veil import AnyMark
 
 SMALLEST, LARGEST = 0x00280106, 0x00280107
 _MEDIA_INSTANCE, _INSTANCE = 0x00020003, 0x00080018
@@ -29,7 +29,7 @@ _TEXT = b"visible mark added by medlocker"
 _MOST_TEXT = 1024
 
 
-def instance_uid(image: Image, marks: Sequence[Mark], *, logo: Logo) -> str:
+def instance_uid(image: Image, marks: Sequence[AnyMark], *, logo: Logo) -> str:
     """Return the SOP Instance UID of a marked file, the same whenever it is made.
 
     It is the UUID form ``2.25.`` of 128 bits of SHA-256 over the whole original file, the marks and the

@@ -13,11 +13,11 @@ from medlocker.images._jpegcoefficients import read_coefficients, write_coeffici
 from medlocker.images._jpegpreviews import restored_metadata, without_previews
 from medlocker.images._jpegstream import frame_of
 from medlocker.logo import Logo
-from medlocker.mark import Mark
 from medlocker.marking._jpegblocks import extent, put_on, touched_blocks
 from medlocker.marking._jpegresidual import Residual
+from medlocker.marking._layer import lay
 from medlocker.marking._method import MarkedFile
-from medlocker.marking._pixels import lay
+from medlocker.veil import AnyMark, Veil
 
 _KNOWN: WeakKeyDictionary[Image, tuple[frozenset[int], frozenset[int]]] = WeakKeyDictionary()
 """Of images in work: photographs have hundreds of boxes, and each is asked for again and again."""
@@ -46,12 +46,17 @@ class JpegDct:
         bottom = min(max(last for _, last in down), image.height)
         return Box(left, top, right - left, bottom - top)
 
-    def mark(self, image: Image, marks: Sequence[Mark], *, logo: Logo) -> MarkedFile:
-        """Put marks on; see :class:`medlocker.marking._method.Method`."""
+    def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo) -> MarkedFile:
+        """Put marks on; see :class:`medlocker.marking._method.Method`.
+
+        A veil changes nearly every block, and nothing says what all blocks were in fewer bytes than the
+        original file: that is its residual.
+        """
         layers = [lay(mark, logo=logo, image=image) for mark in marks]
         around, blocks = read_coefficients(image.source)
         touched = touched_blocks(layers, around.frame)
-        originals = tuple(own[mask] for own, mask in zip(blocks, touched, strict=True))
+        whole = any(layer.is_veil for layer in layers)
+        originals = () if whole else tuple(own[mask] for own, mask in zip(blocks, touched, strict=True))
         put_on(
             blocks,
             layers,
@@ -64,11 +69,16 @@ class JpegDct:
         head, head_withheld = without_previews(around.head)
         tail, tail_withheld = without_previews(around.tail)
         data = write_coefficients(replace(around, head=head, tail=tail, trailer=b""), blocks)
-        residual = Residual(originals, head_withheld, tail_withheld, around.trailer)
-        return MarkedFile(data, residual.to_bytes(), self.name, None, metadata_digest(image))
+        if whole:
+            residual = image.source
+        else:
+            residual = Residual(originals, head_withheld, tail_withheld, around.trailer).to_bytes()
+        return MarkedFile(data, residual, self.name, None, metadata_digest(image))
 
-    def unmark(self, marked: Image, marks: Sequence[Mark], *, logo: Logo, residual: bytes) -> bytes:
+    def unmark(self, marked: Image, marks: Sequence[AnyMark], *, logo: Logo, residual: bytes) -> bytes:
         """Take marks off; see :class:`medlocker.marking._method.Method`."""
+        if any(isinstance(mark, Veil) for mark in marks):
+            return residual
         try:
             layers = [lay(mark, logo=logo, image=marked) for mark in marks]
         except InputError as error:

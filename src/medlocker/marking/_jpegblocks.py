@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from medlocker.images._image import Pixels
 from medlocker.images._jpeglib import Blocks
 from medlocker.images._jpegstream import Component, Frame
-from medlocker.logo import blend
-from medlocker.marking._pixels import Layer
+from medlocker.logo import ONE, blend
+from medlocker.marking._layer import Layer
 
 _k = np.arange(8)
 _DCT = np.cos((2 * _k[None, :] + 1) * _k[:, None] * np.pi / 16) / 2
@@ -85,16 +85,18 @@ def put_on(
         is_ycbcr: Whether RGB is stored as YCbCr.
     """
     sizes = [extent(frame, component) for component in frame.components]
+    transforms = [DCT / table.astype(np.float32) for table in tables]
     for window in _tiles(layers, frame):
         difference = _difference(layers, pixels, window)
         if difference is None:
             continue
         planes = np.moveaxis(cv2.transform(difference, YCBCR) if is_ycbcr else difference, 2, 0)
-        for own, mask, size, table, plane in zip(blocks, touched, sizes, tables, planes, strict=True):
+        for own, mask, size, transform, plane in zip(blocks, touched, sizes, transforms, planes, strict=True):
             place = _block_window(window, size)
             within, inside = own[place], mask[place]
-            steps = np.rint(_samples(plane, size, inside) @ DCT / table)
-            within[inside] = _limited(within[inside].astype(np.int32) + steps.astype(np.int32))
+            steps = _samples(plane, size, inside) @ transform
+            np.rint(steps, out=steps)
+            within[inside] = _limited(within[inside] + steps.astype(np.int32))
 
 
 def _tiles(layers: Sequence[Layer], frame: Frame) -> Iterator[Window]:
@@ -116,6 +118,8 @@ def _tiles(layers: Sequence[Layer], frame: Frame) -> Iterator[Window]:
 def _difference(layers: Sequence[Layer], pixels: Pixels, window: Window) -> NDArray[np.float32] | None:
     """Return by how much all layers together change the pixels of a tile; None if none of them covers one."""
     before = pixels[window]
+    if len(layers) == 1 and layers[0].is_veil:
+        return _veil_difference(layers[0], before, window)
     after: Pixels | None = None
     for layer in layers:
         inner, outer = zip(*map(_overlap, layer.window, window), strict=True)
@@ -128,6 +132,17 @@ def _difference(layers: Sequence[Layer], pixels: Pixels, window: Window) -> NDAr
     if after is None:
         return None
     return after.astype(np.float32) - before
+
+
+def _veil_difference(layer: Layer, before: Pixels, window: Window) -> NDArray[np.float32] | None:
+    """Return the same without rounding to whole levels: coefficients are rounded once, files stay smaller."""
+    weight = layer.weight[window]
+    if not weight.any():
+        return None
+    difference = layer.color[window].astype(np.float32)
+    difference -= before
+    difference *= (weight * np.float32(1 / ONE))[..., None]
+    return difference
 
 
 def _overlap(span: slice, tile: slice) -> tuple[slice, slice]:

@@ -9,7 +9,7 @@ from typing import Protocol
 from medlocker.geometry import Box
 from medlocker.images import Image
 from medlocker.logo import Logo
-from medlocker.mark import Mark
+from medlocker.veil import AnyMark
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,14 +49,14 @@ class Method(Protocol):
         Symmetric: a mark that stays out of ``reach(image, lesion)`` changes nothing inside ``lesion``.
         """
 
-    def mark(self, image: Image, marks: Sequence[Mark], *, logo: Logo) -> MarkedFile:
+    def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo) -> MarkedFile:
         """Put marks on.
 
         Raises:
             InputError: If a mark leaves the image, or the file cannot be written.
         """
 
-    def unmark(self, marked: Image, marks: Sequence[Mark], *, logo: Logo, residual: bytes) -> bytes:
+    def unmark(self, marked: Image, marks: Sequence[AnyMark], *, logo: Logo, residual: bytes) -> bytes:
         """Return the original as a file of its format; the caller compares digests.
 
         Raises:

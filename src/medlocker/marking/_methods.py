@@ -8,13 +8,13 @@ from medlocker.errors import RestoreError
 from medlocker.geometry import Box
 from medlocker.images import Image
 from medlocker.logo import Logo
-from medlocker.mark import Mark
 from medlocker.marking._dicom import Dicom
 from medlocker.marking._jpeg import JpegDct
 from medlocker.marking._method import MarkedFile, Method
 from medlocker.marking._stacks import Stacks
 from medlocker.marking._stills import Stills
 from medlocker.marking._volumes import Volumes
+from medlocker.veil import AnyMark
 
 METHODS: Mapping[str, Method] = {
     method.name: method for method in (Dicom(), JpegDct(), Volumes(), Stills(), Stacks())
@@ -22,7 +22,7 @@ METHODS: Mapping[str, Method] = {
 """By the names that sealed records give; the first that suits an image marks it."""
 
 
-def mark_file(image: Image, marks: Sequence[Mark], *, logo: Logo) -> MarkedFile:
+def mark_file(image: Image, marks: Sequence[AnyMark], *, logo: Logo) -> MarkedFile:
     """Put marks on an image and return the file to write.
 
     Raises:
@@ -31,7 +31,9 @@ def mark_file(image: Image, marks: Sequence[Mark], *, logo: Logo) -> MarkedFile:
     return _method_for(image).mark(image, marks, logo=logo)
 
 
-def unmark_file(marked: Image, marks: Sequence[Mark], *, logo: Logo, residual: bytes, method: str) -> bytes:
+def unmark_file(
+    marked: Image, marks: Sequence[AnyMark], *, logo: Logo, residual: bytes, method: str
+) -> bytes:
     """Take marks off and return the original as a file; the caller compares digests.
 
     Raises:

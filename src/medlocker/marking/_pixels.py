@@ -4,40 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.errors import InputError, RestoreError
 from medlocker.images import Image
-from medlocker.images._image import Pixels, rgb_to_ybr
-from medlocker.logo import Logo, blend, fit_color, render, rendered_size, unblend, weights
+from medlocker.images._image import Pixels
+from medlocker.logo import Logo, blend, render, unblend
 from medlocker.mark import Mark
+from medlocker.marking._layer import Layer, lay
+from medlocker.marking._preimages import pack_choices, unpack_choices, veiled
 from medlocker.patch import apply_residual, make_residual
+from medlocker.veil import AnyMark
 
-
-@dataclass(frozen=True, eq=False)
-class Layer:
-    """One rendered mark in the depth of an image.
-
-    Args:
-        x: Left edge, pixels.
-        y: Top edge, pixels.
-        color: (h, w, C) in the image's depth and colour channels (RGB for palette images).
-        weight: (h, w) uint16; 0 where nothing is touched.
-    """
-
-    x: int
-    y: int
-    color: NDArray[Any]
-    weight: NDArray[np.uint16]
-
-    @property
-    def window(self) -> tuple[slice, slice]:
-        """The rows and columns of the image that the layer covers."""
-        height, width = self.weight.shape
-        return slice(self.y, self.y + height), slice(self.x, self.x + width)
+_DIFFERENCES = b"\0"
+"""A veil's residual begins so if it holds differences; else it holds choices of two."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,39 +35,7 @@ class MarkedPixels:
     residual: bytes
 
 
-def lay(mark: Mark, *, logo: Logo, image: Image) -> Layer:
-    """Render one mark for one image.
-
-    Raises:
-        InputError: If the mark does not lie wholly inside the image.
-    """
-    # before rendering: a record from somebody else may say 65535 pixels
-    width, height = rendered_size(logo, mark.size_px, rotation=mark.rotation)
-    if mark.x + width > image.width or mark.y + height > image.height:
-        raise InputError(
-            f"expected a mark inside {image.width} x {image.height} pixels, got {width} x {height} "
-            f"at ({mark.x}, {mark.y})"
-        )
-    raster = render(
-        logo, mark.size_px, rotation=mark.rotation, hardening=mark.hardening, overlay=mark.overlay
-    )
-    channels = 3 if image.kind == "palette" else image.color_channels
-    weight = weights(raster.coverage, mark.opacity)
-    if raster.solid is not None:
-        weight = np.where(raster.solid, np.uint16(65535), weight)
-    wanted = rgb_to_ybr(raster.color) if image.ybr else raster.color
-    if (
-        image.inks is not None
-    ):  # what is stored is not what is shown: take what is shown as the logo's colours
-        color = image.inks[fit_color(wanted, channels=channels, bits=8)]
-    else:
-        color = fit_color(wanted, channels=channels, bits=image.bits)
-    if image.white_is_zero:  # stored reversed: so is the logo, to look as it should
-        color = np.iinfo(color.dtype).max - color
-    return Layer(mark.x, mark.y, color, weight)
-
-
-def mark_pixels(image: Image, marks: Sequence[Mark], *, logo: Logo) -> MarkedPixels:
+def mark_pixels(image: Image, marks: Sequence[AnyMark], *, logo: Logo) -> MarkedPixels:
     """Blend marks into an image, one after the other.
 
     Palette images keep their palette: each blended colour becomes the index of the nearest entry.
@@ -108,14 +58,39 @@ def mark_pixels(image: Image, marks: Sequence[Mark], *, logo: Logo) -> MarkedPix
         window = pixels[layer.window]
         if image.kind == "palette":
             window[...] = _blend_indices(window, layer, image)
+        elif layer.is_veil:
+            window[..., :colors] = veiled(
+                window[..., :colors], layer.color, layer.weight, shown=_shown(image)
+            )
         else:
             window[..., :colors] = blend(
                 _under(window[..., :colors], layer, image), layer.color, layer.weight
             )
+    return MarkedPixels(pixels, _residual(image, pixels, layers))
+
+
+def _residual(image: Image, pixels: Pixels, layers: Sequence[Layer]) -> bytes:
+    colors = image.color_channels
+    has_veil = any(layer.is_veil for layer in layers)
+    if has_veil and len(layers) == 1 and image.kind != "palette":
+        (layer,) = layers
+        choices = pack_choices(
+            image.pixels[..., :colors],
+            pixels[..., :colors],
+            layer.color,
+            layer.weight,
+            shown=_shown(image),
+        )
+        if choices is not None:
+            return choices
     part = _part(layers)
     estimate = _estimate(pixels, layers, image, part)
     residual = make_residual(image.pixels[part][..., :colors], estimate, _touched(layers, part))
-    return MarkedPixels(pixels, residual)
+    return _DIFFERENCES + residual if has_veil else residual
+
+
+def _shown(image: Image) -> tuple[int, int] | None:
+    return None if image.inks is None else (int(image.inks.min()), int(image.inks.max()))
 
 
 def _under(window: Pixels, layer: Layer, image: Image) -> Pixels:
@@ -130,7 +105,7 @@ def _under(window: Pixels, layer: Layer, image: Image) -> Pixels:
     return np.where(layer.weight[..., None] > 0, within, window)
 
 
-def unmark_pixels(marked: Image, marks: Sequence[Mark], *, logo: Logo, residual: bytes) -> Pixels:
+def unmark_pixels(marked: Image, marks: Sequence[AnyMark], *, logo: Logo, residual: bytes) -> Pixels:
     """Take marks off again.
 
     Args:
@@ -149,10 +124,21 @@ def unmark_pixels(marked: Image, marks: Sequence[Mark], *, logo: Logo, residual:
         layers = [lay(mark, logo=logo, image=marked) for mark in marks]
     except InputError as error:
         raise RestoreError(f"the parameters do not fit this image: {error}") from error
+    original = marked.pixels.copy()
+    colors = marked.color_channels
+    if any(layer.is_veil for layer in layers):
+        if residual[:1] != _DIFFERENCES:
+            if len(layers) != 1 or marked.kind == "palette":
+                raise RestoreError("the residual is not one of these marks")
+            (layer,) = layers
+            original[..., :colors] = unpack_choices(
+                marked.pixels[..., :colors], layer.color, layer.weight, residual, shown=_shown(marked)
+            )
+            return original
+        residual = residual[1:]
     part = _part(layers)
     estimate = _estimate(marked.pixels, layers, marked, part)
-    original = marked.pixels.copy()
-    original[part][..., : marked.color_channels] = apply_residual(estimate, _touched(layers, part), residual)
+    original[part][..., :colors] = apply_residual(estimate, _touched(layers, part), residual)
     return original
 
 

@@ -10,9 +10,9 @@ from medlocker.errors import InputError, RestoreError
 from medlocker.geometry import Box
 from medlocker.images import Frames, FramesHash, Image, Pixels, encode_frames
 from medlocker.logo import Logo
-from medlocker.mark import Mark
 from medlocker.marking._method import MarkedFile
 from medlocker.marking._pixels import mark_pixels, unmark_pixels
+from medlocker.veil import AnyMark
 
 _NUMBER = struct.Struct("<I")
 """Counts and lengths in a residual."""
@@ -36,7 +36,7 @@ class Stacks:
         """Return the box: every pixel is on its own."""
         return box
 
-    def mark(self, image: Image, marks: Sequence[Mark], *, logo: Logo) -> MarkedFile:
+    def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo) -> MarkedFile:
         """Put marks on; see :class:`medlocker.marking._method.Method`."""
         frames = _frames(image)
         residuals: list[bytes] = []
@@ -52,7 +52,7 @@ class Stacks:
         data = encode_frames(image, marked())
         return MarkedFile(data, join_residuals(residuals), self.name, digest.hexdigest())
 
-    def unmark(self, marked: Image, marks: Sequence[Mark], *, logo: Logo, residual: bytes) -> bytes:
+    def unmark(self, marked: Image, marks: Sequence[AnyMark], *, logo: Logo, residual: bytes) -> bytes:
         """Take marks off; see :class:`medlocker.marking._method.Method`."""
         frames = _frames(marked)
         residuals = split_residuals(residual, len(frames))

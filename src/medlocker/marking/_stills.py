@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from medlocker.geometry import Box
 from medlocker.images import Image, encode_image, pixel_digest
 from medlocker.logo import Logo
-from medlocker.mark import Mark
 from medlocker.marking._method import MarkedFile
 from medlocker.marking._pixels import mark_pixels, unmark_pixels
+from medlocker.veil import AnyMark
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Stills:
         """Return the box: every pixel is on its own."""
         return box
 
-    def mark(self, image: Image, marks: Sequence[Mark], *, logo: Logo) -> MarkedFile:
+    def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo) -> MarkedFile:
         """Put marks on; see :class:`medlocker.marking._method.Method`."""
         marked = mark_pixels(image, marks, logo=logo)
         return MarkedFile(
             encode_image(image, marked.pixels), marked.residual, self.name, pixel_digest(marked.pixels)
         )
 
-    def unmark(self, marked: Image, marks: Sequence[Mark], *, logo: Logo, residual: bytes) -> bytes:
+    def unmark(self, marked: Image, marks: Sequence[AnyMark], *, logo: Logo, residual: bytes) -> bytes:
         """Take marks off; see :class:`medlocker.marking._method.Method`."""
         return encode_image(marked, unmark_pixels(marked, marks, logo=logo, residual=residual))

@@ -14,10 +14,10 @@ from medlocker.errors import InputError, RestoreError
 from medlocker.geometry import Box
 from medlocker.images import Image, ShownRange
 from medlocker.logo import Logo
-from medlocker.mark import Mark
 from medlocker.marking._method import MarkedFile
 from medlocker.marking._stacks import Stacks
 from medlocker.marking._stills import Stills
+from medlocker.veil import AnyMark
 
 _LIMITS = struct.Struct("<HH")
 """Black and white, as samples in memory."""
@@ -37,7 +37,7 @@ class Volumes:
         """Return the box: every pixel is on its own."""
         return box
 
-    def mark(self, image: Image, marks: Sequence[Mark], *, logo: Logo) -> MarkedFile:
+    def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo) -> MarkedFile:
         """Put marks on; see :class:`medlocker.marking._method.Method`."""
         if image.inks is None:
             raise InputError("expected a volume that tells how it is shown")
@@ -45,7 +45,7 @@ class Volumes:
         marked = _inner(image).mark(image, marks, logo=logo)
         return replace(marked, residual=limits + marked.residual, method=self.name)
 
-    def unmark(self, marked: Image, marks: Sequence[Mark], *, logo: Logo, residual: bytes) -> bytes:
+    def unmark(self, marked: Image, marks: Sequence[AnyMark], *, logo: Logo, residual: bytes) -> bytes:
         """Take marks off; see :class:`medlocker.marking._method.Method`."""
         if len(residual) < _LIMITS.size:
             raise RestoreError("the residual is cut")

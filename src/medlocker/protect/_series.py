@@ -21,11 +21,11 @@ from medlocker.errors import AlreadyMarkedError, InputError, MedlockerError, NoR
 from medlocker.geometry import Box
 from medlocker.images import Image
 from medlocker.logo import Logo, render
-from medlocker.mark import Mark
 from medlocker.marking import reach
 from medlocker.placements import FreePlacements
 from medlocker.regions import Findings, Regions
 from medlocker.search import Work
+from medlocker.veil import AnyMark, Veil
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,11 +57,11 @@ class Lead:
         seed: What its randomness came from, at least 6 bytes.
     """
 
-    marks: tuple[Mark, ...]
+    marks: tuple[AnyMark, ...]
     seed: bytes
 
 
-def marks_digest(marks: Sequence[Mark]) -> str:
+def marks_digest(marks: Sequence[AnyMark]) -> str:
     """Return the SHA-256 of a parameter list, as hex."""
     text = json.dumps([mark.to_json() for mark in marks], sort_keys=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
@@ -147,9 +147,22 @@ def check_marks(lead: Lead, image: Image, boxes: Sequence[Box], *, logo: Logo) -
         NoRoomError: If one does, or leaves the image.
     """
     for mark in lead.marks if boxes else ():
+        if isinstance(mark, Veil):
+            _check_veil(mark, boxes)
+            continue
         raster = render(
             logo, mark.size_px, rotation=mark.rotation, hardening=mark.hardening, overlay=mark.overlay
         )
         free = FreePlacements(image=(image.width, image.height), support=raster.support, boxes=boxes)
         if not free.contains(mark.x, mark.y):
             raise NoRoomError("the marks of its series would touch a region of this image")
+
+
+def _check_veil(veil: Veil, boxes: Sequence[Box]) -> None:
+    """Refuse a veil that would touch a box: each must lie within one that the veil keeps out of."""
+    for box in boxes:
+        if not any(
+            kept.x <= box.x and kept.y <= box.y and box.right <= kept.right and box.bottom <= kept.bottom
+            for kept in veil.keep_out
+        ):
+            raise NoRoomError("the veil of its series would touch a region of this image")
