@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Criterion = Literal["qwk", "balanced_accuracy"]
+Weighting = Literal["plain", "quadratic"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +65,18 @@ def are_grades(classes: Collection[str]) -> bool:
     return len(classes) > 2 and all(name.isascii() and name.isdigit() for name in classes)
 
 
+def kappa_weighting(classes: Sequence[str]) -> Weighting:
+    """Return quadratic weights for three or more classes whose names are numbers that follow each other.
+
+    >>> kappa_weighting(("0", "1", "2")), kappa_weighting(("naevus", "melanoma"))
+    ('quadratic', 'plain')
+    """
+    follow = are_grades(classes) and all(
+        int(name) == int(classes[0]) + step for step, name in enumerate(classes)
+    )
+    return "quadratic" if follow else "plain"
+
+
 def wilson_interval(count: int, n: int, *, z: float = 1.959964) -> tuple[float, float]:
     """Return the score interval of a share (Wilson 1927), by default of 95 %; never outside 0..1.
 
@@ -99,23 +112,91 @@ def measure(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> Metrics:
         n=len(labels),
         accuracy=float((answers == labels).mean()),
         balanced_accuracy=float(recall.mean()),
-        qwk=_kappa(confusion),
+        qwk=cohen_kappa(confusion, weighting="quadratic"),
         auc=_auc(logits[:, 1] - logits[:, 0], labels) if count == 2 else None,
         loss=float(-log_likelihood[np.arange(len(labels)), labels].mean()),
         confusion=confusion,
     )
 
 
-def _kappa(confusion: NDArray[np.int64]) -> float:
-    """Return Cohen's weighted kappa (Cohen 1968), weights (i - j) squared."""
-    steps = np.arange(len(confusion))
-    weights = (steps[:, None] - steps[None]) ** 2
-    expected = np.outer(confusion.sum(axis=1), confusion.sum(axis=0)) / confusion.sum()
-    worst = float((weights * expected).sum())
-    return 1 - float((weights * confusion).sum()) / worst if worst else 0.0
+def cohen_kappa(confusion: NDArray[np.int64], *, weighting: Weighting) -> float:
+    """Return Cohen's kappa: 1 always right, 0 no better than answers drawn by chance, below 0 worse.
+
+    Args:
+        confusion: (K, K) images, row: label, column: answer.
+        weighting: Of an error from class i to class j: 1, or (i - j) squared (Cohen 1968).
+
+    Returns:
+        0 also where chance errs never: all labels and all answers are one class.
+    """
+    cells = confusion.nonzero()
+    return float(_kappas(confusion[cells][None], cells, weighting)[0])
 
 
-def _auc(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> float | None:
+def kappa_interval(
+    confusion: NDArray[np.int64], *, weighting: Weighting, draws: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """Return the interval of 95 % of Cohen's kappa, by drawing the images anew (percentile bootstrap).
+
+    Args:
+        confusion: (K, K) images, at least one; row: label, column: answer.
+        weighting: See :func:`cohen_kappa`.
+        draws: How often.
+        seed: Same seed, same interval.
+    """
+    cells = confusion.nonzero()
+    counts = confusion[cells]
+    n = int(counts.sum())
+    drawn = np.random.default_rng(seed).multinomial(n, counts / n, size=draws)
+    low, high = np.quantile(_kappas(drawn, cells, weighting), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _kappas(
+    counts: NDArray[np.int64], cells: tuple[NDArray[np.int64], ...], weighting: Weighting
+) -> NDArray[np.float64]:
+    """Return the kappa of each of B confusion matrices, of which only some cells are not empty.
+
+    Args:
+        counts: (B, M) images.
+        cells: Label and answer of each of the M cells.
+        weighting: See :func:`cohen_kappa`.
+    """
+
+    def weights(labels: NDArray[np.int64], answers: NDArray[np.int64]) -> NDArray[np.int64]:
+        apart = np.abs(labels - answers)
+        return np.asarray(apart**2 if weighting == "quadratic" else np.minimum(apart, 1))
+
+    (labels, row), (answers, column) = (np.unique(one, return_inverse=True) for one in cells)
+    of_label, of_answer = counts @ np.eye(len(labels))[row], counts @ np.eye(len(answers))[column]
+    by_chance = ((of_label @ weights(labels[:, None], answers[None])) * of_answer).sum(axis=1)
+    by_chance /= of_label.sum(axis=1)
+    observed = counts @ weights(*cells)
+    with_errors = by_chance > 0
+    return np.where(with_errors, 1 - observed / np.where(with_errors, by_chance, 1), 0.0)
+
+
+def mean_auc(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float | None:
+    """Return the area under the ROC curve: of two classes, of more the mean of each class against the others.
+
+    Args:
+        logits: (N, K), N at least 1.
+        labels: (N,).
+
+    Returns:
+        None if all labels are the same.
+    """
+    if logits.shape[1] == 2:
+        return _auc(logits[:, 1] - logits[:, 0], labels)
+    values = logits.astype(np.float64)
+    shifted = values - values.max(axis=1, keepdims=True)
+    scores = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    areas = [_auc(scores[:, k], (labels == k).astype(np.int64)) for k in np.unique(labels)]
+    known = [area for area in areas if area is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _auc(scores: NDArray[Any], labels: NDArray[np.int64]) -> float | None:
     """Return the share of pairs in which the ill one scores higher, ties half (Mann-Whitney)."""
     ill, well = scores[labels == 1], np.sort(scores[labels == 0])
     if len(ill) == 0 or len(well) == 0:
