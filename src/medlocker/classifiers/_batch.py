@@ -16,5 +16,5 @@ def batch_for(classifiers: Sequence[Classifier]) -> int:
     """Return the batch size that suits the device and the largest input of some models, at least 1."""
     on_gpu = any(getattr(model, "on_gpu", False) for model in classifiers)
     most = _ON_GPU if on_gpu else _ON_CPU
-    largest = max(model.height * model.width for model in classifiers)
+    largest = max((model.height * model.width for model in classifiers), default=1)
     return max(min(most, most * _LARGEST_PX // largest), 1)

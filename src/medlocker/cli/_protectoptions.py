@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, cast
 
 from medlocker.attacks import AttackName
 from medlocker.certificates import Ledger, Owner, ledger_path
+from medlocker.classifiers import Classifier
 from medlocker.errors import InputError
-from medlocker.protect import STANDARD_HARDENING, Harden, Lesions
+from medlocker.logo import LearnedLogo, load_learned
+from medlocker.preparedveil import PreparedVeil, is_prepared_veil, load_prepared_veil
+from medlocker.protect import STANDARD_HARDENING, Harden, Lesions, Preset, Settings
 from medlocker.release import EngineMaker, LocalEngine, process_engine, ray_engine
 
 EngineName = Literal["local", "ray"]
+MOST_ADVISED = 0.2
+"""Opacity of a veil."""
 
 
 def attack_names(text: str | None) -> tuple[AttackName, ...]:
@@ -73,3 +78,41 @@ def open_ledger(owner: Owner, *, use: bool, given_up: Sequence[str]) -> Ledger |
     for release in given_up:
         ledger.give_up(release)
     return ledger
+
+
+def prepared_of(logo: Path | None, preset: Preset) -> LearnedLogo | PreparedVeil | None:
+    """Return what `medlocker prepare` made, None if the logo is a picture or not given.
+
+    Raises:
+        InputError: If it was made for another preset.
+    """
+    if logo is None or not logo.is_dir():
+        return None
+    is_veil = is_prepared_veil(logo)
+    if is_veil != (preset == "veil"):
+        made, wanted = ("veil", preset) if is_veil else ("strong", "veil")
+        raise InputError(
+            f"expected a logo prepared for preset {wanted}, got one for preset {made}",
+            hint=f"use --preset {made}, or `medlocker prepare --preset {wanted}`",
+        )
+    return load_prepared_veil(logo) if is_veil else load_learned(logo)
+
+
+def veil_warnings(settings: Settings, classifiers: Sequence[Classifier]) -> Iterator[str]:
+    """Yield what a user should know before a data set is veiled."""
+    if settings.preset != "veil":
+        return
+    if not classifiers:
+        yield (
+            "no model was given: veils are drawn without asking any, so this run cannot say what they do to "
+            "a model of your images; `medlocker evaluate` can"
+        )
+    if settings.opacities[1] > MOST_ADVISED:
+        given = settings.opacities[1]
+        yield f"an opacity of {given:g} is more than a veil needs: people will read the images less well"
+    pairs = [model.name for model in classifiers if len(model.classes) == 2]
+    if settings.aim == "wrong" and pairs:
+        yield (
+            f"aim wrong with the two classes of {pairs[0]}: a model that is always wrong tells as much as "
+            "one that is always right, its answers need only be turned round; --aim same tells nothing"
+        )

@@ -122,7 +122,9 @@ def say_result(result: Result, run: Run, *, as_json: bool) -> None:
         )
     if lost := value["engine"].get("lost"):
         stdout.print(f"{lost} worker processes ended and were replaced", markup=False)
-    if summary.shrunk:
+    if summary.shrunk and run.settings.preset == "veil":
+        stdout.print(f"more transparent on {summary.shrunk} images, for legibility", markup=False)
+    elif summary.shrunk:
         stdout.print(f"smaller logo on {summary.shrunk} images, where regions left little room", markup=False)
     for text, count in sorted(summary.notes.items()):
         if text.startswith("regions: "):
@@ -139,11 +141,17 @@ def say_result(result: Result, run: Run, *, as_json: bool) -> None:
             if len(items) > 20:
                 stdout.print(f"  ... and {len(items) - 20} more, see --json", markup=False)
     looks = value["marks"]
-    stdout.print(
-        f"{looks['mean_count']:.1f} marks an image on {looks['mean_area']:.1%} of its area, likeness to the "
-        f"plain logo {looks['mean_likeness']:.2f}, least {looks['least_likeness']:.2f}",
-        markup=False,
-    )
+    if run.settings.preset == "veil":
+        stdout.print(f"veils on {looks['mean_area']:.0%} of an image", markup=False)
+    else:
+        stdout.print(
+            f"{looks['mean_count']:.1f} marks an image on {looks['mean_area']:.1%} of its area, likeness to "
+            f"the plain logo {looks['mean_likeness']:.2f}, least {looks['least_likeness']:.2f}",
+            markup=False,
+        )
+    if looks["median_psnr_db"] is not None:
+        middle, worst = looks["median_psnr_db"], looks["least_psnr_db"]
+        stdout.print(f"PSNR {middle:.1f} dB in the median, {worst:.1f} dB in the worst image", markup=False)
     per_image = summary.evaluations / max(summary.marked, 1)
     stdout.print(
         f"{per_image:.1f} evaluations an image, {value['images_per_second']:.2f} images/s, "

@@ -21,13 +21,23 @@ from medlocker.cli._dicomweb import (
 )
 from medlocker.cli._labels import LabelColumn, labels_of
 from medlocker.cli._logo import read_logo
-from medlocker.cli._protectoptions import EngineName, attack_names, engine_maker, harden_of, open_ledger
+from medlocker.cli._protectoptions import (
+    EngineName,
+    attack_names,
+    engine_maker,
+    harden_of,
+    open_ledger,
+    prepared_of,
+    veil_warnings,
+)
 from medlocker.cli._protecttold import run_with_progress, say_inputs, say_result, warn_of_nothing_found
 from medlocker.errors import InputError, WriteError
-from medlocker.logo import load_learned
+from medlocker.logo import LearnedLogo
 from medlocker.prepare import check_kind
+from medlocker.preparedveil import PreparedVeil
 from medlocker.protect import (
-    MAX_AREA,
+    LEAST_PSNR_DB,
+    Aim,
     Lesions,
     Placement,
     Preset,
@@ -44,6 +54,7 @@ from medlocker.release import (
     starting,
     way_taken,
 )
+from medlocker.veilstyle import DEFAULT_STYLE
 
 _FILE_THREADS = 2
 """In each process; a search takes far longer than a file."""
@@ -55,6 +66,7 @@ _EXAMPLES = """
   medlocker protect fundus/ --model dr.onnx --regions lesions.csv --owner hospital --out release
   medlocker protect fundus/ --model surrogate --segmenter segmenter --owner hospital --out release
   medlocker protect fundus/ --model backbone.safetensors --owner hospital --out release
+  medlocker protect fundus/ --preset veil --lesions fundus --owner hospital --out release
   medlocker protect eye.png --model dr.onnx --logo logo.png --owner hospital --out release --opacity 0.39 1
   medlocker protect dicomweb:https://pacs/dicom-web/studies/1.2.3 --model ct.onnx --owner hospital --out r
 
@@ -72,18 +84,19 @@ def protect(
             help="Image, folder, list file (one path a line), or dicomweb:URL of a study or series.",
         ),
     ],
-    model: Annotated[
-        list[Path],
-        typer.Option(
-            "--model",
-            help="Model to mislead: .onnx, torch weights, or a folder made by `train`; or a feature "
-            'extractor, whose card says "output": "features". Repeatable.',
-        ),
-    ],
     owner: Annotated[Path, typer.Option(help="NAME of the owner's keys, see `medlocker key new`.")],
     out: Annotated[
         Path, typer.Option(help="Folder of the release; new, empty, or an interrupted run of the same.")
     ],
+    model: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--model",
+            help="Model to mislead: .onnx, torch weights, or a folder made by `train`; or a feature "
+            'extractor, whose card says "output": "features". Repeatable. Preset veil needs none, but cannot '
+            "say what it does without.",
+        ),
+    ] = None,
     labels: Annotated[
         Path | None, typer.Option(help="CSV `image,<label>`; else the model's own answer.")
     ] = None,
@@ -116,14 +129,50 @@ def protect(
     preset: Annotated[
         Preset,
         typer.Option(
-            help="strong: textured, turned, up to three marks; paper: place and opacity of one plain logo."
+            help="veil: the logo as a translucent lattice over all that is free; strong: up to three "
+            "textured marks, searched for each image; paper: place and opacity of one plain logo."
         ),
     ] = "strong",
-    size: Annotated[float, typer.Option(help="Longer side of the logo / shorter side of the image.")] = 0.25,
-    min_size: Annotated[float, typer.Option(help="Shrink down to this where regions leave no room.")] = 0.125,
+    size: Annotated[
+        float | None,
+        typer.Option(
+            help="Longer side of the logo / shorter side of the image; of a veil, of one copy. Default 0.25, "
+            "of a veil what was prepared or ships with the program."
+        ),
+    ] = None,
+    min_size: Annotated[
+        float | None,
+        typer.Option(help="Shrink down to this where regions leave no room; default 0.125. Not for veils."),
+    ] = None,
     opacity: Annotated[
-        tuple[float, float], typer.Option(metavar="LOW HIGH", help="Range of the opacity, 0 to 1.")
-    ] = (0.39, 0.8),
+        tuple[float, float] | None,
+        typer.Option(
+            metavar="LOW HIGH",
+            help="Range of the opacity, 0 to 1; default 0.39 0.8. A veil has HIGH (at most 0.2 is advised), "
+            "less, down to LOW, only where --legibility asks for it.",
+        ),
+    ] = None,
+    legibility: Annotated[
+        float,
+        typer.Option(
+            help="Least PSNR of a veiled image, dB: a veil that would leave less becomes more transparent."
+        ),
+    ] = LEAST_PSNR_DB,
+    aim: Annotated[
+        Aim,
+        typer.Option(
+            help="What a veil is chosen for where --budget draws several: that all images get the same "
+            "answer, one drawn by key for each, or a wrong one. With two classes, a model that is always "
+            "wrong is turned round by anybody."
+        ),
+    ] = "same",
+    decoys: Annotated[
+        bool,
+        typer.Option(
+            "--decoys/--no-decoys",
+            help="Keep a veil out of boxes by chance too, so that its holes do not tell where lesions are.",
+        ),
+    ] = True,
     search: Annotated[
         SearchName, typer.Option(help="Strategy; auto takes gradients where there are any.")
     ] = "auto",
@@ -131,7 +180,8 @@ def protect(
         int | None,
         typer.Option(
             help="Most evaluations of one image's search; looking at original and result comes on top. "
-            "Default 56 for each model, preset paper 128 in all."
+            "Default 56 for each model, preset paper 128 in all; of a veil, looks at written files: default "
+            "one for each model."
         ),
     ] = None,
     confidence: Annotated[
@@ -148,8 +198,12 @@ def protect(
         int | None, typer.Option(help="Most separate marks on one image, 1 to 3; default 3, paper 1.")
     ] = None,
     max_area: Annotated[
-        float, typer.Option(help="Further marks only while all together cover at most this share.")
-    ] = MAX_AREA,
+        float | None,
+        typer.Option(
+            help="Further marks only while all together cover at most this share; default 0.12. "
+            "Not for veils."
+        ),
+    ] = None,
     rotation: Annotated[
         int | None, typer.Option(help="Turn marks by up to so many degrees, by chance; default 15, paper 0.")
     ] = None,
@@ -235,12 +289,24 @@ def protect(
     partial: PartialOption = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Put an optimised visible logo on every image: MODEL answers wrongly, people still read it."""
+    """Put an optimised visible logo on every image: models answer wrongly, people still read it."""
+    models = model or []
+    if not models and preset != "veil":
+        raise InputError(
+            f"preset {preset}: expected at least one --model", hint="only --preset veil does without a model"
+        )
+    prepared = prepared_of(logo, preset)
+    veil = prepared if isinstance(prepared, PreparedVeil) else None
     settings = Settings(
         preset=preset,
         size=size,
-        min_size=min(min_size, size),
+        min_size=min_size,
         opacity=opacity,
+        style=DEFAULT_STYLE if veil is None else veil.style,
+        aim=aim,
+        aim_class=None if veil is None else veil.aim_class,
+        legibility=legibility,
+        decoys=decoys,
         search=search,
         budget=budget,
         margin=confidence,
@@ -257,8 +323,8 @@ def protect(
     )
     looked_for: Lesions = "none"
     if regions is None and segmenter is None:
-        looked_for = lesions or ("auto" if preset == "strong" else "none")
-    maker = engine_maker(engine, workers=workers, models=model, segmenter=segmenter, lesions=looked_for)
+        looked_for = lesions or ("none" if preset == "paper" else "auto")
+    maker = engine_maker(engine, workers=workers, models=models, segmenter=segmenter, lesions=looked_for)
     transfers = Transfers(source, out, push=push, auth=auth, push_auth=push_auth, ca=ca, partial=partial)
     owner_keys = _owner(owner)
     if transfers.resume_push(owner_keys.signing.public, as_json=json):
@@ -266,10 +332,9 @@ def protect(
     inputs = find_inputs(transfers.fetch())
     check_target(out, inputs)
     context.with_resource(starting(out))
-    learned = load_learned(logo) if logo is not None and logo.is_dir() else None
-    picture = learned.logo if learned is not None else read_logo(logo)
-    if learned is not None:
-        check_kind(learned, inputs)
+    picture = prepared.logo if prepared is not None else read_logo(logo)
+    if prepared is not None:
+        check_kind(prepared, inputs)
     known_labels = labels_of(labels, column=label_column)
     names = [item.name for item in inputs.items]
     # absolute: they are read again on other machines
@@ -279,12 +344,14 @@ def protect(
     )
     _check_lesions(lesions, regions, segmenter)
     known_segmenter = load_segmenter(segmenter) if segmenter else None
-    classifiers = [load_classifier(path, features=True) for path in model]
+    classifiers = [load_classifier(path, features=True) for path in models]
     if settings.wants_gradients:
-        classifiers = [with_gradients(one, path) for one, path in zip(classifiers, model, strict=True)]
+        classifiers = [with_gradients(one, path) for one, path in zip(classifiers, models, strict=True)]
     weaker = way_taken(settings, classifiers)
     if weaker:
         warn(weaker)
+    for text in veil_warnings(settings, classifiers):
+        warn(text)
     make_search(settings, classifiers)  # refuses what cannot work before anything is written
     batch = batch or batch_for(classifiers)
     classifiers = with_clusters(classifiers, inputs, workers=_FILE_THREADS, batch=batch)
@@ -305,7 +372,7 @@ def protect(
         regions=known_regions,
         finder=finder,
         sources=tuple(path for path in (labels, regions) if path),
-        learned=learned,
+        learned=prepared if isinstance(prepared, LearnedLogo) else None,
         ledger=open_ledger(owner_keys, use=ledger, given_up=give_up or ()),
         same_mark=same_mark,
         workers=_FILE_THREADS,

@@ -56,7 +56,7 @@ def judge_run(run: Run, labels: Labels) -> tuple[Judged, Judged, Judged]:
             releases=releases,
             labels=labels,
             targets=targets,
-            control=Control(run.logo, opacity=run.settings.opacity[1]),
+            control=Control(run.logo, opacity=run.settings.opacities[1]),
             regions=run.regions,
         )
     )

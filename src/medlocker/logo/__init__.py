@@ -2,7 +2,7 @@
 
 from medlocker.logo._blend import ONE, blend, unblend, weights
 from medlocker.logo._builtin import builtin_logo
-from medlocker.logo._hardening import Hardening
+from medlocker.logo._hardening import Hardening, stream
 from medlocker.logo._lattice import MAX_STAMPS, Lattice, render_lattice
 from medlocker.logo._learned import ANY_CLASS, LEARNED_FILE, LOGO_FILE, LearnedLogo, load_learned
 from medlocker.logo._logo import MAX_FILE_BYTES, Logo, load_logo
@@ -32,6 +32,7 @@ __all__ = [
     "render",
     "render_lattice",
     "rendered_size",
+    "stream",
     "unblend",
     "unpack_overlay",
     "weights",

@@ -31,7 +31,13 @@ class Hardening:
 
 
 def stream(key: bytes, purpose: str, count: int) -> NDArray[np.int64]:
-    """Return ``count`` integers in 0..65535 from SHAKE-256: stable for ever, unlike a library's generator."""
+    """Return ``count`` integers in 0..65535 from SHAKE-256: stable for ever, unlike a library's generator.
+
+    Args:
+        key: What they come from.
+        purpose: ASCII; other purposes give other integers.
+        count: How many.
+    """
     raw = hashlib.shake_256(b"medlocker/v1/" + purpose.encode("ascii") + b"\0" + key).digest(2 * count)
     return np.frombuffer(raw, dtype="<u2").astype(np.int64)
 

@@ -96,7 +96,7 @@ def put_on(
             within, inside = own[place], mask[place]
             steps = _samples(plane, size, inside) @ transform
             np.rint(steps, out=steps)
-            within[inside] = _limited(within[inside] + steps.astype(np.int32))
+            within[inside] = _limited(np.add(within[inside], steps.astype(np.int32), dtype=np.int32))
 
 
 def _tiles(layers: Sequence[Layer], frame: Frame) -> Iterator[Window]:

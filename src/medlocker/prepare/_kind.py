@@ -6,18 +6,19 @@ from medlocker._files import read_limited
 from medlocker.errors import InputError, MedlockerError
 from medlocker.images import LIMITS, read_image
 from medlocker.logo import LearnedLogo
+from medlocker.preparedveil import PreparedVeil
 from medlocker.release import Inputs
 
 _LOOKED_AT = 8
 
 
-def check_kind(learned: LearnedLogo, inputs: Inputs) -> None:
+def check_kind(learned: LearnedLogo | PreparedVeil, inputs: Inputs) -> None:
     """Refuse a learned logo that was made for another kind of images.
 
     A few images are looked at; files that cannot be read are left to the run, which names them.
 
     Raises:
-        InputError: If all of them are grey and the textures were learned on colour, or the reverse.
+        InputError: If all of them are grey and it was made from colour, or the reverse.
     """
     step = max(len(inputs.items) // _LOOKED_AT, 1)
     seen: set[bool] = set()
@@ -30,6 +31,6 @@ def check_kind(learned: LearnedLogo, inputs: Inputs) -> None:
     if seen and learned.grey not in seen:
         was, are = ("grey", "coloured") if learned.grey else ("coloured", "grey")
         raise InputError(
-            f"the learned logo was made from {was} images, these are {are}",
+            f"the prepared logo was made from {was} images, these are {are}",
             hint="make one from these with `medlocker prepare`, or give the plain logo",
         )

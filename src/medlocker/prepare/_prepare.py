@@ -201,5 +201,5 @@ def _problem(
 def _cells(classifiers: Sequence[Classifier], settings: Settings) -> tuple[int, int]:
     """Return the texture's cells: about one for each pixel of the finest model under the logo."""
     finest = max(max(model.height, model.width) for model in classifiers)
-    side = min(max(round(settings.size * finest), 2), MAX_CELLS)
+    side = min(max(round(settings.logo_size * finest), 2), MAX_CELLS)
     return side, side

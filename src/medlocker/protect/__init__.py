@@ -6,8 +6,10 @@ from medlocker.protect._outcome import Job, Marked, Outcome
 from medlocker.protect._room import Room, find_room, pose_problem
 from medlocker.protect._series import Lead, Series, about_series, marks_digest
 from medlocker.protect._settings import (
+    LEAST_PSNR_DB,
     MAX_AREA,
     STANDARD_HARDENING,
+    Aim,
     Harden,
     Placement,
     Preset,
@@ -16,8 +18,10 @@ from medlocker.protect._settings import (
 )
 
 __all__ = [
+    "LEAST_PSNR_DB",
     "MAX_AREA",
     "STANDARD_HARDENING",
+    "Aim",
     "Harden",
     "Job",
     "Lead",

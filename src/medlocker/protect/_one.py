@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,17 +36,22 @@ from medlocker.images import (
     viewed,
 )
 from medlocker.logo import LearnedLogo, Logo
+from medlocker.mark import Mark
 from medlocker.marking import covered_px, kept, likeness, mark_file, reach
 from medlocker.protect._against import attacked_views, attacks_for, withstood
 from medlocker.protect._keepout import beside
+from medlocker.protect._legibility import Seen, seen_change
 from medlocker.protect._outcome import Job, Marked, Outcome
 from medlocker.protect._room import Room, find_room, pose_problem
 from medlocker.protect._series import Lead, about_series, check_marks, given_boxes, look_at, together
 from medlocker.protect._settings import Settings
+from medlocker.protect._veiled import check_seen, draw, fainter, wanted_classes
 from medlocker.regions import Finder, Findings, Regions
-from medlocker.search import Answer, Ask, Candidate, Found, Preview, Search, Task, Work
+from medlocker.search import Answer, Ask, Found, Preview, Search, Task, Work, margins_of
+from medlocker.veil import AnyMark, Veil
 
 Canvases = list[NDArray[np.float32]]
+Candidate: TypeAlias = tuple[AnyMark, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,14 +89,77 @@ class Protector:
         Whatever goes wrong with this image ends in its outcome, not in an exception; only errors of a model
         or of the place that is written to end the run.
         """
-        return _guarded(job, self._search(job) if job.lead is None else self._follow(job, job.lead))
+        if job.lead is not None:
+            return _guarded(job, self._follow(job, job.lead))
+        return _guarded(job, self._veil(job) if self.settings.preset == "veil" else self._search(job))
 
-    def _search(self, job: Job) -> Generator[Any, Any, Outcome]:
+    def _veil(self, job: Job) -> Generator[Any, Any, Outcome]:
+        """Draw veils by key, and keep the one whose written file comes nearest to the aim."""
+        yield from self._admit_series(job)
+        original: _Original = yield Work(lambda: self._open_spared(job), "read")
+        colors = viewed(original.image)
+        cleans = yield Work(lambda: [model.canvas(colors) for model in self.classifiers], "read")
+        labels, clean_correct = yield from self._labels(job, cleans)
+        seed = self.randomness("veil", original.digest)
+        wanted = wanted_classes(self.settings, self.classifiers, key=seed)
+        attempt = _Attempt(self, job, original, labels, seed, wanted=wanted)
+        try:
+            evaluations = len(self.classifiers)
+            draws = max(self.settings.budget_for(len(self.classifiers)) // max(len(self.classifiers), 1), 1)
+            best: tuple[float, Veil] | None = None
+            for number in range(draws):
+                key = hashlib.sha256(seed + number.to_bytes(4, "big")).digest()[:16]
+                veil = yield Work(partial(self._draw, original, key), "read")
+                worth = yield from self._try(attempt, veil)
+                evaluations += len(self.classifiers)
+                if best is None or worth > best[0]:
+                    best = worth, veil
+                if worth > 0 or not self.classifiers:
+                    break
+            if best is not None and best[1].key != veil.key:
+                yield from self._try(attempt, best[1])
+                evaluations += len(self.classifiers)
+            outcome = Outcome(
+                index=job.index,
+                name=job.name,
+                status="marked",
+                clean_correct=clean_correct,
+                evaluations=evaluations,
+                shrunk=attempt.fainter,
+                notes=original.findings.notes,
+            )
+            return (yield from self._hand_over(attempt, outcome))
+        except BaseException:
+            attempt.discard()
+            raise
+
+    def _try(self, attempt: _Attempt, veil: Veil) -> Generator[Any, Any, float]:
+        """Write a veil as faint as legibility asks for, and return how near it comes to the aim."""
+        yield from attempt.write((veil,))
+        weaker = fainter(veil, psnr_db=attempt.seen.psnr_db, settings=self.settings)
+        if weaker is not None:
+            yield from attempt.write((weaker,))
+        attempt.fainter = weaker is not None
+        check_seen(attempt.seen.psnr_db)
+        margins = yield from attempt.ask()
+        if self.settings.aim == "wrong":
+            return float(margins.min(initial=np.inf))
+        return attempt.nearness
+
+    def _draw(self, original: _Original, key: bytes) -> Veil:
+        with_decoys = self.settings.decoys and (self.regions is not None or self.finder is not None)
+        return draw(self.settings, original.image, original.boxes, key=key, with_decoys=with_decoys)
+
+    def _admit_series(self, job: Job) -> Generator[Any, Any, None]:
+        """Ask whether the series of an image may be marked, and look what all its images keep out."""
         if job.series is not None:
             with about_series():
                 self.admit(job.series.digest)
             if self.finder is not None:
                 yield from look_at(job.series, self._findings_of, beside=job.name)
+
+    def _search(self, job: Job) -> Generator[Any, Any, Outcome]:
+        yield from self._admit_series(job)
         loaded: _Loaded = yield Work(lambda: self._load(job), "read")
         labels, clean_correct = yield from self._labels(job, loaded.preview.cleans)
         seed = self.randomness("search", loaded.digest)
@@ -149,6 +217,8 @@ class Protector:
         self, job: Job, cleans: Canvases
     ) -> Generator[Any, Any, tuple[tuple[int, ...], tuple[bool, ...]]]:
         """Return, per model, the class that must not be answered, and whether it is the answer now."""
+        if not self.classifiers:
+            return (), ()
         # only the answers are of interest: any label will do
         first: Answer = yield _ask([cleans], (0,) * len(self.classifiers))
         answered = tuple(int(k) for k in first.top[0])
@@ -162,7 +232,7 @@ class Protector:
         if written is None:
             raise InputError("the search found no mark")  # a search's bug: it always tries one
         job, original = written.job, attempt.original
-        area, like = yield Work(lambda: self._looks(original.image, written.marks), "write")
+        area, like = yield Work(lambda: self._looks(original.image, written.marks, attempt.seen), "write")
         outcome = replace(
             outcome,
             labelled=any(label is not None for label in job.labels),
@@ -174,14 +244,18 @@ class Protector:
             marks=len(written.marks),
             area=area,
             likeness=like,
+            psnr=round(min(attempt.seen.psnr_db, 99.0), 2),
         )
         yield Work(lambda: self.commit(written, outcome), "seal")
         return outcome
 
-    def _looks(self, image: Image, marks: Candidate) -> tuple[float, float]:
+    def _looks(self, image: Image, marks: Sequence[AnyMark], seen: Seen) -> tuple[float, float]:
         """Return the share of the image that marks touch, and how like the plain logo the least like is."""
-        area = sum(covered_px(mark, logo=self.logo) for mark in marks) / (image.width * image.height)
-        return round(area, 6), round(min(likeness(mark, logo=self.logo) for mark in marks), 4)
+        plain = [mark for mark in marks if isinstance(mark, Mark)]
+        if len(plain) < len(marks):  # a veil lies over everything, and repeats the logo as it is
+            return round(seen.area, 6), 1.0
+        area = sum(covered_px(mark, logo=self.logo) for mark in plain) / (image.width * image.height)
+        return round(area, 6), round(min(likeness(mark, logo=self.logo) for mark in plain), 4)
 
     def _learned(self, image: Image, labels: tuple[int, ...]) -> str:
         """Return the texture that the search starts from, or nothing."""
@@ -210,15 +284,33 @@ class Protector:
         check_marks(lead, original.image, original.boxes, logo=self.logo)
         return original
 
+    def _open_spared(self, job: Job) -> _Original:
+        """Read an image and all that its veil keeps out; runs in a thread."""
+        own = self._open(job)
+        boxes, findings = self._kept_out(job, own)
+        _, boxes, notes = beside(
+            boxes,
+            findings,
+            size=(own.image.width, own.image.height),
+            finder=self.finder,
+            room=lambda *, boxes: None,  # draw() says whether there is room
+        )
+        return replace(own, boxes=boxes, findings=replace(own.findings, notes=notes))
+
+    def _kept_out(self, job: Job, own: _Original) -> tuple[tuple[Box, ...], Findings]:
+        """Return what is given and what is found, of all images of a series."""
+        if job.series is None:
+            return own.boxes, own.findings
+        others = [name for name in job.series.members if name != job.name]
+        found = job.series.findings
+        findings = together([own.findings, *(found[name] for name in others if name in found)])
+        return given_boxes(self.regions, own.image, (job.name, *others)), findings
+
     def _load(self, job: Job) -> _Loaded:
         """Read an image and find out where the logo may go; runs in a thread."""
         own = self._open(job)
-        image, boxes, findings = own.image, own.boxes, own.findings
-        if job.series is not None:
-            others = [name for name in job.series.members if name != job.name]
-            boxes = given_boxes(self.regions, image, (job.name, *others))
-            found = job.series.findings
-            findings = together([findings, *(found[name] for name in others if name in found)])
+        image = own.image
+        boxes, findings = self._kept_out(job, own)
         preview = Preview(
             image,
             self.classifiers,
@@ -278,7 +370,14 @@ class _Attempt:
     """Writes candidates to a temporary file and judges what is read back from it."""
 
     def __init__(
-        self, protector: Protector, job: Job, original: _Original, labels: tuple[int, ...], seed: bytes
+        self,
+        protector: Protector,
+        job: Job,
+        original: _Original,
+        labels: tuple[int, ...],
+        seed: bytes,
+        *,
+        wanted: tuple[int, ...] = (),
     ) -> None:
         self._protector = protector
         self._job = job
@@ -290,6 +389,16 @@ class _Attempt:
         self._attacks = attacks_for(protector.settings, original.image, protector.classifiers)
         self.fooled: tuple[bool, ...] = ()
         self.withstood: tuple[str, ...] = ()
+        self._views: list[Canvases] = []
+        self._wanted = wanted
+        self.seen = Seen(np.inf, 0.0)
+        self.nearness = -np.inf
+        self.fainter = False
+
+    @property
+    def marks(self) -> Candidate:
+        """What was written last."""
+        return self.written.marks if self.written is not None else ()
 
     @property
     def looks(self) -> int:
@@ -298,8 +407,21 @@ class _Attempt:
 
     def judge(self, candidate: Candidate) -> Generator[Any, Any, NDArray[np.float64]]:
         """Write a candidate, read it again and return its margins, attack by attack."""
-        self.written, views = yield Work(lambda: self._write(candidate), "write")
-        answer: Answer = yield _ask(views, self._labels)
+        yield from self.write(candidate)
+        return (yield from self.ask())
+
+    def write(self, candidate: Candidate) -> Generator[Any, Any, None]:
+        """Write a candidate and read it again."""
+        self.written, self._views, self.seen = yield Work(lambda: self._write(candidate), "write")
+
+    def ask(self) -> Generator[Any, Any, NDArray[np.float64]]:
+        """Ask the models about the written file, and return its margins, attack by attack."""
+        if not self._protector.classifiers:
+            return np.zeros(0)
+        answer: Answer = yield _ask(self._views, self._labels)
+        if self._wanted:
+            pairs = zip(answer.logits, self._wanted, strict=True)
+            self.nearness = -max(float(margins_of(logits[:1], wanted)[0]) for logits, wanted in pairs)
         self.withstood = withstood(self._attacks, answer.top, self._labels)
         self.fooled = tuple(bool(k != label) for k, label in zip(answer.top[0], self._labels, strict=True))
         return np.asarray(answer.margins, np.float64).ravel()
@@ -309,7 +431,7 @@ class _Attempt:
         with suppress(OSError):
             os.unlink(self._temporary)
 
-    def _write(self, candidate: Candidate) -> tuple[Marked, list[Canvases]]:
+    def _write(self, candidate: Candidate) -> tuple[Marked, list[Canvases], Seen]:
         image, job = self.original.image, self._job
         marked = mark_file(image, candidate, logo=self._protector.logo)
         make_folder(self._temporary.parent)
@@ -335,7 +457,8 @@ class _Attempt:
             seed=self._seed,
         )
         pictures = attacked_views(image, again, self._attacks)
-        return written, [[model.canvas(one) for model in self._protector.classifiers] for one in pictures]
+        views = [[model.canvas(one) for model in self._protector.classifiers] for one in pictures]
+        return written, views, seen_change(image, again)
 
 
 def _check_name(name: str) -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from medlocker.mark import Mark
 from medlocker.protect._series import Lead, Series
+from medlocker.veil import AnyMark
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class Marked:
 
     job: Job
     temporary: Path
-    marks: tuple[Mark, ...]
+    marks: tuple[AnyMark, ...]
     residual: bytes = field(repr=False)
     method: str
     sha256: str
@@ -93,6 +93,7 @@ class Outcome:
         likeness: Lowest correlation of a mark's colours with the plain logo's.
         withstood: Attacks of the search after which every model is misled by the written file.
         followed: Whether it got the marks of another image of its series, without a search.
+        psnr: Of the marked image as it is shown, dB, at most 99; None if not measured.
     """
 
     index: int
@@ -112,3 +113,4 @@ class Outcome:
     likeness: float = 1.0
     withstood: tuple[str, ...] = ()
     followed: bool = False
+    psnr: float | None = None

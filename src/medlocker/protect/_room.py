@@ -91,7 +91,7 @@ def find_room(
     where = f" beside {len(boxes)} regions" if boxes else ""
     raise NoRoomError(
         f"{width} x {height} pixels leave no room for the logo{where}, "
-        f"down to {settings.min_size:g} of the shorter side"
+        f"down to {settings.smallest_size:g} of the shorter side"
     )
 
 
@@ -128,7 +128,7 @@ def _tries(
     settings: Settings, logo: Logo, sizes: Sequence[int], *, area_px: int, rotation: int
 ) -> Iterator[tuple[int, int, bool]]:
     """Yield (size, how many marks stay within the allowed area, whether that is shrunk for want of room)."""
-    allowed = settings.max_area * area_px
+    allowed = settings.area_limit * area_px
 
     def covered(size_px: int) -> int:
         return max(int(render(logo, size_px, rotation=rotation).support.sum()), 1)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from medlocker.attacks import ATTACK_NAMES, AttackName
 from medlocker.errors import InputError
 from medlocker.logo import Hardening
 from medlocker.mark import OPACITY_ONE
+from medlocker.veilstyle import DEFAULT_STYLE, VeilStyle
 
-Preset = Literal["paper", "strong"]
+Preset = Literal["paper", "strong", "veil"]
+Aim = Literal["same", "key", "wrong"]
 SearchName = Literal["auto", "random", "evolution", "bhe", "screened", "gradient", "texture", "square"]
 Placement = Literal["series", "image"]
 
@@ -25,6 +27,12 @@ STRONG_MARKS = 3
 STRONG_ROTATION = 15
 MAX_AREA = 0.12
 SMALLEST_LOGO_PX = 8
+_LEAST_CHANGE = 1.0
+"""Grey levels of 255 by which a veil changes black under white at least."""
+SIZE, SMALLEST_SIZE = 0.25, 0.125
+OPACITIES = (0.39, 0.8)
+LEAST_PSNR_DB = 22.0
+"""Of a veiled image: where the drawn veil would leave less, it is made more transparent."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +80,14 @@ class Settings:
     """Options of one run.
 
     Args:
-        preset: ``paper``: position and opacity of one plain logo of fixed size; ``strong``: also a bounded
-            texture on the logo's own pixels, up to three marks, and a rotation drawn for every image.
-        size: Longer side of the logo / shorter side of the image, above 0, at most 1.
+        preset: ``veil``: the logo as a translucent lattice over all that is free; ``paper``: position and
+            opacity of one plain logo of fixed size; ``strong``: also a bounded texture on the logo's own
+            pixels, up to three marks, and a rotation drawn for every image.
+        size: Longer side of the logo / shorter side of the image, above 0, at most 1; of a veil, of one copy.
+            None takes the preset's.
         min_size: Where regions leave no room, the logo shrinks down to this before the image is skipped.
-        opacity: Lowest and highest, 0 to 1.
+        opacity: Lowest and highest, 0 to 1; None takes the preset's. A veil has the highest, and is lowered
+            towards the lowest where ``legibility`` asks for it.
         search: Name of the strategy; ``auto`` takes gradients where the models offer them.
         budget: Most evaluations of one image's search; None takes the preset's, see :meth:`budget_for`.
         margin: Logits by which the search wants the wrong class to win; more survives other resizing code.
@@ -96,21 +107,27 @@ class Settings:
         keep_original: Put the original file into its sealed record.
         placement: ``series``: all images of a series carry the marks of one of them; ``image``: each has its
             own, which is for series of unlike images.
+        style: How veils look.
+        aim: What a veil is chosen for if several are drawn (``budget``): all images shall get the ``same``
+            answer, or one drawn by ``key`` for each, or one that is ``wrong``.
+        aim_class: Index of the class for aim ``same``, in the order of each model; None draws it.
+        legibility: Least PSNR of a veiled image, dB.
+        decoys: Keep veils out of boxes drawn by chance too, so that holes do not tell where lesions are.
 
     Raises:
         InputError: If a value is out of range.
     """
 
     preset: Preset = "strong"
-    size: float = 0.25
-    min_size: float = 0.125
-    opacity: tuple[float, float] = (0.39, 0.8)
+    size: float | None = None
+    min_size: float | None = None
+    opacity: tuple[float, float] | None = None
     search: SearchName = "auto"
     budget: int | None = None
     margin: float | None = None
     levels: int | None = None
     marks: int | None = None
-    max_area: float = MAX_AREA
+    max_area: float | None = None
     rotation: int | None = None
     against: tuple[AttackName, ...] = ()
     bear_shrinking: bool = False
@@ -118,13 +135,18 @@ class Settings:
     harden: Harden = field(default_factory=lambda: Harden())
     keep_original: bool = False
     placement: Placement = "series"
+    style: VeilStyle = DEFAULT_STYLE
+    aim: Aim = "same"
+    aim_class: int | None = None
+    legibility: float = LEAST_PSNR_DB
+    decoys: bool = True
 
     def __post_init__(self) -> None:
-        if not 0 < self.size <= 1:
+        if self.size is not None and not 0 < self.size <= 1:
             raise InputError(f"expected a size above 0 and at most 1, got {self.size:g}")
-        if not 0 < self.min_size <= 1:
+        if self.min_size is not None and not 0 < self.min_size <= 1:
             raise InputError(f"expected a smallest size above 0 and at most 1, got {self.min_size:g}")
-        low, high = self.opacity
+        low, high = self.opacities
         if not 0 < low <= high <= 1:
             raise InputError(f"expected opacities above 0, at most 1, the lower first, got {low:g} {high:g}")
         if self.budget is not None and not 1 <= self.budget <= MAX_BUDGET:
@@ -135,7 +157,7 @@ class Settings:
             raise InputError(f"expected a texture of 0 to 127 grey levels, got {self.levels}")
         if self.marks is not None and not 1 <= self.marks <= 3:
             raise InputError(f"expected 1 to 3 marks, got {self.marks}")
-        if not 0 < self.max_area <= 1:
+        if self.max_area is not None and not 0 < self.max_area <= 1:
             raise InputError(f"expected an area above 0 and at most 1, got {self.max_area:g}")
         if self.rotation is not None and not 0 <= self.rotation <= 180:
             raise InputError(f"expected a rotation of 0 to 180 degrees, got {self.rotation}")
@@ -145,6 +167,69 @@ class Settings:
             raise InputError("expected every attack once")
         if self.seed is not None and not 0 <= self.seed < 1 << 64:
             raise InputError(f"expected a seed of 0 to 2**64 - 1, got {self.seed}")
+        if not 0 <= self.legibility <= 60:
+            raise InputError(f"expected a legibility of 0 to 60 dB, got {self.legibility:g}")
+        if self.preset == "veil":
+            self._check_veil()
+
+    def _check_veil(self) -> None:
+        """Refuse what has no meaning for a veil, instead of passing it over."""
+        unfit = {
+            "max_area": (self.max_area is not None, "it covers all that is free"),
+            "min_size": (self.min_size is not None, "it leaves regions out instead of shrinking"),
+            "marks": (self.marks is not None, "it is one lattice"),
+            "rotation": (self.rotation is not None, "every copy is turned by chance"),
+            "levels": (self.levels is not None, "its copies are plain"),
+            "margin": (self.margin is not None, "it is not searched by margins"),
+            "against": (bool(self.against), "it is not searched against attacks"),
+            "bear_shrinking": (self.bear_shrinking, "it is not searched against attacks"),
+            "search": (self.search not in ("auto", "random"), "its parameters are drawn by chance"),
+            "opaque strokes": (self.harden.opaque > 0, "it is translucent"),
+        }
+        for name, (given, why) in unfit.items():
+            if given:
+                raise InputError(
+                    f"preset veil: expected no {name.replace('_', '-')}: {why}",
+                    hint="leave the option out, or use --preset strong",
+                )
+        if self.opacities[1] * 255 < _LEAST_CHANGE:
+            raise InputError(
+                f"expected an opacity of at least {_LEAST_CHANGE / 255:.3f}, got {self.opacities[1]:g}: "
+                "after rounding such a veil would change nothing"
+            )
+
+    @property
+    def logo_size(self) -> float:
+        """Longer side of the logo / shorter side of the image."""
+        return SIZE if self.size is None else self.size
+
+    @property
+    def smallest_size(self) -> float:
+        """The same where regions leave no room."""
+        return min(SMALLEST_SIZE, self.logo_size) if self.min_size is None else self.min_size
+
+    @property
+    def opacities(self) -> tuple[float, float]:
+        """Lowest and highest opacity, 0 to 1."""
+        if self.opacity is not None:
+            return self.opacity
+        return (self.style.opacity / 2, self.style.opacity) if self.preset == "veil" else OPACITIES
+
+    @property
+    def area_limit(self) -> float:
+        """Share of the image that several marks may cover together."""
+        return MAX_AREA if self.max_area is None else self.max_area
+
+    @property
+    def veil_style(self) -> VeilStyle:
+        """How veils look, with all options that change it."""
+        style = self.style if self.size is None else self.style.with_tile(self.size)
+        style = replace(style, opacity=self.opacities[1])
+        if self.harden.warp:
+            style = replace(style, warp=min(max(style.warp, 2 * self.harden.warp * style.fill), 0.3))
+        if self.harden.texture:
+            style = replace(style, texture=max(style.texture, self.harden.texture))
+        return style
 
     @property
     def wanted_margin(self) -> float:
@@ -157,6 +242,8 @@ class Settings:
         """Return the most evaluations of one image's search with so many models."""
         if self.budget is not None:
             return self.budget
+        if self.preset == "veil":
+            return models
         budget = STRONG_BUDGET * models if self.preset == "strong" else PAPER_BUDGET
         return budget * (1 + len(set(self.against) | ({"resize"} if self.bear_shrinking else set())))
 
@@ -189,18 +276,18 @@ class Settings:
     @property
     def opacity_range(self) -> tuple[int, int]:
         """Lowest and highest opacity as 16-bit weights."""
-        return round(self.opacity[0] * OPACITY_ONE), round(self.opacity[1] * OPACITY_ONE)
+        return round(self.opacities[0] * OPACITY_ONE), round(self.opacities[1] * OPACITY_ONE)
 
     def sizes_px(self, height: int, width: int) -> list[int]:
         """Return the logo sizes to try on an image, largest first, each about a tenth smaller."""
         shorter = min(height, width)
-        size = self.size
+        size = self.logo_size
         sizes: list[int] = []
-        while size > self.min_size or not sizes:
+        while size > self.smallest_size or not sizes:
             sizes.append(max(round(size * shorter), 1))
             size *= 0.9
-        if self.min_size < self.size:
-            sizes.append(max(round(self.min_size * shorter), 1))
+        if self.smallest_size < self.logo_size:
+            sizes.append(max(round(self.smallest_size * shorter), 1))
         return [px for px in dict.fromkeys(sizes) if px >= SMALLEST_LOGO_PX]
 
     def to_json(self) -> dict[str, Any]:

@@ -58,7 +58,7 @@ WINDOW = IN_FLIGHT + 4
 """Most images at one worker: what it works on, and what it goes on with while the driver is busy."""
 MOST_LOSSES = 3
 """Workers that an image may cost, and starts that a worker may need."""
-_PURPOSES = ("search", "harden")
+_PURPOSES = ("search", "harden", "veil")
 _LOOK_S = 5.0
 _ANSWERING = 4
 """Threads that seal."""

@@ -47,10 +47,15 @@ class Keeper:
         self._same_mark = same_mark
 
     def randomness(self, purpose: str, original_digest: str) -> bytes:
-        """Return 32 bytes for one image; the keys of hardening are secret whatever the seed."""
-        if self._seed is None or purpose != "search":
+        """Return 32 bytes for one image; the keys of hardening are secret whatever the seed.
+
+        Who knows the seed can repeat a veil only with the original in hand: its digest is needed.
+        """
+        if self._seed is None or purpose == "harden":
             return self._secret.derive(purpose, original_digest)
-        return hashlib.sha256(f"medlocker-seed-v1 {self._seed} {original_digest}".encode("ascii")).digest()
+        what = "" if purpose == "search" else f"{purpose} "
+        text = f"medlocker-seed-v1 {what}{self._seed} {original_digest}"
+        return hashlib.sha256(text.encode("ascii")).digest()
 
     def conceal(self, key: str) -> str:
         """Return the name of a series in the journal; without the secret it does not tell which one it is."""

@@ -42,6 +42,8 @@ def make_search(settings: Settings, classifiers: Sequence[Classifier]) -> Search
         ModelError: If the strategy needs gradients that a model does not offer.
     """
     without = [model.name for model in classifiers if not model.has_gradients]
+    if settings.preset == "veil":  # drawn, not searched: the pipeline never asks this one
+        return RandomSearch(budget=max(settings.budget_for(len(classifiers)), 1))
     name = settings.search
     if name == "auto":
         with_texture = settings.preset == "strong"

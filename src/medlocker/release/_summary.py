@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import resource
 import sys
+from array import array
 from contextlib import suppress
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any
 
 from medlocker.protect import Outcome
@@ -41,6 +43,8 @@ class Summary:
     likeness: float = 0.0
     least_likeness: float = 1.0
     against: dict[str, int] = field(default_factory=dict)
+    psnrs: array[float] = field(default_factory=lambda: array("f"))
+    """4 bytes an image: the median wants them all."""
 
     def __post_init__(self) -> None:
         self.clean_correct = [0] * len(self.models)
@@ -66,6 +70,8 @@ class Summary:
         self.area += outcome.area
         self.likeness += outcome.likeness
         self.least_likeness = min(self.least_likeness, outcome.likeness)
+        if outcome.psnr is not None:
+            self.psnrs.append(outcome.psnr)
         for name in outcome.withstood:
             self.against[name] = self.against.get(name, 0) + 1
         for note in outcome.notes:
@@ -82,8 +88,9 @@ class Summary:
         return {
             "images": self.images,
             "marked": self.marked,
-            "clean_correct": self.clean_correct[0],
-            "fooled": self.fooled[0],
+            # null: no model was asked
+            "clean_correct": self.clean_correct[0] if self.models else None,
+            "fooled": self.fooled[0] if self.models else None,
             "models": [
                 {"name": name, "clean_correct": correct, "fooled": fooled}
                 for name, correct, fooled in zip(self.models, self.clean_correct, self.fooled, strict=True)
@@ -104,6 +111,8 @@ class Summary:
                 "mean_area": round(self.area / max(self.marked, 1), 5),
                 "mean_likeness": round(self.likeness / max(self.marked, 1), 4),
                 "least_likeness": self.least_likeness,
+                "median_psnr_db": round(median(self.psnrs), 2) if self.psnrs else None,
+                "least_psnr_db": round(min(self.psnrs), 2) if self.psnrs else None,
             },
             "skipped": [{"image": name, "reason": reason} for name, reason in sorted(self.skipped)],
             "failed": [{"image": name, "reason": reason} for name, reason in sorted(self.failed)],

@@ -1,0 +1,44 @@
+"""How much marking an image changed what is seen of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import inf, log10
+
+import numpy as np
+
+from medlocker.images import Image, viewed
+
+_MOST_PIXELS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The change of what a viewer shows.
+
+    Args:
+        psnr_db: Over the whole picture; infinite if nothing changed.
+        area: Share of the pixels that changed, 0 to 1.
+    """
+
+    psnr_db: float
+    area: float
+
+
+def seen_change(original: Image, marked: Image) -> Seen:
+    """Compare a marked image with its original, as shown; of large pictures every n-th row and column.
+
+    Args:
+        original: Before marking.
+        marked: As read from its file, of the same size.
+    """
+    step = max(int((original.height * original.width / _MOST_PIXELS) ** 0.5 + 0.999), 1)
+    before, after = (
+        viewed(image, image.pixels[::step, ::step]).astype(np.float32) for image in (original, marked)
+    )
+    difference = after - before
+    if original.bits == 16 and original.shown is None:
+        difference /= 257
+    error = float(np.square(difference).mean())
+    area = float((difference != 0).any(axis=2).mean())
+    return Seen(10 * log10(255**2 / error) if error else inf, area)

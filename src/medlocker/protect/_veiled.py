@@ -1,0 +1,97 @@
+"""What a veil on one image is: drawn by key, beside decoys, and not fainter or stronger than allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from medlocker.classifiers import Classifier
+from medlocker.errors import InputError, NoRoomError
+from medlocker.geometry import Box
+from medlocker.images import Image
+from medlocker.marking import reach
+from medlocker.protect._decoys import draw_decoys
+from medlocker.protect._settings import Settings
+from medlocker.regions._scale import covered
+from medlocker.veil import Veil
+
+LEAST_FREE = 0.1
+"""Share of an image that regions must leave for a veil."""
+_INVISIBLE_DB = 48.0
+_SPARE_DB = 0.05
+
+
+def draw(settings: Settings, image: Image, boxes: Sequence[Box], *, key: bytes, with_decoys: bool) -> Veil:
+    """Draw the veil of one image.
+
+    Args:
+        settings: How veils look.
+        image: The original.
+        boxes: What is kept out, grown by what marking next to it would change.
+        key: The image's secret.
+        with_decoys: Keep out of boxes by chance too.
+
+    Raises:
+        NoRoomError: If the image is too small, or the regions leave too little of it.
+    """
+    size = {"width": image.width, "height": image.height}
+    if boxes:
+        free = 1 - float(covered(boxes, **size).mean())
+        if free < LEAST_FREE:
+            raise NoRoomError(
+                f"{len(boxes)} regions leave {free:.0%} of the image free, too little for a veil, "
+                f"which needs {LEAST_FREE:.0%}"
+            )
+    decoys: tuple[Box, ...] = ()
+    if with_decoys:
+        # a decoy that is not cut like a lesion would be known for one
+        drawn = draw_decoys(boxes, **size, key=key)
+        decoys = tuple(reach(image, box) for box in drawn)
+    kept = tuple(sorted({*boxes, *decoys}))
+    return settings.veil_style.draw(**size, key=key, keep_out=kept)
+
+
+def fainter(veil: Veil, *, psnr_db: float, settings: Settings) -> Veil | None:
+    """Return a veil that leaves the wanted legibility, or None if it does so already.
+
+    Args:
+        veil: As drawn.
+        psnr_db: What it leaves.
+        settings: Least PSNR, lowest opacity.
+    """
+    if psnr_db >= settings.legibility:
+        return None
+    share = 10 ** ((psnr_db - settings.legibility - _SPARE_DB) / 20)
+    lowest = settings.opacity_range[0]
+    opacity = max(int(veil.opacity * share), lowest, 1)
+    if opacity >= veil.opacity:
+        return None
+    return replace(veil, opacity=opacity, ground=int(veil.ground * opacity / veil.opacity))
+
+
+def check_seen(psnr_db: float) -> None:
+    """Refuse a veil that nobody sees.
+
+    Raises:
+        InputError: If the picture is nearly as it was.
+    """
+    if psnr_db > _INVISIBLE_DB:
+        raise InputError(
+            "the veil cannot be seen on this image: its opacity is too low, "
+            "or the logo has the image's own colours"
+        )
+
+
+def wanted_classes(settings: Settings, classifiers: Sequence[Classifier], *, key: bytes) -> tuple[int, ...]:
+    """Return per model the class that an image shall be given, for the aims ``same`` and ``key``.
+
+    Args:
+        settings: The aim, and the class for ``same`` if it was prepared; else it is the last one.
+        classifiers: The surrogates.
+        key: Of the image, at least 8 bytes.
+    """
+    counts = [len(model.classes) for model in classifiers]
+    if settings.aim == "key":
+        return tuple(int.from_bytes(key[:8], "big") % count for count in counts)
+    wanted = settings.aim_class
+    return tuple(count - 1 if wanted is None else min(wanted, count - 1) for count in counts)

@@ -1,0 +1,148 @@
+"""How the veils of a data set look, and how one image's veil is drawn from that and a key."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from medlocker.errors import InputError, NoRoomError
+from medlocker.geometry import Box
+from medlocker.logo import MAX_STAMPS, stream
+from medlocker.veil import Veil
+
+SMALLEST_TILE_PX = 10
+"""A logo of fewer pixels is not seen as one."""
+SMALLEST_SIDE_PX = 32
+_FINE_PX = 1024
+"""Shorter sides beyond this are rendered in grains: twice as many pixels, grains of two."""
+_RANGES: Mapping[str, tuple[float, float]] = {
+    "period": (0.005, 1.0),
+    "fill": (0.3, 1.5),
+    "opacity": (0.004, 1.0),
+    "ground": (0.0, 1.0),
+    "stagger": (0.0, 1.0),
+    "turn": (0.0, 0.5),
+    "scale": (0.0, 0.5),
+    "warp": (0.0, 0.3),
+    "soft": (0.0, 0.1),
+}
+
+
+@dataclass(frozen=True)
+class VeilStyle:
+    """What all veils of a data set have in common.
+
+    Args:
+        period: Distance of neighbouring copies of the logo, share of the image's shorter side, 0.005 to 1.
+        fill: Longer side of a copy / period, 0.3 to 1.5; above about 0.8 copies overlap.
+        opacity: Of the copies, 0.004 to 1.
+        ground: Opacity of the ground between the copies, 0 to 1.
+        tint: Colour of the ground, 0xRRGGBB.
+        stagger: Shift of every second row, in periods, 0 to 1.
+        turn: Every copy is turned by chance by up to this either way, in turns, 0 to 0.5 (any way).
+        scale: Every copy is larger or smaller by chance by up to this share, 0 to 0.5.
+        warp: Largest shift of a copy by chance, and of pixels within it, in periods, 0 to 0.3.
+        texture: Deviation of a texture by chance on every copy, grey levels, 0 to 127.
+        negatives: Whether every second copy has the opposite colours: seen on any ground, it darkens and
+            brightens alike.
+        stamps: How many different copies are drawn for an image, 1 to 64.
+        soft: The veil fades in over this share of the shorter side around what is kept out, 0 to 0.1.
+
+    Raises:
+        InputError: If a value is out of range.
+    """
+
+    period: float = 0.045
+    fill: float = 1.1
+    opacity: float = 0.12
+    ground: float = 0.0
+    tint: int = 0xFFFFFF
+    stagger: float = 0.5
+    turn: float = 0.5
+    scale: float = 0.3
+    warp: float = 0.05
+    texture: int = 0
+    negatives: bool = True
+    stamps: int = 32
+    soft: float = 0.012
+
+    def __post_init__(self) -> None:
+        for name, (low, high) in _RANGES.items():
+            value = getattr(self, name)
+            is_number = isinstance(value, int | float) and not isinstance(value, bool)
+            if not is_number or not low <= value <= high:
+                raise InputError(f"veil: expected {name} of {low:g} to {high:g}, got {value!r:.40}")
+        for name, most in (("tint", 0xFFFFFF), ("texture", 127), ("stamps", MAX_STAMPS)):
+            value = getattr(self, name)
+            if type(value) is not int or not (name == "stamps") <= value <= most:
+                raise InputError(f"veil: expected {name} of at most {most}, got {value!r:.40}")
+        if type(self.negatives) is not bool:
+            raise InputError(f"veil: expected negatives true or false, got {self.negatives!r:.40}")
+
+    def with_tile(self, size: float) -> VeilStyle:
+        """Return the same with copies of another size, share of the image's shorter side."""
+        return replace(self, period=size / self.fill)
+
+    def draw(self, *, width: int, height: int, key: bytes, keep_out: Sequence[Box] = ()) -> Veil:
+        """Draw the veil of one image.
+
+        Args:
+            width: Of the image, pixels.
+            height: Of the image, pixels.
+            key: 16 to 64 bytes; the same key gives the same veil.
+            keep_out: What no copy may touch.
+
+        Raises:
+            NoRoomError: If the image is too small for a lattice.
+        """
+        shorter = min(width, height)
+        if shorter < SMALLEST_SIDE_PX:
+            raise NoRoomError(
+                f"{width} x {height} pixels are too few for a veil, "
+                f"expected at least {SMALLEST_SIDE_PX} x {SMALLEST_SIDE_PX}"
+            )
+        size = max(round(self.period * self.fill * shorter), SMALLEST_TILE_PX)
+        period = max(round(size / self.fill), 2)
+        angle, phase_x, phase_y = stream(key, "veil", 3).tolist()
+        return Veil(
+            period_px=min(period, 65535),
+            size_px=min(size, 65535),
+            grain_px=max(shorter // _FINE_PX, 1),
+            angle=angle,
+            phase_x=phase_x,
+            phase_y=phase_y,
+            opacity=round(self.opacity * 65535),
+            ground=round(self.ground * 65535),
+            tint=self.tint,
+            stagger=round(self.stagger * 65535),
+            turn=round(self.turn * 65536),
+            scale=round(self.scale * 1000),
+            warp_256=min(round(self.warp * period * 256), 65535),
+            texture=self.texture,
+            negatives=int(self.negatives),
+            stamps=self.stamps,
+            soft_px=min(max(math.ceil(self.soft * shorter), 1), 255),
+            key=key.hex(),
+            keep_out=tuple(keep_out),
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the style as a JSON-ready object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, value: object) -> VeilStyle:
+        """Read what :meth:`to_json` wrote.
+
+        Raises:
+            InputError: If a field is missing, unknown, or out of range.
+        """
+        if not isinstance(value, dict) or set(value) != set(cls.__dataclass_fields__):
+            raise InputError(f"veil: expected the fields {', '.join(cls.__dataclass_fields__)}")
+        return cls(**value)
+
+
+DEFAULT_STYLE = VeilStyle()
+"""What `protect` uses where nothing was prepared; docs/RESULTS.md tells how it was chosen."""
