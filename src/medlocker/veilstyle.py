@@ -15,8 +15,8 @@ from medlocker.veil import Veil
 SMALLEST_TILE_PX = 10
 """A logo of fewer pixels is not seen as one."""
 SMALLEST_SIDE_PX = 32
-_FINE_PX = 1024
-"""Shorter sides beyond this are rendered in grains: twice as many pixels, grains of two."""
+_FINE_PX = 640
+"""A shorter side of twice as many pixels is rendered in grains of two, one of four times in those of four."""
 _RANGES: Mapping[str, tuple[float, float]] = {
     "period": (0.005, 1.0),
     "fill": (0.3, 1.5),
@@ -109,7 +109,7 @@ class VeilStyle:
         return Veil(
             period_px=min(period, 65535),
             size_px=min(size, 65535),
-            grain_px=max(shorter // _FINE_PX, 1),
+            grain_px=min(1 << max(int(math.log2(shorter / _FINE_PX)), 0), 64),
             angle=angle,
             phase_x=phase_x,
             phase_y=phase_y,

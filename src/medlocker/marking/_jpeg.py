@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
@@ -15,7 +16,8 @@ from medlocker.images._jpegstream import frame_of
 from medlocker.logo import Logo
 from medlocker.marking._jpegblocks import extent, put_on, touched_blocks
 from medlocker.marking._jpegresidual import Residual
-from medlocker.marking._layer import lay
+from medlocker.marking._jpegveil import put_veil_on
+from medlocker.marking._layer import lay, lay_coarsely
 from medlocker.marking._method import MarkedFile
 from medlocker.veil import AnyMark, Veil
 
@@ -47,16 +49,13 @@ class JpegDct:
         return Box(left, top, right - left, bottom - top)
 
     def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo) -> MarkedFile:
-        """Put marks on; see :class:`medlocker.marking._method.Method`.
-
-        A veil changes nearly every block, and nothing says what all blocks were in fewer bytes than the
-        original file: that is its residual.
-        """
+        """Put marks on; see :class:`medlocker.marking._method.Method`."""
+        if isinstance(marks[0], Veil):
+            return self._veil(image, marks, logo)
         layers = [lay(mark, logo=logo, image=image) for mark in marks]
         around, blocks = read_coefficients(image.source)
         touched = touched_blocks(layers, around.frame)
-        whole = any(layer.is_veil for layer in layers)
-        originals = () if whole else tuple(own[mask] for own, mask in zip(blocks, touched, strict=True))
+        originals = tuple(own[mask] for own, mask in zip(blocks, touched, strict=True))
         put_on(
             blocks,
             layers,
@@ -69,11 +68,32 @@ class JpegDct:
         head, head_withheld = without_previews(around.head)
         tail, tail_withheld = without_previews(around.tail)
         data = write_coefficients(replace(around, head=head, tail=tail, trailer=b""), blocks)
-        if whole:
-            residual = image.source
-        else:
-            residual = Residual(originals, head_withheld, tail_withheld, around.trailer).to_bytes()
-        return MarkedFile(data, residual, self.name, None, metadata_digest(image))
+        residual = Residual(originals, head_withheld, tail_withheld, around.trailer)
+        return MarkedFile(data, residual.to_bytes(), self.name, None, metadata_digest(image))
+
+    def _veil(self, image: Image, marks: Sequence[AnyMark], logo: Logo) -> MarkedFile:
+        """Put a veil on.
+
+        It changes nearly every block, and nothing says what they were in fewer bytes than the original file:
+        that is its residual.
+        """
+        veil, *others = marks
+        if others or not isinstance(veil, Veil):
+            raise InputError("expected a veil alone on a JPEG")
+        step = math.gcd(veil.grain_px, 2)
+        layer = lay_coarsely(veil, logo=logo, image=image, step=step)
+        around, blocks = read_coefficients(image.source)
+        put_veil_on(
+            blocks,
+            layer,
+            image.pixels,
+            frame=around.frame,
+            tables=around.tables(),
+            is_ycbcr=around.is_ycbcr,
+        )
+        head, tail = (without_previews(part)[0] for part in (around.head, around.tail))
+        data = write_coefficients(replace(around, head=head, tail=tail, trailer=b""), blocks)
+        return MarkedFile(data, image.source, self.name, None, metadata_digest(image))
 
     def unmark(self, marked: Image, marks: Sequence[AnyMark], *, logo: Logo, residual: bytes) -> bytes:
         """Take marks off; see :class:`medlocker.marking._method.Method`."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from medlocker.images._image import Pixels
 from medlocker.images._jpeglib import Blocks
 from medlocker.images._jpegstream import Component, Frame
-from medlocker.logo import ONE, blend
+from medlocker.logo import blend
 from medlocker.marking._layer import Layer
 
 _k = np.arange(8)
@@ -118,8 +118,6 @@ def _tiles(layers: Sequence[Layer], frame: Frame) -> Iterator[Window]:
 def _difference(layers: Sequence[Layer], pixels: Pixels, window: Window) -> NDArray[np.float32] | None:
     """Return by how much all layers together change the pixels of a tile; None if none of them covers one."""
     before = pixels[window]
-    if len(layers) == 1 and layers[0].is_veil:
-        return _veil_difference(layers[0], before, window)
     after: Pixels | None = None
     for layer in layers:
         inner, outer = zip(*map(_overlap, layer.window, window), strict=True)
@@ -132,17 +130,6 @@ def _difference(layers: Sequence[Layer], pixels: Pixels, window: Window) -> NDAr
     if after is None:
         return None
     return after.astype(np.float32) - before
-
-
-def _veil_difference(layer: Layer, before: Pixels, window: Window) -> NDArray[np.float32] | None:
-    """Return the same without rounding to whole levels: coefficients are rounded once, files stay smaller."""
-    weight = layer.weight[window]
-    if not weight.any():
-        return None
-    difference = layer.color[window].astype(np.float32)
-    difference -= before
-    difference *= (weight * np.float32(1 / ONE))[..., None]
-    return difference
 
 
 def _overlap(span: slice, tile: slice) -> tuple[slice, slice]:

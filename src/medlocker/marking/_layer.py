@@ -28,6 +28,7 @@ class Layer:
         color: (h, w, C) in the image's depth and colour channels (RGB for palette images).
         weight: (h, w) uint16; 0 where nothing is touched.
         is_veil: Whether it is a veil, which must leave everything under it to be told apart.
+        step: Colours and weights are those of every ``step``-th row and column.
     """
 
     x: int
@@ -35,6 +36,7 @@ class Layer:
     color: NDArray[Any]
     weight: NDArray[np.uint16]
     is_veil: bool = False
+    step: int = 1
 
     @property
     def window(self) -> tuple[slice, slice]:
@@ -69,17 +71,34 @@ def _lay_mark(mark: Mark, logo: Logo, image: Image) -> Layer:
     return Layer(mark.x, mark.y, _as_stored(raster.color, image), weight)
 
 
-def _lay_veil(veil: Veil, logo: Logo, image: Image) -> Layer:
+def lay_coarsely(veil: Veil, *, logo: Logo, image: Image, step: int) -> Layer:
+    """Render every ``step``-th row and column of a veil; ``step`` divides its grain.
+
+    Boxes are kept out as a whole: the layer has no weight where a square of ``step`` pixels holds a pixel of
+    one.
+    """
+    return _lay_veil(veil, logo, image, step)
+
+
+def _lay_veil(veil: Veil, logo: Logo, image: Image, step: int = 1) -> Layer:
     grain = veil.grain_px
     height, width = -(-image.height // grain), -(-image.width // grain)
     if veil.size_px > 2 * max(image.height, image.width):
         raise InputError(f"expected a veil for {image.width} x {image.height} pixels, got a larger one")
     raster = render_lattice(logo, veil.lattice(), width=width, height=height)
     color, weight = _on_ground(raster.color, raster.coverage, veil)
+    rows, cols = -(-image.height // step), -(-image.width // step)
     color, weight = (
-        _spread(part, grain)[: image.height, : image.width] for part in (_as_stored(color, image), weight)
+        _spread(part, grain // step)[:rows, :cols] for part in (_as_stored(color, image), weight)
     )
-    return Layer(0, 0, color, _spared(weight, veil.keep_out, veil.soft_px), is_veil=True)
+    boxes = veil.keep_out if step == 1 else [_coarse(box, step) for box in veil.keep_out]
+    weight = _spared(weight, boxes, max(veil.soft_px // step, 1))
+    return Layer(0, 0, color, weight, is_veil=True, step=step)
+
+
+def _coarse(box: Box, step: int) -> Box:
+    x, y = box.x // step, box.y // step
+    return Box(x, y, -(-box.right // step) - x, -(-box.bottom // step) - y)
 
 
 def _on_ground(
