@@ -16,10 +16,20 @@ from numpy.typing import NDArray
 from medlocker.errors import InputError
 from medlocker.logo._hardening import Hardening, smooth_noise, stream
 from medlocker.logo._logo import Logo
-from medlocker.logo._render import Raster, direction, render_once
+from medlocker.logo._render import Raster, direction, render_once, rendered_size
 
 MAX_STAMPS = 64
 MAX_PLACES = 1 << 16
+"""Copies that touch an image."""
+MAX_GRID = 1 << 20
+"""Places that are looked at for them."""
+MAX_GRAINS = 1 << 24
+MAX_COPY_GRAINS = 1 << 22
+"""Of one copy: in work it takes about 130 bytes for each."""
+MAX_COPIES_GRAINS = 1 << 24
+"""Of all different copies together."""
+MAX_STAMPED_GRAINS = 1 << 27
+"""Of all copies together, as far as they lie on the image."""
 _FIXED = 16
 _ONE = 1 << _FIXED
 
@@ -74,18 +84,44 @@ def render_lattice(logo: Logo, lattice: Lattice, *, width: int, height: int) -> 
         The latest results are kept: do not write into them.
 
     Raises:
-        InputError: If the copies would be too many.
+        InputError: If it would take more work than any veil of use: parameters may come from somebody else.
     """
-    stamps = _stamps(logo, lattice)
+    if width * height > MAX_GRAINS:
+        raise InputError(f"expected a veil of at most {MAX_GRAINS} grains, got {width} x {height}")
+    looks = _looks(lattice)
     x, y, chosen = _places(lattice, width=width, height=height)
+    sizes = np.array([rendered_size(logo, look.size, rotation=look.rotation) for look in looks])
+    left, top, across, down = _windows(x, y, sizes[chosen], width=width, height=height)
+    touching = (across > 0) & (down > 0)
+    _check_work(sizes[np.unique(chosen[touching])], across[touching] * down[touching])
     color = np.zeros((height, width, 3), np.uint8)
     coverage = np.zeros((height, width), np.uint8)
-    for left, top, which in zip(x.tolist(), y.tolist(), chosen.tolist(), strict=True):
-        _stamp(stamps[which], left, top, color, coverage)
+    stamps: dict[int, Raster] = {}
+    for which, x0, y0 in zip(*(part[touching].tolist() for part in (chosen, left, top)), strict=True):
+        if which not in stamps:
+            stamps[which] = looks[which].render(logo)
+        _stamp(stamps[which], x0, y0, color, coverage)
     return Raster(color, coverage)
 
 
-def _stamps(logo: Logo, lattice: Lattice) -> list[Raster]:
+@dataclass(frozen=True)
+class _Look:
+    """One of the differently turned, sized, warped and coloured copies."""
+
+    size: int
+    rotation: int
+    hardening: Hardening
+    negative: bool
+
+    def render(self, logo: Logo) -> Raster:
+        stamp = render_once(logo, self.size, rotation=self.rotation, hardening=self.hardening)
+        if not self.negative:
+            return stamp
+        opposite = np.where(stamp.coverage[..., None] > 0, 255 - stamp.color, 0)
+        return Raster(opposite.astype(np.uint8), stamp.coverage)
+
+
+def _looks(lattice: Lattice) -> list[_Look]:
     drawn = stream(lattice.key, "stamps", 2 * lattice.stamps).reshape(-1, 2)
     found = []
     for number, (turned, scaled) in enumerate(drawn.tolist()):
@@ -94,23 +130,20 @@ def _stamps(logo: Logo, lattice: Lattice) -> list[Raster]:
         hardening = Hardening(
             lattice.key + number.to_bytes(2, "big"), warp_256=lattice.warp_256, texture=lattice.texture
         )
-        stamp = render_once(logo, max(size, 1), rotation=rotation % _ONE, hardening=hardening)
-        if lattice.negatives and number % 2:
-            opposite = np.where(stamp.coverage[..., None] > 0, 255 - stamp.color, 0)
-            stamp = Raster(opposite.astype(np.uint8), stamp.coverage)
-        found.append(stamp)
+        negative = lattice.negatives and number % 2 == 1
+        found.append(_Look(max(size, 1), rotation % _ONE, hardening, negative))
     return found
 
 
 def _places(
     lattice: Lattice, *, width: int, height: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Return x and y of the centres of all copies that may touch the image, in grains, and their stamps."""
+    """Return x and y of the centres of all copies that may touch the image, in grains, and their looks."""
     cos, sin = direction(lattice.angle)
     # half the diagonal and a copy more, in periods: no copy further away is seen
     reach = (((width + height) // 2 + 2 * lattice.size << _FIXED) // lattice.period) + 2
-    if (2 * reach + 1) ** 2 > MAX_PLACES * 4:
-        raise InputError("expected a lattice with fewer copies of the logo: its period is too small")
+    if (2 * reach + 1) ** 2 > MAX_GRID:
+        raise InputError("expected a veil with fewer copies of the logo: its period is too small")
     steps = np.arange(-reach, reach + 1, dtype=np.int64)
     rows, cols = steps[:, None], steps[None, :]
     along = (cols << _FIXED) + lattice.phase_x + (rows & 1) * lattice.stagger
@@ -123,21 +156,42 @@ def _places(
             noise = smooth_noise(lattice.key, f"places-{name}", count, count, cell=2)
             values += noise * (lattice.warp_256 << 8) // 32768
     x, y = (x + (width << _FIXED - 1)) >> _FIXED, (y + (height << _FIXED - 1)) >> _FIXED
-    chosen = stream(lattice.key, "places", x.size).reshape(x.shape) * lattice.stamps >> _FIXED
-    near = (abs(2 * x - width) < width + 3 * lattice.size) & (abs(2 * y - height) < height + 3 * lattice.size)
-    if int(near.sum()) > MAX_PLACES:
-        raise InputError("expected a lattice with fewer copies of the logo: its period is too small")
-    return x[near], y[near], chosen[near]
+    chosen = stream(lattice.key, "places", x.size) * lattice.stamps >> _FIXED
+    return x.ravel(), y.ravel(), chosen
 
 
-def _stamp(stamp: Raster, x: int, y: int, color: NDArray[np.uint8], coverage: NDArray[np.uint8]) -> None:
-    """Put one copy with its centre at (x, y), clipped to the image."""
+def _windows(
+    x: NDArray[np.int64], y: NDArray[np.int64], sizes: NDArray[np.int64], *, width: int, height: int
+) -> tuple[NDArray[np.int64], ...]:
+    """Return left and top edges of copies, and how wide and high the part of each on the image is."""
+    w, h = sizes[:, 0], sizes[:, 1]
+    left, top = x - w // 2, y - h // 2
+    across = np.minimum(left + w, width) - np.maximum(left, 0)
+    down = np.minimum(top + h, height) - np.maximum(top, 0)
+    return left, top, across, down
+
+
+def _check_work(sizes: NDArray[np.int64], areas: NDArray[np.int64]) -> None:
+    """Refuse what would take too long.
+
+    Args:
+        sizes: (n, 2) of all different copies.
+        areas: Of all copies, as far as they lie on the image.
+    """
+    if len(areas) > MAX_PLACES:
+        raise InputError("expected a veil with fewer copies of the logo: its period is too small")
+    different = sizes[:, 0] * sizes[:, 1]
+    if int(different.max(initial=0)) > MAX_COPY_GRAINS or int(different.sum()) > MAX_COPIES_GRAINS:
+        raise InputError("expected a veil with smaller copies of the logo: its grain is too fine for them")
+    if int(areas.sum()) > MAX_STAMPED_GRAINS:
+        raise InputError("expected a veil whose copies of the logo overlap less: its period is too small")
+
+
+def _stamp(stamp: Raster, left: int, top: int, color: NDArray[np.uint8], coverage: NDArray[np.uint8]) -> None:
+    """Put one copy that touches the image on it, clipped to it."""
     height, width = coverage.shape
     h, w = stamp.coverage.shape
-    left, top = x - w // 2, y - h // 2
     x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + w, width), min(top + h, height)
-    if x1 <= x0 or y1 <= y0:
-        return
     part = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
     window = (slice(y0, y1), slice(x0, x1))
     own, there = stamp.coverage[part], coverage[window]
