@@ -54,6 +54,7 @@ def put_veil_on(
     step = layer.step
     cut = min(max(round(FINEST / min(frame.height, frame.width)), _LEAST_CUT), _MOST_CUT)
     frequencies = np.array([k for k in range(64) if k // 8 + k % 8 <= cut])
+    lowest = np.where(frequencies == 0, -_MAX - 1, -_MAX)  # the mean of a black block
     transforms = [_transform(frequencies, 8 // step) / table[frequencies] for table in tables]
     unit_height = frame.unit[1]
     rows_px = _STRIP_UNITS * unit_height
@@ -74,7 +75,7 @@ def put_veil_on(
             steps = np.trunc(moved + np.copysign(np.float32(1 - _DEAD_ZONE), moved)).astype(np.int32)
             part = own[place]
             wanted = part[..., frequencies] + steps.reshape(*part.shape[:2], -1)
-            part[..., frequencies] = np.clip(wanted, -_MAX, _MAX)
+            part[..., frequencies] = np.clip(wanted, lowest, _MAX)
 
 
 def _difference(layer: Layer, pixels: Pixels, rows: slice, step: int) -> Floats | None:

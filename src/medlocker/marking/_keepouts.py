@@ -108,4 +108,4 @@ def _farther(distance: NDArray[Any], most: int) -> NDArray[np.int64]:
     nearest = distance.copy()
     np.minimum(nearest[1:], distance[:-1], out=nearest[1:])
     np.minimum(nearest[:-1], distance[1:], out=nearest[:-1])
-    return np.minimum(nearest + 1, most)
+    return np.asarray(np.minimum(nearest + 1, most), np.int64)

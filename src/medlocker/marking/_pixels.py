@@ -16,7 +16,7 @@ from medlocker.mark import Mark
 from medlocker.marking._layer import Layer, lay
 from medlocker.marking._preimages import pack_choices, unpack_choices, veiled
 from medlocker.patch import apply_residual, make_residual
-from medlocker.veil import AnyMark
+from medlocker.veil import AnyMark, Veil
 
 _DIFFERENCES = b"\0"
 """A veil's residual begins so if it holds differences; else it holds choices of two."""
@@ -51,7 +51,7 @@ def mark_pixels(image: Image, marks: Sequence[AnyMark], *, logo: Logo) -> Marked
     Raises:
         InputError: If a mark leaves the image.
     """
-    layers = [lay(mark, logo=logo, image=image) for mark in marks]
+    layers = _layers(marks, logo=logo, image=image)
     pixels = image.pixels.copy()
     colors = image.color_channels
     for layer in layers:
@@ -67,6 +67,12 @@ def mark_pixels(image: Image, marks: Sequence[AnyMark], *, logo: Logo) -> Marked
                 _under(window[..., :colors], layer, image), layer.color, layer.weight
             )
     return MarkedPixels(pixels, _residual(image, pixels, layers))
+
+
+def _layers(marks: Sequence[AnyMark], *, logo: Logo, image: Image) -> list[Layer]:
+    if sum(isinstance(mark, Veil) for mark in marks) > 1:
+        raise InputError("expected at most one veil")  # each is as large as the image
+    return [lay(mark, logo=logo, image=image) for mark in marks]
 
 
 def _residual(image: Image, pixels: Pixels, layers: Sequence[Layer]) -> bytes:
@@ -121,7 +127,7 @@ def unmark_pixels(marked: Image, marks: Sequence[AnyMark], *, logo: Logo, residu
         RestoreError: If parameters and residual do not belong to this image.
     """
     try:
-        layers = [lay(mark, logo=logo, image=marked) for mark in marks]
+        layers = _layers(marks, logo=logo, image=marked)
     except InputError as error:
         raise RestoreError(f"the parameters do not fit this image: {error}") from error
     original = marked.pixels.copy()

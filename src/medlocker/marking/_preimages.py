@@ -106,14 +106,18 @@ def unpack_choices(
         lowest[has_two] += own
         original[rows] = lowest
         at += count
-    if len(bits) != (at + 7) >> 3:
+    unused = -at % 8
+    if len(bits) != (at + 7) >> 3 or (unused and bits[-1] & (1 << unused) - 1):
         raise RestoreError("the residual is of another mark")
     return original
 
 
 def _inflated(data: bytes, *, most: int) -> bytes:
-    if data[:1] == _PLAIN:
+    form = data[:1]
+    if form == _PLAIN:
         return data[1:]
+    if form != _DEFLATED:
+        raise RestoreError("the residual is damaged")
     unpacker = zlib.decompressobj()
     try:
         bits = unpacker.decompress(data[1:], most + 1)
