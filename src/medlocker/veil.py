@@ -29,6 +29,7 @@ _RANGES: Mapping[str, tuple[int, int]] = {
     "warp_256": (0, 65535),
     "texture": (0, 127),
     "negatives": (0, 1),
+    "mounted": (0, 1),
     "stamps": (1, MAX_STAMPS),
     "soft_px": (1, 255),
 }
@@ -54,6 +55,7 @@ class Veil:
         warp_256: Largest shift of a copy by chance, and of pixels within it, 1/256 px.
         texture: Standard deviation of a texture by chance on every copy, grey levels of 255.
         negatives: 1: every second stamp has the opposite colours.
+        mounted: 1: the logo is put on a round badge first.
         stamps: How many differently turned, sized and warped copies there are, 1 to 64.
         soft_px: The veil fades in over so many pixels around what is kept out.
         key: Hexadecimal, 1 to 64 bytes; what is by chance comes from it.
@@ -78,6 +80,7 @@ class Veil:
     warp_256: int
     texture: int
     negatives: int
+    mounted: int
     stamps: int
     soft_px: int
     key: str = field(repr=False)

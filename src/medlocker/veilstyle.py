@@ -9,7 +9,7 @@ from typing import Any
 
 from medlocker.errors import InputError, NoRoomError
 from medlocker.geometry import Box
-from medlocker.logo import MAX_STAMPS, stream
+from medlocker.logo import MAX_STAMPS, Logo, is_faint, stream
 from medlocker.veil import Veil
 
 SMALLEST_TILE_PX = 10
@@ -17,6 +17,11 @@ SMALLEST_TILE_PX = 10
 SMALLEST_SIDE_PX = 32
 _FINE_PX = 640
 """A shorter side of twice as many pixels is rendered in grains of two, one of four times in those of four."""
+_FINE_TILE_PX = 320
+"""Larger copies are rendered in coarser grains too."""
+_MOST_GRAINS = 12_000_000
+_MOST_COPIES, _MOST_ROWS = 50_000, 900
+"""Copies on an image, and rows and columns of them together: below what rendering refuses."""
 _RANGES: Mapping[str, tuple[float, float]] = {
     "period": (0.005, 1.0),
     "fill": (0.3, 1.5),
@@ -47,6 +52,7 @@ class VeilStyle:
         texture: Deviation of a texture by chance on every copy, grey levels, 0 to 127.
         negatives: Whether every second copy has the opposite colours: seen on any ground, it darkens and
             brightens alike.
+        mounted: Whether a logo that is faint by itself is put on a round badge.
         stamps: How many different copies are drawn for an image, 1 to 64.
         soft: The veil fades in over this share of the shorter side around what is kept out, 0 to 0.1.
 
@@ -65,6 +71,7 @@ class VeilStyle:
     warp: float = 0.05
     texture: int = 0
     negatives: bool = True
+    mounted: bool = True
     stamps: int = 32
     soft: float = 0.012
 
@@ -78,17 +85,19 @@ class VeilStyle:
             value = getattr(self, name)
             if type(value) is not int or not (name == "stamps") <= value <= most:
                 raise InputError(f"veil: expected {name} of at most {most}, got {value!r:.40}")
-        if type(self.negatives) is not bool:
-            raise InputError(f"veil: expected negatives true or false, got {self.negatives!r:.40}")
+        for name in ("negatives", "mounted"):
+            if type(getattr(self, name)) is not bool:
+                raise InputError(f"veil: expected {name} true or false, got {getattr(self, name)!r:.40}")
 
     def with_tile(self, size: float) -> VeilStyle:
         """Return the same with copies of another size, share of the image's shorter side."""
         return replace(self, period=size / self.fill)
 
-    def draw(self, *, width: int, height: int, key: bytes, keep_out: Sequence[Box] = ()) -> Veil:
+    def draw(self, logo: Logo, *, width: int, height: int, key: bytes, keep_out: Sequence[Box] = ()) -> Veil:
         """Draw the veil of one image.
 
         Args:
+            logo: What is repeated.
             width: Of the image, pixels.
             height: Of the image, pixels.
             key: 16 to 64 bytes; the same key gives the same veil.
@@ -104,12 +113,13 @@ class VeilStyle:
                 f"expected at least {SMALLEST_SIDE_PX} x {SMALLEST_SIDE_PX}"
             )
         size = max(round(self.period * self.fill * shorter), SMALLEST_TILE_PX)
-        period = max(round(size / self.fill), 2)
+        period = max(round(size / self.fill), _least_period(width, height), 2)
+        size = max(size, round(period * self.fill))
         angle, phase_x, phase_y = stream(key, "veil", 3).tolist()
         return Veil(
             period_px=min(period, 65535),
             size_px=min(size, 65535),
-            grain_px=min(1 << max(int(math.log2(shorter / _FINE_PX)), 0), 64),
+            grain_px=_grain(width, height, size),
             angle=angle,
             phase_x=phase_x,
             phase_y=phase_y,
@@ -122,6 +132,7 @@ class VeilStyle:
             warp_256=min(round(self.warp * period * 256), 65535),
             texture=self.texture,
             negatives=int(self.negatives),
+            mounted=int(self.mounted and is_faint(logo)),
             stamps=self.stamps,
             soft_px=min(max(math.ceil(self.soft * shorter), 1), 255),
             key=key.hex(),
@@ -142,6 +153,23 @@ class VeilStyle:
         if not isinstance(value, dict) or set(value) != set(cls.__dataclass_fields__):
             raise InputError(f"veil: expected the fields {', '.join(cls.__dataclass_fields__)}")
         return cls(**value)
+
+
+def _least_period(width: int, height: int) -> int:
+    """Return the distance that keeps the number of copies on an image of any shape within bounds, pixels."""
+    return math.ceil(max(math.sqrt(width * height / _MOST_COPIES), (width + height) / _MOST_ROWS))
+
+
+def _grain(width: int, height: int, size: int) -> int:
+    """Return the side of the squares that a veil is rendered in, pixels."""
+    grain = 1
+    while grain < 64 and (
+        2 * grain * _FINE_PX <= min(width, height)
+        or size > grain * _FINE_TILE_PX
+        or width * height > grain * grain * _MOST_GRAINS
+    ):
+        grain *= 2
+    return grain
 
 
 DEFAULT_STYLE = VeilStyle()

@@ -6,6 +6,7 @@ from medlocker.logo._hardening import Hardening, stream
 from medlocker.logo._lattice import MAX_STAMPS, Lattice, render_lattice
 from medlocker.logo._learned import ANY_CLASS, LEARNED_FILE, LOGO_FILE, LearnedLogo, load_learned
 from medlocker.logo._logo import MAX_FILE_BYTES, Logo, load_logo
+from medlocker.logo._mount import is_faint, mounted
 from medlocker.logo._overlay import MAX_CELLS, overlay_matrix, pack_overlay, unpack_overlay
 from medlocker.logo._render import Raster, fit_color, render, rendered_size
 
@@ -25,8 +26,10 @@ __all__ = [
     "blend",
     "builtin_logo",
     "fit_color",
+    "is_faint",
     "load_learned",
     "load_logo",
+    "mounted",
     "overlay_matrix",
     "pack_overlay",
     "render",

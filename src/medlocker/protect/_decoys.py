@@ -14,9 +14,9 @@ from medlocker.geometry import Box
 from medlocker.logo import stream
 
 MOST_DECOYS = 24
-_HOLES = (0.06, 0.12)
+_HOLES = (0.03, 0.06)
 """Share of an image that holes cover in all, drawn anew for every image; more where lesions need more."""
-_SIDES = (0.02, 0.16)
+_SIDES = (0.015, 0.06)
 """Sides of a decoy, share of the image's shorter side; small ones are more frequent."""
 
 

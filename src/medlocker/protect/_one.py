@@ -148,7 +148,9 @@ class Protector:
 
     def _draw(self, original: _Original, key: bytes) -> Veil:
         with_decoys = self.settings.decoys and (self.regions is not None or self.finder is not None)
-        return draw(self.settings, original.image, original.boxes, key=key, with_decoys=with_decoys)
+        return draw(
+            self.settings, self.logo, original.image, original.boxes, key=key, with_decoys=with_decoys
+        )
 
     def _admit_series(self, job: Job) -> Generator[Any, Any, None]:
         """Ask whether the series of an image may be marked, and look what all its images keep out."""

@@ -9,6 +9,7 @@ from medlocker.classifiers import Classifier
 from medlocker.errors import InputError, NoRoomError
 from medlocker.geometry import Box
 from medlocker.images import Image
+from medlocker.logo import Logo
 from medlocker.marking import reach
 from medlocker.protect._decoys import draw_decoys
 from medlocker.protect._settings import Settings
@@ -21,11 +22,14 @@ _INVISIBLE_DB = 48.0
 _SPARE_DB = 0.05
 
 
-def draw(settings: Settings, image: Image, boxes: Sequence[Box], *, key: bytes, with_decoys: bool) -> Veil:
+def draw(
+    settings: Settings, logo: Logo, image: Image, boxes: Sequence[Box], *, key: bytes, with_decoys: bool
+) -> Veil:
     """Draw the veil of one image.
 
     Args:
         settings: How veils look.
+        logo: The owner's logo.
         image: The original.
         boxes: What is kept out, grown by what marking next to it would change.
         key: The image's secret.
@@ -48,7 +52,7 @@ def draw(settings: Settings, image: Image, boxes: Sequence[Box], *, key: bytes, 
         drawn = draw_decoys(boxes, **size, key=key)
         decoys = tuple(reach(image, box) for box in drawn)
     kept = tuple(sorted({*boxes, *decoys}))
-    return settings.veil_style.draw(**size, key=key, keep_out=kept)
+    return settings.veil_style.draw(logo, **size, key=key, keep_out=kept)
 
 
 def fainter(veil: Veil, *, psnr_db: float, settings: Settings) -> Veil | None:
