@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +12,9 @@ from medlocker.errors import InputError
 from medlocker.geometry import Box
 from medlocker.images import Image
 from medlocker.images._image import rgb_to_ybr
-from medlocker.logo import Logo, fit_color, render, render_lattice, rendered_size, weights
+from medlocker.logo import Logo, fit_color, mounted, render, render_lattice, rendered_size, weights
 from medlocker.mark import Mark
+from medlocker.marking._keepouts import spared
 from medlocker.veil import Veil
 
 
@@ -85,6 +85,8 @@ def _lay_veil(veil: Veil, logo: Logo, image: Image, step: int = 1) -> Layer:
     height, width = -(-image.height // grain), -(-image.width // grain)
     if veil.size_px > 2 * max(image.height, image.width):
         raise InputError(f"expected a veil for {image.width} x {image.height} pixels, got a larger one")
+    if veil.mounted:
+        logo = mounted(logo)
     raster = render_lattice(logo, veil.lattice(), width=width, height=height)
     color, weight = _on_ground(raster.color, raster.coverage, veil)
     rows, cols = -(-image.height // step), -(-image.width // step)
@@ -92,7 +94,7 @@ def _lay_veil(veil: Veil, logo: Logo, image: Image, step: int = 1) -> Layer:
         _spread(part, grain // step)[:rows, :cols] for part in (_as_stored(color, image), weight)
     )
     boxes = veil.keep_out if step == 1 else [_coarse(box, step) for box in veil.keep_out]
-    weight = _spared(weight, boxes, max(veil.soft_px // step, 1))
+    weight = spared(weight, boxes, soft_px=max(veil.soft_px // step, 1))
     return Layer(0, 0, color, weight, is_veil=True, step=step)
 
 
@@ -122,28 +124,6 @@ def _on_ground(
 
 def _spread(values: NDArray[Any], grain: int) -> NDArray[Any]:
     return values if grain == 1 else np.repeat(np.repeat(values, grain, axis=1), grain, axis=0)
-
-
-def _spared(weight: NDArray[np.uint16], boxes: Sequence[Box], soft_px: int) -> NDArray[np.uint16]:
-    """Take the veil off boxes, and let it fade in over the pixels around them."""
-    if not boxes:
-        return weight
-    height, width = weight.shape
-    distance = np.full((height, width), soft_px, np.uint8)
-    for box in boxes:
-        rows = slice(max(box.y - soft_px, 0), min(box.bottom + soft_px, height))
-        cols = slice(max(box.x - soft_px, 0), min(box.right + soft_px, width))
-        if rows.start >= rows.stop or cols.start >= cols.stop:
-            continue
-        y, x = np.arange(rows.start, rows.stop), np.arange(cols.start, cols.stop)
-        down = np.maximum(np.maximum(box.y - y, y - box.bottom + 1), 0)
-        across = np.maximum(np.maximum(box.x - x, x - box.right + 1), 0)
-        away = np.maximum(down[:, None], across[None, :]).clip(max=soft_px).astype(np.uint8)
-        np.minimum(distance[rows, cols], away, out=distance[rows, cols])
-    near = distance < soft_px
-    spared = weight.copy()
-    spared[near] = weight[near].astype(np.uint32) * distance[near] // soft_px
-    return spared
 
 
 def _as_stored(rgb: NDArray[np.uint8], image: Image) -> NDArray[Any]:

@@ -33,12 +33,10 @@ def seen_change(original: Image, marked: Image) -> Seen:
         marked: As read from its file, of the same size.
     """
     step = max(int((original.height * original.width / _MOST_PIXELS) ** 0.5 + 0.999), 1)
-    before, after = (
-        viewed(image, image.pixels[::step, ::step]).astype(np.float32) for image in (original, marked)
-    )
-    difference = after - before
-    if original.bits == 16 and original.shown is None:
-        difference /= 257
+    before, after = (viewed(image, image.pixels[::step, ::step]) for image in (original, marked))
+    # in grey levels of 255, whatever the depth: a viewer shows 16-bit samples in 16-bit levels
+    scale = np.float32(np.iinfo(before.dtype).max / 255)
+    difference = (after.astype(np.float32) - before) / scale
     error = float(np.square(difference).mean())
     area = float((difference != 0).any(axis=2).mean())
     return Seen(10 * log10(255**2 / error) if error else inf, area)
