@@ -1,7 +1,8 @@
-"""ImageNet weights out of ordinary Python packages, as safetensors with timm's names.
+"""Weights to start from: of ImageNet out of ordinary Python packages, or learned on synthetic photographs.
 
-Both were compared with timm's networks on random images: the logits (EfficientNet-Lite0, whose padding is
-TensorFlow's, hence ``tf_``) and the features (MobileNetV2) are equal to the last bit.
+They are safetensors with timm's names. Those of ImageNet were compared with timm's networks on random
+images: the logits (EfficientNet-Lite0, whose padding is TensorFlow's, hence ``tf_``) and the features
+(MobileNetV2) are equal to the last bit.
 """
 
 from __future__ import annotations
@@ -38,6 +39,20 @@ _SOURCES = {
         "MIT (package), BSD-3-Clause (torchvision)",
     ),
 }
+
+
+def starting_weights(backbone: str, cache: Path) -> Path | None:
+    """Return the best weights there are for a backbone, or None.
+
+    Args:
+        backbone: timm's name.
+        cache: Folder with ``imagenet`` and ``synthetic``, what ``targets.py pretrain`` writes.
+
+    Raises:
+        InputError: If the package that has them is not installed.
+    """
+    synthetic = cache / "synthetic" / f"{backbone}.safetensors"
+    return pretrained(backbone, cache / "imagenet") or (synthetic if synthetic.is_file() else None)
 
 
 def pretrained(backbone: str, cache: Path) -> Path | None:
