@@ -4,6 +4,7 @@ Boxes of lesions from masks, CSV, COCO JSON or YOLO text; found by a segmenter; 
 candidates from classical image processing, which are not a clinician's.
 """
 
+from medlocker.regions._anatomy import ANATOMY, WithAnatomy, lesion_finder
 from medlocker.regions._candidates import CANDIDATES, CandidateFinder
 from medlocker.regions._finder import Finder, Findings
 from medlocker.regions._load import load_regions
@@ -12,14 +13,17 @@ from medlocker.regions._regions import Regions
 from medlocker.regions._segmenter import Segmenter, is_segmenter, load_segmenter
 
 __all__ = [
+    "ANATOMY",
     "CANDIDATES",
     "CandidateFinder",
     "Finder",
     "Findings",
     "Regions",
     "Segmenter",
+    "WithAnatomy",
     "boxes_from_mask",
     "is_segmenter",
+    "lesion_finder",
     "load_regions",
     "load_segmenter",
 ]

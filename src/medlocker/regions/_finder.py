@@ -20,10 +20,12 @@ class Findings:
     Args:
         boxes: In image pixels, clipped to the image, the strongest first.
         notes: What the user should know of this image, one phrase each, the same words for every image.
+        firm: More boxes, which are no lesions and are never given up.
     """
 
     boxes: tuple[Box, ...]
     notes: tuple[str, ...] = ()
+    firm: tuple[Box, ...] = ()
 
 
 class Finder(Protocol):
