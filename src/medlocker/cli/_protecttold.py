@@ -9,7 +9,7 @@ from medlocker.cli._console import note, print_json, shown, stdout, warn
 from medlocker.cli._progress import ImageProgress, image_bar
 from medlocker.labels import Labels
 from medlocker.protect import Outcome
-from medlocker.regions import Finder, Regions
+from medlocker.regions import Finder, Regions, WithAnatomy, lesion_finder
 from medlocker.release import Inputs, Result, Run, run_release
 
 _MARKED_BEFORE = "was marked in another way"
@@ -30,18 +30,24 @@ def say_inputs(inputs: Inputs, labels: Labels | None, regions: Regions | None, f
             warn(f"no label for {_some(missing)}: the model's own answer is taken")
         if unknown:
             warn(f"the labels name {_some(unknown)}, which the input does not have")
+    lesions = lesion_finder(finder)
     if regions is not None:
         missing, unknown = regions.missing(names), regions.unknown(names)
         if missing:
-            rest = "nothing is" if finder is None else "only what the segmenter finds is"
+            rest = "nothing is" if lesions is None else "only what the segmenter finds is"
             warn(f"no regions for {_some(missing)}: {rest} kept out there")
         if unknown:
             warn(f"the regions name {_some(unknown)}, which the input does not have")
-    if finder is not None:
-        kind = "candidates" if finder.droppable else "what the segmenter finds"
+    if lesions is not None:
+        kind = "candidates" if lesions.droppable else "what the segmenter finds"
         note(f"kept out as lesions: {kind}, not a clinician's; the certificate says so")
     elif regions is None:
         note("no lesions are kept out: see --regions, --segmenter, --lesions")
+    if isinstance(finder, WithAnatomy):
+        note(
+            "kept clear: optic disc and macula of fundus photographs, where classical means find them, "
+            "not a clinician's; the certificate says so"
+        )
 
 
 def _some(names: tuple[str, ...]) -> str:
@@ -88,8 +94,9 @@ def run_with_progress(run: Run) -> Result:
 
 def warn_of_nothing_found(run: Run, result: Result) -> None:
     """Say so if a finder found no lesion in any image."""
-    if run.finder is not None and result.summary.marked and not result.summary.with_found:
-        what = "the search for candidates" if run.finder.droppable else "the segmenter"
+    finder = lesion_finder(run.finder)
+    if finder is not None and result.summary.marked and not result.summary.with_found:
+        what = "the search for candidates" if finder.droppable else "the segmenter"
         warn(f"{what} found no lesion in any image: a mark may cover one")
 
 
@@ -129,7 +136,7 @@ def say_result(result: Result, run: Run, *, as_json: bool) -> None:
     for text, count in sorted(summary.notes.items()):
         if text.startswith("regions: "):
             stdout.print(f"{text} ({count} images)", markup=False)
-    if run.finder is not None:
+    if lesion_finder(run.finder) is not None:
         rest = "nothing" if run.regions is None else "only what was given"
         found = f"{summary.with_found} of {summary.marked} images"
         stdout.print(f"regions were found in {found}: {rest} is kept out in the others", markup=False)

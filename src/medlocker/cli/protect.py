@@ -45,7 +45,7 @@ from medlocker.protect import (
     Settings,
     make_finder,
 )
-from medlocker.regions import Finder, load_regions, load_segmenter
+from medlocker.regions import Finder, WithAnatomy, load_regions, load_segmenter
 from medlocker.release import (
     Run,
     check_target,
@@ -120,6 +120,14 @@ def protect(
             "Default auto for preset strong, none for preset paper."
         ),
     ] = None,
+    anatomy: Annotated[
+        bool,
+        typer.Option(
+            "--anatomy",
+            help="Keep optic disc and macula of fundus photographs clear too, where classical means find "
+            "them, not a clinician's.",
+        ),
+    ] = False,
     logo: Annotated[
         Path | None,
         typer.Option(
@@ -359,6 +367,8 @@ def protect(
         for text in classifier.notes:
             note(text)
     finder: Finder | None = known_segmenter or make_finder(looked_for, classifiers)
+    if anatomy:
+        finder = WithAnatomy(finder)
     say_inputs(inputs, known_labels, known_regions, finder)
     run = Run(
         inputs=inputs,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Literal, Protocol, TypeVar
 
 from numpy.typing import NDArray
@@ -103,7 +104,7 @@ def beside(
 
     Args:
         given: Never given up.
-        findings: What the finder found.
+        findings: What the finder found; its firm boxes are not given up either.
         size: (width, height) of the image.
         finder: Tells whether findings may be given up.
         room: Called with ``boxes=``; raises NoRoomError.
@@ -114,6 +115,12 @@ def beside(
     Raises:
         NoRoomError: If there is none, with the finder named if it is to blame.
     """
+    if findings.firm:
+        bare, firm = replace(findings, firm=()), (*given, *findings.firm)
+        try:
+            return beside(firm, bare, size=size, finder=finder, room=room)
+        except NoRoomError as error:
+            raise NoRoomError(f"{error}; optic disc and macula are kept clear") from error
     given, found = tuple(given), findings.boxes
     if finder is None or not finder.droppable:
         try:

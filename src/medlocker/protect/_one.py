@@ -46,7 +46,7 @@ from medlocker.protect._room import Room, find_room, pose_problem
 from medlocker.protect._series import Lead, about_series, check_marks, given_boxes, look_at, together
 from medlocker.protect._settings import Settings
 from medlocker.protect._veiled import check_seen, draw, fainter, wanted_classes
-from medlocker.regions import Finder, Findings, Regions
+from medlocker.regions import Finder, Findings, Regions, lesion_finder
 from medlocker.search import Answer, Ask, Found, Preview, Search, Task, Work, margins_of
 from medlocker.veil import AnyMark, Veil
 
@@ -147,9 +147,15 @@ class Protector:
         return attempt.nearness
 
     def _draw(self, original: _Original, key: bytes) -> Veil:
-        with_decoys = self.settings.decoys and (self.regions is not None or self.finder is not None)
+        from_lesions = self.regions is not None or lesion_finder(self.finder) is not None
         return draw(
-            self.settings, self.logo, original.image, original.boxes, key=key, with_decoys=with_decoys
+            self.settings,
+            self.logo,
+            original.image,
+            original.boxes,
+            key=key,
+            with_decoys=self.settings.decoys and from_lesions,
+            telling_nothing=original.findings.firm,
         )
 
     def _admit_series(self, job: Job) -> Generator[Any, Any, None]:
@@ -281,6 +287,7 @@ class Protector:
     def _open_follower(self, job: Job, lead: Lead) -> _Original:
         """Read an image that gets the marks of its series, and check that they keep out of its regions."""
         original = self._open(job)
+        original = replace(original, boxes=(*original.boxes, *original.findings.firm))
         if self.finder is not None and not self.finder.droppable:
             original = replace(original, boxes=(*original.boxes, *original.findings.boxes))
         check_marks(lead, original.image, original.boxes, logo=self.logo)
@@ -297,7 +304,7 @@ class Protector:
             finder=self.finder,
             room=lambda *, boxes: None,  # draw() says whether there is room
         )
-        return replace(own, boxes=boxes, findings=replace(own.findings, notes=notes))
+        return replace(own, boxes=boxes, findings=replace(own.findings, notes=notes, firm=findings.firm))
 
     def _kept_out(self, job: Job, own: _Original) -> tuple[tuple[Box, ...], Findings]:
         """Return what is given and what is found, of all images of a series."""
@@ -349,7 +356,8 @@ class Protector:
         frames = image.frames
         views = (None,) if frames is None else (frames[i] for i in range(len(frames)))
         found = together([self.finder.find(viewed(image, view)) for view in views])
-        return replace(found, boxes=tuple(reach(image, box) for box in found.boxes))
+        boxes, firm = (tuple(reach(image, box) for box in some) for some in (found.boxes, found.firm))
+        return replace(found, boxes=boxes, firm=firm)
 
 
 @dataclass(frozen=True, eq=False)

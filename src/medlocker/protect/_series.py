@@ -133,9 +133,10 @@ def given_boxes(regions: Regions | None, image: Image, names: Sequence[str]) -> 
 
 def together(findings: Sequence[Findings]) -> Findings:
     """Return the boxes of several images, the strongest of each first; the notes are those of the first."""
+    firm = dict.fromkeys(box for found in findings for box in found.firm)
     ranks = zip_longest(*(found.boxes for found in findings))
     boxes = dict.fromkeys(box for rank in ranks for box in rank if box is not None)
-    return Findings(tuple(boxes), findings[0].notes)
+    return Findings(tuple(boxes), findings[0].notes, tuple(firm))
 
 
 def check_marks(lead: Lead, image: Image, boxes: Sequence[Box], *, logo: Logo) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from medlocker.classifiers import Classifier
@@ -23,7 +23,14 @@ _SPARE_DB = 0.05
 
 
 def draw(
-    settings: Settings, logo: Logo, image: Image, boxes: Sequence[Box], *, key: bytes, with_decoys: bool
+    settings: Settings,
+    logo: Logo,
+    image: Image,
+    boxes: Sequence[Box],
+    *,
+    key: bytes,
+    with_decoys: bool,
+    telling_nothing: Collection[Box] = (),
 ) -> Veil:
     """Draw the veil of one image.
 
@@ -34,6 +41,7 @@ def draw(
         boxes: What is kept out, grown by what marking next to it would change.
         key: The image's secret.
         with_decoys: Keep out of boxes by chance too.
+        telling_nothing: Those of the boxes that sick and healthy images have alike: they need no decoys.
 
     Raises:
         NoRoomError: If the image is too small, or the regions leave too little of it.
@@ -49,7 +57,7 @@ def draw(
     decoys: tuple[Box, ...] = ()
     if with_decoys:
         # a decoy that is not cut like a lesion would be known for one
-        drawn = draw_decoys(boxes, **size, key=key)
+        drawn = draw_decoys([box for box in boxes if box not in telling_nothing], **size, key=key)
         decoys = tuple(reach(image, box) for box in drawn)
     kept = tuple(sorted({*boxes, *decoys}))
     return settings.veil_style.draw(logo, **size, key=key, keep_out=kept)

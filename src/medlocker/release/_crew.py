@@ -38,6 +38,7 @@ from medlocker.classifiers import prototypes_of
 from medlocker.errors import InputError, MedlockerError, WriteError
 from medlocker.images import LIMITS
 from medlocker.protect import Job, Lesions, Outcome
+from medlocker.regions import WithAnatomy
 from medlocker.release._engine import IN_FLIGHT, Duty
 from medlocker.release._hands import Crew, Hand
 from medlocker.release._messages import (
@@ -111,6 +112,7 @@ class CrewEngine:
                 None if segmenter is None else _absolute(segmenter),
                 lesions,
                 None if duty.finder is None else duty.finder.fingerprint,
+                anatomy=isinstance(duty.finder, WithAnatomy),
             ),
             images=_absolute(duty.images),
             probe=TEMPORARY_PREFIX + self._token,

@@ -73,11 +73,13 @@ class FinderRecipe:
         segmenter: Its absolute path, or None.
         lesions: Which candidates are looked for without a segmenter.
         fingerprint: Of the driver's finder, None if it has none.
+        anatomy: Whether it looks for optic disc and macula too.
     """
 
     segmenter: Path | None
     lesions: Lesions
     fingerprint: str | None
+    anatomy: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,7 +30,7 @@ from medlocker._files import TEMPORARY_PREFIX, read_limited, write_atomic
 from medlocker.classifiers import BaseClassifier, Classifier, load_classifier, with_gradients
 from medlocker.errors import InputError, MedlockerError, ModelError, WriteError
 from medlocker.protect import Job, Marked, Outcome, Protector, make_finder
-from medlocker.regions import Finder, load_segmenter
+from medlocker.regions import Finder, WithAnatomy, load_segmenter
 from medlocker.release._messages import (
     FinderRecipe,
     ModelRecipe,
@@ -236,6 +236,8 @@ def _open_finder(recipe: FinderRecipe, classifiers: Sequence[Classifier]) -> Fin
         finder = load_segmenter(recipe.segmenter)
     else:
         finder = make_finder(recipe.lesions, classifiers)
+    if recipe.anatomy:
+        finder = WithAnatomy(finder)
     found = finder.fingerprint if finder is not None else None
     if found != recipe.fingerprint:
         raise ModelError("expected what finds regions to be the same as at the driver")
