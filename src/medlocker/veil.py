@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -13,6 +14,7 @@ from medlocker.mark import Mark
 
 KIND = "veil"
 MAX_KEEP_OUT = 16384
+_KEY = re.compile(r"([0-9a-f]{2})*\Z")
 _RANGES: Mapping[str, tuple[int, int]] = {
     "period_px": (2, 65535),
     "size_px": (1, 65535),
@@ -58,7 +60,7 @@ class Veil:
         mounted: 1: the logo is put on a round badge first.
         stamps: How many differently turned, sized and warped copies there are, 1 to 64.
         soft_px: The veil fades in over so many pixels around what is kept out.
-        key: Hexadecimal, 1 to 64 bytes; what is by chance comes from it.
+        key: Hexadecimal, lower case, 1 to 64 bytes; what is by chance comes from it.
         keep_out: Pixels that no copy touches, lesions and decoys alike, at most 16,384 boxes.
 
     Raises:
@@ -90,12 +92,10 @@ class Veil:
         for name, (low, high) in _RANGES.items():
             value = getattr(self, name)
             if type(value) is not int or not low <= value <= high:
-                raise InputError(f"veil: expected {name} of {low} to {high}, got {value!r:.40}")
-        try:
-            key = bytes.fromhex(self.key)
-        except (TypeError, ValueError):
-            raise InputError("veil: expected a hexadecimal key") from None
-        if not 1 <= len(key) <= 64:
+                raise InputError(f"veil: expected {name} of {low} to {high}, got {_shown(value)}")
+        if not isinstance(self.key, str) or not _KEY.fullmatch(self.key):
+            raise InputError("veil: expected a hexadecimal key, lower case")
+        if not 2 <= len(self.key) <= 128:
             raise InputError("veil: expected a key of 1 to 64 bytes")
         if len(self.keep_out) > MAX_KEEP_OUT:
             raise InputError(
@@ -148,13 +148,19 @@ class Veil:
         return cls(**{**fields, "keep_out": tuple(_read_box(box) for box in boxes)})
 
 
+def _shown(value: object) -> str:
+    # an integer of more digits than Python writes has no repr
+    return "a huge integer" if isinstance(value, int) and value.bit_length() > 256 else f"{value!r:.40}"
+
+
 def _read_box(value: object) -> Box:
     if (
         not isinstance(value, list)
         or len(value) != 4
         or not all(type(number) is int and 0 <= number <= 65535 for number in value)
+        or 0 in value[2:]
     ):
-        raise InputError("veil: expected keep-out boxes of x, y, width and height, 0 to 65535")
+        raise InputError("veil: expected keep-out boxes of x, y, width and height, 0 or 1 to 65535")
     return Box(*value)
 
 
