@@ -40,7 +40,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, owner_name: Path) -> Place:
     answer = medlocker(
         *("protect", samples.images, "--model", builtin_model(), "--owner", owner_name),
         *("--labels", samples.labels, "--regions", samples.masks, "--out", folder / "release"),
-        *("--no-ledger", "--budget", 30, "--seed", 3, "--json"),
+        *("--preset", "strong", "--no-ledger", "--budget", 30, "--seed", 3, "--json"),
     )
     assert (answer.code, answer.json["marked"]) == (0, 4), answer.err
     tiny_model(folder)
@@ -121,7 +121,11 @@ def test_the_numbers_are_those_of_an_independent_computation(place: Place, evalu
     assert target["clean_correct"] == len(right)
     assert target["protected"]["left"] == len(left) / len(right)
     assert target["protected"]["accuracy"] == np.mean([a == t for a, t in zip(after, truth, strict=True)])
-    for key in ("clean", "random", "protected"):
+    assert {"kappa_weights", "auc_of", "findings"} <= set(target)
+    assert [one["finding"] for one in target["findings"]] == ["unknown"]
+    more = {"kappa", "kappa_interval", "information_left", "information_interval", "information"}
+    for key in ("clean", "random", "panel", "protected"):
+        assert more <= set(target[key])
         assert target[key] == target["conditions"][key]
         low, high = target[key]["interval"]
         assert 0 <= low <= target[key]["left"] <= high <= 1
@@ -138,8 +142,15 @@ def test_the_numbers_are_those_of_an_independent_computation(place: Place, evalu
     assert quality["area"]["worst"] == pytest.approx(max(changed))
     assert (quality["identical_outside"], quality["region_pixels_touched"], quality["marks"]) == (4, 0, 3)
 
+    for measure in ("psnr", "psnr_outside_ink", "ssim_outside_ink", "contrast", "contrast_outside_ink"):
+        assert quality[measure]["worst"] <= quality[measure]["median"]
+    assert quality["covered"] == 0
+
     with (evaluate.out / "per_image.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
+    assert [float(row["contrast"]) for row in rows] == pytest.approx(
+        [one["contrast"] for one in sorted(quality["worst"], key=lambda one: one["image"])], rel=1e-5
+    )
     assert [row["name"] for row in rows] == list(names)
     assert [GRADES.index(row["clean"]) for row in rows] == before
     assert [GRADES.index(row["protected"]) for row in rows] == after
@@ -150,8 +161,18 @@ def test_the_table_for_people(evaluate: Evaluate) -> None:
     answer = evaluate()
     assert answer.code == 0, answer.err
     lines = answer.out.splitlines()
-    assert lines[0].split() == ["model", "images", "n", "accuracy", "left", "95", "%"]
-    assert [line.split()[0] for line in lines[1:4]] == ["fundus-demo", "white", "protected"]
+    head = ["model", "images", "n", "accuracy", "left", "95", "%", "kappa", "AUC", "information", "left"]
+    assert lines[0].split() == head
+    assert [line.split()[:2] for line in lines[1:5]] == [
+        ["fundus-demo", "clean"],
+        ["white", "box"],
+        ["kappa", "plain"],
+        ["protected", "4"],
+    ]
+    assert lines[5] == (
+        "fundus-demo, protected: 4 images are too few to measure what its answers still tell"
+    )
+    assert lines[7].startswith("protected: local contrast kept ")
     assert lines[-1] == f"report in {evaluate.out / 'report.html'}"
     assert "4 images with a marked version" in answer.err
     assert "4/4" in answer.err
@@ -172,7 +193,7 @@ def test_several_releases(place: Place, evaluate: Evaluate, tmp_path: Path) -> N
     assert target["conditions"]["protected"] == target["conditions"]["release"]
     assert target["conditions"]["copies"]["n"] == 3
     assert target["conditions"]["copies"]["left"] == 1
-    assert [row["release"] for row in answer.json["transfer"]["rows"]] == ["release", "copies", None]
+    assert [row["release"] for row in answer.json["transfer"]["rows"]] == ["release", "copies", None, None, None]
     assert "release copies: no certificate, so the models it was searched on are not known" in answer.err
     assert "3 images of copies are identical to their originals: they carry no mark" in answer.err
 

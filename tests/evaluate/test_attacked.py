@@ -34,7 +34,7 @@ def save(path: Path, pixels: NDArray[np.uint8]) -> Path:
 
 
 def judged(name: str, clean: Path, marked: Path, *, area: float = 0.1) -> Judged:
-    quality: Any = SimpleNamespace(area=area)
+    quality: Any = SimpleNamespace(area=area, is_covering=False)
     return Judged(Pair(name, clean, (marked,)), "one", {"protected": quality})
 
 

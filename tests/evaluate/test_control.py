@@ -79,3 +79,22 @@ def test_wrong_numbers_are_refused(options: dict[str, float], message: str) -> N
     with pytest.raises(InputError) as caught:
         Control(LOGO, **options)  # type: ignore[arg-type]
     assert str(caught.value) == message
+
+
+def test_against_a_mark_over_everything_stand_three_logos_where_they_have_room() -> None:
+    image = make_image(height=100, width=120)
+    everything = (Box(0, 0, 120, 100),)
+    assert Control(LOGO).sizes_px(image, everything, is_covering=True) == (25, 25, 25)
+    assert Control(LOGO, size=0.5).sizes_px(image, everything, is_covering=True) == (50, 50, 50)
+
+    def sizes(*boxes: Box, is_covering: bool = True) -> list[int]:
+        marks = Control(LOGO, size=0.4).against(
+            image, name="a", windows=everything, is_covering=is_covering, boxes=boxes
+        )
+        return [mark.size_px for mark in marks]
+
+    assert sizes() == [40, 40, 40]
+    assert sizes(Box(0, 42, 120, 58), Box(42, 0, 78, 100)) == [40]
+    assert sizes(is_covering=False) == [40]
+    with pytest.raises(NoRoomError):
+        sizes(Box(0, 10, 120, 90))

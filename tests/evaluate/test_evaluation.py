@@ -18,6 +18,7 @@ from medlocker.classifiers import BaseClassifier, Card, Classifier, InputSpec
 from medlocker.errors import InputError, ModelError, OutputExistsError, WriteError
 from medlocker.evaluate import (
     CLEAN,
+    PANEL,
     PROTECTED,
     RANDOM,
     Control,
@@ -137,7 +138,12 @@ def test_numbers_that_can_be_counted(clean: Path, marked: Path) -> None:
     observed = 1 + 0 + 1 + 4
     chance = sum((i - j) ** 2 * r * c for i, r in enumerate([2, 1, 1]) for j, c in enumerate([0, 3, 1])) / 4
     assert after.qwk == pytest.approx(1 - observed / chance)
-    assert after.auc is None
+    # class 0 is always as unlikely; 1 is said of b and two others, 2 of d alone: halves, 2 of 3 and 1 of 3
+    assert after.auc == pytest.approx((1 / 2 + 2 / 3 + 1 / 3) / 3)
+    assert (target.weighting, after.kappa) == ("quadratic", after.qwk)
+    assert after.kappa_interval is not None
+    assert after.kappa_interval[0] <= after.kappa_interval[1]
+    assert after.information is None  # of four images nothing can be learned
     classes = {one.name: (one.n, one.clean_correct, one.left[PROTECTED].count) for one in target.per_class}
     assert classes == {"0": (2, 1, 0), "1": (1, 1, 1), "2": (1, 1, 0)}
     assert numbers.still_right == {0: 0, 1: 1, 2: 0, 3: 0}
@@ -149,6 +155,8 @@ def test_two_classes_have_an_auc_and_no_kappa(clean: Path, marked: Path) -> None
     # scores 0 1 1 1 for labels 0 1 1 0: of four pairs two are right and two tie
     assert target.numbers(CLEAN).auc == 0.75
     assert target.numbers(CLEAN).qwk is None
+    # plain: 3 of 4 are right, 2 of 4 by chance
+    assert (target.weighting, target.numbers(CLEAN).kappa) == ("plain", 0.5)
 
 
 def test_one_class_has_neither(clean: Path, marked: Path) -> None:
@@ -157,7 +165,7 @@ def test_one_class_has_neither(clean: Path, marked: Path) -> None:
         (target,) = add_up(evaluate(job(clean, [marked], [Told(bounds)], labels))).targets
         one = target.numbers(CLEAN)
         assert target.is_one_class
-        assert (one.qwk, one.auc) == (None, None)
+        assert (one.qwk, one.auc, one.kappa, one.kappa_interval, one.information) == (None,) * 5
         assert one.accuracy is not None
 
 
@@ -180,7 +188,8 @@ def test_white_box_is_told_by_the_weights(clean: Path, marked: Path) -> None:
     rows = to_json(numbers, (), extra=Extra())["transfer"]["rows"]
     assert rows[0]["white_box"] == [True, False]
     assert rows[0]["surrogates"] == ["anything"]
-    assert rows[1]["condition"] == RANDOM
+    assert [row["condition"] for row in rows[1:]] == [RANDOM, PANEL]
+    assert [len(row[name]) for row in rows for name in ("left", "kappa", "information_left")] == [2] * 9
 
 
 def test_several_releases_each_count_what_they_have(clean: Path, marked: Path, tmp_path: Path) -> None:
@@ -191,6 +200,8 @@ def test_several_releases_each_count_what_they_have(clean: Path, marked: Path, t
     assert (target.numbers("other").n, target.numbers("other").left.count) == (2, 1)
     value = to_json(add_up(result), (), extra=Extra())["targets"][0]
     assert value["protected"] == value["conditions"]["protected"] == value["conditions"]["marked"]
+    assert value["panel"] == value["conditions"]["panel"] == value["conditions"]["panel: marked"]
+    assert value["conditions"]["panel: other"]["n"] == 2
     assert value["conditions"]["other"]["left"] == 0.5
 
 
@@ -410,7 +421,7 @@ def test_the_report_is_written_whole_or_not_at_all(
     files = sorted(path.name for path in out.iterdir())
     assert files == ["per_image.csv", "report.html", "report.json", "summary.csv"]
     assert json.loads((out / "report.json").read_text()) == value
-    assert len((out / "summary.csv").read_text().splitlines()) == 1 + 3
+    assert len((out / "summary.csv").read_text().splitlines()) == 1 + 4
     with pytest.raises(OutputExistsError, match=r"^report exists already$"):
         write_report(result, out, extra=Extra())
     before = {path.name: path.read_bytes() for path in out.iterdir()}

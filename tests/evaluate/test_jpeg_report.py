@@ -11,7 +11,7 @@ import pytest
 from test_evaluation import LOGO, Told, job
 
 from jpeg_pictures import jpeg
-from medlocker.cli.evaluate import _quality_line
+from medlocker.cli._evaluated import quality_line
 from medlocker.evaluate import Extra, Result, add_up_quality, evaluate, write_report
 from medlocker.images import encode_image, read_image
 from medlocker.mark import Mark
@@ -60,7 +60,7 @@ def test_blocks_are_told_in_plain_words(names: tuple[str, ...], tmp_path: Path) 
     assert (sentence in page) == (blocks > 0)
     assert ("pixels changed at all, of JPEG those of whole blocks" in page) == (blocks > 0)
     assert ("<td>pixels changed at all</td>" in page) == (blocks == 0)
-    line = _quality_line(quality)
+    line = quality_line(quality)
     clear, area = (quality.measures[name].mean for name in ("area_clear", "area"))
     how = "in whole JPEG blocks" if blocks else "at all"
     assert line.startswith(f"protected: {clear:.1%} of the pixels clearly changed ({area:.1%} {how}), SSIM ")

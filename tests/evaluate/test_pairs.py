@@ -6,7 +6,7 @@ import pytest
 
 from medlocker.errors import InputError
 from medlocker.evaluate import Original, Release, pair_up
-from medlocker.evaluate._pairs import condition_keys
+from medlocker.evaluate._pairs import condition_keys, panel_keys
 
 
 def originals(**names: str) -> list[Original]:
@@ -56,3 +56,9 @@ def test_conditions_have_different_names() -> None:
     assert condition_keys(["paper"]) == ("protected",)
     assert condition_keys(["paper", "strong"]) == ("paper", "strong")
     assert condition_keys(["a", "a", "clean"]) == ("a", "a (2)", "clean (2)")
+
+
+def test_panels_are_named_after_their_release() -> None:
+    assert panel_keys(("protected",)) == ("panel",)
+    assert panel_keys(("a", "panel: a")) == ("panel: a (2)", "panel: panel: a")
+    assert condition_keys(["panel", "panel"]) == ("panel (2)", "panel (3)")

@@ -13,16 +13,15 @@ import typer
 from medlocker import evaluate as evaluation
 from medlocker._files import read_limited
 from medlocker.classifiers import batch_for
-from medlocker.cli._console import note, print_json, shown, stdout, warn
+from medlocker.cli._console import note, print_json, warn
+from medlocker.cli._evaluated import print_evaluation
 from medlocker.cli._labels import LabelColumn
 from medlocker.cli._logo import read_logo
 from medlocker.cli._progress import image_progress
 from medlocker.cli._releasefacts import release_facts
-from medlocker.cli._removal import attack_with_progress, print_removal, state_folder
-from medlocker.cli._table import aligned
+from medlocker.cli._removal import attack_with_progress, state_folder
 from medlocker.errors import InputError, MalformedError, OutputExistsError
 from medlocker.evaluate import (
-    CLEAN,
     Attackers,
     Control,
     Evaluation,
@@ -31,7 +30,6 @@ from medlocker.evaluate import (
     Original,
     Pairs,
     Release,
-    ReleaseQuality,
     Result,
 )
 from medlocker.labels import load_labels
@@ -48,9 +46,13 @@ _EXAMPLES = """
   medlocker evaluate --clean fundus/ --release paper --release strong --labels labels.csv \\
       --target dr.onnx --target other.onnx --regions lesions.csv --out report --json
 
-[bold]How to read it[/bold]: "left" is the share of a model's right answers that survive the mark; low is well
-protected. "white box" models are those that the marks were searched on. The control, the same logo at a
-random free place, shows what the logo does without any search. Signatures are not checked: see `verify`.
+[bold]How to read it[/bold]: marks protect where kappa and "information left" are near 0: then an answer
+does not depend on the image. Information left is what a table or a regression, learned from the answers on
+half of the images, gets right on the other half above the most frequent class, in points. "left" is the
+share of a model's right answers that survive the mark. Low is good, but with two classes a model that is
+always wrong tells as much as one that is always right. "white box" models are those that the marks were
+searched on. Controls: "random", plain logos at random free places; "panel", an even grey over the marked
+pixels that changes them as much. Signatures are not checked: see `verify`.
 """
 
 
@@ -81,8 +83,8 @@ def evaluate(
     size: Annotated[
         float | None,
         typer.Option(
-            help="Longer side of the control's logo as a share of the image's shorter side; default as large "
-            "as the marks that are found."
+            help="Longer side of the control's logos as a share of the image's shorter side; default as "
+            "large as the marks that are found, a quarter where they cover the image."
         ),
     ] = None,
     opacity: Annotated[
@@ -187,7 +189,7 @@ def evaluate(
     if json:
         print_json(value)
     else:
-        _print(value, numbers, removed, out)
+        print_evaluation(value, numbers, removed, out)
     if value["failed"]:
         raise typer.Exit(1)
 
@@ -326,34 +328,3 @@ def _notes(result: Result, numbers: Numbers) -> tuple[str, ...]:
         if same:
             notes.append(f"{same} images of {key} are identical to their originals: they carry no mark")
     return tuple(notes)
-
-
-def _print(value: dict[str, Any], numbers: Numbers, removal: evaluation.Removal | None, out: Path) -> None:
-    rows = [("model", "images", "n", "accuracy", "left", "95 %")]
-    for target in numbers.targets:
-        names = iter((target.target.name, "  white box" if any(target.white_box) else "  unseen"))
-        for key, one in target.conditions.items():
-            accuracy = "-" if one.accuracy is None else f"{one.accuracy:.0%}"
-            left, interval = "", ""
-            if key != CLEAN and one.left.interval is not None:
-                low, high = one.left.interval
-                left, interval = f"{one.left.count} of {one.left.n}", f"{low:.0%} to {high:.0%}"
-            rows.append((next(names, ""), key, str(one.n), accuracy, left, interval))
-    for line in aligned(rows, flush_right=(2, 3, 4)):
-        stdout.print(line, markup=False)
-    for quality in evaluation.add_up_quality(numbers.result):
-        stdout.print(shown(_quality_line(quality)), markup=False)
-    if removal is not None:
-        print_removal(removal)
-    for kind in ("skipped", "failed"):
-        if value[kind]:
-            stdout.print(f"{kind} {len(value[kind])}, see report.json", markup=False)
-    stdout.print(f"report in {shown(str(out / 'report.html'))}", markup=False)
-
-
-def _quality_line(quality: ReleaseQuality) -> str:
-    area, clear, ssim = (quality.measures[name].mean or 0.0 for name in ("area", "area_clear", "ssim"))
-    words = f"{quality.condition}: {clear:.1%} of the pixels clearly changed"
-    words += f" ({area:.1%} {'in whole JPEG blocks' if quality.in_blocks else 'at all'}), SSIM {ssim:.3f}"
-    words += f", identical outside the marks {quality.identical_outside} of {quality.n}"
-    return words if quality.touched is None else f"{words}, region pixels touched {quality.touched}"

@@ -11,11 +11,23 @@ from medlocker.evaluate._attacked import (
 from medlocker.evaluate._attacked_state import forget_state
 from medlocker.evaluate._cases import Answer, Case
 from medlocker.evaluate._control import DEFAULT_OPACITY, DEFAULT_SIZE, Control
+from medlocker.evaluate._headline import Finding, findings, gain_text, kappa_text
 from medlocker.evaluate._html import html_page, slider, text, thumbnail
 from medlocker.evaluate._json import Extra, to_json
 from medlocker.evaluate._marks import find_marks
 from medlocker.evaluate._numbers import Condition, Left, Numbers, TargetNumbers, add_up
-from medlocker.evaluate._pairs import CLEAN, PROTECTED, RANDOM, Original, Pair, Pairs, Release, pair_up
+from medlocker.evaluate._pairs import (
+    CLEAN,
+    PANEL,
+    PROTECTED,
+    RANDOM,
+    Original,
+    Pair,
+    Pairs,
+    Release,
+    pair_up,
+)
+from medlocker.evaluate._panel import Panel, lay_panel
 from medlocker.evaluate._qualities import ReleaseQuality, add_up_quality
 from medlocker.evaluate._quality import Quality, measure_quality, ssim_map
 from medlocker.evaluate._report import check_report, write_report
@@ -28,6 +40,7 @@ __all__ = [
     "DEFAULT_LIMIT",
     "DEFAULT_OPACITY",
     "DEFAULT_SIZE",
+    "PANEL",
     "PROTECTED",
     "RANDOM",
     "Answer",
@@ -37,6 +50,7 @@ __all__ = [
     "Control",
     "Evaluation",
     "Extra",
+    "Finding",
     "Judged",
     "Left",
     "MarkedImages",
@@ -44,6 +58,7 @@ __all__ = [
     "Original",
     "Pair",
     "Pairs",
+    "Panel",
     "Quality",
     "Release",
     "ReleaseQuality",
@@ -58,9 +73,13 @@ __all__ = [
     "check_report",
     "evaluate",
     "find_marks",
+    "findings",
     "forget_state",
+    "gain_text",
     "gather_attackers",
     "html_page",
+    "kappa_text",
+    "lay_panel",
     "measure_quality",
     "open_targets",
     "pair_up",

@@ -12,7 +12,8 @@ from medlocker.classifiers import Classifier, load_classifier
 from medlocker.errors import MissingExtraError
 from medlocker.evaluate._attacked_state import check_state, claim_state, finished_cells
 from medlocker.evaluate._cases import Case, find_cases
-from medlocker.evaluate._quality import MOSTLY, clear_differences
+from medlocker.evaluate._covering import clear
+from medlocker.evaluate._quality import MOSTLY
 from medlocker.evaluate._run import Judged, Result
 from medlocker.evaluate._scene import read_pair
 from medlocker.evaluate._targets import Target
@@ -27,6 +28,7 @@ from medlocker.evaluate.removal import (
     verdict,
 )
 from medlocker.images import viewed
+from medlocker.legibility import differences
 from medlocker.logo import Logo
 
 DEFAULT_LIMIT = 100
@@ -80,9 +82,12 @@ class MarkedImages:
     def _read(self, judged: Judged) -> Item:
         clean, marked = (viewed(image) for image in read_pair(judged.pair, 0))
         labels = tuple(target.indices[judged.label] for target in self._targets)
-        changed = (clean != marked).any(axis=2)
+        difference = differences(clean, marked)
+        # the first release's come first
+        quality = next(iter(judged.qualities.values()))
         # a file that was not stored without loss differs nearly everywhere: its marks differ clearly
-        mask = clear_differences(clean, marked) if changed.mean() > MOSTLY else None
+        is_lossy = (difference > 0).mean() > MOSTLY and not quality.is_covering
+        mask = clear(difference) if is_lossy else None
         return Item(judged.pair.name, clean, marked, labels, mask)
 
 

@@ -1,4 +1,7 @@
-"""The control: the same plain logo, as large and as often, at random free places, without any search."""
+"""The first control: plain logos at random free places, without any search.
+
+As large and as many as the marks; against a mark that covers the image, what single logos do there.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,9 @@ from medlocker.placements import FreePlacements
 
 DEFAULT_OPACITY, DEFAULT_SIZE = 0.8, 0.25
 """The highest opacity and the size that ``protect`` uses by default."""
+
+COVERING_COUNT = 3
+"""How many logos stand against a mark that covers the image: as many as ``--preset strong`` puts on."""
 
 _SMALLEST = 0.5
 _SHRINK = 0.85
@@ -52,9 +58,15 @@ class Control:
         if self.seed < 0:
             raise InputError(f"expected a seed of at least 0, got {self.seed}")
 
-    def sizes_px(self, image: Image, windows: Sequence[Box]) -> tuple[int, ...]:
-        """Return the size of each mark to put on: as many and as large as the windows of the real ones."""
+    def sizes_px(self, image: Image, windows: Sequence[Box], *, is_covering: bool = False) -> tuple[int, ...]:
+        """Return the size of each mark to put on: as many and as large as the windows of the real ones.
+
+        Against a mark that covers the image, three of the size that ``protect`` uses by default.
+        """
         shorter = min(image.height, image.width)
+        if is_covering:
+            size = DEFAULT_SIZE if self.size is None else self.size
+            return (max(round(size * shorter), 1),) * COVERING_COUNT
         if self.size is not None:
             return (max(round(self.size * shorter), 1),) * max(len(windows), 1)
         if not windows:
@@ -102,6 +114,36 @@ class Control:
             height, width = support.shape
             mark = Mark(x=x, y=y, size_px=size_px, opacity=round(self.opacity * OPACITY_ONE))
             return mark, Box(x, y, width, height)
+
+    def against(
+        self,
+        image: Image,
+        *,
+        name: str,
+        windows: Sequence[Box],
+        is_covering: bool = False,
+        boxes: Sequence[Box] = (),
+    ) -> tuple[Mark, ...]:
+        """Draw what stands against the marks of an image; where three have no room, two or one do.
+
+        Args:
+            image: The original.
+            name: Its name; seeds the drawing.
+            windows: Of the marks.
+            is_covering: Whether they cover the image.
+            boxes: Keep-out regions.
+
+        Raises:
+            NoRoomError: If there is no room.
+        """
+        sizes = self.sizes_px(image, windows, is_covering=is_covering)
+        while True:
+            try:
+                return self.marks(image, name=name, sizes_px=sizes, boxes=boxes)
+            except NoRoomError:
+                if not is_covering or len(sizes) == 1:
+                    raise
+                sizes = sizes[1:]
 
     def colors(self, image: Image, marks: Sequence[Mark]) -> NDArray[Any]:
         """Return the marked colours as a viewer of the written file would see them: writing is lossless."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from medlocker.evaluate._attacked import Removal
+from medlocker.evaluate._headline import findings
 from medlocker.evaluate._numbers import Numbers, TargetNumbers, name_conditions
-from medlocker.evaluate._pairs import CLEAN, PROTECTED, RANDOM
+from medlocker.evaluate._pairs import CLEAN, PANEL, PROTECTED, RANDOM
 from medlocker.evaluate._qualities import ReleaseQuality
 
 
@@ -67,15 +68,27 @@ def to_json(
 
 
 def _target(numbers: Numbers, target: TargetNumbers) -> dict[str, Any]:
-    conditions = name_conditions(numbers.keys, {key: one.to_json() for key, one in target.conditions.items()})
+    conditions = name_conditions(
+        numbers.keys,
+        {key: one.to_json() for key, one in target.conditions.items()},
+        panels=numbers.panels,
+    )
     return {
         "name": target.target.name,
         "sha256": target.target.model.fingerprint,
         "white_box": any(target.white_box),
         "classes": list(target.target.model.classes),
+        "kappa_weights": target.weighting,
+        "auc_of": "two classes"
+        if len(target.target.model.classes) == 2
+        else "mean of each against the others",
         "clean_accuracy": target.numbers(CLEAN).accuracy,
         "clean_correct": len(target.clean_correct),
-        **{key: conditions.get(key) for key in (CLEAN, RANDOM, PROTECTED)},
+        **{key: conditions.get(key) for key in (CLEAN, RANDOM, PANEL, PROTECTED)},
+        "findings": [
+            {"condition": one.condition, "finding": one.kind, "text": one.text}
+            for one in findings(numbers, target)
+        ],
         "conditions": conditions,
         "per_class": [
             {
@@ -90,26 +103,37 @@ def _target(numbers: Numbers, target: TargetNumbers) -> dict[str, Any]:
 
 
 def _transfer(numbers: Numbers) -> dict[str, Any]:
-    rows: list[dict[str, Any]] = []
-    for position, (key, release) in enumerate(
-        zip(numbers.keys, numbers.result.evaluation.releases, strict=True)
-    ):
-        rows.append(
-            {
-                "condition": key,
-                "release": release.folder,
-                "surrogates": [name for name, _ in release.surrogates],
-                "left": [target.numbers(key).left.share for target in numbers.targets],
-                "white_box": [target.white_box[position] for target in numbers.targets],
-            }
-        )
-    rows.append(
+    releases = zip(numbers.keys, numbers.result.evaluation.releases, strict=True)
+    rows: list[dict[str, Any]] = [
         {
-            "condition": RANDOM,
+            "condition": key,
+            "release": release.folder,
+            "surrogates": [name for name, _ in release.surrogates],
+            **_across(numbers, key),
+            "white_box": [target.white_box[position] for target in numbers.targets],
+        }
+        for position, (key, release) in enumerate(releases)
+    ]
+    rows += [
+        {
+            "condition": key,
             "release": None,
             "surrogates": [],
-            "left": [target.numbers(RANDOM).left.share for target in numbers.targets],
+            **_across(numbers, key),
             "white_box": [False for _ in numbers.targets],
         }
-    )
+        for key in (RANDOM, *numbers.panels)
+    ]
     return {"targets": [target.target.name for target in numbers.targets], "rows": rows}
+
+
+def _across(numbers: Numbers, key: str) -> dict[str, list[float | None]]:
+    """Return one condition on every target."""
+    found = [target.numbers(key) for target in numbers.targets]
+    return {
+        "left": [one.left.share for one in found],
+        "kappa": [one.kappa for one in found],
+        "information_left": [
+            None if one.information is None else one.information.plain.left for one in found
+        ],
+    }

@@ -15,7 +15,8 @@ from medlocker.logo import Logo, render
 MAX_MARKS = 8
 _COARSE_PX = 384
 _LOGO_PX = 64
-_SPECK = 0.02
+SPECK = 0.02
+"""Of the largest part; smaller ones are none."""
 
 
 def find_marks(changed: NDArray[np.bool_], *, logo: Logo) -> tuple[Box, ...]:
@@ -34,8 +35,7 @@ def find_marks(changed: NDArray[np.bool_], *, logo: Logo) -> tuple[Box, ...]:
     """
     if not changed.any():
         return ()
-    step = max(min(changed.shape) // _COARSE_PX, 1)
-    coarse = _any_in_blocks(changed, step)
+    coarse, step = coarsely(changed)
     gap, fill = _shape_of(logo)
     area = np.count_nonzero(changed) / step**2
     best: tuple[Box, ...] = ()
@@ -52,13 +52,14 @@ def find_marks(changed: NDArray[np.bool_], *, logo: Logo) -> tuple[Box, ...]:
     return tuple(_exact(changed, window, step) for window in best)
 
 
-def _any_in_blocks(changed: NDArray[np.bool_], step: int) -> NDArray[np.uint8]:
-    """Return whether anything changed in each block of step x step pixels."""
+def coarsely(changed: NDArray[np.bool_]) -> tuple[NDArray[np.uint8], int]:
+    """Return whether anything changed in each block of a large image, and the blocks' side in pixels."""
+    step = max(min(changed.shape) // _COARSE_PX, 1)
     if step == 1:
-        return changed.astype(np.uint8)
+        return changed.astype(np.uint8), 1
     rows = np.logical_or.reduceat(changed, np.arange(0, changed.shape[0], step), axis=0)
     blocks = np.logical_or.reduceat(rows, np.arange(0, changed.shape[1], step), axis=1)
-    return blocks.astype(np.uint8)
+    return blocks.astype(np.uint8), step
 
 
 def _connected(coarse: NDArray[np.uint8], radius: int) -> tuple[Box, ...]:
@@ -68,7 +69,7 @@ def _connected(coarse: NDArray[np.uint8], radius: int) -> tuple[Box, ...]:
     labels = np.where(coarse > 0, labels, 0)
     sizes = np.bincount(labels.ravel())
     sizes[0] = 0
-    order = [int(k) for k in np.argsort(-sizes, kind="stable") if sizes[k] > _SPECK * sizes.max()]
+    order = [int(k) for k in np.argsort(-sizes, kind="stable") if sizes[k] > SPECK * sizes.max()]
     boxes = []
     for k in order[: 2 * MAX_MARKS]:
         rows, cols = np.flatnonzero((labels == k).any(axis=1)), np.flatnonzero((labels == k).any(axis=0))

@@ -1,4 +1,4 @@
-"""From answers to numbers: accuracy, what is left of it, per class, and from release to target."""
+"""From answers to numbers: accuracy, what is left of it, kappa, information, and per class."""
 
 from __future__ import annotations
 
@@ -11,10 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.evaluate._answers import Answers
-from medlocker.evaluate._pairs import CLEAN, PROTECTED, RANDOM
+from medlocker.evaluate._pairs import CLEAN, PANEL, PROTECTED, RANDOM
 from medlocker.evaluate._run import Result
 from medlocker.evaluate._targets import Target
-from medlocker.metrics import are_grades, measure, wilson_interval
+from medlocker.information import Information, measure_information
+from medlocker.metrics import (
+    Weighting,
+    are_grades,
+    cohen_kappa,
+    kappa_interval,
+    kappa_weighting,
+    mean_auc,
+    measure,
+    wilson_interval,
+)
 
 
 @dataclass(frozen=True)
@@ -49,8 +59,12 @@ class Condition:
         accuracy: Share answered rightly.
         balanced_accuracy: See :class:`medlocker.metrics.Metrics`.
         qwk: The same; None unless the classes are three or more numbers and two of them occur.
-        auc: The same; None unless there are two classes and both occur.
+        auc: Area under the ROC curve; of more than two classes the mean of each against the others. None
+            unless two classes occur.
         left: Among those that are answered rightly when clean.
+        kappa: Cohen's, weighted as the target's ``weighting`` says; None unless two classes occur.
+        kappa_interval: Its interval of 95 %.
+        information: What the answers tell of the truth; None if that cannot be measured.
     """
 
     n: int
@@ -59,6 +73,9 @@ class Condition:
     qwk: float | None
     auc: float | None
     left: Left
+    kappa: float | None = None
+    kappa_interval: tuple[float, float] | None = None
+    information: Information | None = None
 
     @property
     def fooled(self) -> float | None:
@@ -78,6 +95,19 @@ class Condition:
             "interval": None if self.left.interval is None else list(self.left.interval),
             "left_count": self.left.count,
             "clean_correct": self.left.n,
+            "kappa": self.kappa,
+            "kappa_interval": None if self.kappa_interval is None else list(self.kappa_interval),
+            **self._information_json(),
+        }
+
+    def _information_json(self) -> dict[str, Any]:
+        found = self.information
+        plain = None if found is None else found.plain.to_json()
+        return {
+            "information_left": None if plain is None else plain["left"],
+            "information_interval": None if plain is None else plain["interval"],
+            "information": plain,
+            "information_balanced": None if found is None else found.balanced.to_json(),
         }
 
 
@@ -110,13 +140,15 @@ class TargetNumbers:
     def __init__(self, result: Result, target: Target, answers: Answers) -> None:
         self.target = target
         self.white_box = tuple(target.is_one_of(r.surrogates) for r in result.evaluation.releases)
+        self.weighting: Weighting = kappa_weighting(target.model.classes)
+        self._panels = result.evaluation.panels
         self._logits = answers.logits
         self._truth = {number: target.indices[judged.label] for number, judged in result.images.items()}
 
     @cached_property
     def conditions(self) -> dict[str, Condition]:
         """Numbers by condition: clean, random, the releases, and further ones."""
-        order = dict.fromkeys((CLEAN, RANDOM, *self._logits))
+        order = dict.fromkeys((CLEAN, RANDOM, *self._panels, *self._logits))
         return {key: self._condition(key) for key in order}
 
     def numbers(self, condition: str) -> Condition:
@@ -168,15 +200,20 @@ class TargetNumbers:
         if not images:
             return Condition(0, None, None, None, None, left)
         labels: NDArray[np.int64] = np.array([self._truth[i] for i in images], np.int64)
-        found = measure(np.stack([self._logits[condition][i] for i in images]), labels)
+        logits = np.stack([self._logits[condition][i] for i in images])
+        found = measure(logits, labels)
         several = len(np.unique(labels)) > 1
+        weighting = self.weighting
         return Condition(
             n=len(images),
             accuracy=found.accuracy,
             balanced_accuracy=found.balanced_accuracy,
             qwk=found.qwk if several and self._has_grades else None,
-            auc=found.auc if several else None,
+            auc=mean_auc(logits, labels),
             left=left,
+            kappa=cohen_kappa(found.confusion, weighting=weighting) if several else None,
+            kappa_interval=kappa_interval(found.confusion, weighting=weighting) if several else None,
+            information=measure_information(logits, labels),
         )
 
     @property
@@ -204,6 +241,11 @@ class Numbers:
         return self.result.evaluation.keys
 
     @property
+    def panels(self) -> tuple[str, ...]:
+        """The conditions in which a grey panel stands for each release's marks."""
+        return self.result.evaluation.panels
+
+    @property
     def still_right(self) -> dict[int, int]:
         """By image, on how many targets the first release's mark changed nothing: right before and after."""
         first = self.keys[0]
@@ -220,9 +262,13 @@ def add_up(result: Result) -> Numbers:
     return Numbers(result, tuple(TargetNumbers(result, target, answers) for target, answers in targets))
 
 
-def name_conditions(keys: Sequence[str], conditions: Mapping[str, Any]) -> dict[str, Any]:
-    """Add ``protected`` for the first release where there are several."""
+def name_conditions(
+    keys: Sequence[str], conditions: Mapping[str, Any], *, panels: Sequence[str] = ()
+) -> dict[str, Any]:
+    """Add ``protected`` for the first release where there are several, and ``panel`` for its panel."""
     named = dict(conditions)
     if PROTECTED not in named:
         named[PROTECTED] = conditions.get(keys[0])
+    if panels and PANEL not in named:
+        named[PANEL] = conditions.get(panels[0])
     return named

@@ -1,11 +1,13 @@
-"""The report as one page for people: what is left of each model, how it looks, and where it is weakest."""
+"""The report as one page for people: what answers still tell, how images look, where marks are weakest."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from medlocker.errors import InputError
+from medlocker.evaluate import _page_words as prose
 from medlocker.evaluate._attacked import Removal
+from medlocker.evaluate._headline import findings
 from medlocker.evaluate._html import html_page, slider, text, thumbnail
 from medlocker.evaluate._json import Extra
 from medlocker.evaluate._numbers import Numbers, TargetNumbers
@@ -13,20 +15,17 @@ from medlocker.evaluate._page_tables import (
     class_table,
     left_text,
     metrics_table,
+    percent,
     quality_table,
     transfer_table,
 )
 from medlocker.evaluate._pairs import CLEAN, RANDOM
 from medlocker.evaluate._qualities import ReleaseQuality
+from medlocker.evaluate._quality import Quality
 from medlocker.evaluate._removal_page import removal_section
 
 _SHOWN, _WORST_SHOWN, _LISTED = 6, 6, 50
 _FEW = 30
-_PROMISE = """<p><b>What this does not show:</b> a mark raises the cost of unauthorised analysis and proves
-origin. It is not access control: it cannot stop mask-and-inpaint or retraining, nor protect images whose
-originals are public. These numbers hold for these models and these images, {condition}.</p>"""
-_AS_THEY_ARE = "looked at as they are; somebody who tries to remove the mark first is another question"
-_AND_ATTACKS = "and for the attacks that were tried; a cleverer one may get more"
 
 
 def report_page(
@@ -46,70 +45,77 @@ def report_page(
     parts = [
         "<h1>How well the marks protect</h1>",
         f"<p>{len(result.images)} images with an original, a label and a marked version; {asked} asked.</p>",
+        "<h2>What the answers still tell</h2>",
+        prose.HEADLINE,
         _in_words(numbers),
-        "<h2>What is left, from release to model</h2>",
-        "<p>Each cell is the share of a model's right answers that survives the mark: low is well protected. "
-        "<i>White box</i>: the marks were searched on this model. <i>Unseen</i>: they were not, so this is "
-        "what to expect of a stranger's model. The control is the same logo without any search, as large and "
-        "as often as in the first release: only what lies below it is owed to the search.</p>",
         transfer_table(numbers),
+        prose.CONTROLS.format(first=text(names[numbers.keys[0]])),
         "<h2>Every model</h2>",
-        "<p>Accuracy, balanced accuracy, kappa with quadratic weights (three or more numbered classes) and "
-        "AUC (two classes) are over all images; <i>left</i> and <i>fooled</i> over those that are answered "
-        "rightly when clean, with Wilson's interval of 95 %.</p>",
+        prose.READING,
         *(
             f"<h3>{text(t.target.name)}</h3>{metrics_table(numbers, t)}{class_table(numbers, t)}"
             for t in numbers.targets
         ),
         removal_section(removal),
-        "<h2>How much the images change</h2>",
-        "<p><i>Clearly</i> changed is what differs by more than a sixteenth of the range from black to "
-        "white: about what the logo covers.</p>",
+        "<h2>How well people can still read them, and how much they change</h2>",
+        prose.LEGIBILITY,
         quality_table(qualities, names),
         *(_quality_words(quality, names[quality.condition]) for quality in qualities),
-        f"<h2>Some images</h2><p>{_LOOK} Taken class by class, not the best ones. "
+        "<h3>Hardest to read</h3><p>Those whose regions were touched, if any, then those that keep the least "
+        "local contrast.</p>",
+        _figures(numbers, worst[:_WORST_SHOWN]),
+        f"<h2>Some images</h2><p>{prose.LOOK} Taken class by class, not the best ones. "
         f"All pictures are of {text(result.evaluation.releases[0].folder)}.</p>",
         _figures(numbers, shown),
         "<h2>Weakest: still answered rightly by most models</h2>",
         _figures(numbers, stubborn) or "<p>No marked image is still answered rightly.</p>",
-        "<h2>Changed the most</h2><p>The least similar first.</p>",
-        _figures(numbers, worst[:_WORST_SHOWN]),
         _list("Left out", extra.skipped),
         _list("Failed", (*extra.failed_targets, *result.failed, *broken)),
         _list("Notes", tuple(("", note) for note in extra.notes)),
-        _PROMISE.format(condition=_AS_THEY_ARE if removal is None else _AND_ATTACKS),
+        prose.PROMISE.format(condition=prose.AS_THEY_ARE if removal is None else prose.AND_ATTACKS),
     ]
     return html_page("medlocker: how well the marks protect", "\n".join(parts))
 
 
-_LOOK = "Move the sliders: to the right, the original comes out under the protected image."
+_TONES = {
+    "nothing": "good",
+    "little": "good",
+    "something": "bad",
+    "turned": "bad",
+    "useless": "note",
+    "unknown": "note",
+}
 
 
 def _in_words(numbers: Numbers) -> str:
-    """Say for each model what happened, and how far the number of images carries."""
+    """Say for each model what its answers still tell, what was right, and how far the images carry."""
     sentences = []
-    first = numbers.keys[0]
+    several = len(numbers.keys) > 1
     for target in numbers.targets:
-        clean, random, marked = (target.numbers(key) for key in (CLEAN, RANDOM, first))
-        known = "the marks were searched on it" if target.white_box[0] else "the marks never met it"
+        clean, random = (target.numbers(key) for key in (CLEAN, RANDOM))
         sentence = (
-            f"<b>{text(target.target.name)}</b> ({known}) answers {len(target.clean_correct)} of {clean.n} "
-            f"originals rightly. "
+            f"<b>{text(target.target.name)}</b> answers {len(target.clean_correct)} of {clean.n} originals "
+            "rightly."
         )
-        if marked.left.n:
-            sentence += (
-                f"Of these, still right once protected: <b>{left_text(marked.left)}</b>; "
-                f"with the logo at a random place: {left_text(random.left)}."
+        for position, found in enumerate(findings(numbers, target)):
+            known = (
+                "the marks were searched on it" if target.white_box[position] else "the marks never met it"
             )
-        if 0 < marked.left.n < _FEW:
-            sentence += f" {marked.left.n} images are few: read the interval, not the share."
-        if target.is_one_class:
-            sentence += " All labels are the same class, so kappa and AUC mean nothing here."
+            where = f"On {text(found.condition)} ({known})" if several else f"On marked images ({known})"
+            sentence += f"<br>{where}: <span class='{_TONES[found.kind]}'>{text(found.text)}</span>. "
+            marked = target.numbers(found.condition)
+            if marked.left.n:
+                sentence += (
+                    f"Right on {percent(marked.accuracy)} of all; of those right before, still right: "
+                    f"{left_text(marked.left)}; with logos at random places: {left_text(random.left)}."
+                )
+            if 0 < marked.left.n < _FEW:
+                sentence += f" {marked.left.n} images are few: read the interval, not the share."
         sentences.append(f"<li>{sentence}</li>")
     return (
-        f"<ul>{''.join(sentences)}</ul><p>The last two numbers in brackets are the interval in which the "
-        "true share lies with 95 % confidence, if these images stand for all images of their kind. It says "
-        "nothing of other cameras, clinics or models.</p>"
+        f"<ul>{''.join(sentences)}</ul><p>Two numbers in brackets are the interval in which the true one "
+        "lies with 95 % confidence, if these images stand for all images of their kind. It says nothing of "
+        "other cameras, clinics or models.</p>"
     )
 
 
@@ -144,15 +150,20 @@ def _figure(numbers: Numbers, image: int) -> str:
     caption = f"{text(judged.pair.name)}, label {text(judged.label)}<br>"
     caption += "<br>".join(_answers(numbers, target, image) for target in numbers.targets)
     if quality is not None:
-        caption += (
-            f'<br><span class="note">{quality.area_clear:.1%} clearly changed, SSIM {quality.ssim:.3f}</span>'
-        )
+        caption += f'<br><span class="note">{_legible(quality)}</span>'
     if marked is None:
         return ""
     try:
         return slider(thumbnail(judged.pair.clean), thumbnail(marked), caption)
     except InputError:  # it was there a moment ago
         return f"<figure><figcaption>{caption}<br>no longer readable</figcaption></figure>"
+
+
+def _legible(quality: Quality) -> str:
+    seen = quality.legibility
+    kept = "" if seen.contrast is None else f"{seen.contrast:.0%} of the local contrast kept, "
+    decibels = "" if seen.psnr == float("inf") else f"PSNR {seen.psnr:.1f} dB, "
+    return f"{kept}{decibels}SSIM {seen.ssim:.3f}, {quality.area_clear:.1%} clearly changed"
 
 
 def _answers(numbers: Numbers, target: TargetNumbers, image: int) -> str:
@@ -171,6 +182,8 @@ def _quality_words(quality: ReleaseQuality, name: str) -> str:
         f"{text(name)}: {quality.identical_outside} of {quality.n} images are identical to their originals "
         f"outside the marks; {quality.marks:.1f} marks on an image."
     )
+    if quality.covered:
+        words += f" On {quality.covered} of {quality.n} the mark lies over nearly all of the image."
     if quality.in_blocks:
         words += (
             f" {quality.in_blocks} of the images are JPEG. It stores small blocks, of 8 by 8 pixels and for "

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from medlocker.evaluate._headline import gain_text, kappa_text
 from medlocker.evaluate._html import text
-from medlocker.evaluate._numbers import Left, Numbers, TargetNumbers
+from medlocker.evaluate._numbers import Condition, Left, Numbers, TargetNumbers
 from medlocker.evaluate._pairs import CLEAN, RANDOM
 from medlocker.evaluate._qualities import ReleaseQuality, Spread
 
 _LOW, _MIDDLE, _HIGH = (216, 240, 224), (252, 246, 214), (250, 214, 208)
 _FLUSH_RIGHT = ' class="num"'
 _BAR_PX, _BAR_HEIGHT_PX = 200, 16
-_COLORS, _OTHER_COLOR = {RANDOM: "#c99a2e"}, "#2f7d6b"
+_CONTROL_COLOR, _OTHER_COLOR = "#c99a2e", "#2f7d6b"
+_ALL_KAPPA = 0.6
+"""At this kappa, of either sign, a cell is all red: what good models of hard tasks reach on originals."""
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, words: int = 1) -> str:
@@ -56,59 +59,82 @@ def condition_name(numbers: Numbers, key: str) -> str:
         return "original"
     if key == RANDOM:
         return "random logo (control)"
+    if key in numbers.panels:
+        position = numbers.panels.index(key)
+        return "grey panel (control)" if len(numbers.keys) == 1 else f"grey panel: {numbers.keys[position]}"
     if key in numbers.keys:
         return "protected" if len(numbers.keys) == 1 else f"protected: {key}"
     return key
 
 
 def transfer_table(numbers: Numbers) -> str:
-    """Return the heat map: what is left on each target (columns) of each release's images (rows)."""
-    head = ["images marked by", *(f"judged by {text(t.target.name)}" for t in numbers.targets)]
-    rows = []
+    """Return the heat map: what each target (columns) still tells of each release's images (rows)."""
+    head = ["images are", *(f"judged by {text(t.target.name)}" for t in numbers.targets)]
+    rows = [["<b>originals</b>", *(_heat(t.numbers(CLEAN), known="") for t in numbers.targets)]]
     for position, (key, release) in enumerate(
         zip(numbers.keys, numbers.result.evaluation.releases, strict=True)
     ):
         names = ", ".join(name for name, _ in release.surrogates) or "models not known"
-        cells = [_heat(t.numbers(key).left, white_box=t.white_box[position]) for t in numbers.targets]
-        rows.append([f"<b>{text(release.folder)}</b><br>searched on {text(names)}", *cells])
-    control = [_heat(t.numbers(RANDOM).left, white_box=None) for t in numbers.targets]
-    rows.append(["<b>control</b><br>the logo at a random place", *control])
+        cells = [
+            _heat(t.numbers(key), known="white box" if t.white_box[position] else "unseen")
+            for t in numbers.targets
+        ]
+        rows.append([f"<b>marked: {text(release.folder)}</b><br>searched on {text(names)}", *cells])
+    for key in (RANDOM, *numbers.panels):
+        cells = [_heat(t.numbers(key), known="") for t in numbers.targets]
+        rows.append([f"<b>{text(condition_name(numbers, key))}</b>", *cells])
     return table(head, rows)
 
 
-def _heat(left: Left, *, white_box: bool | None) -> str:
-    share = left.share
-    if share is None:
+def _heat(one: Condition, *, known: str) -> str:
+    left = one.left
+    if one.kappa is None and left.share is None:
         return "<td>-</td>"
-    ends = (_LOW, _MIDDLE, 2 * share) if share < 0.5 else (_MIDDLE, _HIGH, 2 * share - 1)
+    # where kappa cannot be measured, what is left stands for it
+    warmth = (left.share or 0.0) if one.kappa is None else min(abs(one.kappa) / _ALL_KAPPA, 1.0)
+    ends = (_LOW, _MIDDLE, 2 * warmth) if warmth < 0.5 else (_MIDDLE, _HIGH, 2 * warmth - 1)
     color = ",".join(str(round(a + (b - a) * ends[2])) for a, b in zip(ends[0], ends[1], strict=True))
-    known = {True: "white box", False: "unseen", None: ""}[white_box]
-    low, high = left.interval or (0.0, 1.0)
+    told = "-" if one.information is None else f"{gain_text(one.information.plain)} points"
     return (
-        f'<td class="num" style="background:rgb({color})"><b>{100 * share:.0f} %</b> {known}<br>'
-        f'<span class="note">{left.count} of {left.n}, {100 * low:.0f} to {100 * high:.0f} %</span></td>'
+        f'<td class="num" style="background:rgb({color})">{known}<br>kappa <b>{kappa_text(one)}</b><br>'
+        f'information <b>{told}</b><br><span class="note">left {left_text(left)}<br>'
+        f"accuracy {percent(one.accuracy)}</span></td>"
     )
 
 
 def metrics_table(numbers: Numbers, target: TargetNumbers) -> str:
     """Return one target under every condition, with bars."""
-    head = ["images are", "n", "accuracy", "balanced", "kappa", "AUC", "left", "", "fooled"]
+    auc = "AUC" if len(target.target.model.classes) == 2 else "AUC, mean"
+    gains = [f"kappa, {target.weighting}", auc, "information left", "classes as heavy"]
+    head = ["images are", "n", "accuracy", "balanced", *gains, "left", "", "fooled"]
     rows = []
     for key, one in target.conditions.items():
         shares = [percent(value) for value in (one.accuracy, one.balanced_accuracy)]
-        others = ["-" if value is None else f"{value:.2f}" for value in (one.qwk, one.auc)]
         # of the originals that are answered rightly, all are: that is no finding
         is_finding = key != CLEAN
+        is_control = key == RANDOM or key in numbers.panels
         rows.append(
             [
                 text(condition_name(numbers, key)),
-                *(number(cell) for cell in (str(one.n), *shares, *others)),
+                *(number(cell) for cell in (str(one.n), *shares, kappa_text(one))),
+                number("-" if one.auc is None else f"{one.auc:.2f}"),
+                *(number(cell) for cell in _information_cells(one)),
                 number(left_text(one.left) if is_finding else "-"),
-                bar(one.left, _COLORS.get(key, _OTHER_COLOR)) if is_finding else "",
+                bar(one.left, _CONTROL_COLOR if is_control else _OTHER_COLOR) if is_finding else "",
                 number(percent(one.fooled) if is_finding else "-"),
             ]
         )
     return table(head, rows)
+
+
+def _information_cells(one: Condition) -> tuple[str, str]:
+    """Return the gain over the most frequent class with what it is made of, and the balanced gain."""
+    told = one.information
+    if told is None:
+        return "-", "-"
+    plain = told.plain
+    made_of = f"{plain.accuracy:.0%} by {plain.learner}, most frequent class {plain.control:.0%}"
+    return f'{gain_text(plain)}<br><span class="note">{made_of}</span>', gain_text(told.balanced)
 
 
 def bar(left: Left, color: str) -> str:
@@ -165,11 +191,17 @@ def quality_table(qualities: Sequence[ReleaseQuality], names: dict[str, str]) ->
 
 _IN_BLOCKS = "pixels changed at all, of JPEG those of whole blocks"
 _MEASURES = (
+    ("contrast", "local contrast kept", "{:.0%}"),
+    ("contrast_outside_ink", "the same outside the ink", "{:.0%}"),
+    ("psnr", "PSNR of the whole image, dB", "{:.1f}"),
+    ("psnr_outside_ink", "PSNR outside the ink, dB", "{:.1f}"),
+    ("ssim", "SSIM of the whole image", "{:.3f}"),
+    ("ssim_outside_ink", "SSIM outside the ink", "{:.3f}"),
+    ("ink", "pixels that are ink", "{:.1%}"),
     ("area_clear", "pixels changed clearly", "{:.1%}"),
     ("area", "pixels changed at all", "{:.1%}"),
     ("psnr_outside", "PSNR outside the marks, dB", "{:.1f}"),
     ("psnr_inside", "PSNR inside the marks, dB", "{:.1f}"),
-    ("ssim", "SSIM of the whole image", "{:.3f}"),
     ("ssim_inside", "SSIM inside the marks", "{:.3f}"),
 )
 

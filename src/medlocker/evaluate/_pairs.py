@@ -8,8 +8,8 @@ from pathlib import Path, PurePosixPath
 
 from medlocker.errors import InputError
 
-CLEAN, RANDOM, PROTECTED = "clean", "random", "protected"
-"""The conditions every evaluation has: the originals, the control, and the (first) release."""
+CLEAN, RANDOM, PANEL, PROTECTED = "clean", "random", "panel", "protected"
+"""The conditions every evaluation has: the originals, two controls, and the (first) release."""
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,16 @@ def condition_keys(folders: Sequence[str]) -> tuple[str, ...]:
     """Name the releases' conditions: ``protected`` for one, else their folders' names, made different."""
     if len(folders) == 1:
         return (PROTECTED,)
-    return different_names(folders, taken=(CLEAN, RANDOM, PROTECTED))
+    return different_names(folders, taken=(CLEAN, RANDOM, PANEL, PROTECTED))
+
+
+def panel_keys(keys: Sequence[str]) -> tuple[str, ...]:
+    """Name the conditions in which a grey panel stands for a release's marks: ``panel`` if there is one."""
+    if len(keys) == 1:
+        return (PANEL,)
+    return different_names(
+        [f"{PANEL}: {key}" for key in keys], taken=(CLEAN, RANDOM, PANEL, PROTECTED, *keys)
+    )
 
 
 def different_names(names: Sequence[str], *, taken: Sequence[str] = ()) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from medlocker.errors import InputError
 from medlocker.evaluate._answers import BATCH, Answers, Asker
 from medlocker.evaluate._control import Control
-from medlocker.evaluate._pairs import Pair, Pairs, Release, condition_keys
+from medlocker.evaluate._pairs import Pair, Pairs, Release, condition_keys, panel_keys
 from medlocker.evaluate._quality import Quality
 from medlocker.evaluate._scene import Looked, Looker, View
 from medlocker.evaluate._targets import Target
@@ -50,6 +50,11 @@ class Evaluation:
     def keys(self) -> tuple[str, ...]:
         """The releases' conditions: ``protected``, or the folders' names if there are several."""
         return condition_keys([release.folder for release in self.releases])
+
+    @property
+    def panels(self) -> tuple[str, ...]:
+        """The conditions in which a grey panel stands for each release's marks, in the same order."""
+        return panel_keys(self.keys)
 
     def labelled(self) -> tuple[tuple[tuple[Pair, str], ...], tuple[str, ...]]:
         """Return the pairs that are judged, with their labels, and the names that have none.

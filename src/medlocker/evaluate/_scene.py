@@ -14,8 +14,9 @@ from medlocker.classifiers import Canvas, Classifier
 from medlocker.errors import InputError, NoRoomError
 from medlocker.evaluate._blocks import changed_blocks
 from medlocker.evaluate._control import Control
-from medlocker.evaluate._pairs import CLEAN, RANDOM, Pair
-from medlocker.evaluate._quality import Quality, measure_quality
+from medlocker.evaluate._pairs import CLEAN, RANDOM, Pair, panel_keys
+from medlocker.evaluate._panel import lay_panel
+from medlocker.evaluate._quality import Found, Quality, find_marked, measure_found
 from medlocker.geometry import Box
 from medlocker.images import LIMITS, Image, read_image, viewed
 from medlocker.regions import Regions
@@ -31,6 +32,7 @@ class Scene:
         marked: By condition.
         windows: Of the marks, by condition.
         boxes: Keep-out regions, empty if not known.
+        covered: The conditions whose marks lie over nearly all of the image.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Scene:
     marked: Mapping[str, Image]
     windows: Mapping[str, tuple[Box, ...]]
     boxes: tuple[Box, ...]
+    covered: frozenset[str] = frozenset()
 
 
 View: TypeAlias = Callable[[Scene], Iterator[tuple[str, NDArray[Any]]]]
@@ -89,9 +92,10 @@ class Looker:
         boxes: tuple[Box, ...] | None = None
         if self.regions is not None:
             boxes = self.regions.boxes_for(pair.name, width=clean.width, height=clean.height)
+        original = viewed(clean)
         marked: dict[str, Image] = {}
         qualities: dict[str, Quality] = {}
-        windows: dict[str, tuple[Box, ...]] = {}
+        found: dict[str, Found] = {}
         failed: list[tuple[str, str]] = []
         for key, path in zip(self.keys, pair.marked, strict=True):
             if path is None:
@@ -103,22 +107,25 @@ class Looker:
                 failed.append((key, str(error)))
                 continue
             marked[key] = image
-            qualities[key], windows[key] = measure_quality(
-                viewed(clean),
-                viewed(image),
-                logo=self.control.logo,
-                boxes=boxes,
-                blocks=changed_blocks(clean, image),
-            )
+            shown = viewed(image)
+            blocks = changed_blocks(clean, image)
+            found[key] = find_marked(original, shown, logo=self.control.logo, blocks=blocks)
+            qualities[key] = measure_found(original, shown, found[key], boxes=boxes)
         if not marked:
             raise InputError(failed[0][1])
-        scene = Scene(pair.name, clean, marked, windows, boxes or ())
-        canvases: dict[str, Sequence[Canvas]] = {CLEAN: self._canvases(viewed(clean))}
+        windows = {key: one.windows for key, one in found.items()}
+        covered = frozenset(key for key, one in found.items() if one.is_covering)
+        scene = Scene(pair.name, clean, marked, windows, boxes or (), covered)
+        canvases: dict[str, Sequence[Canvas]] = {CLEAN: self._canvases(original)}
         no_room = False
         try:
             canvases[RANDOM] = self._canvases(self._random(scene))
         except NoRoomError:
             no_room = True
+        for key, panel_key in zip(self.keys, panel_keys(self.keys), strict=True):
+            if key in marked:
+                panel = lay_panel(original, viewed(marked[key]), found[key].mask)
+                canvases[panel_key] = self._canvases(panel.colors)
         for key, image in marked.items():
             canvases[key] = self._canvases(viewed(image))
         for view in self.views:
@@ -130,9 +137,14 @@ class Looker:
         return [model.canvas(colors) for model in self.models]
 
     def _random(self, scene: Scene) -> NDArray[Any]:
-        first = next(iter(scene.windows.values()))
-        sizes = self.control.sizes_px(scene.clean, first)
-        marks = self.control.marks(scene.clean, name=scene.name, sizes_px=sizes, boxes=scene.boxes)
+        first, windows = next(iter(scene.windows.items()))
+        marks = self.control.against(
+            scene.clean,
+            name=scene.name,
+            windows=windows,
+            is_covering=first in scene.covered,
+            boxes=scene.boxes,
+        )
         return self.control.colors(scene.clean, marks)
 
 

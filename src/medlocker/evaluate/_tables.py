@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from medlocker.evaluate._attacked import Removal
 from medlocker.evaluate._numbers import Numbers, TargetNumbers
 from medlocker.evaluate._pairs import CLEAN, RANDOM
+from medlocker.evaluate._qualities import quality_values
+from medlocker.information import Information
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
@@ -26,28 +28,26 @@ def per_image_csv(numbers: Numbers) -> bytes:
         "marks",
         "area_clear",
         "jpeg_blocks",
+        "psnr",
+        "psnr_outside_ink",
+        "ssim_outside_ink",
+        "contrast",
+        "contrast_outside_ink",
+        "ink",
+        "covering",
     )
-    return _csv([*head, *measures], _image_rows(numbers))
+    return _csv([*head, *measures, "panel"], _image_rows(numbers, measures))
 
 
-def _image_rows(numbers: Numbers) -> Iterable[Sequence[object]]:
-    releases = list(zip(numbers.keys, numbers.result.evaluation.releases, strict=True))
+def _image_rows(numbers: Numbers, measures: Sequence[str]) -> Iterable[Sequence[object]]:
+    evaluation = numbers.result.evaluation
+    releases = list(zip(numbers.keys, numbers.panels, evaluation.releases, strict=True))
     for image, judged in numbers.result.images.items():
-        for key, release in releases:
+        for key, panel, release in releases:
             quality = judged.qualities.get(key)
             if quality is None:
                 continue
-            measures = (
-                quality.area,
-                quality.psnr_outside,
-                quality.psnr_inside,
-                quality.ssim,
-                quality.ssim_inside,
-                quality.touched,
-                quality.marks,
-                quality.area_clear,
-                int(quality.in_blocks),
-            )
+            values = quality_values(quality)
             for target in numbers.targets:
                 classes = target.target.model.classes
                 answers = [_named(target, condition, image) for condition in (CLEAN, RANDOM, key)]
@@ -61,7 +61,8 @@ def _image_rows(numbers: Numbers) -> Iterable[Sequence[object]]:
                     *answers,
                     int(right),
                     fooled,
-                    *measures,
+                    *(values[measure] for measure in measures),
+                    _named(target, panel, image),
                 )
 
 
@@ -73,7 +74,12 @@ def _named(target: TargetNumbers, condition: str, image: int) -> str:
 def summary_csv(numbers: Numbers) -> bytes:
     """Return one row for each target and condition."""
     head = ("target", "white_box", "condition", "n", "accuracy", "balanced_accuracy", "qwk", "auc")
-    return _csv([*head, "clean_correct", "left_count", "left", "low", "high"], _summary_rows(numbers))
+    left = ("clean_correct", "left_count", "left", "low", "high")
+    kappa = ("kappa", "kappa_weights", "kappa_low", "kappa_high")
+    gain = ("information_left", "information_low", "information_high")
+    learned = ("learned_by", "learned_accuracy", "most_frequent_class")
+    balanced = ("balanced_information_left", "balanced_information_low", "balanced_information_high")
+    return _csv([*head, *left, *kappa, *gain, *learned, *balanced], _summary_rows(numbers))
 
 
 def _summary_rows(numbers: Numbers) -> Iterable[Sequence[object]]:
@@ -95,7 +101,26 @@ def _summary_rows(numbers: Numbers) -> Iterable[Sequence[object]]:
                 one.left.share,
                 low,
                 high,
+                one.kappa,
+                target.weighting,
+                *(one.kappa_interval or (None, None)),
+                *_information_cells(one.information),
             )
+
+
+def _information_cells(found: Information | None) -> tuple[object, ...]:
+    if found is None:
+        return (None,) * 9
+    plain, balanced = found.plain, found.balanced
+    return (
+        plain.left,
+        *plain.interval,
+        plain.learner,
+        plain.accuracy,
+        plain.control,
+        balanced.left,
+        *balanced.interval,
+    )
 
 
 def removal_csv(removal: Removal) -> bytes:
@@ -136,6 +161,8 @@ def _csv(head: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
 def _cell(value: object) -> str:
     if value is None:
         return ""
+    if isinstance(value, bool):
+        return str(int(value))
     if isinstance(value, float):
         return f"{value:.6g}"
     text = str(value)
