@@ -61,7 +61,7 @@ def make_run(
         classifiers=classifiers or (LinearClassifier(size=24),),
         logo=builtin_logo(),
         owner=owner,
-        settings=settings or Settings(budget=6, seed=1),
+        settings=settings or Settings(preset="strong", budget=6, seed=1),
         **options,
     )
 

@@ -232,7 +232,7 @@ def test_texture_deviates_as_told_in_each_channel_and_after_smoothing(size_px: i
 def test_a_hardened_release_is_restored_exactly(tmp_path: Path, owner: Owner) -> None:
     source = fill(tmp_path / "in", 3, size=72)
     harden = replace(STANDARD_HARDENING, opaque=0.1)
-    options = Settings(budget=6, seed=1, harden=harden, keep_original=False)
+    options = Settings(preset="strong", budget=6, seed=1, harden=harden, keep_original=False)
     assert protect(source, tmp_path / "out", owner, settings=options).json["marked"] == 3
     first = check_release(source, tmp_path / "out", owner, tmp_path / "restored")
     # the seed repeats the search, but the keys of hardening are each release's own

@@ -56,7 +56,8 @@ class Protect:
     out: Path
 
     def __call__(self, *more: object, source: str = "in", model: str = "tiny.onnx") -> Answer:
-        arguments: list[object] = ["protect", source, "--model", model, "--owner", self.owner_name]
+        arguments: list[object] = ["protect", source, "--preset", "strong", "--model", model]
+        arguments += ["--owner", self.owner_name]
         arguments += ["--no-ledger", "--budget", 6, "--seed", 1, "--out", self.out]
         return self.shell(*arguments, *more, cwd=self.place)
 

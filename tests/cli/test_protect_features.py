@@ -43,7 +43,16 @@ def protect(
     shell = Shell(capfd, monkeypatch)
 
     def run(out: Path, *more: object, source: str = "in") -> Answer:
-        arguments = ["protect", source, "--model", "features.onnx", "--owner", owner_name]
+        arguments = [
+            "protect",
+            source,
+            "--preset",
+            "strong",
+            "--model",
+            "features.onnx",
+            "--owner",
+            owner_name,
+        ]
         return shell(
             *arguments, "--no-ledger", "--seed", 1, "--lesions", "none", "--out", out, *more, cwd=place
         )

@@ -16,7 +16,7 @@ from medlocker.testing import LinearClassifier
 from onnx_models import make_onnx
 from runs import Shell, fill, picture
 
-SETTINGS = Settings(levels=24, marks=2, min_size=0.125)
+SETTINGS = Settings(preset="strong", levels=24, marks=2, min_size=0.125)
 
 
 @pytest.fixture
@@ -145,7 +145,16 @@ def test_the_commands_work_together(shell: Shell, tmp_path: Path, owner_name: Pa
     assert answer.json["images"] == 4
     assert load_learned(tmp_path / "learned").facts["rounds"] == 4
     protected = shell(
-        *("protect", str(source), "--model", str(tmp_path / "model.onnx"), "--owner", str(owner_name)),
+        *(
+            "protect",
+            str(source),
+            "--preset",
+            "strong",
+            "--model",
+            str(tmp_path / "model.onnx"),
+            "--owner",
+            str(owner_name),
+        ),
         *("--logo", str(tmp_path / "learned"), "--lesions", "none", "--no-ledger", "--json"),
         *("--out", str(tmp_path / "release")),
         cwd=tmp_path,

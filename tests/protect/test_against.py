@@ -22,27 +22,27 @@ def picture(side: int, *, deep: bool = False) -> Image:
 
 
 def test_names_are_checked() -> None:
-    assert Settings(against=ATTACK_NAMES).against == ATTACK_NAMES
+    assert Settings(preset="strong", against=ATTACK_NAMES).against == ATTACK_NAMES
     expected = "expected attacks of jpeg, blur, resize, crop, flip, denoise, inpaint, got 'sharpen'"
     with pytest.raises(InputError, match=f"^{re.escape(expected)}$"):
-        Settings(against=("jpeg", "sharpen"))  # type: ignore[arg-type]
+        Settings(preset="strong", against=("jpeg", "sharpen"))  # type: ignore[arg-type]
     with pytest.raises(InputError, match=r"^expected every attack once$"):
-        Settings(against=("jpeg", "jpeg"))
+        Settings(preset="strong", against=("jpeg", "jpeg"))
 
 
 def test_each_attack_adds_the_cost_of_the_search() -> None:
-    plain = Settings().budget_for(2)
-    assert Settings(against=("jpeg", "blur")).budget_for(2) == 3 * plain
-    assert Settings(against=("jpeg", "resize"), bear_shrinking=True).budget_for(2) == 3 * plain
-    assert Settings(against=("jpeg", "blur"), budget=7).budget_for(2) == 7
+    plain = Settings(preset="strong").budget_for(2)
+    assert Settings(preset="strong", against=("jpeg", "blur")).budget_for(2) == 3 * plain
+    assert Settings(preset="strong", against=("jpeg", "resize"), bear_shrinking=True).budget_for(2) == 3 * plain
+    assert Settings(preset="strong", against=("jpeg", "blur"), budget=7).budget_for(2) == 7
 
 
 def test_shrinking_is_borne_only_where_it_matters() -> None:
     model = LinearClassifier(size=32)
-    shrinking = Settings(bear_shrinking=True)
+    shrinking = Settings(preset="strong", bear_shrinking=True)
     assert attacks_for(shrinking, picture(64), [model]) == ("resize",)
     assert attacks_for(shrinking, picture(96), [model]) == ()
-    both = Settings(bear_shrinking=True, against=("resize", "jpeg"))
+    both = Settings(preset="strong", bear_shrinking=True, against=("resize", "jpeg"))
     assert attacks_for(both, picture(64), [model]) == ("resize", "jpeg")
 
 

@@ -25,7 +25,7 @@ class Bench:
         self.folder = folder
         self.sealed: list[tuple[Marked, Outcome, bytes]] = []
         self.models = [LinearClassifier(size=24)]
-        self.settings = options.pop("settings", Settings(budget=10))
+        self.settings = options.pop("settings", Settings(preset="strong", budget=10))
         self.protector = Protector(
             classifiers=self.models,
             logo=builtin_logo(),
@@ -53,7 +53,7 @@ class Bench:
 
 
 def test_what_is_sealed_takes_the_mark_off(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, settings=Settings(budget=10, keep_original=True))
+    bench = Bench(tmp_path, settings=Settings(preset="strong", budget=10, keep_original=True))
     data = picture(seed=4)
     outcome = bench.protect(data)
     ((marked, told, file),) = bench.sealed
@@ -68,14 +68,14 @@ def test_what_is_sealed_takes_the_mark_off(tmp_path: Path) -> None:
 
 
 def test_evaluations_are_counted(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, settings=Settings(budget=10, margin=50))
+    bench = Bench(tmp_path, settings=Settings(preset="strong", budget=10, margin=50))
     outcome = bench.protect(picture(seed=4))
     # the original, 9 of the budget of 10 (1 and twice 4), and the judgement of the file
     assert outcome.evaluations == 1 + 9 + 1 or outcome.evaluations == 1 + 10 + 1
 
 
 def test_hardened_marks_are_keyed_by_their_image(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, settings=Settings(budget=4, harden=Harden(warp=0.02, texture=20, opaque=0.1)))
+    bench = Bench(tmp_path, settings=Settings(preset="strong", budget=4, harden=Harden(warp=0.02, texture=20, opaque=0.1)))
     keys = set()
     for seed in (1, 2):
         data = picture(seed=seed)

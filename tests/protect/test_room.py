@@ -40,7 +40,7 @@ def test_the_paper_has_one_upright_mark() -> None:
 def test_further_marks_stay_within_the_area(
     width: int, height: int, area: float, marks: int, seed: bytes
 ) -> None:
-    options = Settings(max_area=area, marks=marks)
+    options = Settings(preset="strong", max_area=area, marks=marks)
     found = room(options, width=width, height=height, seed=seed)
     covered = found.most_marks * int(found.placements._support.sum())
     assert 1 <= found.most_marks <= marks
@@ -50,19 +50,19 @@ def test_further_marks_stay_within_the_area(
 
 
 def test_one_mark_more_is_worth_a_little_less_size() -> None:
-    full = room(Settings(max_area=1))
+    full = room(Settings(preset="strong", max_area=1))
     assert (full.size_px, full.most_marks) == (40, 3)
-    fitted = room(Settings(max_area=2.7 * full.placements._support.sum() / (200 * 160)))
+    fitted = room(Settings(preset="strong", max_area=2.7 * full.placements._support.sum() / (200 * 160)))
     assert fitted.most_marks == 3
     assert 32 <= fitted.size_px < 40
     assert not fitted.shrunk
-    few = room(Settings(max_area=0.04))
+    few = room(Settings(preset="strong", max_area=0.04))
     assert (few.size_px, few.most_marks) == (40, 1)
 
 
 def test_rotations_are_drawn_within_their_range_and_differ() -> None:
     rng = np.random.default_rng(0)
-    drawn = {room(Settings(rotation=20), seed=rng.bytes(32)).rotation for _ in range(40)}
+    drawn = {room(Settings(preset="strong", rotation=20), seed=rng.bytes(32)).rotation for _ in range(40)}
     degrees = {(turn * 360 / ONE_TURN + 180) % 360 - 180 for turn in drawn}
     assert len(drawn) > 15
     assert max(abs(d) for d in degrees) <= 20.01
@@ -70,8 +70,8 @@ def test_rotations_are_drawn_within_their_range_and_differ() -> None:
 
 
 def test_regions_shrink_the_logo_or_leave_no_room() -> None:
-    found = room(Settings(), boxes=(Box(0, 0, 200, 132),))
+    found = room(Settings(preset="strong"), boxes=(Box(0, 0, 200, 132),))
     assert found.shrunk
     assert found.size_px <= 28
     with pytest.raises(NoRoomError, match="200 x 160 pixels leave no room for the logo beside 1 regions"):
-        room(Settings(), boxes=(Box(0, 0, 200, 160),))
+        room(Settings(preset="strong"), boxes=(Box(0, 0, 200, 160),))

@@ -56,13 +56,13 @@ def test_hardening_grows_with_the_logo() -> None:
 
 
 def test_logo_sizes() -> None:
-    assert Settings(size=0.25, min_size=0.125).sizes_px(400, 600) == [100, 90, 81, 73, 66, 59, 53, 50]
-    assert Settings(size=0.25, min_size=0.25).sizes_px(400, 600) == [100]
-    assert Settings(size=0.25, min_size=0.5).sizes_px(400, 600) == [100]
-    assert Settings().sizes_px(30, 600) == [8]
-    assert Settings().sizes_px(20, 20) == []
-    assert Settings(size=1, min_size=1).sizes_px(50, 40) == [40]
+    assert Settings(preset="strong", size=0.25, min_size=0.125).sizes_px(400, 600) == [100, 90, 81, 73, 66, 59, 53, 50]
+    assert Settings(preset="strong", size=0.25, min_size=0.25).sizes_px(400, 600) == [100]
+    assert Settings(preset="strong", size=0.25, min_size=0.5).sizes_px(400, 600) == [100]
+    assert Settings(preset="strong").sizes_px(30, 600) == [8]
+    assert Settings(preset="strong").sizes_px(20, 20) == []
+    assert Settings(preset="strong", size=1, min_size=1).sizes_px(50, 40) == [40]
 
 
 def test_opacities_as_weights() -> None:
-    assert Settings(opacity=(0.39, 1)).opacity_range == (25559, 65535)
+    assert Settings(preset="strong", opacity=(0.39, 1)).opacity_range == (25559, 65535)

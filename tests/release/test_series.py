@@ -63,7 +63,7 @@ def test_a_series_has_one_placement(tmp_path: Path, owner: Owner) -> None:
     slices(source, "t", 3, seed=9)
     fill(source, 2)
     seen: dict[str, Outcome] = {}
-    settings = Settings(budget=6, seed=1, harden=Harden(warp=0.02, texture=20))
+    settings = Settings(preset="strong", budget=6, seed=1, harden=Harden(warp=0.02, texture=20))
     work = make_run(source, tmp_path / "out", owner, series_key=by_first_letter, settings=settings)
     result = run_release(work, progress=lambda outcome: seen.update({outcome.name: outcome}))
     assert (result.json["marked"], result.json["series"]) == (10, 6)
@@ -90,7 +90,7 @@ def test_a_series_has_one_placement(tmp_path: Path, owner: Owner) -> None:
 def test_attacks_are_tried_on_every_image(tmp_path: Path, owner: Owner) -> None:
     source = slices(tmp_path / "in", "s", 3)
     seen: list[Outcome] = []
-    settings = Settings(budget=20, seed=1, against=("jpeg", "blur"))
+    settings = Settings(preset="strong", budget=20, seed=1, against=("jpeg", "blur"))
     work = make_run(source, tmp_path / "out", owner, series_key=by_first_letter, settings=settings)
     result = run_release(work, progress=seen.append)
     assert result.json["series"] == 2
@@ -99,7 +99,7 @@ def test_attacks_are_tried_on_every_image(tmp_path: Path, owner: Owner) -> None:
 
 def test_every_image_for_itself(tmp_path: Path, owner: Owner) -> None:
     source = slices(tmp_path / "in", "s", 3)
-    settings = [Settings(budget=6, seed=1, placement=placement) for placement in ("series", "image")]
+    settings = [Settings(preset="strong", budget=6, seed=1, placement=placement) for placement in ("series", "image")]
     result = run(source, tmp_path / "b", owner, settings=settings[1])
     assert result.json["series"] == 0
     assert len(set(marks_of(tmp_path / "b", owner).values())) == 3

@@ -33,7 +33,7 @@ COMMANDS = {
     ),
     "protect": _Command(
         "protect",
-        "Put an optimised visible logo on every image: MODEL answers wrongly, people still read it.",
+        "Put an optimised visible logo on every image: models answer wrongly, people still read it.",
     ),
     "push": _Command(
         "push",

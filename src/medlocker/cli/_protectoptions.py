@@ -10,7 +10,7 @@ from medlocker.attacks import AttackName
 from medlocker.certificates import Ledger, Owner, ledger_path
 from medlocker.classifiers import Classifier
 from medlocker.errors import InputError
-from medlocker.logo import LearnedLogo, load_learned
+from medlocker.logo import LEARNED_FILE, LearnedLogo, load_learned
 from medlocker.preparedveil import PreparedVeil, is_prepared_veil, load_prepared_veil
 from medlocker.protect import STANDARD_HARDENING, Harden, Lesions, Preset, Settings
 from medlocker.release import EngineMaker, LocalEngine, process_engine, ray_engine
@@ -89,6 +89,8 @@ def prepared_of(logo: Path | None, preset: Preset) -> LearnedLogo | PreparedVeil
     if logo is None or not logo.is_dir():
         return None
     is_veil = is_prepared_veil(logo)
+    if not is_veil and not (logo / LEARNED_FILE).is_file():
+        return load_learned(logo)  # says what is expected of a folder
     if is_veil != (preset == "veil"):
         made, wanted = ("veil", preset) if is_veil else ("strong", "veil")
         raise InputError(

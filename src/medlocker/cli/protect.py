@@ -140,7 +140,7 @@ def protect(
             help="veil: the logo as a translucent lattice over all that is free; strong: up to three "
             "textured marks, searched for each image; paper: place and opacity of one plain logo."
         ),
-    ] = "strong",
+    ] = "veil",
     size: Annotated[
         float | None,
         typer.Option(

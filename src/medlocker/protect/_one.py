@@ -45,7 +45,7 @@ from medlocker.protect._outcome import Job, Marked, Outcome
 from medlocker.protect._room import Room, find_room, pose_problem
 from medlocker.protect._series import Lead, about_series, check_marks, given_boxes, look_at, together
 from medlocker.protect._settings import Settings
-from medlocker.protect._veiled import check_seen, draw, fainter, wanted_classes
+from medlocker.protect._veiled import check_free, check_seen, draw, fainter, wanted_classes
 from medlocker.regions import Finder, Findings, Regions, lesion_finder
 from medlocker.search import Answer, Ask, Found, Preview, Search, Task, Work, margins_of
 from medlocker.veil import AnyMark, Veil
@@ -302,7 +302,7 @@ class Protector:
             findings,
             size=(own.image.width, own.image.height),
             finder=self.finder,
-            room=lambda *, boxes: None,  # draw() says whether there is room
+            room=partial(check_free, width=own.image.width, height=own.image.height),
         )
         return replace(own, boxes=boxes, findings=replace(own.findings, notes=notes, firm=findings.firm))
 

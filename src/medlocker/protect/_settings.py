@@ -118,7 +118,7 @@ class Settings:
         InputError: If a value is out of range.
     """
 
-    preset: Preset = "strong"
+    preset: Preset = "veil"
     size: float | None = None
     min_size: float | None = None
     opacity: tuple[float, float] | None = None

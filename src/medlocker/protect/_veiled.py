@@ -22,6 +22,22 @@ _INVISIBLE_DB = 48.0
 _SPARE_DB = 0.05
 
 
+def check_free(*, boxes: Sequence[Box], width: int, height: int) -> None:
+    """Refuse an image of which regions leave too little for a veil.
+
+    Raises:
+        NoRoomError: If they do.
+    """
+    if not boxes:
+        return
+    free = 1 - float(covered(boxes, width=width, height=height).mean())
+    if free < LEAST_FREE:
+        raise NoRoomError(
+            f"{len(boxes)} regions leave {free:.0%} of the image free, too little for a veil, "
+            f"which needs {LEAST_FREE:.0%}"
+        )
+
+
 def draw(
     settings: Settings,
     logo: Logo,
@@ -44,16 +60,9 @@ def draw(
         telling_nothing: Those of the boxes that sick and healthy images have alike: they need no decoys.
 
     Raises:
-        NoRoomError: If the image is too small, or the regions leave too little of it.
+        NoRoomError: If the image is too small.
     """
     size = {"width": image.width, "height": image.height}
-    if boxes:
-        free = 1 - float(covered(boxes, **size).mean())
-        if free < LEAST_FREE:
-            raise NoRoomError(
-                f"{len(boxes)} regions leave {free:.0%} of the image free, too little for a veil, "
-                f"which needs {LEAST_FREE:.0%}"
-            )
     decoys: tuple[Box, ...] = ()
     if with_decoys:
         # a decoy that is not cut like a lesion would be known for one
