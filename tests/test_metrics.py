@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from medlocker.metrics import (
     are_grades,
+    auc_by_chance,
     cohen_kappa,
     kappa_interval,
     kappa_weighting,
@@ -115,3 +116,19 @@ def test_auc_of_several_classes_is_the_mean_of_each_against_the_others() -> None
     assert mean_auc(logits[:2], np.array([0, 0])) is None
     two = np.array([[0, 1], [0, -1], [0, 2]], np.float32)
     assert mean_auc(two, np.array([1, 0, 0])) == measure(two, np.array([1, 0, 0])).auc == 0.5
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_auc_by_chance_is_where_dealt_labels_lie(classes: int) -> None:
+    rng = np.random.default_rng(1)
+    logits = rng.normal(size=(80, classes)).astype(np.float32)
+    labels = np.arange(80) % classes
+    found = auc_by_chance(logits, labels)
+    assert found is not None
+    areas = [mean_auc(logits, rng.permutation(labels)) or 0.0 for _ in range(600)]
+    assert found == pytest.approx(tuple(np.quantile(areas, [0.025, 0.975])), abs=0.02)
+    assert auc_by_chance(logits, labels) == found
+    assert auc_by_chance(logits, np.zeros(80, np.int64)) is None
+    same = np.zeros((80, classes), np.float32)
+    assert auc_by_chance(same, labels) == (0.5, 0.5)
+    assert mean_auc(same, labels) == 0.5

@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 Criterion = Literal["qwk", "balanced_accuracy"]
 Weighting = Literal["plain", "quadratic"]
 
+_MOST_DEALT = 20_000_000
+_DEALT_AT_ONCE = 1_000_000
+
 
 @dataclass(frozen=True, eq=False)
 class Metrics:
@@ -186,14 +189,80 @@ def mean_auc(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float | 
     Returns:
         None if all labels are the same.
     """
-    if logits.shape[1] == 2:
-        return _auc(logits[:, 1] - logits[:, 0], labels)
+    order = np.argsort(labels, kind="stable")
+    found = _mean_areas(_ranks(logits), labels[order], order[None])
+    return None if found is None else float(found[0])
+
+
+def auc_by_chance(
+    logits: NDArray[np.float32], labels: NDArray[np.int64], *, draws: int = 1000, seed: int = 0
+) -> tuple[float, float] | None:
+    """Return between which areas 95 % lie when the labels are dealt out anew (permutation test).
+
+    Args:
+        logits: (N, K), N at least 1.
+        labels: (N,).
+        draws: How often; for many images fewer, at least 200.
+        seed: Same seed, same numbers.
+
+    Returns:
+        About 0.5 either way; None if all labels are the same.
+    """
+    n, rng = len(labels), np.random.default_rng(seed)
+    ranks, dealt = _ranks(logits), np.sort(labels)
+    left = max(min(draws, _MOST_DEALT // n), 200)
+    found: list[NDArray[np.float64]] = []
+    while left > 0:
+        count = max(min(left, _DEALT_AT_ONCE // n), 1)
+        hands = rng.permuted(np.tile(np.arange(n), (count, 1)), axis=1)
+        areas = _mean_areas(ranks, dealt, hands)
+        if areas is None:
+            return None
+        found.append(areas)
+        left -= count
+    low, high = np.quantile(np.concatenate(found), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _ranks(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Return (N, K) how far down each image stands by its score of each class, from 1; equal ones share.
+
+    The score is the margin of two classes, and of more the logarithm of the probability.
+    """
     values = logits.astype(np.float64)
-    shifted = values - values.max(axis=1, keepdims=True)
-    scores = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    areas = [_auc(scores[:, k], (labels == k).astype(np.int64)) for k in np.unique(labels)]
-    known = [area for area in areas if area is not None]
-    return float(np.mean(known)) if known else None
+    if values.shape[1] == 2:
+        scores = np.stack([values[:, 0] - values[:, 1], values[:, 1] - values[:, 0]], axis=1)
+    else:
+        shifted = values - values.max(axis=1, keepdims=True)
+        scores = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    ranks = np.empty_like(scores)
+    for column, one in zip(ranks.T, scores.T, strict=True):
+        _, place, counts = np.unique(one, return_inverse=True, return_counts=True)
+        column[:] = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    return ranks
+
+
+def _mean_areas(
+    ranks: NDArray[np.float64], labels: NDArray[np.int64], hands: NDArray[np.int64]
+) -> NDArray[np.float64] | None:
+    """Return the mean area of each of several ways to deal labels to images (Mann-Whitney).
+
+    Args:
+        ranks: (N, K), from :func:`_ranks`.
+        labels: (N,), sorted.
+        hands: (B, N), which image has each of the labels.
+    """
+    n = len(labels)
+    classes, starts, counts = np.unique(labels, return_index=True, return_counts=True)
+    if len(classes) < 2:
+        return None
+    areas = []
+    for k, start, count in zip(classes, starts, counts, strict=True):
+        if ranks.shape[1] == 2 and k != 1:
+            continue  # the other way round it is the same area
+        total = ranks[hands[:, start : start + count], k].sum(axis=1)
+        areas.append((total - count * (count + 1) / 2) / (count * (n - count)))
+    return np.asarray(np.mean(areas, axis=0))
 
 
 def _auc(scores: NDArray[Any], labels: NDArray[np.int64]) -> float | None:

@@ -70,9 +70,7 @@ def test_two_classes_always_right(tmp_path: Path) -> None:
     assert one.information.plain.left == 0.5
     kind, text = finding(numbers)
     assert kind == "something"
-    assert text.startswith(
-        "its answers still tell something: kappa 1.00 (1.00 to 1.00), information left +50 ("
-    )
+    assert text.startswith("its answers still tell something: kappa 1.00 (1.00 to 1.00), AUC 1.00 (")
     assert (
         "is right on 100% of the other half, where the most frequent class is 50%; of the originals" in text
     )
@@ -102,9 +100,7 @@ def test_a_constant_answer_tells_nothing(tmp_path: Path) -> None:
     assert one.information.plain.left == 0
     kind, text = finding(numbers)
     assert kind == "nothing"
-    assert text.startswith(
-        "its answers tell nothing that can be shown: kappa 0.00 (0.00 to 0.00), information"
-    )
+    assert text.startswith("its answers tell nothing that can be shown: kappa 0.00 (0.00 to 0.00), AUC 0.50")
     assert "information left 0 (-4 to +4) points; of the originals: kappa 1.00" in text
 
 
@@ -149,18 +145,22 @@ def test_few_images_are_told_to_be_few(tmp_path: Path) -> None:
 def test_little_is_not_nothing() -> None:
     target: Any = SimpleNamespace(is_one_class=False, target=SimpleNamespace(model=Told([50])))
 
-    def judged(kappa: float, left: float) -> tuple[str, str]:
+    def judged(kappa: float, left: float, auc: float = 0.5) -> tuple[str, str]:
         gain = Gain(0.5, 0.5 + left, 0.5, (left - 0.01, left + 0.01))
+        interval = kappa - 0.04, kappa + 0.04
         told = Information(2000, gain, gain)
-        one = Condition(2000, 0.5, 0.5, None, 0.5, Left(0, 0), kappa, (kappa - 0.04, kappa + 0.04), told)
+        one = Condition(2000, 0.5, 0.5, None, auc, Left(0, 0), kappa, interval, (0.48, 0.52), told)
         return _judge(one, one, target)
 
-    assert [judged(*case)[0] for case in ((0.05, 0.03), (0.05, 0.06), (0.11, 0.03), (0.03, 0.005))] == [
-        "little",
-        "something",
-        "something",
-        "useless",
-    ]
+    kinds = {
+        (0.05, 0.03): "little",
+        (0.05, 0.06): "something",
+        (0.11, 0.03): "something",
+        (0.03, 0.005): "useless",
+        (0.03, 0.005, 0.53): "little",
+        (0.03, 0.005, 0.35): "something",
+    }
+    assert {case: judged(*case)[0] for case in kinds} == kinds
     assert judged(0.05, 0.03)[1].startswith("its answers still tell little: kappa 0.05 (0.01 to 0.09)")
 
 

@@ -15,6 +15,7 @@ from medlocker.evaluate import (
     ReleaseQuality,
     Removal,
     add_up_quality,
+    auc_text,
     findings,
     gain_text,
     kappa_text,
@@ -30,7 +31,17 @@ def print_evaluation(value: dict[str, Any], numbers: Numbers, removal: Removal |
         removal: What attackers got, or None.
         out: Folder of the report.
     """
-    head = ("model", "images", "n", "accuracy", "left", "95 %", "kappa", "AUC", "information left")
+    head = (
+        "model",
+        "images",
+        "n",
+        "accuracy",
+        "left",
+        "95 %",
+        "kappa",
+        "AUC (by chance)",
+        "information left",
+    )
     rows: list[tuple[str, ...]] = [head]
     for target in numbers.targets:
         tags = ("  white box" if any(target.white_box) else "  unseen", f"  kappa {target.weighting}")
@@ -68,7 +79,7 @@ def _cells(one: Condition, *, is_finding: bool) -> tuple[str, ...]:
         left,
         interval,
         kappa_text(one),
-        "-" if one.auc is None else f"{one.auc:.2f}",
+        auc_text(one),
         "-" if one.information is None else gain_text(one.information.plain),
     )
 

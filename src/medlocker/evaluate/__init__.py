@@ -11,7 +11,7 @@ from medlocker.evaluate._attacked import (
 from medlocker.evaluate._attacked_state import forget_state
 from medlocker.evaluate._cases import Answer, Case
 from medlocker.evaluate._control import DEFAULT_OPACITY, DEFAULT_SIZE, Control
-from medlocker.evaluate._headline import Finding, findings, gain_text, kappa_text
+from medlocker.evaluate._headline import Finding, auc_text, findings, gain_text, kappa_text
 from medlocker.evaluate._html import html_page, slider, text, thumbnail
 from medlocker.evaluate._json import Extra, to_json
 from medlocker.evaluate._marks import find_marks
@@ -70,6 +70,7 @@ __all__ = [
     "View",
     "add_up",
     "add_up_quality",
+    "auc_text",
     "check_report",
     "evaluate",
     "find_marks",

@@ -13,7 +13,7 @@ Kind = Literal["nothing", "little", "something", "turned", "useless", "unknown"]
 
 _TURNED = -0.2
 _FEW = 30
-_LITTLE_KAPPA, _LITTLE_LEFT = 0.1, 0.05
+_LITTLE_KAPPA, _LITTLE_AREA, _LITTLE_LEFT = 0.1, 0.1, 0.05
 ALWAYS_WRONG = "a model that is always wrong tells as much as one that is always right"
 
 
@@ -59,6 +59,21 @@ def kappa_text(one: Condition) -> str:
     return f"{_signed(one.kappa)} ({_signed(low)} to {_signed(high)})"
 
 
+def auc_text(one: Condition, *, before: str = "") -> str:
+    """Return ``0.58 (0.41 to 0.59)``: in brackets, behind the given words, what is reached by chance."""
+    if one.auc is None or one.auc_chance is None:
+        return "-"
+    low, high = one.auc_chance
+    return f"{one.auc:.2f} ({before}{low:.2f} to {high:.2f})"
+
+
+def _is_ordered(one: Condition) -> bool:
+    """Tell whether outputs order the images by class better, or worse, than chance does."""
+    if one.auc is None or one.auc_chance is None:
+        return False
+    return not one.auc_chance[0] <= one.auc <= one.auc_chance[1]
+
+
 def _signed(value: float) -> str:
     text = f"{value:.2f}"
     return "0.00" if text == "-0.00" else text
@@ -74,11 +89,12 @@ def _judge(clean: Condition, marked: Condition, target: TargetNumbers) -> tuple[
     if len(target.target.model.classes) == 2 and marked.kappa < _TURNED and high < 0:
         return "turned", _turned_words(marked)
     numbers = (
-        f"kappa {kappa_text(marked)}, information left {gain_text(told.plain)} points{_balanced_words(told)}"
+        f"kappa {kappa_text(marked)}, AUC {auc_text(marked, before='by chance ')}, information left "
+        f"{gain_text(told.plain)} points{_balanced_words(told)}"
     )
     originals = "" if clean.information is None else f"; of the originals: {_information_words(clean)}"
-    if told.is_shown or low > 0 or high < 0:
-        kind: Kind = "little" if _is_little(marked.kappa, told) else "something"
+    if told.is_shown or low > 0 or high < 0 or _is_ordered(marked):
+        kind: Kind = "little" if _is_little(marked, told) else "something"
         return kind, f"its answers still tell {kind}: {numbers}; {_learned_words(told)}{originals}"
     if clean.information is not None and clean.kappa_interval is not None and _is_useless(clean):
         words = f"even of the originals its answers tell nothing that can be shown: {numbers}{originals}"
@@ -86,13 +102,16 @@ def _judge(clean: Condition, marked: Condition, target: TargetNumbers) -> tuple[
     return "nothing", f"its answers tell nothing that can be shown: {numbers}{originals}{_doubt(marked)}"
 
 
-def _is_little(kappa: float, told: Information) -> bool:
-    return abs(kappa) <= _LITTLE_KAPPA and max(told.plain.left, told.balanced.left) <= _LITTLE_LEFT
+def _is_little(marked: Condition, told: Information) -> bool:
+    kappa, area = abs(marked.kappa or 0.0), abs((marked.auc or 0.5) - 0.5)
+    left = max(told.plain.left, told.balanced.left)
+    return kappa <= _LITTLE_KAPPA and area <= _LITTLE_AREA and left <= _LITTLE_LEFT
 
 
 def _is_useless(clean: Condition) -> bool:
     low = clean.kappa_interval[0] if clean.kappa_interval is not None else 0.0
-    return low <= 0 and (clean.information is None or not clean.information.is_shown)
+    shown = clean.information is not None and clean.information.is_shown
+    return low <= 0 and not shown and not _is_ordered(clean)
 
 
 def _turned_words(marked: Condition) -> str:
@@ -114,7 +133,8 @@ def _learned_words(told: Information) -> str:
 
 def _information_words(clean: Condition) -> str:
     told = clean.information
-    return "" if told is None else f"kappa {kappa_text(clean)}, {gain_text(told.plain)} points"
+    area = "-" if clean.auc is None else f"{clean.auc:.2f}"
+    return "" if told is None else f"kappa {kappa_text(clean)}, AUC {area}, {gain_text(told.plain)} points"
 
 
 def _balanced_words(told: Information) -> str:

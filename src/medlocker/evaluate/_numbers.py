@@ -18,6 +18,7 @@ from medlocker.information import Information, measure_information
 from medlocker.metrics import (
     Weighting,
     are_grades,
+    auc_by_chance,
     cohen_kappa,
     kappa_interval,
     kappa_weighting,
@@ -64,6 +65,7 @@ class Condition:
         left: Among those that are answered rightly when clean.
         kappa: Cohen's, weighted as the target's ``weighting`` says; None unless two classes occur.
         kappa_interval: Its interval of 95 %.
+        auc_chance: Between which areas 95 % lie by chance, see :func:`medlocker.metrics.auc_by_chance`.
         information: What the answers tell of the truth; None if that cannot be measured.
     """
 
@@ -75,6 +77,7 @@ class Condition:
     left: Left
     kappa: float | None = None
     kappa_interval: tuple[float, float] | None = None
+    auc_chance: tuple[float, float] | None = None
     information: Information | None = None
 
     @property
@@ -97,6 +100,7 @@ class Condition:
             "clean_correct": self.left.n,
             "kappa": self.kappa,
             "kappa_interval": None if self.kappa_interval is None else list(self.kappa_interval),
+            "auc_chance": None if self.auc_chance is None else list(self.auc_chance),
             **self._information_json(),
         }
 
@@ -213,6 +217,7 @@ class TargetNumbers:
             left=left,
             kappa=cohen_kappa(found.confusion, weighting=weighting) if several else None,
             kappa_interval=kappa_interval(found.confusion, weighting=weighting) if several else None,
+            auc_chance=auc_by_chance(logits, labels),
             information=measure_information(logits, labels),
         )
 

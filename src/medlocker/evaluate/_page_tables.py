@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from medlocker.evaluate._headline import gain_text, kappa_text
+from medlocker.evaluate._headline import auc_text, gain_text, kappa_text
 from medlocker.evaluate._html import text
 from medlocker.evaluate._numbers import Condition, Left, Numbers, TargetNumbers
 from medlocker.evaluate._pairs import CLEAN, RANDOM
@@ -104,7 +104,7 @@ def _heat(one: Condition, *, known: str) -> str:
 
 def metrics_table(numbers: Numbers, target: TargetNumbers) -> str:
     """Return one target under every condition, with bars."""
-    auc = "AUC" if len(target.target.model.classes) == 2 else "AUC, mean"
+    auc = "AUC (by chance)" if len(target.target.model.classes) == 2 else "AUC, mean (by chance)"
     gains = [f"kappa, {target.weighting}", auc, "information left", "classes as heavy"]
     head = ["images are", "n", "accuracy", "balanced", *gains, "left", "", "fooled"]
     rows = []
@@ -117,7 +117,7 @@ def metrics_table(numbers: Numbers, target: TargetNumbers) -> str:
             [
                 text(condition_name(numbers, key)),
                 *(number(cell) for cell in (str(one.n), *shares, kappa_text(one))),
-                number("-" if one.auc is None else f"{one.auc:.2f}"),
+                number(auc_text(one)),
                 *(number(cell) for cell in _information_cells(one)),
                 number(left_text(one.left) if is_finding else "-"),
                 bar(one.left, _CONTROL_COLOR if is_control else _OTHER_COLOR) if is_finding else "",

@@ -23,7 +23,8 @@ READING = """\
 <p>Accuracy, balanced accuracy, kappa and AUC are over all images; <i>left</i> and <i>fooled</i> over
 those that are answered rightly when clean, with Wilson's interval of 95 %. Kappa is <i>quadratic</i>,
 so that a greater distance is a greater error, where the classes are three or more numbers that follow
-each other, else <i>plain</i>. Of more than two classes, AUC is the mean of each against the others.
+each other, else <i>plain</i>. Of more than two classes, AUC is the mean of each against the others;
+in brackets is what it comes to by chance.
 <i>Classes as heavy</i> is the information left when every class counts the same: where one class is far
 more frequent than the others, only this shows what a model knows.</p>"""
 LEGIBILITY = """\

@@ -75,7 +75,7 @@ def summary_csv(numbers: Numbers) -> bytes:
     """Return one row for each target and condition."""
     head = ("target", "white_box", "condition", "n", "accuracy", "balanced_accuracy", "qwk", "auc")
     left = ("clean_correct", "left_count", "left", "low", "high")
-    kappa = ("kappa", "kappa_weights", "kappa_low", "kappa_high")
+    kappa = ("kappa", "kappa_weights", "kappa_low", "kappa_high", "auc_chance_low", "auc_chance_high")
     gain = ("information_left", "information_low", "information_high")
     learned = ("learned_by", "learned_accuracy", "most_frequent_class")
     balanced = ("balanced_information_left", "balanced_information_low", "balanced_information_high")
@@ -104,6 +104,7 @@ def _summary_rows(numbers: Numbers) -> Iterable[Sequence[object]]:
                 one.kappa,
                 target.weighting,
                 *(one.kappa_interval or (None, None)),
+                *(one.auc_chance or (None, None)),
                 *_information_cells(one.information),
             )
 
