@@ -48,11 +48,13 @@ class Answer:
             above 0 the model is fooled.
         top: (count, models) int64, the classes answered.
         gradients: Per model (count, h, w, c) float32, d(margin)/d(grey level), or empty.
+        logits: Per model (count, classes) float32.
     """
 
     margins: NDArray[np.float32]
     top: NDArray[np.int64]
     gradients: tuple[NDArray[np.float32], ...] = ()
+    logits: tuple[NDArray[np.float32], ...] = ()
 
 
 def margins_of(logits: NDArray[np.float32], label: int) -> NDArray[np.float32]:

@@ -283,7 +283,7 @@ class Driver:
         margins = np.stack([margins_of(z, label) for z, label in zip(whole, ask.labels, strict=True)], axis=1)
         top = np.stack([z.argmax(axis=1) for z in whole], axis=1)
         slopes = tuple(np.concatenate(parts) for parts in pending.gradients) if ask.gradients else ()
-        return Answer(margins, top, slopes)
+        return Answer(margins, top, slopes, tuple(whole))
 
 
 def file_threads(workers: int) -> ThreadPoolExecutor:
