@@ -220,3 +220,8 @@ def test_a_veil_stands_against_three_logos_and_a_panel(tmp_path: Path) -> None:
     median = quality.measures["psnr"].median
     assert median is not None
     assert 22 < median < 35
+    write_report(result, tmp_path / "report", extra=Extra())
+    page = (tmp_path / "report" / "report.html").read_text("utf-8")
+    assert "marked: the marks lie over nearly all of each image." in page
+    assert "local contrast kept" in page
+    assert "outside the marks" not in page

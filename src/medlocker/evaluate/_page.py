@@ -178,6 +178,19 @@ def _answers(numbers: Numbers, target: TargetNumbers, image: int) -> str:
 
 
 def _quality_words(quality: ReleaseQuality, name: str) -> str:
+    if quality.covered == quality.n:
+        words = f"{text(name)}: the marks lie over nearly all of each image."
+    else:
+        words = _outside_words(quality, name)
+    if quality.touched is not None:
+        words += f" Pixels of regions that were touched, looked at one by one: <b>{quality.touched}</b>."
+    if quality.unmarked:
+        words += f" <b>{quality.unmarked} images carry no mark at all.</b>"
+    return f"<p>{words}</p>"
+
+
+def _outside_words(quality: ReleaseQuality, name: str) -> str:
+    """Say what is known of the pixels away from single marks."""
     words = (
         f"{text(name)}: {quality.identical_outside} of {quality.n} images are identical to their originals "
         f"outside the marks; {quality.marks:.1f} marks on an image."
@@ -191,11 +204,7 @@ def _quality_words(quality: ReleaseQuality, name: str) -> str:
             "but faintly. Outside the marks means: away from these blocks and from their neighbours, into "
             "which viewers spread colour. All other blocks were compared as they are stored."
         )
-    if quality.touched is not None:
-        words += f" Pixels of regions that were touched, looked at one by one: <b>{quality.touched}</b>."
-    if quality.unmarked:
-        words += f" <b>{quality.unmarked} images carry no mark at all.</b>"
-    return f"<p>{words}</p>"
+    return words
 
 
 def _list(title: str, items: Sequence[tuple[str, str]]) -> str:

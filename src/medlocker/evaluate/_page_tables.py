@@ -184,12 +184,15 @@ def quality_table(qualities: Sequence[ReleaseQuality], names: dict[str, str]) ->
     for quality in qualities:
         name = text(names[quality.condition])
         for measure, label, form in _MEASURES:
+            if quality.covered == quality.n and measure in _OF_SINGLE_MARKS:
+                continue
             shown = _IN_BLOCKS if measure == "area" and quality.in_blocks else label
             rows.append([name, shown, *(number(value) for value in _values(quality.measures[measure], form))])
     return table(head, rows, words=2)
 
 
 _IN_BLOCKS = "pixels changed at all, of JPEG those of whole blocks"
+_OF_SINGLE_MARKS = frozenset({"psnr_outside", "psnr_inside", "ssim_inside"})
 _MEASURES = (
     ("contrast", "local contrast kept", "{:.0%}"),
     ("contrast_outside_ink", "the same outside the ink", "{:.0%}"),
