@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 from veil_samples import LOGO, veiled
 
 from medlocker.evaluate import lay_panel
+from medlocker.evaluate._quality import find_marked, measure_found
 from medlocker.geometry import Box
+from medlocker.images import Kind, viewed
 from medlocker.mark import Mark
 from medlocker.marking import mark_pixels
-from pictures import make_image
+from pictures import KINDS, make_image
 
 
 def change(a: NDArray[Any], b: NDArray[Any]) -> float:
@@ -64,3 +66,17 @@ def test_without_a_mark_there_is_no_panel() -> None:
     panel = lay_panel(pixels, pixels, np.zeros(pixels.shape[:2], bool))
     assert panel.opacity == 0
     np.testing.assert_array_equal(panel.colors, pixels)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("bits", [8, 16])
+def test_pictures_of_every_kind_as_they_are_seen(kind: Kind, bits: int) -> None:
+    image = make_image(kind, height=60, width=80, bits=bits)
+    clean = viewed(image)
+    marked = viewed(image, mark_pixels(image, [Mark(x=9, y=8, size_px=40, opacity=12_000)], logo=LOGO).pixels)
+    found = find_marked(clean, marked, logo=LOGO)
+    panel = lay_panel(clean, marked, found.mask)
+    assert change(panel.colors, clean) == pytest.approx(change(marked, clean), rel=0.05)
+    legibility = measure_found(clean, marked, found).legibility
+    assert 10 < legibility.psnr < 60
+    assert 0 < legibility.ssim < 1

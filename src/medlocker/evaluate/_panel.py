@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,19 +38,24 @@ def lay_panel(clean: NDArray[Any], marked: NDArray[Any], mask: NDArray[np.bool_]
         marked: Same shape and type; the panel gets the mean absolute change of its marked pixels.
         mask: (H, W) bool, the marked pixels.
     """
-    values = clean[mask]
-    if values.size == 0:
+    chosen = mask.view(np.uint8)
+    count = cv2.countNonZero(chosen)
+    if count == 0:
         return Panel(clean, 0.0)
-    other = marked[mask]
-    wanted = int((np.maximum(values, other) - np.minimum(values, other)).sum(dtype=np.int64))
-    counts = np.bincount(values.ravel(), minlength=int(np.iinfo(clean.dtype).max) + 1)
-    weight = _weight_of(counts, clean.dtype, wanted)
-    colors = clean.copy()
-    colors[mask] = _under(clean.dtype, weight)[values]
-    return Panel(colors, weight / _ONE)
+    wanted = count * sum(cv2.mean(cv2.absdiff(clean, marked), mask=chosen)[:3])
+    weight = _weight_of(_histogram(clean, chosen), clean.dtype, wanted)
+    laid = _under(clean.dtype, weight)[clean]
+    return Panel(cv2.copyTo(laid, chosen, clean.copy()), weight / _ONE)
 
 
-def _weight_of(counts: NDArray[np.int64], dtype: np.dtype[Any], wanted: int) -> int:
+def _histogram(clean: NDArray[Any], chosen: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return how often each value occurs in the chosen pixels, all three colours together."""
+    levels = int(np.iinfo(clean.dtype).max) + 1
+    counts = [cv2.calcHist([clean], [channel], chosen, [levels], [0, levels]) for channel in range(3)]
+    return np.asarray(np.sum(counts, axis=0, dtype=np.float64).ravel())
+
+
+def _weight_of(counts: NDArray[np.float64], dtype: np.dtype[Any], wanted: float) -> int:
     """Return the blend weight whose summed absolute change is nearest to what is wanted.
 
     Args:
@@ -59,8 +65,8 @@ def _weight_of(counts: NDArray[np.int64], dtype: np.dtype[Any], wanted: int) -> 
     """
     levels = np.arange(len(counts), dtype=np.int64)
 
-    def change(weight: int) -> int:
-        return int((np.abs(_under(dtype, weight).astype(np.int64) - levels) * counts).sum())
+    def change(weight: int) -> float:
+        return float((np.abs(_under(dtype, weight).astype(np.int64) - levels) * counts).sum())
 
     low, high = 0, _ONE  # a greater weight never changes less
     while high - low > 1:
