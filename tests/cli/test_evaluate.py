@@ -179,6 +179,7 @@ def test_the_table_for_people(evaluate: Evaluate) -> None:
         "kappa",
         "AUC (by chance)",
         "information left",
+        "balanced",
     ]
     assert re.split(r" {2,}", lines[0]) == head
     assert [line.split()[:2] for line in lines[1:5]] == [

@@ -164,6 +164,18 @@ def test_little_is_not_nothing() -> None:
     assert judged(0.05, 0.03)[1].startswith("its answers still tell little: kappa 0.05 (0.01 to 0.09)")
 
 
+def test_where_one_class_is_frequent_the_balanced_count_is_told() -> None:
+    target: Any = SimpleNamespace(is_one_class=False, target=SimpleNamespace(model=Told([50])))
+    plain, balanced = Gain(0.8, 0.8, 0.8, (-0.02, 0.02)), Gain(0.5, 0.6, 0.7, (0.11, 0.29))
+    one = Condition(
+        200, 0.8, 0.5, None, 0.5, Left(0, 0), 0.0, (0.0, 0.0), (0.4, 0.6), Information(200, plain, balanced)
+    )
+    kind, text = _judge(one, one, target)
+    assert kind == "something"
+    assert "information left 0 (-2 to +2) points (+20 (+11 to +29) balanced); a regression" in text
+    assert "is right on 70% of the other half, where chance gets 50%, every class counted as heavy" in text
+
+
 def test_points_have_signs() -> None:
     assert gain_text(Gain(0.5, 0.5, 0.4, (-0.051, 0.0049))) == "0 (-5 to 0)"
     assert gain_text(Gain(0.5, 0.4, 0.554, (-0.0, 0.12))) == "+5 (0 to +12)"

@@ -41,6 +41,7 @@ def print_evaluation(value: dict[str, Any], numbers: Numbers, removal: Removal |
         "kappa",
         "AUC (by chance)",
         "information left",
+        "balanced",
     )
     rows: list[tuple[str, ...]] = [head]
     for target in numbers.targets:
@@ -50,7 +51,7 @@ def print_evaluation(value: dict[str, Any], numbers: Numbers, removal: Removal |
             (next(names, ""), key, *_cells(one, is_finding=key != CLEAN))
             for key, one in target.conditions.items()
         ]
-    for line in aligned(rows, flush_right=(2, 3, 4, 6, 7, 8)):
+    for line in aligned(rows, flush_right=(2, 3, 4, 6, 7, 8, 9)):
         stdout.print(line, markup=False)
     for target in numbers.targets:
         for finding in findings(numbers, target):
@@ -81,6 +82,7 @@ def _cells(one: Condition, *, is_finding: bool) -> tuple[str, ...]:
         kappa_text(one),
         auc_text(one),
         "-" if one.information is None else gain_text(one.information.plain),
+        "-" if one.information is None else gain_text(one.information.balanced),
     )
 
 

@@ -48,7 +48,8 @@ _EXAMPLES = """
 
 [bold]How to read it[/bold]: marks protect where kappa and "information left" are near 0: then an answer
 does not depend on the image. Information left is what a table or a regression, learned from the answers on
-half of the images, gets right on the other half above the most frequent class, in points. "left" is the
+half of the images, gets right on the other half above the most frequent class, in points. "balanced" is the
+same with every class as heavy as each other: look at it where one class is far more frequent. "left" is the
 share of a model's right answers that survive the mark. Low is good, but with two classes a model that is
 always wrong tells as much as one that is always right. "white box" models are those that the marks were
 searched on. Controls: "random", plain logos at random free places; "panel", an even grey over the marked

@@ -123,12 +123,13 @@ def _turned_words(marked: Condition) -> str:
 
 
 def _learned_words(told: Information) -> str:
-    gain = told.plain
+    is_plain = told.plain.is_shown or not told.balanced.is_shown
+    gain = told.plain if is_plain else told.balanced
     how = "a table of what each answer means" if gain.learner == "table" else "a regression on its outputs"
-    return (
-        f"{how}, learned on half of the images, is right on {gain.accuracy:.0%} of the other half, where the "
-        f"most frequent class is {gain.control:.0%}"
-    )
+    words = f"{how}, learned on half of the images, is right on {gain.accuracy:.0%} of the other half, where "
+    if is_plain:
+        return f"{words}the most frequent class is {gain.control:.0%}"
+    return f"{words}chance gets {gain.control:.0%}, every class counted as heavy as each other"
 
 
 def _information_words(clean: Condition) -> str:
@@ -141,7 +142,7 @@ def _balanced_words(told: Information) -> str:
     """Add the balanced count where it shows what a frequent class hides."""
     if told.plain.is_shown or not told.balanced.is_shown:
         return ""
-    return f" ({gain_text(told.balanced)} with every class as heavy)"
+    return f" ({gain_text(told.balanced)} balanced)"
 
 
 def _doubt(marked: Condition) -> str:

@@ -105,7 +105,7 @@ def _heat(one: Condition, *, known: str) -> str:
 def metrics_table(numbers: Numbers, target: TargetNumbers) -> str:
     """Return one target under every condition, with bars."""
     auc = "AUC (by chance)" if len(target.target.model.classes) == 2 else "AUC, mean (by chance)"
-    gains = [f"kappa, {target.weighting}", auc, "information left", "classes as heavy"]
+    gains = [f"kappa, {target.weighting}", auc, "information left", "balanced"]
     head = ["images are", "n", "accuracy", "balanced", *gains, "left", "", "fooled"]
     rows = []
     for key, one in target.conditions.items():
@@ -133,7 +133,10 @@ def _information_cells(one: Condition) -> tuple[str, str]:
     if told is None:
         return "-", "-"
     plain = told.plain
-    made_of = f"{plain.accuracy:.0%} by {plain.learner}, most frequent class {plain.control:.0%}"
+    made_of = (
+        f"{plain.table:.0%} by table, {plain.regression:.0%} by regression, "
+        f"most frequent class {plain.control:.0%}"
+    )
     return f'{gain_text(plain)}<br><span class="note">{made_of}</span>', gain_text(told.balanced)
 
 

@@ -25,8 +25,8 @@ those that are answered rightly when clean, with Wilson's interval of 95 %. Kapp
 so that a greater distance is a greater error, where the classes are three or more numbers that follow
 each other, else <i>plain</i>. Of more than two classes, AUC is the mean of each against the others;
 in brackets is what it comes to by chance.
-<i>Classes as heavy</i> is the information left when every class counts the same: where one class is far
-more frequent than the others, only this shows what a model knows.</p>"""
+<i>Balanced</i> is the information left when every class counts the same: where one class is far more
+frequent than the others, only this shows what a model knows.</p>"""
 LEGIBILITY = """\
 <p><i>Local contrast kept</i>: at the strongest tenth of the original's edges, which are vessels,
 lesions and outlines, how much of their gradient the marked image still has; the rim of eye or body does
