@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from medlocker.cli._console import note, print_json, stdout
-from medlocker.demo import Story, accuracies, tell, write_page, write_sheet
+from medlocker.demo import Story, tell, write_page, write_sheet
 
 
 def demo(
@@ -20,8 +20,9 @@ def demo(
 ) -> None:
     """Show the whole story on synthetic images and a built-in model; needs no data, no model, no network.
 
-    Makes 24 synthetic fundus photographs, protects them, asks the model about originals, randomly marked and
-    protected images, restores them, compares every byte, and draws a contact sheet and a page to look at.
+    Makes 24 synthetic fundus photographs, chooses a veil for them, protects them, asks the model about
+    originals, controls and protected images, restores them, compares every byte, and draws a contact sheet
+    and a page to look at.
     """
     story = tell(out, say=note, overwrite=overwrite)
     write_sheet(story, out / "contact-sheet.png")
@@ -30,10 +31,10 @@ def demo(
         print_json(_to_json(story))
         return
     count = len(story.samples.names)
-    stdout.print("accuracy of the built-in model:")
-    for name, judged in accuracies(story):
+    stdout.print("the built-in model's right answers, and kappa: what its answers tell (0 is nothing)")
+    for name, judged in story.answers.items():
         right = int((judged.classes == judged.labels).sum())
-        stdout.print(f"  {name:<34} {judged.accuracy:>4.0%}  ({right} of {count})")
+        stdout.print(f"  {name:<34} {judged.accuracy:>4.0%}  ({right} of {count})  kappa {judged.kappa:.2f}")
     stdout.print(f"restored byte for byte: {story.identical} of {count}")
     stdout.print(f"look at {out / 'index.html'} and {out / 'contact-sheet.png'}", markup=False)
     stdout.print("a mark raises the cost of unauthorised analysis; it is not access control")
@@ -42,7 +43,8 @@ def demo(
 def _to_json(story: Story) -> dict[str, object]:
     return {
         "images": len(story.samples.names),
-        "accuracy": {name: judged.accuracy for name, judged in accuracies(story)},
+        "accuracy": {name: judged.accuracy for name, judged in story.answers.items()},
+        "kappa": {name: judged.kappa for name, judged in story.answers.items()},
         "identical": story.identical,
         "protect": story.result.json,
         "seconds": round(story.seconds, 3),

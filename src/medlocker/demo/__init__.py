@@ -1,6 +1,6 @@
 """Synthetic fundus photographs, a built-in classifier of them, and the story the ``demo`` command tells."""
 
-from medlocker.demo._page import accuracies, write_page
+from medlocker.demo._page import write_page
 from medlocker.demo._sheet import write_sheet
 from medlocker.demo._story import Story, tell
 from medlocker.demo.lesions import GRADES
@@ -13,7 +13,6 @@ __all__ = [
     "SampleSet",
     "Story",
     "Synthetic",
-    "accuracies",
     "builtin_model",
     "synthesise",
     "tell",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from medlocker._files import write_atomic
-from medlocker.demo._judge import Judged
 from medlocker.demo._sheet import caption
 from medlocker.demo._story import Story
 from medlocker.evaluate import html_page, slider, text, thumbnail
@@ -23,6 +22,8 @@ images, no diagnostic device), then restored with the owner's key.</p>
 {_table(story)}
 <p>{story.identical} of {count} restored files equal their originals byte for byte. No pixel of a lesion's box
 was touched. It took {story.seconds:.0f} s.</p>
+<p>Right answers are not what counts: a model that is always wrong tells as much as one that is always right.
+Kappa says how much the answers still tell of the truth; 0 is nothing.</p>
 <p><b>What this does not do:</b> a mark raises the cost of unauthorised analysis and proves origin. It is not
 access control: it cannot stop mask-and-inpaint or retraining, nor protect images whose originals are
 public.</p>
@@ -32,22 +33,15 @@ public.</p>
     write_atomic(path, html_page("medlocker demo", body), overwrite=True)
 
 
-def accuracies(story: Story) -> list[tuple[str, Judged]]:
-    """Return the three versions that the model was asked about."""
-    return [
-        ("originals", story.clean),
-        ("logo at a random place (control)", story.random),
-        ("protected", story.protected),
-    ]
-
-
 def _table(story: Story) -> str:
     rows = "".join(
         f"<tr><td>{name}</td><td>{judged.accuracy:.0%}</td>"
-        f"<td>{int((judged.classes == judged.labels).sum())} of {len(judged.labels)}</td></tr>"
-        for name, judged in accuracies(story)
+        f"<td>{int((judged.classes == judged.labels).sum())} of {len(judged.labels)}</td>"
+        f"<td>{judged.kappa:.2f}</td></tr>"
+        for name, judged in story.answers.items()
     )
-    return f"<table><tr><th>the model sees</th><th>accuracy</th><th>right</th></tr>{rows}</table>"
+    head = "".join(f"<th>{name}</th>" for name in ("the model sees", "accuracy", "right", "kappa"))
+    return f"<table><tr>{head}</tr>{rows}</table>"
 
 
 def _figure(story: Story, i: int) -> str:

@@ -68,7 +68,7 @@ def caption(story: Story, row: str, i: int) -> tuple[str, bool]:
         name = story.samples.names[i]
         same = (story.restored / name).read_bytes() == (story.samples.images / name).read_bytes()
         return ("same bytes" if same else "differs"), same
-    judged = story.clean if row == "original" else story.protected
+    judged = story.answers["originals" if row == "original" else "the veil"]
     answer = story.classes[int(judged.classes[i])]
     right = answer == truth
     return (f"model: {answer}" if right else f"model: {answer} (is {truth})"), right

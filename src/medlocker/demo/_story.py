@@ -1,28 +1,31 @@
-"""The whole story in one folder: make images, protect, judge, restore, compare."""
+"""The whole story in one folder: make images, choose a veil, protect, judge, restore, compare."""
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from medlocker.certificates import load_owner, new_owner, open_release, owner_access
 from medlocker.classifiers import load_classifier
-from medlocker.demo._judge import Judged, judge_run
+from medlocker.demo._judge import STRONG, VEIL, Judged, judge_run
 from medlocker.demo.model import builtin_model
 from medlocker.demo.samples import SampleSet, write_samples
 from medlocker.errors import OutputExistsError
 from medlocker.labels import class_indices, load_labels
 from medlocker.logo import builtin_logo
+from medlocker.prepare import VeilPreparation, prepare_veil
 from medlocker.protect import Settings
 from medlocker.regions import load_regions
 from medlocker.release import Result, Run, find_inputs, run_release
 from medlocker.restore import restore_release
 
 IMAGES = 24
-_SETTINGS = Settings(keep_original=True, seed=0)
+_SETTINGS = Settings(preset="veil", keep_original=True, seed=0)
+_BUDGET = 600
+"""Evaluations to choose the veil with."""
 _SAMPLE_SEED = 20230309
 
 
@@ -35,9 +38,7 @@ class Story:
         samples: The synthetic originals.
         classes: Names of the model's classes.
         result: Of `protect`.
-        clean: Answers on the originals.
-        random: Answers with the logo at a random place.
-        protected: Answers on the released files.
+        answers: By what the model saw: originals, controls, released files.
         identical: How many restored files equal their originals byte for byte.
         seconds: In all.
     """
@@ -46,9 +47,7 @@ class Story:
     samples: SampleSet
     classes: tuple[str, ...]
     result: Result
-    clean: Judged
-    random: Judged
-    protected: Judged
+    answers: Mapping[str, Judged]
     identical: int
     seconds: float
 
@@ -81,34 +80,44 @@ def tell(folder: Path, *, say: Callable[[str], None], overwrite: bool = False) -
     say("2. making the owner's keys")
     keys = folder / "keys" / "owner"
     new_owner(keys)
-    say("3. protecting: the logo is placed so that the built-in model errs, and no lesion is touched")
+    say("3. choosing how the veil looks on these images, with the built-in model")
     model = load_classifier(builtin_model())
     labels, regions = load_labels(samples.labels), load_regions(samples.masks)
     classes = class_indices(labels, model.classes).indices
+    inputs, logo = find_inputs(samples.images), builtin_logo()
+    chosen = prepare_veil(
+        VeilPreparation(
+            inputs, [model], logo, _SETTINGS, regions=regions.among(samples.names), budget=_BUDGET
+        )
+    ).prepared
+    say("4. protecting: a veil by key over every image, no lesion is touched; beside it the preset strong")
     run = Run(
-        inputs=find_inputs(samples.images),
+        inputs=inputs,
         release=folder / "release",
         classifiers=[model],
-        logo=builtin_logo(),
+        logo=logo,
         owner=load_owner(keys),
-        settings=_SETTINGS,
+        settings=replace(_SETTINGS, style=chosen.style, aim_class=chosen.aim_class),
         labels=labels,
         classes=(classes,),
         regions=regions.among(samples.names),
     )
     result = run_release(run)
-    say("4. asking the model about the originals, about randomly placed logos, and about the released files")
-    clean, random, protected = judge_run(run, labels)
+    # only to be looked at: two differently marked versions of an image must never be handed out
+    strong = folder / "compared"
+    run_release(replace(run, release=strong, settings=replace(_SETTINGS, preset="strong")))
+    say("5. asking the model about the originals, about controls, and about the released files")
+    answers = judge_run(run, labels, {VEIL: run.release / "images", STRONG: strong / "images"})
     originals = [item.path for item in run.inputs.items]
-    say("5. restoring with the owner's key, and comparing byte for byte")
+    say("6. restoring with the owner's key, and comparing byte for byte")
     opened = open_release(run.release, run.owner.signing.public)
     restore_release(owner_access(opened, run.owner.identity()), folder / "restored")
     identical = sum((folder / "restored" / path.name).read_bytes() == path.read_bytes() for path in originals)
     seconds = time.perf_counter() - started
-    return Story(folder, samples, model.classes, result, clean, random, protected, identical, seconds)
+    return Story(folder, samples, model.classes, result, answers, identical, seconds)
 
 
-_OURS = ("originals", "keys", "release", "restored", "index.html", "contact-sheet.png")
+_OURS = ("originals", "keys", "release", "compared", "restored", "index.html", "contact-sheet.png")
 
 
 def _clear(folder: Path, *, overwrite: bool) -> None:
