@@ -90,7 +90,14 @@ class VeilStyle:
                 raise InputError(f"veil: expected {name} true or false, got {getattr(self, name)!r:.40}")
 
     def with_tile(self, size: float) -> VeilStyle:
-        """Return the same with copies of another size, share of the image's shorter side."""
+        """Return the same with copies of another size, share of the image's shorter side.
+
+        Raises:
+            InputError: If no lattice can have such copies.
+        """
+        least, most = (side * self.fill for side in _RANGES["period"])
+        if not least <= size <= most:
+            raise InputError(f"preset veil: expected a size of {least:.4f} to {most:.4g}, got {size:g}")
         return replace(self, period=size / self.fill)
 
     def draw(self, logo: Logo, *, width: int, height: int, key: bytes, keep_out: Sequence[Box] = ()) -> Veil:

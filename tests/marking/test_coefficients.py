@@ -97,6 +97,7 @@ def test_a_mark_beyond_the_reach_of_a_box_leaves_its_pixels(name: str, data: st.
     )
     reached = reach(image, box)
     inside = kept(image, reached)
+    assert inside is not None
     assert reached.x <= inside.x <= box.x
     assert reached.y <= inside.y <= box.y
     assert box.right <= inside.right <= reached.right

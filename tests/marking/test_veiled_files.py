@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from PIL import Image as Pillow
 
 import jpeg_pictures
 from dicom_samples import FOLDER, Sample, sample_kinds, write
@@ -50,6 +51,7 @@ def check(data: bytes, veil: Veil) -> None:
     for before, after in zip(all_frames(image), all_frames(again), strict=True):
         for box in veil.keep_out:
             inner = kept(image, box)
+            assert inner is not None
             window = np.s_[inner.y : inner.bottom, inner.x : inner.right]
             assert np.array_equal(before[window], after[window])
     restored = read_image(back(marked, [veil]), name="r")
@@ -110,6 +112,12 @@ def test_jpeg_files_come_back_byte_for_byte(name: str, veil: Veil) -> None:
     assert back(marked, [veil]) == JPEGS[name]
 
 
+def test_of_a_box_that_is_not_of_blocks_nothing_may_be_sure_to_stay() -> None:
+    image = read_image(JPEGS["4:1:1"], name="x")
+    assert kept(image, Box(33, 9, 20, 24)) is None
+    assert kept(image, reach(image, Box(33, 9, 1, 1))) is not None
+
+
 @pytest.mark.parametrize("name", JPEGS)
 @pytest.mark.parametrize("grain", [1, 2, 3, 4])
 def test_coefficients_under_a_keep_out_stay(name: str, grain: int) -> None:
@@ -148,6 +156,7 @@ def test_the_mean_of_a_black_block_stays() -> None:
 
 def test_a_jpeg_has_a_veil_alone() -> None:
     image = read_image(JPEGS["4:2:0"], name="x")
-    for marks in ([make_veil(), make_veil()], [make_veil(), Mark(2, 3, 20, 40000)]):
+    others: tuple[AnyMark, ...] = (make_veil(angle=1), Mark(2, 3, 20, 40000))
+    for other in others:
         with pytest.raises(InputError, match=r"^expected a veil alone on a JPEG\Z"):
-            mark_file(image, marks, logo=LOGO)
+            mark_file(image, [make_veil(), other], logo=LOGO)

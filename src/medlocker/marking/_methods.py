@@ -58,18 +58,23 @@ def reach(image: Image, box: Box) -> Box:
     return _method_for(image).reach(image, box)
 
 
-def kept(image: Image, reached: Box) -> Box:
+def kept(image: Image, reached: Box) -> Box | None:
     """Return the pixels that stay as they are if all marks keep out of a box: the inverse of :func:`reach`.
 
     Args:
         image: The original.
         reached: What :func:`reach` returned; a decoder may mix its outermost pixels with what lies beyond.
+
+    Returns:
+        None if no pixel is certain to stay: a small box that is not one of whole blocks.
     """
     inner, outer = reached, reach(image, reached)
     while True:
         left, top = inner.x + (outer.x < reached.x), inner.y + (outer.y < reached.y)
         right = inner.right - (outer.right > reached.right)
         bottom = inner.bottom - (outer.bottom > reached.bottom)
+        if right <= left or bottom <= top:
+            return None
         smaller = Box(left, top, right - left, bottom - top)
         if smaller == inner:
             return inner

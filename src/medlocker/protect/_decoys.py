@@ -13,7 +13,8 @@ import numpy as np
 from medlocker.geometry import Box
 from medlocker.logo import stream
 
-MOST_DECOYS = 24
+MOST_DECOYS = 96
+"""Enough to reach the share below with decoys of middling size."""
 _HOLES = (0.03, 0.06)
 """Share of an image that holes cover in all, drawn anew for every image; more where lesions need more."""
 _SIDES = (0.015, 0.06)

@@ -45,12 +45,14 @@ from medlocker.protect._outcome import Job, Marked, Outcome
 from medlocker.protect._room import Room, find_room, pose_problem
 from medlocker.protect._series import Lead, about_series, check_marks, given_boxes, look_at, together
 from medlocker.protect._settings import Settings
-from medlocker.protect._veiled import check_free, check_seen, draw, fainter, wanted_classes
+from medlocker.protect._veiled import check_free, check_legible, check_seen, draw, fainter, wanted_classes
 from medlocker.regions import Finder, Findings, Regions, lesion_finder
 from medlocker.search import Answer, Ask, Found, Preview, Search, Task, Work, margins_of
 from medlocker.veil import AnyMark, Veil
 
 Canvases = list[NDArray[np.float32]]
+_MOST_FAINTER = 3
+"""How often a veil is made fainter; rounding and blocks of JPEG make the first guess miss by a little."""
 Candidate: TypeAlias = tuple[AnyMark, ...]
 
 
@@ -136,11 +138,15 @@ class Protector:
     def _try(self, attempt: _Attempt, veil: Veil) -> Generator[Any, Any, float]:
         """Write a veil as faint as legibility asks for, and return how near it comes to the aim."""
         yield from attempt.write((veil,))
-        weaker = fainter(veil, psnr_db=attempt.seen.psnr_db, settings=self.settings)
-        if weaker is not None:
-            yield from attempt.write((weaker,))
-        attempt.fainter = weaker is not None
+        attempt.fainter = False
+        for _ in range(_MOST_FAINTER):
+            weaker = fainter(veil, psnr_db=attempt.seen.psnr_db, settings=self.settings)
+            if weaker is None:
+                break
+            veil, attempt.fainter = weaker, True
+            yield from attempt.write((veil,))
         check_seen(attempt.seen.psnr_db)
+        check_legible(attempt.seen.psnr_db, settings=self.settings)
         margins = yield from attempt.ask()
         if self.settings.aim == "wrong":
             return float(margins.min(initial=np.inf))
@@ -491,7 +497,7 @@ def _check_regions(original: _Original, again: Image) -> None:
         same = len(before) == len(after)
         pairs = ((before[i], after[i]) for i in range(len(before) if same else 0))
     inner = [kept(image, box) for box in original.boxes]
-    windows = [(slice(box.y, box.bottom), slice(box.x, box.right)) for box in inner]
+    windows = [(slice(box.y, box.bottom), slice(box.x, box.right)) for box in inner if box is not None]
     for old, new in pairs:
         same = same and all(np.array_equal(old[window], new[window]) for window in windows)
     if not same:

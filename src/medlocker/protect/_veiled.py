@@ -98,8 +98,26 @@ def check_seen(psnr_db: float) -> None:
     """
     if psnr_db > _INVISIBLE_DB:
         raise InputError(
-            "the veil cannot be seen on this image: its opacity is too low, "
-            "or the logo has the image's own colours"
+            "the veil cannot be seen on this image: its opacity is too low, or the logo has the image's own "
+            "colours, or the image's palette or window has no other ones"
+        )
+
+
+def check_legible(psnr_db: float, *, settings: Settings) -> None:
+    """Refuse a veil through which too little is seen.
+
+    Args:
+        psnr_db: What it leaves, as faint as it may be.
+        settings: Least PSNR, lowest opacity.
+
+    Raises:
+        InputError: If that is less than is allowed.
+    """
+    if psnr_db < settings.legibility:
+        raise InputError(
+            f"expected a veil that leaves {settings.legibility:g} dB, got {psnr_db:.1f} dB at the lowest "
+            f"opacity, {settings.opacities[0]:g}",
+            hint="give a lower one with --opacity LOW HIGH, or less --legibility",
         )
 
 
