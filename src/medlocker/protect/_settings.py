@@ -192,12 +192,12 @@ class Settings:
                     f"preset veil: expected no {name.replace('_', '-')}: {why}",
                     hint="leave the option out, or use --preset strong",
                 )
-        _ = self.veil_style  # refuses a size that no lattice has
         if self.opacities[1] * 255 < _LEAST_CHANGE:
             raise InputError(
                 f"expected an opacity of at least {_LEAST_CHANGE / 255:.3f}, got {self.opacities[1]:g}: "
                 "after rounding such a veil would change nothing"
             )
+        _ = self.veil_style  # refuses a size that no lattice has
 
     @property
     def logo_size(self) -> float:
