@@ -121,7 +121,7 @@ def test_an_existing_folder_is_kept(tmp_path: Path) -> None:
     write_learned(learned, tmp_path / "out", overwrite=True)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "precious").write_text("x")
-    with pytest.raises(OutputExistsError, match="not a learned logo, it is not overwritten"):
+    with pytest.raises(OutputExistsError, match="not a prepared logo, it is not overwritten"):
         write_learned(learned, tmp_path / "other", overwrite=True)
 
 
@@ -133,6 +133,8 @@ def test_the_commands_work_together(shell: Shell, tmp_path: Path, owner_name: Pa
         *(
             "prepare",
             str(source),
+            "--preset",
+            "strong",
             "--model",
             str(tmp_path / "model.onnx"),
             "--out",
@@ -173,7 +175,8 @@ def test_nothing_but_an_earlier_learned_logo_is_replaced(
     for out in ("in", "in/learned", "."):
         before = sorted(path.name for path in source.iterdir())
         answer = shell(
-            *("prepare", "in", "--model", "model.onnx", "--rounds", "1", "--out", out, "--overwrite"),
+            *("prepare", "in", "--preset", "strong", "--model", "model.onnx", "--rounds", "1"),
+            *("--out", out, "--overwrite"),
             cwd=tmp_path,
         )
         assert answer.code == 2, answer.err
@@ -182,6 +185,6 @@ def test_nothing_but_an_earlier_learned_logo_is_replaced(
     foreign = tmp_path / "foreign"
     write_learned(learned, foreign)
     (foreign / "notes.txt").write_text("mine")
-    with pytest.raises(OutputExistsError, match="not a learned logo, it is not overwritten"):
+    with pytest.raises(OutputExistsError, match="not a prepared logo, it is not overwritten"):
         write_learned(learned, foreign, overwrite=True)
     assert (foreign / "notes.txt").read_text() == "mine"

@@ -29,7 +29,7 @@ COMMANDS = {
     ),
     "prepare": _Command(
         "prepare_logo",
-        "Learn a texture for the logo over a sample of images, for `protect --logo LOGO_DIR` to start from.",
+        "Find out once, on a sample of a data set, how it is best marked, for `protect --logo LOGO_DIR`.",
     ),
     "protect": _Command(
         "protect",

@@ -15,6 +15,7 @@ from medlocker.cli._releasefacts import STATEMENT, release_facts
 from medlocker.errors import InputError
 from medlocker.images import LIMITS, content_digest, read_image
 from medlocker.logo import LEARNED_FILE, LearnedLogo, load_learned
+from medlocker.preparedveil import PreparedVeil, is_prepared_veil, load_prepared_veil
 from medlocker.regions import Segmenter, is_segmenter, load_segmenter
 from medlocker.release import FOLDER
 
@@ -40,6 +41,8 @@ def inspect(
         }
     elif (path / LEARNED_FILE).is_file():
         facts = _learned_facts(load_learned(path))
+    elif is_prepared_veil(path):
+        facts = _veil_facts(load_prepared_veil(path))
     elif is_segmenter(path):
         facts = _segmenter_facts(load_segmenter(path))
     elif path.is_dir() or path.suffix.lower() in _MODEL_SUFFIXES:
@@ -93,6 +96,17 @@ def _learned_facts(learned: LearnedLogo) -> dict[str, Any]:
         "levels": learned.levels,
         "classes": sorted(learned.textures),
         **learned.facts,
+    }
+
+
+def _veil_facts(prepared: PreparedVeil) -> dict[str, Any]:
+    return {
+        "what": "prepared veil",
+        "sha256": prepared.digest,
+        "made for": "grey images" if prepared.grey else "coloured images",
+        "style": prepared.style.to_json(),
+        "aim class": prepared.aim_class,
+        **prepared.facts,
     }
 
 

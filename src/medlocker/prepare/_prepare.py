@@ -18,6 +18,7 @@ from medlocker.geometry import Box
 from medlocker.images import LIMITS, Image, read_image
 from medlocker.labels import Labels
 from medlocker.logo import MAX_CELLS, LearnedLogo, Logo, pack_overlay
+from medlocker.prepare._sampling import choose_sample
 from medlocker.protect import Settings, find_room, pose_problem
 from medlocker.regions import Regions
 from medlocker.release import Input, Inputs
@@ -108,7 +109,7 @@ def prepare(
     left_out: list[tuple[str, str]] = []
     grey: list[bool] = []
     with threadpool_limits(limits=1, user_api="blas"):
-        for item in _sample(preparation):
+        for item in choose_sample(preparation.inputs.items, preparation.sample, seed=preparation.seed):
             try:
                 lesson, is_grey = _lesson(preparation, item)
                 lessons.append(lesson)
@@ -147,15 +148,6 @@ def prepare(
     }
     learned = LearnedLogo(preparation.logo, packed, settings.texture_levels, kind, facts)
     return Prepared(learned, plain, textured, len(lessons), tuple(left_out))
-
-
-def _sample(preparation: Preparation) -> list[Input]:
-    items = preparation.inputs.items
-    if len(items) <= preparation.sample:
-        return list(items)
-    rng = np.random.default_rng([preparation.seed, 0])
-    chosen = sorted(rng.choice(len(items), size=preparation.sample, replace=False))
-    return [items[int(i)] for i in chosen]
 
 
 def _lesson(preparation: Preparation, item: Input) -> tuple[Lesson, bool]:

@@ -1,4 +1,4 @@
-"""The folder of a learned logo: logo, textures, and a picture to look at."""
+"""The folder of a prepared logo: logo, textures or the look of veils, and a picture to look at."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from PIL import Image as PillowImage
 
 from medlocker._files import check_output_folder, replacing_folder
 from medlocker.errors import MedlockerError, OutputExistsError
-from medlocker.logo import LEARNED_FILE, LOGO_FILE, LearnedLogo, load_learned, render
+from medlocker.logo import LEARNED_FILE, LOGO_FILE, LearnedLogo, Logo, load_learned, render
+from medlocker.prepare._veilpicture import veil_picture
+from medlocker.preparedveil import VEIL_FILE, PreparedVeil, is_prepared_veil, load_prepared_veil
 from medlocker.release import Inputs
 
-PICTURE_FILE = "textures.png"
+PICTURE_FILE, VEIL_PICTURE_FILE = "textures.png", "veil.png"
 _SIDE_PX = 192
 _MOST_SHOWN = 12
 
@@ -26,7 +28,7 @@ def check_folder(out: Path, *, overwrite: bool) -> None:
     Raises:
         OutputExistsError: If it does and must not be replaced, or is no folder made by ``prepare``.
     """
-    check_output_folder(out, overwrite=overwrite, ours=_is_ours, what="a learned logo")
+    check_output_folder(out, overwrite=overwrite, ours=_is_ours, what="a prepared logo")
 
 
 def check_apart(out: Path, inputs: Inputs) -> None:
@@ -51,22 +53,44 @@ def write_learned(learned: LearnedLogo, out: Path, *, overwrite: bool = False) -
         OutputExistsError: See :func:`check_folder`.
         WriteError: If the system refuses.
     """
-    text = json.dumps(learned.to_json(), indent=1, sort_keys=True) + "\n"
+    _write(out, learned.logo, LEARNED_FILE, learned.to_json(), PICTURE_FILE, _picture(learned), overwrite)
+
+
+def write_veil(prepared: PreparedVeil, out: Path, *, overwrite: bool = False) -> None:
+    """Write a prepared veil's folder whole or not at all.
+
+    Raises:
+        OutputExistsError: See :func:`check_folder`.
+        WriteError: If the system refuses.
+    """
+    picture = veil_picture(prepared)
+    _write(out, prepared.logo, VEIL_FILE, prepared.to_json(), VEIL_PICTURE_FILE, picture, overwrite)
+
+
+def _write(
+    out: Path, logo: Logo, name: str, value: object, picture_name: str, picture: bytes, overwrite: bool
+) -> None:
+    text = json.dumps(value, indent=1, sort_keys=True) + "\n"
     with replacing_folder(out, check=lambda: check_folder(out, overwrite=overwrite)) as folder:
-        (folder / LOGO_FILE).write_bytes(learned.logo.to_png())
-        (folder / PICTURE_FILE).write_bytes(_picture(learned))
-        (folder / LEARNED_FILE).write_text(text, encoding="utf-8")
+        (folder / LOGO_FILE).write_bytes(logo.to_png())
+        (folder / picture_name).write_bytes(picture)
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def _is_ours(folder: Path) -> bool:
-    """Tell whether a folder holds a learned logo and nothing else: only such a one may be replaced."""
+    """Tell whether a folder holds a prepared logo and nothing else: only such a one may be replaced."""
     entries = list(folder.iterdir())
-    if {entry.name for entry in entries} - {LEARNED_FILE, LOGO_FILE, PICTURE_FILE}:
+    is_veil = is_prepared_veil(folder)
+    own = {VEIL_FILE, VEIL_PICTURE_FILE} if is_veil else {LEARNED_FILE, PICTURE_FILE}
+    if {entry.name for entry in entries} - {LOGO_FILE, *own}:
         return False
     if any(entry.is_symlink() or not entry.is_file() for entry in entries):
         return False
     try:
-        load_learned(folder)
+        if is_veil:
+            load_prepared_veil(folder)
+        else:
+            load_learned(folder)
     except MedlockerError:
         return False
     return True

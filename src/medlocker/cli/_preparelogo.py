@@ -1,0 +1,147 @@
+"""`medlocker prepare --preset strong`: learn a logo's texture once for a whole data set."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from medlocker.classifiers import Classifier, load_classifier, with_gradients
+from medlocker.cli._console import note, print_json, shown, stdout, warn
+from medlocker.cli._labels import label_indices, labels_of
+from medlocker.cli._logo import read_logo
+from medlocker.cli._progress import ImageProgress, image_progress
+from medlocker.prepare import Preparation, Prepared, check_apart, check_folder, prepare, write_learned
+from medlocker.protect import Settings
+from medlocker.regions import Regions, load_regions
+from medlocker.release import Inputs, find_inputs
+
+_OPACITIES = (0.39, 0.8)
+_SIZE = 0.25
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options that both presets have, see `medlocker prepare --help`."""
+
+    source: Path
+    models: tuple[Path, ...]
+    out: Path
+    logo: Path | None
+    labels: Path | None
+    label_column: str | None
+    regions: Path | None
+    size: float | None
+    opacity: tuple[float, float] | None
+    sample: int
+    seed: int
+    overwrite: bool
+    as_json: bool
+
+    def inputs(self) -> Inputs:
+        """Return the data set, the output checked first.
+
+        Raises:
+            OutputExistsError: If the output is in the way.
+            InputError: If there is no image.
+        """
+        check_folder(self.out, overwrite=self.overwrite)
+        inputs = find_inputs(self.source)
+        check_apart(self.out, inputs)
+        return inputs
+
+    def keep_out(self, inputs: Inputs) -> Regions | None:
+        """Return the given regions of a data set, if there are any."""
+        if self.regions is None:
+            return None
+        names = [item.name for item in inputs.items]
+        return load_regions(self.regions, images={i.name: i.path for i in inputs.items}).among(names)
+
+
+def learn_logo(asked: Asked, *, levels: int, marks: int, max_area: float, rounds: int) -> None:
+    """Carry out the command.
+
+    Args:
+        asked: Options of both presets.
+        levels: Bound of the texture, grey levels.
+        marks: Most separate marks on one image.
+        max_area: That they may cover together.
+        rounds: Passes over the sample.
+    """
+    size = _SIZE if asked.size is None else asked.size
+    settings = Settings(
+        preset="strong",
+        size=size,
+        min_size=min(_SIZE / 2, size),
+        opacity=asked.opacity or _OPACITIES,
+        levels=levels,
+        marks=marks,
+        max_area=max_area,
+    )
+    inputs = asked.inputs()
+    known = labels_of(asked.labels, column=asked.label_column)
+    classifiers = [with_gradients(load_classifier(path), path) for path in asked.models]
+    say_notes(classifiers)
+    preparation = Preparation(
+        inputs=inputs,
+        classifiers=classifiers,
+        logo=read_logo(asked.logo),
+        settings=settings,
+        labels=known,
+        classes=label_indices(known, classifiers),
+        regions=asked.keep_out(inputs),
+        sample=asked.sample,
+        rounds=rounds,
+        seed=asked.seed,
+    )
+    prepared = _with_progress(preparation)
+    write_learned(prepared.learned, asked.out, overwrite=asked.overwrite)
+    _say(prepared, asked.out, as_json=asked.as_json)
+
+
+def say_notes(classifiers: list[Classifier]) -> None:
+    """Tell what was assumed about the models."""
+    for classifier in classifiers:
+        for text in classifier.notes:
+            note(text)
+
+
+def say_left_out(left_out: tuple[tuple[str, str], ...]) -> None:
+    """Tell which images were not used, and why."""
+    for name, reason in left_out:
+        warn(f"left out: {shown(name)}: {reason}")
+
+
+def _with_progress(preparation: Preparation) -> Prepared:
+    count = min(preparation.sample, len(preparation.inputs.items))
+    with ExitStack() as bars:
+        drawn: dict[str, ImageProgress] = {}
+
+        def advance(title: str, total: int) -> None:
+            if title not in drawn:  # drawn only when there is something to count
+                drawn[title] = bars.enter_context(image_progress(title, total))
+            drawn[title].advance()
+
+        return prepare(
+            preparation,
+            loaded=lambda name: advance("reading", count),
+            progress=lambda seen: advance("learning (passes)", preparation.rounds),
+        )
+
+
+def _say(prepared: Prepared, out: Path, *, as_json: bool) -> None:
+    say_left_out(prepared.left_out)
+    if as_json:
+        value = {
+            **prepared.learned.facts,
+            "classes": sorted(prepared.learned.textures),
+            "left_out": [{"name": name, "reason": reason} for name, reason in prepared.left_out],
+        }
+        print_json(value)
+        return
+    stdout.print(f"learned from {prepared.images} images into {out}", markup=False)
+    stdout.print(
+        f"at random places all models are wrong on {prepared.plain:.0%} of them with the plain logo, on "
+        f"{prepared.textured:.0%} with the textures",
+        markup=False,
+    )

@@ -1,0 +1,182 @@
+"""`medlocker prepare --preset veil`: choose once for a whole data set how veils look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+from medlocker.classifiers import batch_for, load_classifier
+from medlocker.cli._clusters import indices_or_own, with_clusters
+from medlocker.cli._console import note, print_json, shown, stdout, warn
+from medlocker.cli._labels import labels_of
+from medlocker.cli._logo import read_logo
+from medlocker.cli._preparelogo import Asked, say_left_out, say_notes
+from medlocker.cli._progress import ImageProgress, image_progress
+from medlocker.errors import InputError
+from medlocker.prepare import ChosenVeil, Forecast, Told, VeilPreparation, prepare_veil, write_veil
+from medlocker.protect import Aim, Lesions, Settings, make_finder
+
+_FILE_THREADS = 2
+_MUCH_LEFT = 0.5
+_UNITS = {"reading": "image", "fitting styles to legibility": "style", "asking": "evaluation"}
+
+
+def choose_veil(
+    asked: Asked,
+    *,
+    lesions: Lesions,
+    aim: Aim,
+    legibility: float,
+    decoys: bool,
+    budget: int | None,
+) -> None:
+    """Carry out the command.
+
+    Args:
+        asked: Options of both presets.
+        lesions: Which candidates are kept out where no regions are given.
+        aim: What is aimed at.
+        legibility: Least PSNR of an image, dB.
+        decoys: Whether ``protect`` will draw decoys.
+        budget: Most evaluations in all, or None.
+    """
+    settings = Settings(
+        preset="veil", size=asked.size, opacity=asked.opacity, aim=aim, legibility=legibility, decoys=decoys
+    )
+    if lesions != "none" and asked.regions is not None:
+        raise InputError(
+            f"expected no --lesions {lesions} together with --regions",
+            hint="candidates are only for images of which nothing better is known",
+        )
+    inputs = asked.inputs()
+    known = labels_of(asked.labels, column=asked.label_column)
+    loaded = [load_classifier(path, features=True) for path in asked.models]
+    classifiers = with_clusters(loaded, inputs, workers=_FILE_THREADS, batch=batch_for(loaded))
+    say_notes(classifiers)
+    if asked.regions is None and lesions == "none":
+        note(
+            "nothing is kept out of these veils: models see through holes, so give --regions or --lesions as "
+            "you will give them to `protect`"
+        )
+    preparation = VeilPreparation(
+        inputs=inputs,
+        classifiers=classifiers,
+        logo=read_logo(asked.logo),
+        settings=settings,
+        labels=known,
+        classes=indices_or_own(known, classifiers),
+        regions=asked.keep_out(inputs),
+        finder=make_finder(lesions, classifiers),
+        sample=asked.sample,
+        budget=budget,
+        seed=asked.seed,
+    )
+    found = _with_progress(preparation)
+    write_veil(found.prepared, asked.out, overwrite=asked.overwrite)
+    say_left_out(found.left_out)
+    for text in _warnings(found.forecast):
+        warn(text)
+    if asked.as_json:
+        print_json(_json(found))
+        return
+    for line in (*_chosen(found, asked), *_expected(found.forecast, labelled=known is not None)):
+        stdout.print(shown(line), markup=False)
+
+
+def _with_progress(preparation: VeilPreparation) -> ChosenVeil:
+    with ExitStack() as bars:
+        drawn: dict[str, ImageProgress] = {}
+
+        def advance(what: str, steps: int, total: int) -> None:
+            if what not in drawn:  # drawn only when there is something to count
+                drawn[what] = bars.enter_context(image_progress(what, total, unit=_UNITS[what]))
+            for _ in range(steps):
+                drawn[what].advance()
+
+        return prepare_veil(preparation, progress=advance)
+
+
+def _json(found: ChosenVeil) -> dict[str, object]:
+    return {
+        **found.prepared.facts,
+        "style": found.prepared.style.to_json(),
+        "aim_class": found.prepared.aim_class,
+        "left_out": [{"name": name, "reason": reason} for name, reason in found.left_out],
+    }
+
+
+def _warnings(forecast: Forecast) -> Iterator[str]:
+    """Yield where this veil protects little."""
+    for told in forecast.chosen or forecast.shipped:
+        if told.left is not None and told.left > _MUCH_LEFT:
+            yield (
+                f"{told.model} keeps {told.left:.0%} of its right answers under such veils: allow more "
+                "(--opacity LOW HIGH, a lower --legibility), or keep less out"
+            )
+
+
+def _chosen(found: ChosenVeil, asked: Asked) -> Iterator[str]:
+    """Yield what was chosen, in words."""
+    facts, style = found.prepared.facts, found.prepared.style
+    yield (
+        f"chose one of {facts['styles']} styles on {facts['images']} images with {facts['evaluations']:,} "
+        f"evaluations, into {asked.out}"
+    )
+    psnr = facts["legibility"]
+    yield (
+        f"copies of the logo of {style.period * style.fill:.1%} of the shorter side, one every "
+        f"{style.period:.1%}, opacity {style.opacity:.3f}; PSNR {psnr['median_psnr']:.1f} dB in the median, "
+        f"{psnr['worst_psnr']:.1f} dB in the worst"
+    )
+    gathers = facts["gathers"]
+    yield (
+        f'{gathers["veiled"]:.0%} of the answers on veiled images are "{gathers["class"]}", which '
+        f"{gathers['originals']:.0%} of those on the originals are"
+    )
+
+
+def _expected(forecast: Forecast, *, labelled: bool) -> Iterator[str]:
+    """Yield what models will still tell, in words."""
+    if forecast.left_out and forecast.chosen:
+        yield (
+            "forecast for models never seen: each of these was left out of the choice that it judges, on "
+            "images not used for it"
+        )
+    elif not forecast.left_out:
+        yield (
+            "no forecast for models never seen: of one model none can be left out; give --model again with "
+            "another. This one itself, on images not used for the choice:"
+        )
+    else:
+        yield "no forecast: too few images to keep half of them apart"
+    shipped = {told.model: told for told in forecast.shipped}
+    for told in forecast.chosen:
+        line = f"  {told.model}: {_told(told, labelled=labelled)}"
+        beside = shipped.get(told.model)
+        yield line if beside is None else f"{line}; {_beside(beside)}"
+    if not forecast.chosen:
+        for told in forecast.shipped:
+            yield f"  {told.model}, the style that ships with the program: {_told(told, labelled=labelled)}"
+    yield "models trained on images veiled by this program keep more: see docs/THREAT_MODEL.md"
+
+
+def _told(told: Told, *, labelled: bool) -> str:
+    answers = "right answers" if labelled else "answers"
+    parts = []
+    if told.left is not None and told.left_interval is not None:
+        low, high = told.left_interval
+        parts.append(f"{told.left:.0%} ({low:.0%} to {high:.0%}) of {told.right} {answers} left")
+    low, high = told.kappa_interval
+    parts.append(f"kappa {told.kappa:.2f} ({low:.2f} to {high:.2f})")
+    if told.information is not None and told.information_interval is not None:
+        low, high = told.information_interval
+        parts.append(
+            f"what can be learned from its answers beats the commonest class by {told.information:.0%} "
+            f"({low:.0%} to {high:.0%})"
+        )
+    return ", ".join(parts)
+
+
+def _beside(told: Told) -> str:
+    left = "" if told.left is None else f"{told.left:.0%} left, "
+    return f"with the style that ships with the program {left}kappa {told.kappa:.2f}"

@@ -1,0 +1,172 @@
+"""Successive halving: many styles are tried on few looks, the better ones on more.
+
+It is done for several choosers at once, each of whom sees only some of the models and of the images. What one
+of them chooses without having seen a model tells what the choice is worth on models never seen, and as every
+answer is asked for only once, that costs little more than one choice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medlocker.errors import InputError
+from medlocker.metrics import kappa_weighting
+from medlocker.prepare._losses import loss, probabilities
+from medlocker.prepare._trials import Trials
+from medlocker.protect import Aim
+from medlocker.veilstyle import VeilStyle
+
+MOST_STYLES = 96
+_FEWEST_STYLES = 4
+_FEWEST_SHOTS = 8
+
+
+@dataclass(frozen=True)
+class Chooser:
+    """Who sees only some of the models and of the images.
+
+    Args:
+        models: Numbers of the models that it sees.
+        half: The half of the images that it sees, or None for both.
+    """
+
+    models: tuple[int, ...]
+    half: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How many styles are tried on how many looks.
+
+    Args:
+        repeats: Looks at each image.
+        steps: Looks at each style, and the number of styles; fewer and fewer styles, more and more looks.
+    """
+
+    repeats: int
+    steps: tuple[tuple[int, int], ...]
+
+    @property
+    def styles(self) -> int:
+        """How many are tried at all."""
+        return self.steps[0][1]
+
+    @property
+    def pictures(self) -> int:
+        """How many veiled pictures that makes."""
+        taken = [0, *(shots for shots, _ in self.steps)]
+        return sum((shots - taken[i]) * count for i, (shots, count) in enumerate(self.steps))
+
+
+def make_plan(budget: int, *, images: int, models: int, choosers: int, repeats: int) -> Plan:
+    """Return the plan with the most styles that a budget allows, and the looks at each image that leaves.
+
+    Args:
+        budget: Most evaluations; those of the originals are among them.
+        images: In the sample.
+        models: Surrogates.
+        choosers: How many choose; each keeps at least its best style to the end.
+        repeats: Most looks at each image.
+
+    Raises:
+        InputError: If the budget is too small.
+    """
+    most = budget // models - images
+    for looks in range(repeats, 0, -1):
+        for styles in range(MOST_STYLES, _FEWEST_STYLES - 1, -1):
+            plan = plan_for(styles, images=images, choosers=choosers, repeats=looks)
+            if plan.pictures <= most:
+                return plan
+    needed = (plan.pictures + images) * models
+    raise InputError(
+        f"expected a budget of at least {needed} evaluations for {images} images and {models} models, "
+        f"got {budget}",
+        hint="give more, or a smaller --sample",
+    )
+
+
+def plan_for(styles: int, *, images: int, choosers: int, repeats: int) -> Plan:
+    """Return the plan for so many styles; see :func:`make_plan`."""
+    whole = images * repeats
+    sizes = sorted({max(-(-whole >> step), min(whole, _FEWEST_SHOTS)) for step in (3, 2, 1, 0)})
+    # the base and the best of every chooser are always kept
+    counts = [min(max(styles >> step, choosers + 1), styles) for step in range(len(sizes))]
+    return Plan(repeats, tuple(zip(sizes, counts, strict=True)))
+
+
+def choose(
+    trials: Trials,
+    styles: Sequence[VeilStyle],
+    plan: Plan,
+    *,
+    answers: Sequence[NDArray[np.int64]],
+    choosers: Sequence[Chooser],
+    aim: Aim,
+) -> list[VeilStyle]:
+    """Return what each chooser chooses.
+
+    Args:
+        trials: Asks the models.
+        styles: To choose from; the first is tried to the end whatever it does.
+        plan: Of so many styles.
+        answers: Of each model, (images,) on the originals.
+        choosers: The first is the one that matters: what is left of the plan is spent on it.
+        aim: What is aimed at.
+    """
+    alive = [list(styles) for _ in choosers]
+    for step, (shots, _) in enumerate(plan.steps):
+        tried = dict.fromkeys(style for some in alive for style in some)
+        trials.ask(tried, shots=shots)
+        ranked = [
+            sorted(some, key=lambda style, who=who: _loss(trials, style, who, shots, answers, aim))  # type: ignore[misc]
+            for some, who in zip(alive, choosers, strict=True)
+        ]
+        if step + 1 < len(plan.steps):
+            alive = _kept(ranked, styles[0], plan.steps[step + 1][1])
+    return [some[0] for some in ranked]
+
+
+def _loss(
+    trials: Trials,
+    style: VeilStyle,
+    who: Chooser,
+    shots: int,
+    answers: Sequence[NDArray[np.int64]],
+    aim: Aim,
+) -> float:
+    """Return the mean over the models that a chooser sees, on the images that it sees."""
+    chosen = [k for k, shot in enumerate(trials.shots[:shots]) if who.half in (None, shot.half)]
+    images = [trials.shots[k].image for k in chosen]
+    return float(
+        np.mean(
+            [
+                loss(
+                    answers[m][images],
+                    probabilities(trials.logits(style, m, chosen)),
+                    aim=aim,
+                    weighting=kappa_weighting(trials.classifiers[m].classes),
+                )
+                for m in who.models
+            ]
+        )
+    )
+
+
+def _kept(ranked: Sequence[Sequence[VeilStyle]], base: VeilStyle, most: int) -> list[list[VeilStyle]]:
+    """Return for each chooser its best styles and the base: as many as make at most ``most`` together."""
+
+    def together(count: int) -> dict[VeilStyle, None]:
+        return dict.fromkeys([base, *(style for some in ranked for style in some[:count])])
+
+    count = 1
+    while count < most and len(together(count + 1)) <= most:
+        count += 1
+    kept = [list(dict.fromkeys([*some[:count], base])) for some in ranked]
+    spare = most - len(together(count))
+    further = [style for style in ranked[0][count:] if style not in together(count)]
+    kept[0] += further[: max(spare, 0)]
+    return kept

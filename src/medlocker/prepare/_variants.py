@@ -1,0 +1,116 @@
+"""The styles that are tried: the one that ships with the program, single changes of it, and random ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from medlocker.errors import InputError
+from medlocker.veilstyle import VeilStyle
+
+MOST_OPACITY = 0.15
+"""Of a chosen veil, unless the user allows more."""
+_SMALLEST_TILE = 0.03
+"""Share of the shorter side. A smaller logo is not seen as one on a picture of some hundred pixels."""
+_PERIODS, _FILLS = (0.028, 0.2), (0.7, 1.4)
+_LEAST_OPACITY = 0.6
+"""Of the opacity that is allowed."""
+_MOST_SCALE, _MOST_WARP = 0.5, 0.15
+_TEXTURES = (0, 0, 32, 64, 96)
+_GROUNDS = (0.0, 0.0, 0.0, 0.03, 0.06)
+_TINTS = (0xFFFFFF, 0x808080, 0x000000)
+_MOST_TRIES = 50
+"""For each style that is wanted: drawn ones may be equal, or too small."""
+
+_SINGLE: tuple[Mapping[str, Any], ...] = (
+    {"period": 0.032},
+    {"period": 0.065},
+    {"period": 0.1},
+    {"period": 0.16},
+    {"texture": 64},
+    {"negatives": False},
+    {"fill": 0.8},
+    {"fill": 1.4},
+    {"period": 0.1, "negatives": False},
+    {"period": 0.1, "fill": 0.8},
+    {"period": 0.1, "texture": 64},
+    {"period": 0.032, "texture": 64},
+    {"ground": 0.05, "tint": 0xFFFFFF},
+    {"ground": 0.05, "tint": 0x000000},
+    {"warp": 0.12},
+    {"scale": 0.5},
+    {"period": 0.065, "fill": 1.4},
+    {"period": 0.16, "fill": 0.8},
+)
+
+
+def variants(
+    base: VeilStyle,
+    *,
+    count: int,
+    opacities: tuple[float, float],
+    size: float | None,
+    rng: np.random.Generator,
+) -> list[VeilStyle]:
+    """Return styles to try, all different, the base first.
+
+    What protects against somebody who prepares (turned copies, staggered rows, warp) is never less than the
+    base has: no surrogate at hand would miss it.
+
+    Args:
+        base: What is varied.
+        count: How many, at least 1.
+        opacities: Lowest and highest.
+        size: Of a copy, share of the shorter side, if the user has fixed it.
+        rng: Of the random ones.
+    """
+    found: dict[VeilStyle, None] = {}
+    for changes in islice(_changes(base, opacities, rng), _MOST_TRIES * count):
+        style = replace(base, **changes)
+        if size is not None:
+            try:
+                style = style.with_tile(size)
+            except InputError:  # its period would be out of range
+                continue
+        elif found and style.period * style.fill < _SMALLEST_TILE:
+            continue
+        found.setdefault(style)
+        if len(found) == count:
+            break
+    return list(found)
+
+
+def _changes(
+    base: VeilStyle, opacities: tuple[float, float], rng: np.random.Generator
+) -> Iterator[Mapping[str, Any]]:
+    low, high = opacities
+    yield {"opacity": min(max(base.opacity, low), high)}
+    for single in _SINGLE:
+        yield {"opacity": high, **single}
+    while True:
+        yield _random(base, opacities, rng)
+
+
+def _random(base: VeilStyle, opacities: tuple[float, float], rng: np.random.Generator) -> Mapping[str, Any]:
+    """Change about half of the fields."""
+    lowest = max(opacities[0], _LEAST_OPACITY * opacities[1])
+    drawn: dict[str, Any] = {
+        "period": float(np.exp(rng.uniform(*np.log(_PERIODS)))),
+        "fill": float(rng.uniform(*_FILLS)),
+        "scale": float(rng.uniform(0.1, _MOST_SCALE)),
+        "warp": float(rng.uniform(base.warp, max(_MOST_WARP, base.warp))),
+        "texture": int(rng.choice(_TEXTURES)),
+        "ground": float(rng.choice(_GROUNDS)),
+        "negatives": bool(rng.random() < 0.5),
+    }
+    tint, opacity = int(rng.choice(_TINTS)), float(rng.uniform(lowest, opacities[1]))
+    changes = {name: _short(value) for name, value in drawn.items() if rng.random() < 0.5}
+    return {"opacity": _short(opacity), **changes, **({"tint": tint} if changes.get("ground") else {})}
+
+
+def _short(value: Any) -> Any:
+    return round(value, 4) if isinstance(value, float) else value

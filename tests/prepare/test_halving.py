@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from medlocker.classifiers import Classifier
+from medlocker.errors import InputError
+from medlocker.logo import builtin_logo
+from medlocker.prepare._halving import Chooser, choose, make_plan, plan_for
+from medlocker.prepare._reduced import Reduced
+from medlocker.prepare._trials import Trials, Veiler, deal_shots
+from medlocker.prepare._variants import variants
+from medlocker.protect import Settings
+from medlocker.testing import LinearClassifier
+from medlocker.veilstyle import DEFAULT_STYLE, VeilStyle
+from pictures import make_image
+
+STYLES = variants(DEFAULT_STYLE, count=8, opacities=(0.06, 0.15), size=None, rng=np.random.default_rng(0))
+IMAGES = [Reduced(f"{k}.png", make_image(seed=k, height=64, width=64), ()) for k in range(10)]
+VEILER = Veiler(builtin_logo(), Settings(preset="veil"), with_decoys=False)
+CHOOSERS = [Chooser((0, 1)), Chooser((1,), 0), Chooser((1,), 1), Chooser((0,), 0), Chooser((0,), 1)]
+
+
+class Counting(LinearClassifier):
+    """Counts the pictures that it is asked about."""
+
+    asked = 0
+
+    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        self.asked += len(batch)
+        return super()._run(batch)
+
+
+def chosen_by(models: Sequence[Classifier]) -> tuple[list[VeilStyle], int]:
+    counted: list[int] = []
+    plan = plan_for(len(STYLES), images=len(IMAGES), choosers=len(CHOOSERS), repeats=1)
+    with Trials(VEILER, IMAGES, models, advance=counted.append) as trials:
+        answers = [logits.argmax(axis=1) for logits in trials.originals()]
+        trials.shots = deal_shots(IMAGES, np.arange(10) % 3, repeats=1, seed=0)
+        found = choose(trials, STYLES, plan, answers=answers, choosers=CHOOSERS, aim="same")
+        assert trials.evaluations == sum(counted)
+        return found, trials.evaluations
+
+
+def test_a_plan_takes_no_more_than_its_budget_and_uses_it() -> None:
+    for budget, images, models in ((4000, 96, 2), (2000, 48, 1), (400, 24, 1), (60, 8, 1), (9000, 96, 3)):
+        choosers = 1 + 2 * models
+        plan = make_plan(budget, images=images, models=models, choosers=choosers, repeats=3)
+        taken = (plan.pictures + images) * models
+        assert taken <= budget
+        more = plan_for(plan.styles + 1, images=images, choosers=choosers, repeats=plan.repeats)
+        assert plan.styles == 96 or (more.pictures + images) * models > budget
+        assert [shots for shots, _ in plan.steps] == sorted({shots for shots, _ in plan.steps})
+        assert plan.steps[-1][0] == images * plan.repeats
+        assert all(count > choosers or count == plan.styles for _, count in plan.steps)
+
+
+def test_too_small_a_budget_says_what_is_needed() -> None:
+    with pytest.raises(InputError, match="expected a budget of at least 480 evaluations for 96 images and 1"):
+        make_plan(100, images=96, models=1, choosers=3, repeats=2)
+    assert make_plan(480, images=96, models=1, choosers=3, repeats=2).repeats == 1
+
+
+def test_every_answer_is_asked_for_once() -> None:
+    models = [Counting(size=32, seed=1), Counting(size=24, seed=2)]
+    _, evaluations = chosen_by(models)
+    plan = plan_for(len(STYLES), images=len(IMAGES), choosers=len(CHOOSERS), repeats=1)
+    assert evaluations == 2 * (plan.pictures + len(IMAGES))
+    assert [model.asked for model in models] == [evaluations // 2] * 2
+
+
+def test_who_has_not_seen_a_model_chooses_whatever_it_answers() -> None:
+    first = [
+        chosen_by([LinearClassifier(size=32, seed=1), LinearClassifier(size=32, seed=k)])[0]
+        for k in (2, 3, 4)
+    ]
+    for others in first[1:]:
+        assert others[3:] == first[0][3:]  # these see the first model alone
+    assert len({tuple(found[1:3]) for found in first}) > 1
+
+
+def test_both_halves_and_the_beginning_hold_all_classes() -> None:
+    answers = np.array([0] * 20 + [1] * 8 + [2] * 4)
+    images = [Reduced(str(k), IMAGES[0].image, ()) for k in range(32)]
+    shots = deal_shots(images, answers, repeats=2, seed=0)
+    assert [shot.image for shot in shots[:32]] == [shot.image for shot in shots[32:]]
+    assert len({shot.key for shot in shots}) == 64
+    for k in range(3):
+        halves = [shot.half for shot in shots[:32] if answers[shot.image] == k]
+        assert halves.count(0) == halves.count(1)
+    beginning = {(shot.half, int(answers[shot.image])) for shot in shots[:6]}
+    assert len(beginning) == 6
