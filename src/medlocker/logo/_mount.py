@@ -7,6 +7,7 @@ step is exact.
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -59,7 +60,7 @@ def mounted(logo: Logo) -> Logo:
     for radius, colour in ((_DISC, ground), (_RING_OUTER, line), (_RING_INNER, ground)):
         _lay(rgba, _disc(radius), np.array(colour, np.int64))
     # the longest side such that its corners stay inside
-    size = int(2 * _INSIDE * max(height, width) / float(np.hypot(height, width)))
+    size = math.isqrt((2 * _INSIDE * max(height, width)) ** 2 // (height**2 + width**2))
     raster = render_once(logo, size)
     h, w = raster.coverage.shape
     top, left = (_SIDE_PX - h) // 2, (_SIDE_PX - w) // 2

@@ -29,9 +29,10 @@ def spared(weight: NDArray[np.uint16], boxes: Sequence[Box], *, soft_px: int) ->
     if not boxes:
         return weight
     distance = _distance(weight.shape, boxes, soft_px)
-    near = distance < soft_px
     left = weight.copy()
-    left[near] = weight[near].astype(np.uint32) * distance[near] // soft_px
+    for row, away in zip(left, distance, strict=True):  # all at once would take ten times the memory
+        (near,) = (away < soft_px).nonzero()
+        row[near] = row[near].astype(np.uint32) * away[near] // soft_px
     return left
 
 
