@@ -84,7 +84,7 @@ def test_what_was_found_is_told_in_words(shell: Shell, folder: Path) -> None:
     ("options", "message"),
     [
         (("--opacity", "0.2", "0.1"), "expected opacities above 0, at most 1, the lower first"),
-        (("--opacity", "0.001", "0.002"), "expected opacity of 0.004 to 1, got 0.002"),
+        (("--opacity", "0.001", "0.002"), "after rounding such a veil would change nothing"),
         (("--opacity", "0.5", "1.5"), "expected opacities above 0, at most 1"),
         (("--legibility", "90"), "expected a legibility of 0 to 60 dB"),
         (("--budget", "9"), "expected a budget of at least"),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+
+from rich.progress import TaskID
 
 from medlocker.classifiers import batch_for, load_classifier
 from medlocker.cli._clusters import indices_or_own, with_clusters
@@ -11,14 +12,13 @@ from medlocker.cli._console import note, print_json, shown, stdout, warn
 from medlocker.cli._labels import labels_of
 from medlocker.cli._logo import read_logo
 from medlocker.cli._preparelogo import Asked, say_left_out, say_notes
-from medlocker.cli._progress import ImageProgress, image_progress
+from medlocker.cli._progress import image_bar
 from medlocker.errors import InputError
 from medlocker.prepare import ChosenVeil, Forecast, Told, VeilPreparation, prepare_veil, write_veil
 from medlocker.protect import Aim, Lesions, Settings, make_finder
 
 _FILE_THREADS = 2
 _MUCH_LEFT = 0.5
-_UNITS = {"reading": "image", "fitting styles to legibility": "style", "asking": "evaluation"}
 
 
 def choose_veil(
@@ -84,14 +84,13 @@ def choose_veil(
 
 
 def _with_progress(preparation: VeilPreparation) -> ChosenVeil:
-    with ExitStack() as bars:
-        drawn: dict[str, ImageProgress] = {}
+    with image_bar(unit="look") as bar:
+        tasks: dict[str, TaskID] = {}
 
         def advance(what: str, steps: int, total: int) -> None:
-            if what not in drawn:  # drawn only when there is something to count
-                drawn[what] = bars.enter_context(image_progress(what, total, unit=_UNITS[what]))
-            for _ in range(steps):
-                drawn[what].advance()
+            if what not in tasks:  # drawn only when there is something to count
+                tasks[what] = bar.add_task(what, total=total)
+            bar.advance(tasks[what], steps)
 
         return prepare_veil(preparation, progress=advance)
 

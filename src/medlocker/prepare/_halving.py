@@ -22,6 +22,8 @@ from medlocker.veilstyle import VeilStyle
 
 MOST_STYLES = 96
 _FEWEST_STYLES = 4
+_ENOUGH_STYLES = 24
+"""Only what is left after so many goes into further looks at each image."""
 _FEWEST_SHOTS = 8
 
 
@@ -80,7 +82,9 @@ def make_plan(budget: int, *, images: int, models: int, choosers: int, repeats: 
         for styles in range(MOST_STYLES, _FEWEST_STYLES - 1, -1):
             plan = plan_for(styles, images=images, choosers=choosers, repeats=looks)
             if plan.pictures <= most:
-                return plan
+                break
+        if plan.pictures <= most and (plan.styles >= _ENOUGH_STYLES or looks == 1):
+            return plan
     needed = (plan.pictures + images) * models
     raise InputError(
         f"expected a budget of at least {needed} evaluations for {images} images and {models} models, "
