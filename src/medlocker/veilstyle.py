@@ -61,15 +61,15 @@ class VeilStyle:
     """
 
     period: float = 0.045
-    fill: float = 1.1
+    fill: float = 1.2
     opacity: float = 0.12
     ground: float = 0.0
     tint: int = 0xFFFFFF
     stagger: float = 0.5
     turn: float = 0.5
-    scale: float = 0.3
-    warp: float = 0.05
-    texture: int = 0
+    scale: float = 0.4
+    warp: float = 0.1
+    texture: int = 32
     negatives: bool = True
     mounted: bool = True
     stamps: int = 32

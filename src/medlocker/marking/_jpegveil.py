@@ -21,10 +21,10 @@ from medlocker.logo import ONE
 from medlocker.marking._jpegblocks import YCBCR, extent
 from medlocker.marking._layer import Layer
 
-FINEST = 2400
+FINEST = 1750
 """Highest frequency kept, in half periods over the shorter side of the picture."""
 _LEAST_CUT, _MOST_CUT = 2, 14
-_DEAD_ZONE = 0.8
+_DEAD_ZONE = 0.95
 """A coefficient moves by n steps only if it should move by more than n - 1 + this."""
 _STRIP_UNITS = 16
 _MAX = 1023
