@@ -3,14 +3,15 @@
 Keys are derived from fixed texts and protect nothing. Sealing uses fresh randomness, so sealed bytes differ
 from run to run; everything else is the same.
 
-Usage: python scripts/make_vectors.py [FOLDER]
+Usage: python scripts/make_vectors.py [--missing] [FOLDER]
+
+With --missing, vectors that are there stay as they are: what others may have must be readable for ever.
 """
 
 from __future__ import annotations
 
+import argparse
 import base64
-import hashlib
-import io
 import json
 import shutil
 import sys
@@ -20,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image as Pillow
 
 from medlocker.certificates import (
     IndexEntry,
@@ -31,7 +31,7 @@ from medlocker.certificates import (
     SigningKey,
     seal_record,
 )
-from medlocker.certificates._age import Recipient, public_text, secret_text
+from medlocker.certificates._age import Recipient, public_text
 from medlocker.certificates._canonical import to_canonical
 from medlocker.certificates._dsse import sign_statement
 from medlocker.certificates._grantfile import GrantedIdentities
@@ -39,46 +39,22 @@ from medlocker.certificates._ownergrant import owner_grant_text
 from medlocker.certificates._record import MAGIC, padded_length
 from medlocker.certificates._statement import make_statement
 from medlocker.images import encode_image, metadata_digest, pixel_digest, read_image
-from medlocker.logo import Logo
 from medlocker.mark import Mark
 from medlocker.marking import mark_pixels
-
-Vector = dict[str, Any]
-CREATED = "2026-01-31T12:00:00Z"
-
-
-def fixed(text: str) -> bytes:
-    """Return 32 bytes that belong to a text."""
-    return hashlib.sha256(f"medlocker test vector: {text}".encode("ascii")).digest()
-
-
-SIGNING, STRANGER = SigningKey(fixed("owner")), SigningKey(fixed("stranger"))
-OWNER_AGE = secret_text(fixed("owner's age key"))
-SECRET = ReleaseSecret(fixed("release id").hex()[:32], fixed("release secret"))
-
-
-def encoded(data: bytes) -> str:
-    return base64.b64encode(data).decode("ascii")
-
-
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def logo() -> Logo:
-    """Return a logo of 12 x 9 pixels with soft edges."""
-    rgba = np.random.default_rng(5).integers(0, 256, (9, 12, 4)).astype(np.uint8)
-    rgba[..., 3] = np.where(rgba[..., 3] < 90, 0, np.where(rgba[..., 3] > 160, 255, rgba[..., 3]))
-    rgba[rgba[..., 3] == 0] = 0
-    rgba[0, 0] = rgba[-1, -1] = (250, 10, 90, 255)
-    return Logo(rgba)
-
-
-def picture(shape: tuple[int, ...], dtype: str) -> bytes:
-    pixels = np.random.default_rng(11).integers(0, np.iinfo(dtype).max + 1, shape).astype(dtype)
-    stream = io.BytesIO()
-    Pillow.fromarray(pixels).save(stream, "PNG")
-    return stream.getvalue()
+from vector_parts import (
+    CREATED,
+    OWNER_AGE,
+    SECRET,
+    SIGNING,
+    STRANGER,
+    Vector,
+    encoded,
+    fixed,
+    logo,
+    picture,
+    sha256,
+)
+from veil_vectors import veil_restore_vectors, veil_vectors
 
 
 def key_vectors() -> Iterator[tuple[str, Vector]]:
@@ -428,6 +404,7 @@ def restore_vectors() -> Iterator[tuple[str, Vector]]:
             yield label, {**base, "expect": "restore", "blob": encoded(seal_record(each, SECRET))}
         other = replace(record, file=sha256(b"other"))
         yield "bad-file", {**base, "expect": "wrong-image", "blob": encoded(seal_record(other, SECRET))}
+    yield from veil_restore_vectors()
 
 
 KINDS: dict[str, Callable[[], Iterator[tuple[str, Vector]]]] = {
@@ -435,6 +412,7 @@ KINDS: dict[str, Callable[[], Iterator[tuple[str, Vector]]]] = {
     "derive": derive_vectors,
     "pixels": pixel_vectors,
     "mark": mark_vectors,
+    "veil": veil_vectors,
     "record": record_vectors,
     "sealed": sealed_vectors,
     "index": index_vectors,
@@ -445,21 +423,29 @@ KINDS: dict[str, Callable[[], Iterator[tuple[str, Vector]]]] = {
 }
 
 
-def main(folder: Path) -> int:
+def main(folder: Path, *, missing: bool) -> int:
     count = 0
     for kind, vectors in KINDS.items():
         target = folder / kind
-        shutil.rmtree(target, ignore_errors=True)
-        target.mkdir(parents=True)
+        if not missing:
+            shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True, exist_ok=True)
         for name, vector in vectors():
+            path = target / f"{name}.json"
+            if path.exists():
+                continue
             value = {"kind": kind, "expect": "success", **vector}
-            text = json.dumps(value, indent=1, sort_keys=True) + "\n"
-            (target / f"{name}.json").write_text(text, encoding="ascii")
+            path.write_text(json.dumps(value, indent=1, sort_keys=True) + "\n", encoding="ascii")
             count += 1
-    print(f"{count} vectors in {folder}")
+    print(f"{count} vectors written to {folder}")
     return 0
 
 
 if __name__ == "__main__":
-    default = Path(__file__).parent.parent / "tests" / "vectors"
-    sys.exit(main(Path(sys.argv[1]) if len(sys.argv) > 1 else default))
+    parser = argparse.ArgumentParser()
+    parser.add_argument(
+        "folder", nargs="?", type=Path, default=Path(__file__).parent.parent / "tests/vectors"
+    )
+    parser.add_argument("--missing", action="store_true")
+    options = parser.parse_args()
+    sys.exit(main(options.folder, missing=options.missing))
