@@ -1,6 +1,7 @@
-"""Pre-train a network on synthetic photographs: where which lesions lie, how many, and the grade.
+"""Pre-train a network on pieces of synthetic photographs: what lies where in each of them.
 
-Maps of lesions teach far more per photograph than a grade alone, so a few thousand photographs are enough.
+Maps teach far more per piece than one grade does, and pieces at full sharpness cost far less than whole
+photographs: a network sees many lesions in few minutes, as large as they are on what it is for.
 """
 
 from __future__ import annotations
@@ -12,26 +13,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import safetensors.torch
 import timm
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from _synthetic import GRADES, KINDS, MAPS, Photographs
+from _synthetic import MAPS, SIDE_PX, Photographs
 from medlocker._files import make_folder, write_atomic
 from medlocker.classifiers._architectures import head_names
-from medlocker.metrics import measure
 from medlocker.train._augment import jitter_colors
 from medlocker.train._backbone import IMAGENET_MEAN, IMAGENET_STD
 from medlocker.train._loop import Cosine, parameter_groups
 
 LICENCE = "Apache-2.0"
 _CELLS = 16
-"""A side of the maps that are learned: sharper than the last features, whose channels hold the rest."""
-_REPORTED = 50
-_NUMBERS = GRADES + len(KINDS) + 4
+"""A side of the maps that are learned: sharper than the features, whose channels hold the rest."""
+_LEVELS = 2
+"""So many last levels of features learn maps: the earlier one learns fast what the last one builds on."""
+_ZOOMS = (0.8, 1.25)
+_REPORTED = 100
+_JUDGED_PIECES = 512
 
 
 @dataclass(frozen=True)
@@ -39,38 +41,43 @@ class Settings:
     """How to pre-train.
 
     Args:
-        views: Photographs shown, all passes together.
-        size: Side of the input, pixels.
-        batch_size: Views a step.
+        steps: Of the optimizer.
+        size: Side of the pieces, pixels of a photograph of SIDE_PX.
+        batch_size: Pieces a step.
         lr: Highest learning rate of AdamW.
-        seed: Of weights, order and views.
+        seed: Of weights, order and pieces.
     """
 
-    views: int = 16_000
-    size: int = 160
-    batch_size: int = 32
+    steps: int = 2000
+    size: int = 128
+    batch_size: int = 16
     lr: float = 1e-3
     seed: int = 0
 
 
 class Student(nn.Module):
-    """A backbone that answers numbers about the whole photograph and maps of what lies where."""
+    """A backbone that answers, for all kinds of a map, how much of a piece each covers, and where."""
 
     def __init__(self, architecture: str, size: int) -> None:
         super().__init__()
-        options: dict[str, Any] = {"img_size": size} if architecture.startswith(("vit_", "deit_")) else {}
-        self.backbone: Any = timm.create_model(
-            architecture, pretrained=False, num_classes=_NUMBERS, **options
+        self.backbone: Any = timm.create_model(architecture, pretrained=False, num_classes=len(MAPS))
+        with torch.no_grad():
+            probes = self._features(torch.zeros(2, 3, size, size))[1]
+        self._zooms = [-(-_CELLS // probe.shape[-1]) for probe in probes]
+        self.maps = nn.ModuleList(
+            nn.Conv2d(probe.shape[1], len(MAPS) * zoom**2, 1)
+            for probe, zoom in zip(probes, self._zooms, strict=True)
         )
-        probe = self._planes(torch.zeros(2, 3, size, size))
-        self._zoom = -(-_CELLS // probe.shape[-1])
-        self.maps = nn.Conv2d(probe.shape[1], len(MAPS) * self._zoom**2, 1)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return (N, numbers) and (N, len(MAPS), cells, cells)."""
-        features = self.backbone.forward_features(images)
-        numbers = self.backbone.forward_head(features)
-        return numbers, functional.pixel_shuffle(self.maps(self._as_planes(features)), self._zoom)
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """Return logits: (N, len(MAPS)) of the whole, (N, len(MAPS), cells, cells) of each level."""
+        last, levels = self._features(images)
+        drawn = [
+            functional.pixel_shuffle(head(level), zoom)
+            for head, level, zoom in zip(self.maps, levels, self._zooms, strict=True)
+        ]
+        # most cells are empty: begin there
+        return [answer - 3 for answer in (self.backbone.forward_head(last), *drawn)]
 
     def body(self) -> dict[str, Tensor]:
         """Return the backbone's tensors without its last layer."""
@@ -78,17 +85,9 @@ class Student(nn.Module):
         state = self.backbone.state_dict()
         return {name: tensor.detach().contiguous() for name, tensor in state.items() if name not in heads}
 
-    def _planes(self, images: Tensor) -> Tensor:
-        with torch.no_grad():
-            return self._as_planes(self.backbone.forward_features(images))
-
-    def _as_planes(self, features: Tensor) -> Tensor:
-        """Return tokens as (N, C, h, w); class tokens are dropped."""
-        if features.ndim == 4:
-            return features
-        tokens = features[:, getattr(self.backbone, "num_prefix_tokens", 0) :]
-        side = round(tokens.shape[1] ** 0.5)
-        return tokens.transpose(1, 2).reshape(len(tokens), -1, side, side)
+    def _features(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        last, levels = self.backbone.forward_intermediates(images, indices=_LEVELS)
+        return last, levels
 
 
 def pretrain(
@@ -119,21 +118,20 @@ def pretrain(
     started = time.perf_counter()
     course = _Course(architecture, settings, out / f"{architecture}.paused.pt")
     course.student.train()
-    while course.at < course.steps:
+    while course.at < settings.steps:
         if time.perf_counter() - started > seconds:
             course.pause()
-            say(f"{architecture}: paused after step {course.at} of {course.steps}")
+            say(f"{architecture}: paused after step {course.at} of {settings.steps}")
             return None
         course.step(photographs)
         if course.at % _REPORTED == 0:
-            loss = np.mean(course.losses[-_REPORTED:])
-            say(f"{architecture}: step {course.at} of {course.steps}, loss {loss:.3f}")
+            say(f"{architecture}: step {course.at} of {settings.steps}, {course.recent()}")
     report = {
         "architecture": architecture,
         "photographs": len(photographs),
-        "views": course.steps * settings.batch_size,
+        "pieces": settings.steps * settings.batch_size,
         "size": settings.size,
-        "loss": [float(np.mean(course.losses[k : k + _REPORTED])) for k in range(0, course.steps, _REPORTED)],
+        "losses": [course.recent(k) for k in range(_REPORTED, settings.steps + 1, _REPORTED)],
         "judged": _judge(course.student, judged_on, settings),
     }
     metadata = {"licence": LICENCE, "source": "pre-trained on this project's synthetic photographs"}
@@ -151,9 +149,8 @@ class _Course:
     def __init__(self, architecture: str, settings: Settings, file: Path) -> None:
         torch.manual_seed(settings.seed)
         self.student = Student(architecture, settings.size).to(memory_format=torch.channels_last)
-        self.steps = settings.views // settings.batch_size
         self.at = 0
-        self.losses: list[float] = []
+        self.losses: list[list[float]] = []
         self._settings, self._file = settings, file
         self._optimizer = torch.optim.AdamW(parameter_groups(self.student), lr=settings.lr)
         if file.is_file():
@@ -161,9 +158,8 @@ class _Course:
             self.student.load_state_dict(state["student"])
             self._optimizer.load_state_dict(state["optimizer"])
             self.at, self.losses = state["at"], state["losses"]
-        self._schedule = Cosine(
-            self._optimizer, lr=settings.lr, steps=self.steps, warm_up=max(1, self.steps // 20)
-        )
+        warm_up = max(1, settings.steps // 20)
+        self._schedule = Cosine(self._optimizer, lr=settings.lr, steps=settings.steps, warm_up=warm_up)
         for _ in range(self.at):
             self._schedule.step()
 
@@ -171,18 +167,22 @@ class _Course:
         """Learn from one batch."""
         settings = self._settings
         generator = torch.Generator().manual_seed((settings.seed << 32) + self.at)
-        chosen = torch.randperm(len(photographs), generator=generator)[: settings.batch_size].sort().values
-        images, maps, places = _views(photographs, chosen.numpy(), settings.size, generator)
+        images, cells = _pieces(photographs, settings, generator)
         self._schedule.step()
         with torch.autocast("cpu", torch.bfloat16):
-            numbers, drawn = self.student(_normalised(images))
-        loss = _loss(numbers.float(), drawn.float(), photographs, chosen.numpy(), maps, places)
+            answers = self.student(images)
+        losses = [_loss(answer.float(), cells) for answer in answers]
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.student.parameters(), 5.0)
         self._optimizer.step()
-        self.losses.append(float(loss.detach()))
+        self.losses.append([float(loss.detach()) for loss in losses])
         self.at += 1
+
+    def recent(self, at: int | None = None) -> list[float]:
+        """Return the last losses, averaged: of the whole, and of each level's maps; 1 is not to look."""
+        losses = torch.tensor(self.losses[:at][-_REPORTED:])
+        return [round(float(loss), 3) for loss in losses.mean(dim=0)]
 
     def pause(self) -> None:
         """Keep everything for another time."""
@@ -199,68 +199,54 @@ class _Course:
         self._file.unlink(missing_ok=True)
 
 
-def _views(
-    photographs: Photographs, chosen: Any, size: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Return flipped, zoomed, shifted and recoloured views, their maps and places."""
-    count = len(chosen)
-    images = torch.from_numpy(np.array(photographs.images[chosen])).permute(0, 3, 1, 2).float()
+def _pieces(
+    photographs: Photographs, settings: Settings, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Cut pieces out of photographs, flipped, zoomed, recoloured; return them normalised, and their maps."""
+
+    def uniform(low: float, high: float) -> Tensor:
+        return torch.rand(settings.batch_size, 2, generator=generator) * (high - low) + low
+
+    count, size = settings.batch_size, settings.size
+    chosen = torch.randperm(len(photographs), generator=generator)[:count].sort().values.numpy()
+    images = torch.from_numpy(photographs.images[chosen]).permute(0, 3, 1, 2).float()
     maps = torch.from_numpy(photographs.maps[chosen]).float() / 255
-    flips = torch.rand(count, 2, generator=generator).sub_(0.5).sign_()
-    zoom = torch.rand(count, 2, generator=generator) * 0.3 + 0.78
-    shift = torch.rand(count, 2, generator=generator) * 0.16 - 0.08
+    zoom = (size / SIDE_PX * uniform(*_ZOOMS)).clamp_(max=1)
     theta = torch.zeros(count, 2, 3)
-    theta[:, 0, 0], theta[:, 1, 1], theta[:, :, 2] = zoom[:, 0] * flips[:, 0], zoom[:, 1] * flips[:, 1], shift
+    theta[:, :, :2] = torch.diag_embed(zoom * uniform(-1, 1).sign_())
+    theta[:, :, 2] = (1 - zoom) * uniform(-1, 1)
     grid = functional.affine_grid(theta, [count, 3, size, size], align_corners=False)
-    seen = functional.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
-    # maps are read more finely than they are learned, then averaged: no small lesion falls between samples
-    fine = functional.affine_grid(theta, [count, 1, 4 * _CELLS, 4 * _CELLS], align_corners=False)
-    maps = functional.grid_sample(maps, fine, padding_mode="reflection", align_corners=False)
-    places = torch.from_numpy(photographs.places[chosen]).view(count, 2, 2) * 2 - 1
-    places = ((places - shift[:, None]) / (zoom * flips)[:, None]).flatten(1)
-    return (
-        jitter_colors(seen.contiguous(memory_format=torch.channels_last), generator=generator),
-        maps,
-        places,
-    )
-
-
-def _normalised(images: Tensor) -> Tensor:
+    images = functional.grid_sample(images, grid, align_corners=False)
+    # read more finely than learned, then averaged: no small lesion falls between two samples
+    fine = functional.affine_grid(theta, [count, 1, 3 * _CELLS, 3 * _CELLS], align_corners=False)
+    maps = functional.grid_sample(maps, fine, padding_mode="border", align_corners=False)
+    # the root makes a dot that covers a hundredth of a cell a tenth, so that it is worth finding
+    cells = functional.avg_pool2d(maps, 3).clamp_(0, 1).sqrt_()
+    images = jitter_colors(images.contiguous(memory_format=torch.channels_last), generator=generator)
     mean, std = (torch.tensor(v).view(1, 3, 1, 1) * 255 for v in (IMAGENET_MEAN, IMAGENET_STD))
-    return (images - mean) / std
+    return (images - mean) / std, cells
 
 
-def _loss(
-    numbers: Tensor, drawn: Tensor, photographs: Photographs, chosen: Any, maps: Tensor, places: Tensor
-) -> Tensor:
-    grade, counts, where = torch.split(numbers, [GRADES, len(KINDS), 4], dim=1)
-    wanted = torch.log1p(torch.from_numpy(photographs.counts[chosen])) / 2
-    # the root makes a dot that covers a twentieth of a cell a fifth, so that it is worth finding
-    cells = functional.adaptive_avg_pool2d(maps, drawn.shape[-1]).clamp_(0, 1).sqrt_()
-    of_maps = functional.binary_cross_entropy_with_logits(drawn, cells)
-    of_grade = functional.cross_entropy(grade, torch.from_numpy(photographs.grades[chosen]))
-    of_counts = functional.smooth_l1_loss(counts, wanted)
-    return 8 * of_maps + of_grade + 2 * of_counts + functional.smooth_l1_loss(where, places)
+def _loss(answer: Tensor, cells: Tensor) -> Tensor:
+    """Return the cross-entropy in units of what is lost without looking: each kind weighs the same."""
+    wanted = cells.mean(dim=(2, 3)) if answer.ndim == 2 else cells
+    wanted = wanted if answer.ndim == 2 else functional.adaptive_avg_pool2d(wanted, answer.shape[-1])
+    rate = wanted.transpose(0, 1).flatten(1).mean(dim=1).clamp_(0.01, 0.5)
+    blind = functional.binary_cross_entropy(rate, rate, reduction="none")
+    losses = functional.binary_cross_entropy_with_logits(answer, wanted, reduction="none")
+    return (losses.transpose(0, 1).flatten(1).mean(dim=1) / blind).mean()
 
 
-def _judge(student: Student, photographs: Photographs, settings: Settings) -> dict[str, Any]:
-    """Return how well grades and maps are told on other photographs."""
+def _judge(student: Student, photographs: Photographs, settings: Settings) -> dict[str, float]:
+    """Return how well the last maps agree (correlation) with the truth, by kind, on other photographs."""
     student.eval()
-    answers, found, truth = [], [], []
+    found, truth = [], []
     with torch.inference_mode():
-        for start in range(0, len(photographs), settings.batch_size):
-            part = slice(start, start + settings.batch_size)
-            images = torch.from_numpy(np.array(photographs.images[part])).permute(0, 3, 1, 2).float()
-            images = functional.interpolate(images, (settings.size,) * 2, mode="area")
-            numbers, drawn = student(_normalised(images))
-            answers.append(numbers[:, :GRADES].numpy())
-            maps = torch.from_numpy(np.array(photographs.maps[part])).float() / 255
-            found.append(drawn.sigmoid())
-            truth.append(functional.adaptive_avg_pool2d(maps, drawn.shape[-1]).sqrt())
-    metrics = measure(np.concatenate(answers), np.asarray(photographs.grades))
+        for number in range(_JUDGED_PIECES // settings.batch_size):
+            images, cells = _pieces(photographs, settings, torch.Generator().manual_seed(number))
+            maps = student(images)[-1].sigmoid()
+            found.append(maps)
+            truth.append(functional.adaptive_avg_pool2d(cells, maps.shape[-1]))
     told, right = torch.cat(found), torch.cat(truth)
-    likeness = {}
-    for position, name in enumerate(MAPS):
-        pair = torch.stack([told[:, position].flatten(), right[:, position].flatten()])
-        likeness[name] = float(torch.corrcoef(pair)[0, 1])
-    return {"n": metrics.n, "accuracy": metrics.accuracy, "qwk": metrics.qwk, "maps": likeness}
+    pairs = [torch.stack([told[:, k].flatten(), right[:, k].flatten()]) for k in range(len(MAPS))]
+    return {name: float(torch.corrcoef(pair)[0, 1]) for name, pair in zip(MAPS, pairs, strict=True)}

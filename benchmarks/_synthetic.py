@@ -52,15 +52,11 @@ class Photographs:
         images: (N, SIDE_PX, SIDE_PX, 3) uint8, stretched to a square as classifiers stretch them.
         maps: (N, len(MAPS), MAP_SIDE, MAP_SIDE) uint8, the share of each cell that is covered, 255 is all.
         grades: (N,) int64, 0 to 4.
-        counts: (N, len(KINDS)) float32, how many of each kind.
-        places: (N, 4) float32, x and y of disc and fovea, 0 to 1.
     """
 
     images: NDArray[np.uint8]
     maps: NDArray[np.uint8]
     grades: NDArray[np.int64]
-    counts: NDArray[np.float32]
-    places: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.grades)
@@ -124,10 +120,7 @@ def _photograph(healthy: Picture, frame: Frame, eye: Eye, grade: int, rng: Rng) 
         if name in covers:
             small = cv2.resize(covers[name], (MAP_SIDE, MAP_SIDE), interpolation=cv2.INTER_AREA)
             maps[position] = np.rint(np.clip(small, 0, 1) * 255)
-    counts = np.array([len(lesions[kind]) for kind in KINDS], np.float32)
-    size = np.array([frame.width, frame.height])
-    places = [(np.array(at) * frame.radius + frame.centre) / size for at in (eye.disc, eye.fovea)]
-    return image, maps, np.int64(grade), counts, np.concatenate(places).astype(np.float32)
+    return image, maps, np.int64(grade)
 
 
 def _colored(healthy: Picture, rng: Rng) -> Picture:

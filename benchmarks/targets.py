@@ -1,7 +1,7 @@
 """Make the classifiers that releases are judged on, beside those of ``surrogates.py``.
 
-    python benchmarks/targets.py pretrain resnet18 levit_conv_128s
-    python benchmarks/surrogates.py --backbones resnet18 levit_conv_128s --epochs 30 --batch-size 16
+    python benchmarks/targets.py pretrain resnet18 pvt_v2_b0
+    python benchmarks/surrogates.py --backbones resnet18 pvt_v2_b0 --epochs 30 --batch-size 16
     python benchmarks/targets.py prepare --sets idrid isic2017 --painter ordinary
     python benchmarks/targets.py prepare --sets idrid --painter MODULE:FUNCTION --name veiled
 
@@ -34,8 +34,6 @@ from medlocker.labels import load_labels, order_classes
 from medlocker.train import Metrics, measure
 from surrogates import ARCHITECTURES, HEAD, SETS, judge_and_report
 
-_SIZES = {"resnet18": 160}
-"""Sides at which networks are pre-trained, pixels; 224 where tables of positions depend on the size."""
 _JUDGED = 300
 _PREPARATIONS = {
     "idrid": Preparation(size=224, shorter_px=336, copies=4),
@@ -56,7 +54,7 @@ def main() -> int:
     learn = commands.add_parser("pretrain", help="on synthetic photographs")
     learn.add_argument("backbones", nargs="+")
     learn.add_argument("--photographs", type=int, default=5000)
-    learn.add_argument("--views", type=int, default=Settings.views)
+    learn.add_argument("--steps", type=int, default=Settings.steps)
     learn.set_defaults(run=_pretrain)
     expect = commands.add_parser("prepare", help="on images painted on")
     expect.add_argument("--data", type=Path, default=os.environ.get("MEDLOCKER_DATA"))
@@ -79,7 +77,7 @@ def _pretrain(options: argparse.Namespace) -> int:
     seen = photographs(options.photographs, seed=options.seed, cache=out / "photographs")
     unseen = photographs(_JUDGED, seed=options.seed + 1, cache=out / "photographs")
     for backbone in options.backbones:
-        settings = Settings(views=options.views, size=_SIZES.get(backbone, 224), seed=options.seed)
+        settings = Settings(steps=options.steps, seed=options.seed)
         report = pretrain(backbone, seen, unseen, settings, out=out, seconds=options.seconds, say=_say)
         if report is not None:
             print(json.dumps({"backbone": backbone, **report["judged"]}), flush=True)
