@@ -18,6 +18,7 @@ from every_format import REGION, slice_of_ct, write_all
 from medlocker.certificates import Owner, open_release, owner_access
 from medlocker.images import Image, content_digest, metadata_digest, read_image
 from medlocker.veil import Veil
+from onnx_models import make_onnx, weights_for
 from runs import Answer, fill, images_of, medlocker, tiny_model
 
 WINDOW = np.s_[REGION.y : REGION.bottom, REGION.x : REGION.right]
@@ -308,3 +309,44 @@ def test_what_a_person_is_told(place: Place) -> None:
     assert "PSNR " in answer.out
     told = io.StringIO(answer.out).readlines()
     assert told[-1].startswith("marks raise the cost of unauthorised analysis")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--marks", 2], "preset veil: expected no marks: it is one lattice"),
+        (["--max-area", 0.3], "preset veil: expected no max-area: it covers all that is free"),
+        (["--against", "jpeg"], "preset veil: expected no against: it is not searched against attacks"),
+        (["--opaque", 0.2], "preset veil: expected no opaque strokes: it is translucent"),
+        (["--size", 0.0001], "preset veil: expected a size of 0.00"),
+        (["--opacity", 0.001, 0.002], "expected an opacity of at least 0.004, got 0.002: after rounding"),
+        (["--legibility", 99], "expected a legibility of 0 to 60 dB, got 99"),
+    ],
+)
+def test_options_that_do_not_fit_are_wrong_usage(place: Place, options: list[object], message: str) -> None:
+    answer = place.protect("unfit", *options, source="few")
+    assert (answer.code, answer.out) == (2, "")
+    errors = [line for line in answer.err.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert not (place.folder / "unfit").exists()
+
+
+def test_always_wrong_answers_of_two_classes_are_warned_of(place: Place) -> None:
+    two = make_onnx(place.folder / "two.onnx", weights=weights_for(classes=2)).path
+    answer = place.protect("wrong", "--model", two, "--aim", "wrong", source="few")
+    assert answer.code == 0
+    assert (
+        "aim wrong with the two classes of two: a model that is always wrong tells as much as one"
+        in answer.err
+    )
+    answer = place.protect("right", "--model", two, source="few")
+    assert "aim wrong" not in answer.err
+
+
+def test_strong_veils_come_back_too(place: Place) -> None:
+    answer = place.protect("opaque", "--opacity", 0.7, 0.7, "--legibility", 0)
+    assert answer.code == 0, answer.err
+    assert "an opacity of 0.7 is more than a veil needs" in answer.err
+    assert place.restore("opaque", "opaque-back").code == 0
+    assert same_pixels(place.folder / "in", place.folder / "opaque-back")
