@@ -9,6 +9,7 @@ import typer
 
 from medlocker.certificates import Owner, load_owner
 from medlocker.classifiers import batch_for, load_classifier, with_gradients
+from medlocker.cli._choosing import FEWEST_IMAGES, StyleName, with_chosen_style
 from medlocker.cli._clusters import indices_or_own, with_clusters
 from medlocker.cli._console import note, print_json, warn
 from medlocker.cli._dicomweb import (
@@ -160,6 +161,14 @@ def protect(
             "less, down to LOW, only where --legibility asks for it.",
         ),
     ] = None,
+    style: Annotated[
+        StyleName,
+        typer.Option(
+            help="How a veil looks where no prepared one is given. auto: with models and at least 8 images, "
+            "a few styles are tried on a sample first, which takes some seconds; shipped: the one that comes "
+            "with the program."
+        ),
+    ] = "auto",
     legibility: Annotated[
         float,
         typer.Option(
@@ -370,6 +379,11 @@ def protect(
     if anatomy:
         finder = WithAnatomy(finder)
     say_inputs(inputs, known_labels, known_regions, finder)
+    is_left_open = preset == "veil" and style == "auto" and veil is None
+    if is_left_open and classifiers and len(inputs.items) >= FEWEST_IMAGES:
+        settings = with_chosen_style(
+            settings, inputs, classifiers, logo=picture, regions=known_regions, finder=finder
+        )
     run = Run(
         inputs=inputs,
         release=out,

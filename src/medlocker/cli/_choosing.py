@@ -1,0 +1,80 @@
+"""How veils shall look where nothing was prepared: a few styles are tried on a sample before a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+from rich.progress import TaskID
+
+from medlocker.classifiers import Classifier
+from medlocker.cli._console import note
+from medlocker.cli._progress import image_bar
+from medlocker.errors import InputError
+from medlocker.logo import Logo
+from medlocker.prepare import VeilPreparation, prepare_veil
+from medlocker.protect import Settings
+from medlocker.regions import Finder, Regions
+from medlocker.release import Inputs
+
+StyleName = Literal["auto", "shipped"]
+FEWEST_IMAGES = 8
+"""A style chosen on fewer would be chosen by chance."""
+_SAMPLE, _LOOKS = 24, 400
+"""Images, and evaluations for each model: some seconds. `medlocker prepare` takes its time and tells more."""
+
+
+def with_chosen_style(
+    settings: Settings,
+    inputs: Inputs,
+    classifiers: Sequence[Classifier],
+    *,
+    logo: Logo,
+    regions: Regions | None,
+    finder: Finder | None,
+) -> Settings:
+    """Return the settings with the style that leaves the models with least, of a few.
+
+    The same images, models and options choose the same style, so an interrupted run goes on as it began.
+
+    Args:
+        settings: Of the preset ``veil``.
+        inputs: The data set.
+        classifiers: The surrogates, at least one.
+        logo: The owner's logo.
+        regions: Keep-out boxes, or None.
+        finder: Finds more of them, or None.
+    """
+    preparation = VeilPreparation(
+        inputs,
+        classifiers,
+        logo,
+        settings,
+        regions=regions,
+        finder=finder,
+        sample=_SAMPLE,
+        budget=_LOOKS * len(classifiers),
+    )
+    with image_bar(unit="look") as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def progress(what: str, steps: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bar.add_task(f"choosing a veil: {what}", total=total)
+            bar.advance(tasks[what], steps)
+
+        try:
+            chosen = prepare_veil(preparation, progress=progress).prepared
+        except InputError as error:
+            note(f"the veil that ships with the program is used: {error}")
+            return settings
+    style = chosen.style
+    note(
+        f"a veil chosen on a sample of the images: period {style.period:.3f} of the shorter side, "
+        f"opacity {style.opacity:.2f}; `medlocker prepare --preset veil` tells what to expect of it"
+    )
+    opacity = settings.opacity
+    if opacity is not None:
+        opacity = (min(opacity[0], style.opacity), style.opacity)
+    return replace(settings, style=style, opacity=opacity, size=None, aim_class=chosen.aim_class)
