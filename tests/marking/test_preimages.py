@@ -240,6 +240,8 @@ def test_choices_have_one_form() -> None:
         b"\2" + zlib.compress(bytes(50_000_000)),  # unpacked only as far as it can be right
         b"\0" + zlib.compress(bits),
         b"\2" + bits,
+        b"\3" + zlib.compress(bits),
+        b"3" + zlib.compress(bits),
     ]
     for data in refused:
         with pytest.raises(RestoreError, match=r"residual"):
