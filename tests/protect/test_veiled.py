@@ -155,10 +155,12 @@ def test_settings_that_would_mark_nothing_are_refused(changes: dict[str, Any], m
 
 
 def test_hardening_makes_a_veil_harder() -> None:
-    plain, hard = Settings(), Settings(harden=Harden(warp=0.1, texture=30))
-    assert hard.veil_style.warp > plain.veil_style.warp
-    assert hard.veil_style.texture == 30
-    assert hard.veil_style.period == plain.veil_style.period
+    style = replace(Settings().style, warp=0.01, texture=5)
+    hard = Settings(style=style, harden=Harden(warp=0.1, texture=30)).veil_style
+    assert hard.warp > 0.1
+    assert hard.texture == 30
+    assert replace(hard, warp=style.warp, texture=style.texture, opacity=style.opacity) == style
+    assert Settings(style=style, harden=Harden(warp=0.001, texture=3)).veil_style == style
 
 
 # ------------------------------------------------------------------------------------- runs over images
@@ -212,7 +214,7 @@ def test_bad_images_cost_only_themselves_and_leave_nothing(place: Place) -> None
         "grey.png": png(np.full((48, 48), 127, np.uint8)),
     }
     grey = Logo(np.full((20, 20, 4), (127, 127, 127, 255), np.uint8))
-    style = replace(Settings().style, mounted=False)  # else it would lie on a badge, and be seen
+    style = replace(Settings().style, mounted=False, texture=0)  # a badge or a texture would be seen
     seen = place.run(files, logo=grey, regions=load_regions(place.folder / "boxes.csv"), style=style)
     told = {name: (outcome.status, outcome.reason) for name, outcome in seen.items()}
     assert told["good.png"] == ("marked", "")
