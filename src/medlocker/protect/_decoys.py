@@ -15,9 +15,9 @@ from medlocker.logo import stream
 
 MOST_DECOYS = 96
 """Enough to reach the share below with decoys of middling size."""
-_HOLES = (0.03, 0.06)
+_HOLES = (0.02, 0.04)
 """Share of an image that holes cover in all, drawn anew for every image; more where lesions need more."""
-_SIDES = (0.015, 0.06)
+_SIDES = (0.012, 0.04)
 """Sides of a decoy, share of the image's shorter side; small ones are more frequent."""
 
 
