@@ -13,7 +13,7 @@ import numpy as np
 from medlocker.geometry import Box
 from medlocker.logo import stream
 
-MOST_DECOYS = 96
+MOST_DECOYS = 160
 """Enough to reach the share below with decoys of middling size."""
 _HOLES = (0.02, 0.04)
 """Share of an image that holes cover in all, drawn anew for every image; more where lesions need more."""
