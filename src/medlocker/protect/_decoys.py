@@ -31,7 +31,7 @@ def draw_decoys(boxes: Sequence[Box], *, width: int, height: int, key: bytes) ->
         key: The same key draws the same boxes.
     """
     # in cells: whether a box overlaps others need not be known to the pixel
-    cell = max(min(width, height) // 128, 1)
+    cell = max(min(width, height) // 512, 1)
     covered = np.zeros((-(-height // cell), -(-width // cell)), np.bool_)
 
     def cover(box: Box) -> None:
