@@ -163,7 +163,7 @@ def test_a_logo_that_cannot_be_seen_is_refused(tmp_path: Path) -> None:
     folder.mkdir()
     (folder / "a.png").write_bytes(stream.getvalue())
     logo = load_logo(stream.getvalue(), name="white.png")
-    plain = replace(DEFAULT_STYLE, negatives=False, mounted=False)
+    plain = replace(DEFAULT_STYLE, negatives=False, mounted=False, texture=0)
     unseen = replace(preparation(folder, settings=replace(SETTINGS, style=plain)), logo=logo)
     with pytest.raises(
         InputError, match="none of 1 images can be used: the veil cannot be seen on this image"

@@ -15,7 +15,7 @@ from medlocker.veilstyle import VeilStyle
 
 MEDIAN_PSNR_DB = 25.0
 """Least median over a data set."""
-_LOOKED_AT = 5
+_LOOKED_AT = 4
 _SPARE_DB = 0.2
 _FAINTER_DB = 6.0
 """By so much ``protect`` itself can make the veil of one image more transparent."""

@@ -25,6 +25,7 @@ _FEWEST_STYLES = 4
 _ENOUGH_STYLES = 24
 """Only what is left after so many goes into further looks at each image."""
 _FEWEST_SHOTS = 8
+_DRAWS, _SURE = 200, 0.9
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def choose(
 
     Args:
         trials: Asks the models.
-        styles: To choose from; the first is tried to the end whatever it does.
+        styles: To choose from. The first is tried to the end, and chosen unless another is surely better.
         plan: Of so many styles.
         answers: Of each model, (images,) on the originals.
         choosers: The first is the one that matters: what is left of the plan is spent on it.
@@ -123,41 +124,67 @@ def choose(
     """
     alive = [list(styles) for _ in choosers]
     for step, (shots, _) in enumerate(plan.steps):
-        tried = dict.fromkeys(style for some in alive for style in some)
-        trials.ask(tried, shots=shots)
-        ranked = [
-            sorted(some, key=lambda style, who=who: _loss(trials, style, who, shots, answers, aim))  # type: ignore[misc]
-            for some, who in zip(alive, choosers, strict=True)
-        ]
+        trials.ask(dict.fromkeys(style for some in alive for style in some), shots=shots)
+        views = [_View(trials, who, shots, answers, aim) for who in choosers]
+        ranked = [sorted(some, key=view.loss) for some, view in zip(alive, views, strict=True)]
         if step + 1 < len(plan.steps):
             alive = _kept(ranked, styles[0], plan.steps[step + 1][1])
-    return [some[0] for some in ranked]
+    return [
+        some[0] if view.is_surely_better(some[0], styles[0]) else styles[0]
+        for some, view in zip(ranked, views, strict=True)
+    ]
 
 
-def _loss(
-    trials: Trials,
-    style: VeilStyle,
-    who: Chooser,
-    shots: int,
-    answers: Sequence[NDArray[np.int64]],
-    aim: Aim,
-) -> float:
-    """Return the mean over the models that a chooser sees, on the images that it sees."""
-    chosen = [k for k, shot in enumerate(trials.shots[:shots]) if who.half in (None, shot.half)]
-    images = [trials.shots[k].image for k in chosen]
-    return float(
-        np.mean(
-            [
-                loss(
-                    answers[m][images],
-                    probabilities(trials.logits(style, m, chosen)),
-                    aim=aim,
-                    weighting=kappa_weighting(trials.classifiers[m].classes),
-                )
-                for m in who.models
-            ]
-        )
-    )
+class _View:
+    """What one chooser sees of the trials.
+
+    Args:
+        trials: With the answers.
+        who: The chooser.
+        shots: How many were taken.
+        answers: Of each model, (images,) on the originals.
+        aim: What is aimed at.
+    """
+
+    def __init__(
+        self, trials: Trials, who: Chooser, shots: int, answers: Sequence[NDArray[np.int64]], aim: Aim
+    ) -> None:
+        self._trials, self._models, self._aim = trials, who.models, aim
+        self._shots = [k for k, shot in enumerate(trials.shots[:shots]) if who.half in (None, shot.half)]
+        self._images = np.array([trials.shots[k].image for k in self._shots])
+        self._answers = [answers[model][self._images] for model in who.models]
+        self._weightings = [kappa_weighting(trials.classifiers[model].classes) for model in who.models]
+
+    def loss(self, style: VeilStyle) -> float:
+        """Return the mean over the models, on all that is seen."""
+        return self._loss(self._veiled(style), slice(None))
+
+    def is_surely_better(self, style: VeilStyle, base: VeilStyle) -> bool:
+        """Tell whether a style beats another on nearly all samples as this one might have been.
+
+        The best of many is in part the luckiest; without this the choice would often be worse than none.
+        """
+        if style == base:
+            return True
+        one, other = self._veiled(style), self._veiled(base)
+        _, image = np.unique(self._images, return_inverse=True)
+        looks = [np.flatnonzero(image == k) for k in range(int(image.max()) + 1)]
+        rng = np.random.default_rng(0)
+        better = 0
+        for _ in range(_DRAWS):  # images are drawn anew, each with all its looks (bootstrap)
+            drawn = np.concatenate([looks[k] for k in rng.integers(len(looks), size=len(looks))])
+            better += self._loss(one, drawn) < self._loss(other, drawn)
+        return better >= _SURE * _DRAWS
+
+    def _veiled(self, style: VeilStyle) -> list[NDArray[np.float64]]:
+        return [probabilities(self._trials.logits(style, model, self._shots)) for model in self._models]
+
+    def _loss(self, veiled: Sequence[NDArray[np.float64]], part: slice | NDArray[np.int64]) -> float:
+        losses = [
+            loss(answers[part], one[part], aim=self._aim, weighting=weighting)
+            for one, answers, weighting in zip(veiled, self._answers, self._weightings, strict=True)
+        ]
+        return float(np.mean(losses))
 
 
 def _kept(ranked: Sequence[Sequence[VeilStyle]], base: VeilStyle, most: int) -> list[list[VeilStyle]]:

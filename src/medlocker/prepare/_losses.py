@@ -13,8 +13,11 @@ from numpy.typing import NDArray
 from medlocker.metrics import Weighting
 from medlocker.protect import Aim
 
-_GATHERED = 0.5
-"""What it is worth, against kappa and what is left, that answers gather on one class or that they do not."""
+_GATHERED = 0.2
+"""What it is worth, against kappa and what is left, that answers gather on one class or that they do not.
+
+Little: a style that gathers the answers of one model on a class need not do so with another's.
+"""
 
 
 def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
