@@ -12,6 +12,7 @@ from medlocker.geometry import Box
 
 _MOST_OVERLAP = 8
 """Boxes and what is around them, in images: above, they are looked at row by row instead of one by one."""
+_STRIP_PIXELS = 1 << 17
 
 
 def spared(weight: NDArray[np.uint16], boxes: Sequence[Box], *, soft_px: int) -> NDArray[np.uint16]:
@@ -30,9 +31,11 @@ def spared(weight: NDArray[np.uint16], boxes: Sequence[Box], *, soft_px: int) ->
         return weight
     distance = _distance(weight.shape, boxes, soft_px)
     left = weight.copy()
-    for row, away in zip(left, distance, strict=True):  # all at once would take ten times the memory
-        (near,) = (away < soft_px).nonzero()
-        row[near] = row[near].astype(np.uint32) * away[near] // soft_px
+    step = max(_STRIP_PIXELS // max(weight.shape[1], 1), 1)
+    for start in range(0, len(weight), step):  # all at once would take ten times the memory
+        rows, away = left[start : start + step], distance[start : start + step]
+        near = away < soft_px
+        rows[near] = rows[near].astype(np.uint32) * away[near] // soft_px
     return left
 
 
