@@ -190,13 +190,21 @@ def test_more_budget_draws_until_the_aim_is_reached(place: Place) -> None:
     assert 6 <= answer.json["evaluations"] <= 3 * 6  # at the original, at four veils, at the best one again
 
 
-def test_a_kept_original_comes_back_byte_for_byte(place: Place) -> None:
+def test_a_kept_original_comes_back_byte_for_byte(place: Place, owner: Owner) -> None:
     assert place.protect("kept", "--keep-original").code == 0
     answer = place.restore("kept", "kept-back", "--json")
     assert (answer.code, answer.json["restored"]) == (0, answer.json["identical"])
     originals = {path.name: path.read_bytes() for path in (place.folder / "in").iterdir()}
     restored = {path.name: path.read_bytes() for path in (place.folder / "kept-back").iterdir()}
     assert originals == restored
+    release = open_release(place.folder / "kept", owner.signing.public)
+    access = owner_access(release, owner.identity())
+    for line in release.shard_lines(0):
+        record = access.open(line)
+        assert record.original == originals[line.entry.name]
+        assert (record.residual == b"") == line.entry.name.endswith(
+            ".jpg"
+        )  # there it would be the same again
 
 
 @pytest.mark.parametrize("model", [[], ["--model", "tiny.onnx"]], ids=["no model", "a model"])

@@ -458,18 +458,20 @@ class _Attempt:
         if marked.pixels not in (None, found):
             raise UnsupportedImageError("this kind of file did not keep the marked pixels")
         _check_regions(self.original, again)
+        # a veil's residual on a JPEG is the original file: one of them is enough
+        kept_whole = image.source if self._protector.settings.keep_original else None
         written = Marked(
             job=job,
             temporary=self._temporary,
             marks=candidate,
-            residual=marked.residual,
+            residual=b"" if kept_whole is marked.residual else marked.residual,
             sha256=hashlib.sha256(data).hexdigest(),
             method=marked.method,
             marked_pixels=found,
             original_file=self.original.file_digest,
             original_pixels=self.original.digest,
             metadata=marked.metadata or metadata_digest(again),
-            original=image.source if self._protector.settings.keep_original else None,
+            original=kept_whole,
             seed=self._seed,
         )
         pictures = attacked_views(image, again, self._attacks)
