@@ -62,7 +62,7 @@ class VeilStyle:
 
     period: float = 0.045
     fill: float = 1.2
-    opacity: float = 0.12
+    opacity: float = 0.125
     ground: float = 0.0
     tint: int = 0xFFFFFF
     stagger: float = 0.5
@@ -73,7 +73,7 @@ class VeilStyle:
     negatives: bool = True
     mounted: bool = True
     stamps: int = 32
-    soft: float = 0.012
+    soft: float = 0.006
 
     def __post_init__(self) -> None:
         for name, (low, high) in _RANGES.items():
