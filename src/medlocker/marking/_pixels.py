@@ -188,11 +188,15 @@ def _blend_indices(indices: Pixels, layer: Layer, image: Image) -> NDArray[np.ui
         raise InputError("expected a palette, got none")
     table = np.zeros((256, 3), np.uint8)
     table[: len(image.palette)] = image.palette
-    wanted = blend(table[indices[..., 0]], layer.color, layer.weight).astype(np.int32)
-    entries = image.palette.astype(np.int32)
+    wanted = blend(table[indices[..., 0]], layer.color, layer.weight).astype(np.float32)
+    entries = image.palette.astype(np.float32)
+    # squared distances less what all entries have in common: whole numbers below 2**24, exact in floats
+    lengths, twice = np.square(entries).sum(axis=1), 2 * entries.T
     nearest = np.empty(indices.shape[:2], np.uint8)
     for row in range(len(nearest)):  # row by row: a table of all pixels times 256 entries would be large
-        distance = ((wanted[row][:, None, :] - entries[None]) ** 2).sum(axis=2)
+        distance = lengths - wanted[row][:, :1] * twice[0]
+        for channel in (1, 2):  # a matrix product of so few columns would take ten times as long
+            distance -= wanted[row][:, channel : channel + 1] * twice[channel]
         nearest[row] = distance.argmin(axis=1)
     return np.asarray(np.where(layer.weight > 0, nearest, indices[..., 0])[..., None], dtype=np.uint8)
 
