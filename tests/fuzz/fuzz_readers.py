@@ -247,36 +247,53 @@ def _index(data: bytes, _: Path) -> None:
 
 def _record(data: bytes, _: Path) -> None:
     """What a dishonest owner seals: read, then carried out on the sound marked file."""
-    residual = _sound_record().residual
+    _carried_out(data, "good")
+
+
+def _veil_record(data: bytes, _: Path) -> None:
+    """The same for a veil, whose parameters may ask for a lot of work."""
+    _carried_out(data, "veil-png")
+
+
+def _carried_out(data: bytes, name: str) -> None:
+    residual = _sound_record(name).residual
     line = _canonical(data)
     body = MAGIC + line + b"\n" + residual
     record = SealedRecord.from_bytes(body.ljust(padded_length(len(body)), b"\0"), what="record")
-    vector = _vector("restore/good")
-    restore_image(
-        base64.b64decode(vector["file"]),
-        record,
-        logo=load_logo(base64.b64decode(vector["logo"]), name="logo"),
-    )
+    _restored(record, name)
+
+
+def _restored(record: SealedRecord, name: str) -> None:
+    vector = _vector(f"restore/{name}")
+    logo = load_logo(base64.b64decode(vector["logo"]), name="logo")
+    restore_image(base64.b64decode(vector["file"]), record, logo=logo)
 
 
 @cache
-def _sound_record() -> SealedRecord:
-    vector = _vector("restore/good")
+def _sound_record(name: str) -> SealedRecord:
+    vector = _vector(f"restore/{name}")
     identity = Identity.from_secrets([vector["identity"]], what="x")
     return open_record(base64.b64decode(vector["blob"]), [identity], what="r")
 
 
+def _line(record: SealedRecord) -> bytes:
+    return record.to_bytes().split(b"\n", 2)[1]
+
+
 def _records() -> list[bytes]:
-    record = _sound_record()
+    record = _sound_record("good")
     others = [replace(record, method=method) for method in ("jpeg-dct-v1", "pixels-v1")]
-    return [one.to_bytes().split(b"\n", 2)[1] for one in (record, *others)]
+    return [_line(one) for one in (record, *others)]
 
 
 def _residual(data: bytes, _: Path) -> None:
     """A residual that does not fit, in a record that does."""
-    vector = _vector("restore/good")
-    logo = load_logo(base64.b64decode(vector["logo"]), name="logo")
-    restore_image(base64.b64decode(vector["file"]), replace(_sound_record(), residual=data), logo=logo)
+    _restored(replace(_sound_record("good"), residual=data), "good")
+
+
+def _veil_residual(data: bytes, _: Path) -> None:
+    """The same for a veil."""
+    _restored(replace(_sound_record("veil-png"), residual=data), "veil-png")
 
 
 def _jpeg_residual(data: bytes, _: Path) -> None:
@@ -376,7 +393,9 @@ READERS: dict[str, Reader] = {
     "payload": Reader(_payload, _payloads, "text"),
     "index": Reader(_index, _data("index/good"), "text"),
     "record": Reader(_record, _records, "text"),
-    "residual": Reader(_residual, lambda: [_sound_record().residual]),
+    "veil-record": Reader(_veil_record, lambda: [_line(_sound_record("veil-png"))], "text"),
+    "residual": Reader(_residual, lambda: [_sound_record("good").residual]),
+    "veil-residual": Reader(_veil_residual, lambda: [_sound_record("veil-png").residual]),
     "jpeg-residual": Reader(_packed_jpeg_residual, _planes),
     "seal": Reader(_seal, lambda: [base64.b64decode(_vector("sealed/whole-identity")["blob"])], "text"),
     "grant": Reader(_grant, _data("grant/good-whole", "grant/good-images"), "text"),

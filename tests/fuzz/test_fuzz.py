@@ -12,8 +12,8 @@ READERS = {
     "png": 1, "tiff": 1, "bmp": 1, "jpeg": 1, "dicom": 1, "nifti": 1, "mask": 1, "regions-csv": 1, "coco": 1,
     "yolo": 2, "segmentation": 3, "labels": 1, "list": 1, "card": 1, "model": 8, "carded-model": 2,
     "segmenter": 2, "segmenter-card": 2, "logo": 1, "learned": 6, "envelope": 2, "payload": 2, "index": 1,
-    "record": 1, "residual": 3, "jpeg-residual": 1, "seal": 1, "grant": 1, "secret": 1, "keys": 1,
-    "ledger": 2,
+    "record": 1, "veil-record": 1, "residual": 3, "veil-residual": 2, "jpeg-residual": 1, "seal": 1,
+    "grant": 1, "secret": 1, "keys": 1, "ledger": 2,
 }  # fmt: skip
 """How much fewer cases than the others each gets, as one takes so much longer."""
 
