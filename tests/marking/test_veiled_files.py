@@ -72,6 +72,7 @@ def test_every_file_comes_back(name: str, veil: Veil) -> None:
 @settings(max_examples=60)
 def test_dicom_of_every_kind_comes_back(sample: Sample, veil: Veil) -> None:
     data = write(sample)
+    veil = replace(veil, size_px=min(veil.size_px, 18))  # at most twice the longer side
     check(data, veil)
     if sample.syntax not in ("1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.90"):
         marked = mark_file(read_image(data, name="x"), [veil], logo=LOGO)
