@@ -26,6 +26,7 @@ from medlocker.certificates import (
 from medlocker.errors import MalformedError, MedlockerError, RestoreError, SignatureError, WrongImageError
 from medlocker.logo import Logo
 from medlocker.marking import METHODS
+from medlocker.mark import Mark
 from medlocker.restore import RestoreReport, restore_release
 
 Tamper = Callable[[Sample, Sample], object]
@@ -353,7 +354,7 @@ COSTS_AN_IMAGE: dict[str, tuple[Tamper, str, str]] = {
         "left/eye.png: the restored pixels are not the original",
     ),
     "sealed record: mark outside the image": (
-        lambda sample, _: sample.reseal(0, marks=(replace(sample.records[0].marks[0], x=40),)),
+        lambda sample, _: sample.reseal(0, marks=(Mark(40, 3, 20, 40000),)),
         NAMES[0],
         "left/eye.png: the parameters do not fit this image: expected a mark inside 48 x 40 pixels",
     ),

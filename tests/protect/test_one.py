@@ -10,6 +10,7 @@ from medlocker._files import TEMPORARY_PREFIX
 from medlocker.errors import InputError, WriteError
 from medlocker.images import read_image
 from medlocker.logo import builtin_logo
+from medlocker.mark import Mark
 from medlocker.marking import unmark_pixels
 from medlocker.protect import Harden, Job, Marked, Outcome, Protector, Settings
 from medlocker.search import Driver, RandomSearch, Search
@@ -75,13 +76,17 @@ def test_evaluations_are_counted(tmp_path: Path) -> None:
 
 
 def test_hardened_marks_are_keyed_by_their_image(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, settings=Settings(preset="strong", budget=4, harden=Harden(warp=0.02, texture=20, opaque=0.1)))
+    bench = Bench(
+        tmp_path,
+        settings=Settings(preset="strong", budget=4, harden=Harden(warp=0.02, texture=20, opaque=0.1)),
+    )
     keys = set()
     for seed in (1, 2):
         data = picture(seed=seed)
         assert bench.protect(data).status == "marked"
         marked, _, file = bench.sealed[-1]
         (mark,) = marked.marks
+        assert isinstance(mark, Mark)
         keys.add(mark.key)
         assert (mark.texture, mark.opaque_permille) == (20, 100)
         again = read_image(file, name="m")

@@ -23,6 +23,7 @@ from medlocker.regions import CANDIDATES, Findings, load_regions
 from medlocker.release import run_release
 from medlocker.release._journal import FOLDER
 from medlocker.testing import LinearClassifier
+from medlocker.veil import AnyMark
 from pictures import smooth
 from runs import check_release, fill, images_of, make_run, picture, protect
 
@@ -47,7 +48,7 @@ def run(source: Path, out: Path, owner: Owner, **options: Any) -> Any:
     return protect(source, out, owner, series_key=by_first_letter, **options)
 
 
-def marks_of(out: Path, owner: Owner) -> dict[str, tuple[Mark, ...]]:
+def marks_of(out: Path, owner: Owner) -> dict[str, tuple[AnyMark, ...]]:
     """What the sealed records say, by name."""
     release = open_release(out, owner.signing.public)
     access = owner_access(release, owner.identity())
@@ -99,7 +100,9 @@ def test_attacks_are_tried_on_every_image(tmp_path: Path, owner: Owner) -> None:
 
 def test_every_image_for_itself(tmp_path: Path, owner: Owner) -> None:
     source = slices(tmp_path / "in", "s", 3)
-    settings = [Settings(preset="strong", budget=6, seed=1, placement=placement) for placement in ("series", "image")]
+    settings = [
+        Settings(preset="strong", budget=6, seed=1, placement=placement) for placement in ("series", "image")
+    ]
     result = run(source, tmp_path / "b", owner, settings=settings[1])
     assert result.json["series"] == 0
     assert len(set(marks_of(tmp_path / "b", owner).values())) == 3
@@ -116,7 +119,7 @@ def test_regions_of_all_images_are_kept_out(tmp_path: Path, owner: Owner) -> Non
     result = run(source, tmp_path / "out", owner, regions=regions)
     assert (result.json["marked"], result.json["series"]) == (4, 3)
     for marks in marks_of(tmp_path / "out", owner).values():
-        assert all(mark.y >= 40 - mark.size_px // 4 for mark in marks)
+        assert all(isinstance(mark, Mark) and mark.y >= 40 - mark.size_px // 4 for mark in marks)
     for name in boxes:
         first, second = (
             read_image((folder / name).read_bytes(), name="x").pixels
