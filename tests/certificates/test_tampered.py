@@ -25,8 +25,8 @@ from medlocker.certificates import (
 )
 from medlocker.errors import MalformedError, MedlockerError, RestoreError, SignatureError, WrongImageError
 from medlocker.logo import Logo
-from medlocker.marking import METHODS
 from medlocker.mark import Mark
+from medlocker.marking import METHODS
 from medlocker.restore import RestoreReport, restore_release
 
 Tamper = Callable[[Sample, Sample], object]
