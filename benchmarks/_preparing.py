@@ -55,7 +55,7 @@ class Preparation:
     clean: int = 1
     draws: int = 4
     most_rounds: int = 10
-    patience: int = 2
+    patience: int = 3
     gain: float = 0.01
     batch_size: int = 32
     lr: float = 5e-4
