@@ -133,12 +133,12 @@ def test_an_original_that_is_not_admitted(tmp_path: Path) -> None:
 
 
 def test_too_little_memory_fails_one_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from medlocker.protect import _one
+    from medlocker.protect import _attempt
 
     def greedy(*_: Any, **__: Any) -> Any:
         raise MemoryError
 
-    monkeypatch.setattr(_one, "mark_file", greedy)
+    monkeypatch.setattr(_attempt, "mark_file", greedy)
     outcome = Bench(tmp_path).protect(picture())
     assert (outcome.status, outcome.reason) == ("failed", "not enough memory")
 
@@ -154,7 +154,7 @@ def test_a_full_disk_ends_everything_and_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_changed_region_is_noticed(tmp_path: Path) -> None:
     from medlocker.geometry import Box
-    from medlocker.protect._one import _check_regions
+    from medlocker.protect._attempt import check_regions
 
     image = make_image("rgb")
     changed = image.pixels.copy()
@@ -163,6 +163,6 @@ def test_a_changed_region_is_noticed(tmp_path: Path) -> None:
     again = make_image("rgb")
     again.pixels[...] = changed
     with pytest.raises(InputError, match=r"^this kind of file did not keep the pixels of a region$"):
-        _check_regions(loaded, again)
+        check_regions(loaded, again)
     loaded.boxes = (Box(13, 10, 1, 1), Box(11, 10, 1, 1))
-    _check_regions(loaded, again)
+    check_regions(loaded, again)

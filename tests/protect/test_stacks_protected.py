@@ -16,7 +16,7 @@ from medlocker.certificates import Owner
 from medlocker.geometry import Box
 from medlocker.images import Frames, Image, read_image
 from medlocker.marking import MarkedFile, mark_file
-from medlocker.protect import _one
+from medlocker.protect import _attempt
 from medlocker.regions import Findings
 from medlocker.release import run_release
 from pictures import smooth
@@ -90,7 +90,7 @@ def test_a_region_that_changes_in_any_frame_is_noticed(
 
         return mark_file(replace(image, frames=Changed()), *args, **options)
 
-    monkeypatch.setattr(_one, "mark_file", broken)
+    monkeypatch.setattr(_attempt, "mark_file", broken)
     result = run_release(make_run(source.parent, tmp_path / "out", owner, finder=Bright()))
     assert result.summary.marked == 0
     (failed,) = result.summary.failed

@@ -227,12 +227,12 @@ def test_a_writer_that_changes_pixels_is_noticed(
 def test_fooling_is_judged_on_the_file(tmp_path: Path, owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that reads back as the original fools nobody, whatever the search believed."""
     from medlocker.marking import MarkedFile
-    from medlocker.protect import _one
+    from medlocker.protect import _attempt
 
     source = fill(tmp_path / "in", 2)
     assert protect(source, tmp_path / "a", owner, settings=Settings(preset="strong", budget=30, seed=1)).json["fooled"] > 0
     unchanged = lambda image, marks, logo: MarkedFile(image.source, b"", "pixels-v1", None)  # noqa: E731
-    monkeypatch.setattr(_one, "mark_file", unchanged)
+    monkeypatch.setattr(_attempt, "mark_file", unchanged)
     result = protect(source, tmp_path / "b", owner, settings=Settings(preset="strong", budget=30, seed=1))
     assert (result.json["marked"], result.json["fooled"]) == (2, 0)
 
