@@ -63,7 +63,7 @@ def put_veil_on(
         difference = _difference(layer, pixels, rows, step)
         if difference is None:
             continue
-        planes = cv2.transform(difference, YCBCR) if is_ycbcr else difference
+        planes = np.asarray(cv2.transform(difference, YCBCR) if is_ycbcr else difference, np.float32)
         for k, (own, component) in enumerate(zip(blocks, frame.components, strict=True)):
             width, height = extent(frame, component)
             place = slice(rows.start // height, -(-rows.stop // height))
@@ -112,9 +112,10 @@ def _samples(plane: Floats, shape: tuple[int, int], *, size: tuple[int, int], si
     if any(short):
         plane = np.pad(plane, ((0, short[0]), (0, short[1])), mode="edge")
     if size != (side, side):
-        plane = cv2.resize(
+        small = cv2.resize(
             np.ascontiguousarray(plane), (cols * side, rows * side), interpolation=cv2.INTER_AREA
         )
+        plane = np.asarray(small, np.float32)
     blocks = plane.reshape(rows, side, cols, side).swapaxes(1, 2)
     return np.asarray(blocks.reshape(rows * cols, side * side), np.float32)
 
