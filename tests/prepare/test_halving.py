@@ -93,3 +93,36 @@ def test_both_halves_and_the_beginning_hold_all_classes() -> None:
         assert halves.count(0) == halves.count(1)
     beginning = {(shot.half, int(answers[shot.image])) for shot in shots[:6]}
     assert len(beginning) == 6
+
+
+class Known:
+    """Trials of which the answers are known beforehand.
+
+    Args:
+        changed: For each style, on how many of the images the answer is not that on the original.
+    """
+
+    def __init__(self, changed: dict[VeilStyle, int]) -> None:
+        self.shots = deal_shots(IMAGES, ANSWERS, repeats=1, seed=0)
+        self.classifiers = [LinearClassifier(size=8)]
+        self._changed = changed
+
+    def ask(self, styles: object, *, shots: int) -> None:
+        """Know all of them already."""
+
+    def logits(self, style: VeilStyle, model: int, chosen: Sequence[int]) -> NDArray[np.float32]:
+        """Return sure answers."""
+        images = [self.shots[k].image for k in chosen]
+        answers = [0 if image < self._changed.get(style, 0) else ANSWERS[image] for image in images]
+        return np.asarray(np.eye(3)[answers] * 20, np.float32)
+
+
+ANSWERS = np.array([1, 2] * 5)
+
+
+@pytest.mark.parametrize(("changed", "chosen"), [(0, 0), (1, 0), (8, 5)])
+def test_the_first_style_is_chosen_unless_another_is_surely_better(changed: int, chosen: int) -> None:
+    trials = Known({STYLES[5]: changed})
+    plan = plan_for(len(STYLES), images=len(IMAGES), choosers=1, repeats=1)
+    found = choose(trials, STYLES, plan, answers=[ANSWERS], choosers=[Chooser((0,))], aim="same")  # type: ignore[arg-type]
+    assert found == [STYLES[chosen]]

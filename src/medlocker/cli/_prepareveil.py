@@ -18,7 +18,7 @@ from medlocker.prepare import ChosenVeil, Forecast, Told, VeilPreparation, prepa
 from medlocker.protect import Aim, Lesions, Settings, make_finder
 
 _FILE_THREADS = 2
-_MUCH_LEFT = 0.5
+_MUCH_LEFT, _MUCH_KAPPA = 0.5, 0.2
 
 
 def choose_veil(
@@ -107,7 +107,8 @@ def _json(found: ChosenVeil) -> dict[str, object]:
 def _warnings(forecast: Forecast) -> Iterator[str]:
     """Yield where this veil protects little."""
     for told in forecast.chosen or forecast.shipped:
-        if told.left is not None and told.left > _MUCH_LEFT:
+        # answers that are all of the commonest class leave much, and tell nothing
+        if told.left is not None and told.left > _MUCH_LEFT and told.kappa > _MUCH_KAPPA:
             yield (
                 f"{told.model} keeps {told.left:.0%} of its right answers under such veils: allow more "
                 "(--opacity LOW HIGH, a lower --legibility), or keep less out"

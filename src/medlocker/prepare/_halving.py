@@ -25,7 +25,7 @@ _FEWEST_STYLES = 4
 _ENOUGH_STYLES = 24
 """Only what is left after so many goes into further looks at each image."""
 _FEWEST_SHOTS = 8
-_DRAWS, _SURE = 200, 0.9
+_DRAWS, _SURE = 200, 0.75
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class _View:
         return self._loss(self._veiled(style), slice(None))
 
     def is_surely_better(self, style: VeilStyle, base: VeilStyle) -> bool:
-        """Tell whether a style beats another on nearly all samples as this one might have been.
+        """Tell whether a style beats another on most samples as this one might have been.
 
         The best of many is in part the luckiest; without this the choice would often be worse than none.
         """

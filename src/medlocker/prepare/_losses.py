@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from medlocker.metrics import Weighting
 from medlocker.protect import Aim
 
-_GATHERED = 0.2
-"""What it is worth, against kappa and what is left, that answers gather on one class or that they do not.
+_LEFT, _GATHERED = 0.5, 0.2
+"""What it is worth, against kappa, that the old answers are gone, and that the new ones gather on one class.
 
-Little: a style that gathers the answers of one model on a class need not do so with another's.
+Less than kappa: where most images have one class, answers that are all that class leave much and tell
+nothing; and a style that gathers the answers of one model need not do so with another's.
 """
 
 
@@ -71,7 +72,8 @@ def loss(answers: NDArray[np.int64], veiled: NDArray[np.float64], *, aim: Aim, w
         return left
     most = float(veiled.mean(axis=0).max())
     gathered = 1 - most if aim == "same" else most
-    return left + abs(soft_kappa(answers, veiled, weighting=weighting)) + _GATHERED * gathered
+    kappa = abs(soft_kappa(answers, veiled, weighting=weighting))
+    return kappa + _LEFT * left + _GATHERED * gathered
 
 
 def gathering_class(veiled: list[NDArray[Any]]) -> int:
