@@ -33,7 +33,9 @@ def test_names_are_checked() -> None:
 def test_each_attack_adds_the_cost_of_the_search() -> None:
     plain = Settings(preset="strong").budget_for(2)
     assert Settings(preset="strong", against=("jpeg", "blur")).budget_for(2) == 3 * plain
-    assert Settings(preset="strong", against=("jpeg", "resize"), bear_shrinking=True).budget_for(2) == 3 * plain
+    assert (
+        Settings(preset="strong", against=("jpeg", "resize"), bear_shrinking=True).budget_for(2) == 3 * plain
+    )
     assert Settings(preset="strong", against=("jpeg", "blur"), budget=7).budget_for(2) == 7
 
 

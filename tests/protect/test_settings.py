@@ -56,7 +56,16 @@ def test_hardening_grows_with_the_logo() -> None:
 
 
 def test_logo_sizes() -> None:
-    assert Settings(preset="strong", size=0.25, min_size=0.125).sizes_px(400, 600) == [100, 90, 81, 73, 66, 59, 53, 50]
+    assert Settings(preset="strong", size=0.25, min_size=0.125).sizes_px(400, 600) == [
+        100,
+        90,
+        81,
+        73,
+        66,
+        59,
+        53,
+        50,
+    ]
     assert Settings(preset="strong", size=0.25, min_size=0.25).sizes_px(400, 600) == [100]
     assert Settings(preset="strong", size=0.25, min_size=0.5).sizes_px(400, 600) == [100]
     assert Settings(preset="strong").sizes_px(30, 600) == [8]

@@ -34,7 +34,13 @@ def test_a_small_data_set(tmp_path: Path, owner: Owner) -> None:
     (source / "c.jpeg").write_bytes(picture("JPEG", seed=55))
     model = LinearClassifier(size=24)
     seen: list[Outcome] = []
-    run = make_run(source, tmp_path / "out", owner, classifiers=[model], settings=Settings(preset="strong", budget=20, seed=3))
+    run = make_run(
+        source,
+        tmp_path / "out",
+        owner,
+        classifiers=[model],
+        settings=Settings(preset="strong", budget=20, seed=3),
+    )
     result = run_release(run, progress=seen.append)
     images = check_release(source, tmp_path / "out", owner, tmp_path / "restored")
     wanted = ["00.png", "01.png", "02.png", "03.png", "b.bmp", "c.jpeg", "sub/00.png", "sub/a.jpg"]
@@ -77,7 +83,13 @@ def test_regions_stay_as_they_are(tmp_path: Path, owner: Owner) -> None:
     lines = [f"{k:02d}.png,lesion,{5 + 9 * k},{12},30,20\n" for k in range(3)]
     (tmp_path / "boxes.csv").write_text("".join(["image,region,x,y,width,height\n", *lines]))
     regions = load_regions(tmp_path / "boxes.csv", margin_px=2).among([f"{k:02d}.png" for k in range(4)])
-    result = protect(source, tmp_path / "out", owner, regions=regions, settings=Settings(preset="strong", budget=40, seed=1))
+    result = protect(
+        source,
+        tmp_path / "out",
+        owner,
+        regions=regions,
+        settings=Settings(preset="strong", budget=40, seed=1),
+    )
     assert result.json["marked"] == 4
     images = check_release(source, tmp_path / "out", owner, tmp_path / "restored")
     for k in range(3):
@@ -169,7 +181,11 @@ def test_several_models_count_each(tmp_path: Path, owner: Owner) -> None:
     source = fill(tmp_path / "in", 3)
     models = [LinearClassifier(size=24), LinearClassifier(size=16, seed=5, channels=1, gradients=False)]
     result = protect(
-        source, tmp_path / "out", owner, classifiers=models, settings=Settings(preset="strong", budget=30, seed=1)
+        source,
+        tmp_path / "out",
+        owner,
+        classifiers=models,
+        settings=Settings(preset="strong", budget=30, seed=1),
     )
     assert [one["name"] for one in result.json["models"]] == ["linear0", "linear5"]
     assert [one["clean_correct"] for one in result.json["models"]] == [3, 3]
@@ -230,7 +246,12 @@ def test_fooling_is_judged_on_the_file(tmp_path: Path, owner: Owner, monkeypatch
     from medlocker.protect import _attempt
 
     source = fill(tmp_path / "in", 2)
-    assert protect(source, tmp_path / "a", owner, settings=Settings(preset="strong", budget=30, seed=1)).json["fooled"] > 0
+    assert (
+        protect(source, tmp_path / "a", owner, settings=Settings(preset="strong", budget=30, seed=1)).json[
+            "fooled"
+        ]
+        > 0
+    )
     unchanged = lambda image, marks, logo: MarkedFile(image.source, b"", "pixels-v1", None)  # noqa: E731
     monkeypatch.setattr(_attempt, "mark_file", unchanged)
     result = protect(source, tmp_path / "b", owner, settings=Settings(preset="strong", budget=30, seed=1))
