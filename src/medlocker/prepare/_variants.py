@@ -20,7 +20,9 @@ _PERIODS, _FILLS = (0.028, 0.2), (0.7, 1.4)
 _LEAST_OPACITY = 0.6
 """Of the opacity that is allowed."""
 _MOST_SCALE, _MOST_WARP = 0.5, 0.15
-_TEXTURES = (0, 0, 32, 64, 96)
+_TEXTURES = (0, 0, 64, 96)
+_BY_KEY = ("stagger", "turn", "scale", "warp", "texture")
+"""What protects against somebody who prepares, by removing veils or by training on them."""
 _GROUNDS = (0.0, 0.0, 0.0, 0.03, 0.06)
 _TINTS = (0xFFFFFF, 0x808080, 0x000000)
 _MOST_TRIES = 50
@@ -58,8 +60,8 @@ def variants(
 ) -> list[VeilStyle]:
     """Return styles to try, all different, the base first.
 
-    What protects against somebody who prepares (turned copies, staggered rows, warp) is never less than the
-    base has: no surrogate at hand would miss it.
+    What differs from image to image by key is never less than the base has: no surrogate at hand would miss
+    it, but who prepares for veils would find them easier.
 
     Args:
         base: What is varied.
@@ -71,6 +73,7 @@ def variants(
     found: dict[VeilStyle, None] = {}
     for changes in islice(_changes(base, opacities, rng), _MOST_TRIES * count):
         style = replace(base, **changes)
+        style = replace(style, **{name: max(getattr(style, name), getattr(base, name)) for name in _BY_KEY})
         if size is not None:
             try:
                 style = style.with_tile(size)
@@ -101,8 +104,8 @@ def _random(base: VeilStyle, opacities: tuple[float, float], rng: np.random.Gene
     drawn: dict[str, Any] = {
         "period": float(np.exp(rng.uniform(*np.log(_PERIODS)))),
         "fill": float(rng.uniform(*_FILLS)),
-        "scale": float(rng.uniform(0.1, _MOST_SCALE)),
-        "warp": float(rng.uniform(base.warp, max(_MOST_WARP, base.warp))),
+        "scale": float(rng.uniform(min(base.scale, _MOST_SCALE), _MOST_SCALE)),
+        "warp": float(rng.uniform(min(base.warp, _MOST_WARP), _MOST_WARP)),
         "texture": int(rng.choice(_TEXTURES)),
         "ground": float(rng.choice(_GROUNDS)),
         "negatives": bool(rng.random() < 0.5),
