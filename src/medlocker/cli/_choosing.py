@@ -61,7 +61,7 @@ def with_chosen_style(
 
         def progress(what: str, steps: int, total: int) -> None:
             if what not in tasks:
-                tasks[what] = bar.add_task(f"choosing a veil: {what}", total=total)
+                tasks[what] = bar.add_task(what, total=total)
             bar.advance(tasks[what], steps)
 
         try:
