@@ -70,11 +70,16 @@ def with_chosen_style(
             note(f"the veil that ships with the program is used: {error}")
             return settings
     style = chosen.style
+    if settings.opacity is not None and style.opacity < settings.opacity[0]:
+        note(
+            "the veil that ships with the program is used: a chosen one would be fainter than --opacity allows"
+        )
+        return settings
     note(
         f"a veil chosen on a sample of the images: period {style.period:.3f} of the shorter side, "
         f"opacity {style.opacity:.2f}; `medlocker prepare --preset veil` tells what to expect of it"
     )
     opacity = settings.opacity
     if opacity is not None:
-        opacity = (min(opacity[0], style.opacity), style.opacity)
+        opacity = (opacity[0], style.opacity)
     return replace(settings, style=style, opacity=opacity, size=None, aim_class=chosen.aim_class)

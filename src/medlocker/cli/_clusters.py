@@ -32,7 +32,7 @@ def indices_or_own(
     Raises:
         InputError: If a label is no class of a model.
     """
-    if labels is None:
+    if labels is None or not classifiers:
         return ()
     named = [model for model in classifiers if prototypes_of(model) is None]
     if not named:

@@ -118,7 +118,7 @@ def protect(
         typer.Option(
             help="Without --regions and --segmenter, keep out candidates, which are not a clinician's: of a "
             "fundus photograph, of a dermoscopy image, or what the model looks at. "
-            "Default auto for preset strong, none for preset paper."
+            "Default auto, for preset paper none."
         ),
     ] = None,
     anatomy: Annotated[

@@ -327,7 +327,9 @@ class _Choice:
             "legibility": {"median_psnr": round(median, 2), "worst_psnr": round(worst, 2)},
             "gathers": {
                 "class": self._models[0].classes[gathering],
-                "veiled": round(float(np.mean([one[:, gathering].mean() for one in veiled])), 4),
+                "veiled": round(
+                    float(np.mean([(one.argmax(axis=1) == gathering).mean() for one in veiled])), 4
+                ),
                 "originals": round(
                     float(np.mean([(originals[k].argmax(axis=1) == gathering).mean() for k in alike])), 4
                 ),
