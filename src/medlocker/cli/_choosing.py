@@ -71,9 +71,7 @@ def with_chosen_style(
             return settings
     style = chosen.style
     if settings.opacity is not None and style.opacity < settings.opacity[0]:
-        note(
-            "the veil that ships with the program is used: a chosen one would be fainter than --opacity allows"
-        )
+        note("the veil that ships with the program is used: a better one would be fainter than --opacity")
         return settings
     note(
         f"a veil chosen on a sample of the images: period {style.period:.3f} of the shorter side, "
