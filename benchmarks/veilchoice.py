@@ -1,11 +1,13 @@
 """What it is worth to choose how veils look: the chosen style against the shipped one, on models never seen.
 
     MEDLOCKER_DATA=... python benchmarks/veilchoice.py --model DIR --model DIR [--model DIR]
-        [--data-set idrid|isic2017] [--limit N] [--sample N] [--budget N] [--aim same|key|wrong]
+        [--target DIR ...] [--data-set idrid|isic2017] [--limit N] [--sample N] [--budget N]
+        [--aim same|key|wrong] [--together]
 
 Every model is left out once: the others choose on the photographs kept to tune on, and the style is put on
 the held-out ones, which are encoded, read again and judged by the model that was left out. Last, all choose
-together and judge what they chose. Lesion boxes are kept out, with decoys.
+together and judge what they chose, and so do the targets, which never choose; beside it what `prepare`
+forecasts. --together does only that. Lesion boxes are kept out, with decoys.
 """
 
 from __future__ import annotations
@@ -57,7 +59,7 @@ class Bench:
         self.folder = data_folder() / options.data_set
         self.labels = load_labels(self.folder / "labels.csv", column=COLUMNS[options.data_set])
         self.regions = lesion_boxes(data_folder()) if options.data_set == "idrid" else None
-        self.models: list[Classifier] = [load_classifier(path) for path in options.model]
+        self.models: list[Classifier] = [load_classifier(path) for path in (*options.model, *options.target)]
         self.classes = [class_indices(self.labels, model.classes).indices for model in self.models]
         names = sorted(held_out(self.labels.rows))[: options.limit]
         self.photographs = [self._read(name) for name in names]
@@ -87,6 +89,8 @@ class Bench:
                 [self.models[k] for k in models],
                 LOGO,
                 Settings(preset="veil", aim=options.aim),
+                labels=self.labels,
+                classes=tuple(self.classes[k] for k in models),
                 regions=self.regions,
                 sample=options.sample,
                 budget=options.budget and options.budget * len(models),
@@ -134,23 +138,39 @@ def _looks_like(style: VeilStyle) -> str:
     return ", ".join(f"{name} {value}" for name, value in own.items() if value != shipped[name])
 
 
+def forecast_rows(found: ChosenVeil) -> list[list[str]]:
+    """Return what is expected of models never seen, from the photographs kept to tune on."""
+    rows = []
+    for told in found.forecast.chosen:
+        low, high = told.kappa_interval
+        left = share(round((told.left or 0) * told.right), told.right)
+        information = "-" if told.information is None else f"{told.information:.0%}"
+        kappa = f"{told.kappa:.2f} ({low:.2f} to {high:.2f})"
+        rows.append([told.model, "forecast, left out", left, kappa, information, "-", "-"])
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--model", type=Path, action="append", required=True)
+    parser.add_argument("--target", type=Path, action="append", default=[])
     parser.add_argument("--data-set", choices=COLUMNS, default="idrid")
     parser.add_argument("--limit", type=int)
     parser.add_argument("--sample", type=int, default=96)
     parser.add_argument("--budget", type=int, help="for each model")
+    parser.add_argument("--together", action="store_true")
     parser.add_argument("--aim", choices=("same", "key", "wrong"), default="same")
     bench = Bench(parser.parse_args())
     everyone = range(len(bench.models))
     rows = bench.rows("shipped", DEFAULT_STYLE, everyone)
-    for out in (*everyone, None):
-        choosing = [k for k in everyone if k != out]
-        if not choosing:
+    choosers = range(len(bench.options.model))
+    for out in (*choosers, None):
+        choosing = [k for k in choosers if k != out]
+        if not choosing or (bench.options.together and out is not None):
             continue
         begun = time.monotonic()
-        chosen = bench.choose(choosing).prepared
+        found = bench.choose(choosing)
+        chosen = found.prepared
         who = "chosen by the others" if out is not None else "chosen by all"
         print(
             f"{who if out is None else f'{bench.models[out].name} left out'}: {_looks_like(chosen.style)}; "
@@ -158,6 +178,8 @@ def main() -> None:
             flush=True,
         )
         rows += bench.rows(who, chosen.style, everyone if out is None else [out])
+        if out is None:
+            rows += forecast_rows(found)
     rows.sort(key=lambda row: row[0])
     head = ["model", "style", "left", "kappa", "information", "commonest answer", "PSNR, dB, median / least"]
     print(table(head, rows))
