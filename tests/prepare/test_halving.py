@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from medlocker.classifiers import Classifier
 from medlocker.errors import InputError
 from medlocker.logo import builtin_logo
+from medlocker.prepare import _halving
 from medlocker.prepare._halving import Chooser, choose, make_plan, plan_for
 from medlocker.prepare._reduced import Reduced
 from medlocker.prepare._trials import Trials, Veiler, deal_shots
@@ -72,7 +73,8 @@ def test_every_answer_is_asked_for_once() -> None:
     assert [model.asked for model in models] == [evaluations // 2] * 2
 
 
-def test_who_has_not_seen_a_model_chooses_whatever_it_answers() -> None:
+def test_who_has_not_seen_a_model_chooses_whatever_it_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_halving, "_WORTH", -10.0)  # the best is chosen, better or not
     first = [
         chosen_by([LinearClassifier(size=32, seed=1), LinearClassifier(size=32, seed=k)])[0]
         for k in (2, 3, 4)
