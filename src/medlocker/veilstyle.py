@@ -92,13 +92,18 @@ class VeilStyle:
     def with_tile(self, size: float) -> VeilStyle:
         """Return the same with copies of another size, share of the image's shorter side.
 
+        The distance of the copies grows with them, as far as a lattice allows; then they come closer.
+
         Raises:
             InputError: If no lattice can have such copies.
         """
-        least, most = (side * self.fill for side in _RANGES["period"])
-        if not least <= size <= most:
-            raise InputError(f"preset veil: expected a size of {least:.4f} to {most:.4g}, got {size:g}")
-        return replace(self, period=size / self.fill)
+        period = min(max(size / self.fill, _RANGES["period"][0]), _RANGES["period"][1])
+        fill = size / period
+        least, most = _RANGES["fill"]
+        if not least <= fill <= most:
+            low, high = (side * fill for side, fill in zip(_RANGES["period"], (least, most), strict=True))
+            raise InputError(f"preset veil: expected a size of {low:.4f} to {high:.4g}, got {size:g}")
+        return replace(self, period=period, fill=self.fill if period == size / self.fill else fill)
 
     def draw(self, logo: Logo, *, width: int, height: int, key: bytes, keep_out: Sequence[Box] = ()) -> Veil:
         """Draw the veil of one image.

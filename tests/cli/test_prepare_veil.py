@@ -6,7 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from medlocker.cli._protectoptions import aim_of
 from medlocker.images import read_image
+from medlocker.logo import builtin_logo
+from medlocker.preparedveil import PreparedVeil
+from medlocker.veilstyle import DEFAULT_STYLE
 from onnx_models import make_onnx, weights_for
 from runs import Shell, fill
 
@@ -25,10 +29,11 @@ def folder(tmp_path: Path) -> Path:
 
 
 PREPARE = ("prepare", "in", "--model", "m0.onnx", "--model", "m1.onnx", "--out", "chosen", "--budget", "160")
+BARE = ("--lesions", "none")
 
 
 def test_from_prepare_to_restore(shell: Shell, folder: Path, owner_name: Path) -> None:
-    answer = shell(*PREPARE, "--json", cwd=folder)
+    answer = shell(*PREPARE, *BARE, "--aim", "key", "--json", cwd=folder)
     assert answer.code == 0, answer.err
     assert answer.json["images"] == 8
     assert answer.json["evaluations"] <= 160
@@ -49,7 +54,7 @@ def test_from_prepare_to_restore(shell: Shell, folder: Path, owner_name: Path) -
             "--model",
             "m1.onnx",
         ),
-        *("--owner", owner_name, "--lesions", "none", "--no-ledger", "--out", "release", "--json"),
+        *("--owner", owner_name, *BARE, "--no-ledger", "--out", "release", "--json"),
         cwd=folder,
     )
     assert marked.code == 0, marked.err
@@ -103,3 +108,12 @@ def test_options_out_of_range_are_refused(
     assert answer.code == 2
     assert message in answer.err
     assert not (folder / "chosen").exists()
+
+
+@pytest.mark.parametrize(
+    ("told", "aim"), [("key", "key"), ("wrong", "wrong"), ("other", "same"), (7, "same")]
+)
+def test_a_run_has_the_aim_that_was_prepared(told: object, aim: str) -> None:
+    veil = PreparedVeil(builtin_logo(), DEFAULT_STYLE, None, False, {"aim": told})
+    assert aim_of(veil) == aim
+    assert aim_of(None) == "same"

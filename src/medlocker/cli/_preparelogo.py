@@ -8,12 +8,12 @@ from pathlib import Path
 
 from medlocker.classifiers import Classifier, load_classifier, with_gradients
 from medlocker.cli._console import note, print_json, shown, stdout, warn
+from medlocker.cli._keepout import KeepOut
 from medlocker.cli._labels import label_indices, labels_of
 from medlocker.cli._logo import read_logo
 from medlocker.cli._progress import ImageProgress, image_progress
 from medlocker.prepare import Preparation, Prepared, check_apart, check_folder, prepare, write_learned
 from medlocker.protect import Settings
-from medlocker.regions import Regions, load_regions
 from medlocker.release import Inputs, find_inputs
 
 _OPACITIES = (0.39, 0.8)
@@ -30,7 +30,7 @@ class Asked:
     logo: Path | None
     labels: Path | None
     label_column: str | None
-    regions: Path | None
+    keep_out: KeepOut
     size: float | None
     opacity: tuple[float, float] | None
     sample: int
@@ -49,13 +49,6 @@ class Asked:
         inputs = find_inputs(self.source)
         check_apart(self.out, inputs)
         return inputs
-
-    def keep_out(self, inputs: Inputs) -> Regions | None:
-        """Return the given regions of a data set, if there are any."""
-        if self.regions is None:
-            return None
-        names = [item.name for item in inputs.items]
-        return load_regions(self.regions, images={i.name: i.path for i in inputs.items}).among(names)
 
 
 def learn_logo(asked: Asked, *, levels: int, marks: int, max_area: float, rounds: int) -> None:
@@ -89,7 +82,7 @@ def learn_logo(asked: Asked, *, levels: int, marks: int, max_area: float, rounds
         settings=settings,
         labels=known,
         classes=label_indices(known, classifiers),
-        regions=asked.keep_out(inputs),
+        regions=asked.keep_out.known(inputs),
         sample=asked.sample,
         rounds=rounds,
         seed=asked.seed,

@@ -13,9 +13,8 @@ from medlocker.cli._labels import labels_of
 from medlocker.cli._logo import read_logo
 from medlocker.cli._preparelogo import Asked, say_left_out, say_notes
 from medlocker.cli._progress import image_bar
-from medlocker.errors import InputError
 from medlocker.prepare import ChosenVeil, Forecast, Told, VeilPreparation, prepare_veil, write_veil
-from medlocker.protect import Aim, Lesions, Settings, make_finder
+from medlocker.protect import Aim, Settings
 
 _FILE_THREADS = 2
 _MUCH_LEFT, _MUCH_KAPPA = 0.5, 0.2
@@ -24,7 +23,6 @@ _MUCH_LEFT, _MUCH_KAPPA = 0.5, 0.2
 def choose_veil(
     asked: Asked,
     *,
-    lesions: Lesions,
     aim: Aim,
     legibility: float,
     decoys: bool,
@@ -34,7 +32,6 @@ def choose_veil(
 
     Args:
         asked: Options of both presets.
-        lesions: Which candidates are kept out where no regions are given.
         aim: What is aimed at.
         legibility: Least PSNR of an image, dB.
         decoys: Whether ``protect`` will draw decoys.
@@ -43,17 +40,13 @@ def choose_veil(
     settings = Settings(
         preset="veil", size=asked.size, opacity=asked.opacity, aim=aim, legibility=legibility, decoys=decoys
     )
-    if lesions != "none" and asked.regions is not None:
-        raise InputError(
-            f"expected no --lesions {lesions} together with --regions",
-            hint="candidates are only for images of which nothing better is known",
-        )
     inputs = asked.inputs()
     known = labels_of(asked.labels, column=asked.label_column)
     loaded = [load_classifier(path, features=True) for path in asked.models]
     classifiers = with_clusters(loaded, inputs, workers=_FILE_THREADS, batch=batch_for(loaded))
     say_notes(classifiers)
-    if asked.regions is None and lesions == "none":
+    regions, finder = asked.keep_out.known(inputs), asked.keep_out.finder("veil", classifiers)
+    if regions is None and finder is None:
         note(
             "nothing is kept out of these veils: models see through holes, so give --regions or --lesions as "
             "you will give them to `protect`"
@@ -65,8 +58,8 @@ def choose_veil(
         settings=settings,
         labels=known,
         classes=indices_or_own(known, classifiers),
-        regions=asked.keep_out(inputs),
-        finder=make_finder(lesions, classifiers),
+        regions=regions,
+        finder=finder,
         sample=asked.sample,
         budget=budget,
         seed=asked.seed,

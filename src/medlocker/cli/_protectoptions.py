@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal, cast, get_args
 
 from medlocker.attacks import AttackName
 from medlocker.certificates import Ledger, Owner, ledger_path
@@ -12,7 +12,7 @@ from medlocker.classifiers import Classifier
 from medlocker.errors import InputError
 from medlocker.logo import LEARNED_FILE, LearnedLogo, load_learned
 from medlocker.preparedveil import PreparedVeil, is_prepared_veil, load_prepared_veil
-from medlocker.protect import STANDARD_HARDENING, Harden, Lesions, Preset, Settings
+from medlocker.protect import STANDARD_HARDENING, Aim, Harden, Lesions, Preset, Settings
 from medlocker.release import EngineMaker, LocalEngine, process_engine, ray_engine
 
 EngineName = Literal["local", "ray"]
@@ -98,6 +98,12 @@ def prepared_of(logo: Path | None, preset: Preset) -> LearnedLogo | PreparedVeil
             hint=f"use --preset {made}, or `medlocker prepare --preset {wanted}`",
         )
     return load_prepared_veil(logo) if is_veil else load_learned(logo)
+
+
+def aim_of(veil: PreparedVeil | None) -> Aim:
+    """Return what a prepared veil was chosen for; ``same`` where nothing is known."""
+    told = None if veil is None else veil.facts.get("aim")
+    return cast(Aim, told) if told in get_args(Aim) else "same"
 
 
 def veil_warnings(settings: Settings, classifiers: Sequence[Classifier]) -> Iterator[str]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from medlocker.cli._keepout import KeepOut
 from medlocker.cli._labels import LabelColumn
 from medlocker.cli._preparelogo import Asked, learn_logo
 from medlocker.cli._prepareveil import choose_veil
@@ -51,9 +52,20 @@ def prepare_logo(
     ] = None,
     label_column: LabelColumn = None,
     regions: Annotated[Path | None, typer.Option(help="Keep-out regions, as for `protect`.")] = None,
+    segmenter: Annotated[
+        Path | None, typer.Option(help="Finds regions too, as for `protect`. For veil.")
+    ] = None,
     lesions: Annotated[
-        Lesions, typer.Option(help="Without --regions keep candidates out, as `protect` does. For veil.")
-    ] = "none",
+        Lesions | None,
+        typer.Option(
+            help="Without --regions and --segmenter keep candidates out, as `protect` does; default auto. "
+            "For veil."
+        ),
+    ] = None,
+    anatomy: Annotated[
+        bool,
+        typer.Option("--anatomy", help="Keep optic disc and macula clear too, as for `protect`. For veil."),
+    ] = False,
     size: Annotated[
         float | None,
         typer.Option(
@@ -115,7 +127,7 @@ def prepare_logo(
         logo=logo,
         labels=labels,
         label_column=label_column,
-        regions=regions,
+        keep_out=KeepOut(regions, 0, segmenter, lesions, anatomy),
         size=size,
         opacity=opacity,
         sample=sample,
@@ -127,7 +139,6 @@ def prepare_logo(
         _refuse("veil", {"--levels": levels, "--marks": marks, "--max-area": max_area, "--rounds": rounds})
         choose_veil(
             asked,
-            lesions=lesions,
             aim=aim or "same",
             legibility=LEAST_PSNR_DB if legibility is None else legibility,
             decoys=decoys,
@@ -137,7 +148,9 @@ def prepare_logo(
     _refuse(
         "strong",
         {
+            "--segmenter": segmenter,
             "--lesions": None if lesions == "none" else lesions,
+            "--anatomy": anatomy or None,
             "--legibility": legibility,
             "--aim": aim,
             "--no-decoys": None if decoys else True,

@@ -20,10 +20,12 @@ from medlocker.cli._dicomweb import (
     PushOption,
     Transfers,
 )
+from medlocker.cli._keepout import KeepOut
 from medlocker.cli._labels import LabelColumn, labels_of
 from medlocker.cli._logo import read_logo
 from medlocker.cli._protectoptions import (
     EngineName,
+    aim_of,
     attack_names,
     engine_maker,
     harden_of,
@@ -44,9 +46,7 @@ from medlocker.protect import (
     Preset,
     SearchName,
     Settings,
-    make_finder,
 )
-from medlocker.regions import Finder, WithAnatomy, load_regions, load_segmenter
 from medlocker.release import (
     Run,
     check_target,
@@ -176,13 +176,13 @@ def protect(
         ),
     ] = LEAST_PSNR_DB,
     aim: Annotated[
-        Aim,
+        Aim | None,
         typer.Option(
             help="What a veil is chosen for where --budget draws several: that all images get the same "
-            "answer, one drawn by key for each, or a wrong one. With two classes, a model that is always "
-            "wrong is turned round by anybody."
+            "answer, one drawn by key for each, or a wrong one. Default what was prepared, else same. With "
+            "two classes, a model that is always wrong is turned round by anybody."
         ),
-    ] = "same",
+    ] = None,
     decoys: Annotated[
         bool,
         typer.Option(
@@ -320,7 +320,7 @@ def protect(
         min_size=min_size,
         opacity=opacity,
         style=DEFAULT_STYLE if veil is None else veil.style,
-        aim=aim,
+        aim=aim or aim_of(veil),
         aim_class=None if veil is None else veil.aim_class,
         legibility=legibility,
         decoys=decoys,
@@ -338,10 +338,9 @@ def protect(
         harden=harden_of(harden, warp=warp, texture=texture, opaque=opaque),
         keep_original=keep_original,
     )
-    looked_for: Lesions = "none"
-    if regions is None and segmenter is None:
-        looked_for = lesions or ("none" if preset == "paper" else "auto")
-    maker = engine_maker(engine, workers=workers, models=models, segmenter=segmenter, lesions=looked_for)
+    keep_out = KeepOut(regions, margin_px, segmenter, lesions, anatomy)
+    candidates = keep_out.candidates(preset)
+    maker = engine_maker(engine, workers=workers, models=models, segmenter=segmenter, lesions=candidates)
     transfers = Transfers(source, out, push=push, auth=auth, push_auth=push_auth, ca=ca, partial=partial)
     owner_keys = _owner(owner)
     if transfers.resume_push(owner_keys.signing.public, as_json=json):
@@ -353,14 +352,7 @@ def protect(
     if prepared is not None:
         check_kind(prepared, inputs)
     known_labels = labels_of(labels, column=label_column)
-    names = [item.name for item in inputs.items]
-    # absolute: they are read again on other machines
-    places = {item.name: item.path.absolute() for item in inputs.items}
-    known_regions = (
-        load_regions(regions.absolute(), margin_px=margin_px, images=places).among(names) if regions else None
-    )
-    _check_lesions(lesions, regions, segmenter)
-    known_segmenter = load_segmenter(segmenter) if segmenter else None
+    known_regions = keep_out.known(inputs)
     classifiers = [load_classifier(path, features=True) for path in models]
     if settings.wants_gradients:
         classifiers = [with_gradients(one, path) for one, path in zip(classifiers, models, strict=True)]
@@ -375,9 +367,7 @@ def protect(
     for classifier in classifiers:
         for text in classifier.notes:
             note(text)
-    finder: Finder | None = known_segmenter or make_finder(looked_for, classifiers)
-    if anatomy:
-        finder = WithAnatomy(finder)
+    finder = keep_out.finder(preset, classifiers)
     say_inputs(inputs, known_labels, known_regions, finder)
     is_left_open = preset == "veil" and style == "auto" and veil is None
     if is_left_open and classifiers and len(inputs.items) >= FEWEST_IMAGES:
@@ -419,14 +409,6 @@ def protect(
 
 
 protect.__doc__ = f"{protect.__doc__}\n\n{_EXAMPLES}"
-
-
-def _check_lesions(lesions: Lesions | None, regions: Path | None, segmenter: Path | None) -> None:
-    if lesions not in (None, "none") and (regions or segmenter):
-        raise InputError(
-            f"expected no --lesions {lesions} together with --regions or --segmenter",
-            hint="candidates are only for images of which nothing better is known",
-        )
 
 
 def _owner(name: Path) -> Owner:
