@@ -22,11 +22,12 @@ def veil(pixels: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint
     shorter = min(height, width)
     style = replace(
         DEFAULT_STYLE,
-        period=float(np.exp(rng.uniform(np.log(0.035), np.log(0.08)))),
-        fill=float(rng.uniform(0.9, 1.3)),
+        period=float(np.exp(rng.uniform(np.log(0.04), np.log(0.2)))),
+        fill=float(rng.uniform(0.55, 1.2)),
         opacity=float(rng.uniform(0.08, 0.15)),
-        texture=int(rng.choice([0, 16, 32, 48])),
+        texture=int(rng.choice([0, 32, 64])),
         scale=float(rng.uniform(0.1, 0.5)),
+        warp=float(rng.uniform(0.02, 0.12)),
     )
     if rng.random() < 0.5:
         style = DEFAULT_STYLE

@@ -6,6 +6,7 @@ import json
 from dataclasses import fields, replace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -156,6 +157,29 @@ def test_the_size_of_a_copy_can_be_given() -> None:
     veil = style.draw(LOGO, width=500, height=700, key=KEY)
     assert veil.size_px == 100
     assert veil.period_px == round(100 / DEFAULT_STYLE.fill)
+
+
+def test_a_copy_may_be_as_large_as_the_image() -> None:
+    style = DEFAULT_STYLE.with_tile(1.0)
+    assert style.draw(LOGO, width=500, height=700, key=KEY).size_px == 500
+    assert (style.period, style.fill, style.spread) == (1.0, 1.0, 0.0)
+
+
+def test_every_image_has_another_period() -> None:
+    style = replace(DEFAULT_STYLE, period=0.1, spread=0.5)
+    found = [
+        style.draw(LOGO, width=1000, height=1000, key=bytes([k] * 16)).period_px / 1000 for k in range(64)
+    ]
+    assert 0.1 / 1.5 - 0.002 < min(found) < 0.075
+    assert 0.135 < max(found) < 0.1 * 1.5 + 0.002
+    assert 0.09 < np.exp(np.log(found).mean()) < 0.11
+    alike = replace(style, spread=0.0)
+    assert alike.draw(LOGO, width=1000, height=1000, key=KEY).period_px == 100
+
+
+def test_styles_from_before_images_had_different_periods_are_read() -> None:
+    value = {name: value for name, value in DEFAULT_STYLE.to_json().items() if name != "spread"}
+    assert VeilStyle.from_json(value) == replace(DEFAULT_STYLE, spread=0.0)
 
 
 @pytest.mark.parametrize("size", [0.0001, 1.6, -1, float("nan"), float("inf")])

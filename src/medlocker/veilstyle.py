@@ -31,6 +31,7 @@ _RANGES: Mapping[str, tuple[float, float]] = {
     "turn": (0.0, 0.5),
     "scale": (0.0, 0.5),
     "warp": (0.0, 0.3),
+    "spread": (0.0, 2.0),
     "soft": (0.0, 0.1),
 }
 
@@ -41,6 +42,8 @@ class VeilStyle:
 
     Args:
         period: Distance of neighbouring copies of the logo, share of the image's shorter side, 0.005 to 1.
+        spread: Every image has another period by chance: up to this share longer, or as much shorter, 0 to 2.
+            Models then have less to get used to, and who averages over images nothing that lies alike.
         fill: Longer side of a copy / period, 0.3 to 1.5; above about 0.8 copies overlap.
         opacity: Of the copies, 0.004 to 1.
         ground: Opacity of the ground between the copies, 0 to 1.
@@ -60,16 +63,17 @@ class VeilStyle:
         InputError: If a value is out of range.
     """
 
-    period: float = 0.045
-    fill: float = 1.2
-    opacity: float = 0.125
+    period: float = 0.12
+    spread: float = 0.6
+    fill: float = 0.75
+    opacity: float = 0.15
     ground: float = 0.0
     tint: int = 0xFFFFFF
     stagger: float = 0.5
     turn: float = 0.5
     scale: float = 0.4
-    warp: float = 0.1
-    texture: int = 32
+    warp: float = 0.04
+    texture: int = 64
     negatives: bool = True
     mounted: bool = True
     stamps: int = 32
@@ -92,7 +96,8 @@ class VeilStyle:
     def with_tile(self, size: float) -> VeilStyle:
         """Return the same with copies of another size, share of the image's shorter side.
 
-        The distance of the copies grows with them, as far as a lattice allows; then they come closer.
+        All images then have this size. The distance of the copies grows with them, as far as a lattice
+        allows; then they come closer.
 
         Raises:
             InputError: If no lattice can have such copies.
@@ -103,7 +108,7 @@ class VeilStyle:
         if not least <= fill <= most:
             low, high = (side * fill for side, fill in zip(_RANGES["period"], (least, most), strict=True))
             raise InputError(f"preset veil: expected a size of {low:.4f} to {high:.4g}, got {size:g}")
-        return replace(self, period=period, fill=self.fill if period == size / self.fill else fill)
+        return replace(self, period=period, spread=0.0, fill=fill)
 
     def draw(self, logo: Logo, *, width: int, height: int, key: bytes, keep_out: Sequence[Box] = ()) -> Veil:
         """Draw the veil of one image.
@@ -124,12 +129,13 @@ class VeilStyle:
                 f"{width} x {height} pixels are too few for a veil, "
                 f"expected at least {SMALLEST_SIDE_PX} x {SMALLEST_SIDE_PX}"
             )
-        size = max(round(self.period * self.fill * shorter), SMALLEST_TILE_PX)
-        period = max(round(size / self.fill), _least_period(width, height), 2)
-        size = max(size, round(period * self.fill))
+        period = self.period * self._longer(key)
+        size = max(round(period * self.fill * shorter), SMALLEST_TILE_PX)
+        period_px = max(round(size / self.fill), _least_period(width, height), 2)
+        size = max(size, round(period_px * self.fill))
         angle, phase_x, phase_y = stream(key, "veil", 3).tolist()
         return Veil(
-            period_px=min(period, 65535),
+            period_px=min(period_px, 65535),
             size_px=min(size, 65535),
             grain_px=_grain(width, height, size),
             angle=angle,
@@ -141,7 +147,7 @@ class VeilStyle:
             stagger=round(self.stagger * 65535),
             turn=round(self.turn * 65536),
             scale=round(self.scale * 1000),
-            warp_256=min(round(self.warp * period * 256), 65535),
+            warp_256=min(round(self.warp * period_px * 256), 65535),
             texture=self.texture,
             negatives=int(self.negatives),
             mounted=int(self.mounted and is_faint(logo)),
@@ -150,6 +156,11 @@ class VeilStyle:
             key=key.hex(),
             keep_out=tuple(keep_out),
         )
+
+    def _longer(self, key: bytes) -> float:
+        """Return by how much the period of an image differs from that of the style, as a factor."""
+        drawn = stream(key, "period", 1).item() / 65536
+        return float((1 + self.spread) ** (2 * drawn - 1))
 
     def to_json(self) -> dict[str, Any]:
         """Return the style as a JSON-ready object."""
@@ -162,9 +173,11 @@ class VeilStyle:
         Raises:
             InputError: If a field is missing, unknown, or out of range.
         """
-        if not isinstance(value, dict) or set(value) != set(cls.__dataclass_fields__):
+        # styles of before images had different periods lack the field
+        fields = {"spread": 0.0, **value} if isinstance(value, dict) else {}
+        if set(fields) != set(cls.__dataclass_fields__):
             raise InputError(f"veil: expected the fields {', '.join(cls.__dataclass_fields__)}")
-        return cls(**value)
+        return cls(**fields)
 
 
 def _least_period(width: int, height: int) -> int:

@@ -91,7 +91,7 @@ def test_every_file_gets_a_veil_that_spares_its_region(place: Place, everything:
         assert (before.kind, before.bits, before.pixels.shape) == (after.kind, after.bits, after.pixels.shape)
         for old, new in zip(pixels_of(before), pixels_of(after), strict=True):
             assert np.array_equal(old[WINDOW], new[WINDOW]), name
-            assert (old != new).any(axis=2).mean() > 0.5, name
+            assert (old != new).any(axis=2).mean() > 0.3, name  # copies lie apart
     assert 22 < value["marks"]["least_psnr_db"] < value["marks"]["median_psnr_db"] < 45
 
 

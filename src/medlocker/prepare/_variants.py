@@ -21,7 +21,7 @@ _LEAST_OPACITY = 0.8
 """Of the opacity that is allowed."""
 _MOST_SCALE, _MOST_WARP = 0.5, 0.15
 _TEXTURES = (0, 0, 64, 96)
-_BY_KEY = ("stagger", "turn", "scale", "warp", "texture")
+_BY_KEY = ("spread", "stagger", "turn", "scale", "warp", "texture")
 """What protects against somebody who prepares, by removing veils or by training on them."""
 _GROUNDS = (0.0, 0.0, 0.0, 0.03, 0.06)
 _TINTS = (0xFFFFFF, 0x808080, 0x000000)
@@ -29,8 +29,9 @@ _MOST_TRIES = 50
 """For each style that is wanted: drawn ones may be equal, or too small."""
 
 _KNOWN: tuple[Mapping[str, Any], ...] = (
-    {"period": 0.12, "fill": 0.6, "texture": 64},
-    {"period": 0.045, "fill": 1.2},
+    {"period": 0.045, "fill": 1.2, "warp": 0.1},
+    {"period": 0.12, "fill": 0.6, "warp": 0.12},
+    {"period": 0.16, "fill": 0.75},
     {"period": 0.12, "fill": 0.6, "ground": 0.06, "tint": 0xFFFFFF},
     {"period": 0.16, "fill": 0.6, "texture": 96, "negatives": False},
     {"period": 0.14, "fill": 0.7, "texture": 96},
@@ -45,9 +46,8 @@ _KNOWN: tuple[Mapping[str, Any], ...] = (
     {"period": 0.045, "fill": 1.0, "ground": 0.06, "tint": 0xFFFFFF},
     {"period": 0.2, "fill": 0.6, "texture": 64},
     {"period": 0.16, "fill": 1.1},
-    {"texture": 64},
+    {"texture": 96},
     {"negatives": False},
-    {"warp": 0.12},
     {"scale": 0.5},
     {"ground": 0.05, "tint": 0x000000},
 )
