@@ -84,50 +84,60 @@ def _render_small(logo: Logo, looks: Sequence[Look], sizes: Sequence[tuple[int, 
     """
     hardenings = [look.hardening for look in looks]
     heights_first = [(height, width) for width, height in sizes]
-    x, y = _positions(logo, looks, sizes)
+    upright = np.array([upright_size(logo, look.size) for look in looks], np.int64)
+    x, y = _positions(looks, upright, np.array(sizes, np.int64))
     if hardenings[0].warp_256:
         dx, dy = warp_fields(heights_first, hardenings)
         x += dx
         y += dy
-    color, coverage = straight(_sampled(logo, looks, x, y))
+    color, coverage = straight(_sampled(logo, upright, x, y))
     if hardenings[0].texture:
         color = changed(color, coverage, textures(heights_first, hardenings))
     return [Raster(color[k, :h, :w], coverage[k, :h, :w]) for k, (w, h) in enumerate(sizes)]
 
 
 def _positions(
-    logo: Logo, looks: Sequence[Look], sizes: Sequence[tuple[int, int]]
+    looks: Sequence[Look], upright: NDArray[np.int64], sizes: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return (n, H, W) x and y of all pixels in the upright copies, in 1/65536 pixel."""
-    width, height = (max(sides) for sides in zip(*sizes, strict=True))
-    own = [(*direction(look.rotation), *upright_size(logo, look.size)) for look in looks]
-    cos, sin, w, h = np.array(own, np.int64).T[..., None, None]
-    out_w, out_h = np.array(sizes, np.int64).T[..., None, None]
+    """Return x and y of all pixels in the upright copies.
+
+    Args:
+        looks: Of n copies.
+        upright: (n, 2), width and height of each before it is turned.
+        sizes: (n, 2), those after it.
+
+    Returns:
+        (n, H, W) each, in 1/65536 pixel.
+    """
+    width, height = sizes.max(axis=0).tolist()
+    cos, sin = np.array([direction(look.rotation) for look in looks], np.int64).T[..., None, None]
+    (w, h), (out_w, out_h) = upright.T[..., None, None], sizes.T[..., None, None]
     across = np.arange(width, dtype=np.int64)[None, None, :] * 2 + 1 - out_w
     down = np.arange(height, dtype=np.int64)[None, :, None] * 2 + 1 - out_h
     return turned_grid(across, down, cos, sin, w, h)
 
 
 def _sampled(
-    logo: Logo, looks: Sequence[Look], x: NDArray[np.int64], y: NDArray[np.int64]
+    logo: Logo, upright: NDArray[np.int64], x: NDArray[np.int64], y: NDArray[np.int64]
 ) -> NDArray[np.uint32]:
     """Return (n, H, W, 4) premultiplied samples at positions in the upright copies."""
     height, width = logo.rgba.shape[:2]
-    w, h = np.array([upright_size(logo, look.size) for look in looks], np.int64).T
+    w, h = upright.T
     by_x, by_y = np.maximum(width // w, 1), np.maximum(height // h, 1)
     blocks = list(zip(by_x.tolist(), by_y.tolist(), strict=True))
     sources = {block: framed(logo, *block) for block in blocks}
-    places, first = {}, 0
+    # rows, columns and beginning of each
+    places: dict[tuple[int, int], tuple[int, int, int]] = {}
+    begin = 0
     for block, source in sources.items():
-        places[block] = (*source.shape[:2], first)
-        first += source.shape[0] * source.shape[1]
+        places[block] = (*source.shape[:2], begin)
+        begin += source.shape[0] * source.shape[1]
     flat = np.concatenate([source.reshape(-1, 4) for source in sources.values()])
-    rows, cols, begins = np.array([places[block] for block in blocks], np.int64).T[..., None, None]
-    x, y = (
-        way * side // (own * by)[:, None, None]
-        for way, side, own, by in ((x, width, w, by_x), (y, height, h, by_y))
-    )
-    return sample_at(flat, x, y, rows=rows, cols=cols, first=begins)
+    rows, cols, first = np.array([places[block] for block in blocks], np.int64).T[..., None, None]
+    x, y = x * width, y * height
+    x //= (w * by_x)[:, None, None]
+    y //= (h * by_y)[:, None, None]
+    return sample_at(flat, x, y, rows=rows, cols=cols, first=first)
 
 
 def _opposite(raster: Raster) -> Raster:

@@ -40,8 +40,12 @@ def stream(key: bytes, purpose: str, count: int) -> NDArray[np.int64]:
         purpose: ASCII; other purposes give other integers.
         count: How many.
     """
+    return _stream(key, purpose, count).astype(np.int64)
+
+
+def _stream(key: bytes, purpose: str, count: int) -> NDArray[np.uint16]:
     raw = hashlib.shake_256(b"medlocker/v1/" + purpose.encode("ascii") + b"\0" + key).digest(2 * count)
-    return np.frombuffer(raw, dtype="<u2").astype(np.int64)
+    return np.frombuffer(raw, dtype="<u2")
 
 
 def smooth_noise(key: bytes, purpose: str, height: int, width: int, *, cell: int) -> NDArray[Any]:
@@ -70,7 +74,7 @@ def smooth_noises(
     )
     for own, (key, purpose), (h, w) in zip(points, streams, sizes, strict=True):
         rows, cols = h // cell + 2, w // cell + 2
-        own[:rows, :cols] = stream(key, purpose, rows * cols).reshape(rows, cols)
+        own[:rows, :cols] = _stream(key, purpose, rows * cols).reshape(rows, cols)
     points -= 32768
     if cell == 1:
         return points[:, :height, :width]

@@ -311,7 +311,7 @@ def changed(
     sums = color + changes
     np.clip(sums, 0, 255, out=sums)
     sums *= (coverage > 0)[..., None]
-    return sums.astype(np.uint8)
+    return np.asarray(sums, np.uint8)
 
 
 def fit_color(color: NDArray[np.uint8], *, channels: int, bits: int) -> NDArray[Any]:
