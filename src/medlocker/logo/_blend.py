@@ -88,7 +88,7 @@ def _unblend_strip(
     mixed: NDArray[Any], color: NDArray[Any], weight: NDArray[np.uint16]
 ) -> NDArray[np.float64]:
     top = int(np.iinfo(mixed.dtype).max)
-    m = spread_weight(weight, color.shape[2], np.float64)
+    m: NDArray[np.float64] = spread_weight(weight, color.shape[2], np.float64)
     rest = ONE - m
     numerator = mixed.astype(np.float64)
     numerator *= ONE

@@ -50,7 +50,7 @@ def _stream(key: bytes, purpose: str, count: int) -> NDArray[np.uint16]:
 
 def smooth_noise(key: bytes, purpose: str, height: int, width: int, *, cell: int) -> NDArray[Any]:
     """Bilinear value noise in -32768..32767, one lattice point every ``cell`` pixels."""
-    return smooth_noises([(key, purpose)], [(height, width)], cell=cell)[0]
+    return np.asarray(smooth_noises([(key, purpose)], [(height, width)], cell=cell)[0])
 
 
 def smooth_noises(
@@ -116,7 +116,7 @@ def warp_fields(
 
 def texture(height: int, width: int, hardening: Hardening) -> NDArray[Any]:
     """Return (height, width, 3) grey-level changes, in each channel with the given standard deviation."""
-    return textures([(height, width)], [hardening])[0]
+    return np.asarray(textures([(height, width)], [hardening])[0])
 
 
 def textures(sizes: Sequence[tuple[int, int]], hardenings: Sequence[Hardening]) -> NDArray[Any]:
