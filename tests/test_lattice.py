@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tracemalloc
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,8 +16,9 @@ from hypothesis import strategies as st
 from lattice_cases import CASES, TABLE, digest_of, plain_logo
 from medlocker.errors import InputError
 from medlocker.images import Image
-from medlocker.logo import Lattice, Raster, builtin_logo, render, render_lattice
-from medlocker.logo._render import render_once
+from medlocker.logo import Lattice, Logo, Raster, builtin_logo, render, render_lattice
+from medlocker.logo._copies import Look, render_looks
+from medlocker.logo._lattice import _looks, _places
 from medlocker.marking._layer import lay, lay_coarsely
 from veils import make_veil, veils
 
@@ -200,12 +202,50 @@ def test_what_would_take_too_long_is_refused_at_once(case: str) -> None:
 
 
 def test_copies_that_do_not_touch_the_image_are_not_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
-    rendered: list[int] = []
+    rendered: list[Look] = []
 
-    def counted(*args: Any, **options: Any) -> Raster:
-        rendered.append(args[1])
-        return render_once(*args, **options)
+    def counted(logo: Logo, looks: Sequence[Look]) -> list[Raster]:
+        rendered.extend(looks)
+        return render_looks(logo, looks)
 
-    monkeypatch.setattr("medlocker.logo._lattice.render_once", counted)
+    monkeypatch.setattr("medlocker.logo._lattice.render_looks", counted)
     drawn(period=400 << 16, stamps=64, key=b"few")
     assert len(rendered) == 1
+
+
+@given(
+    lattice=st.builds(
+        Lattice,
+        period=st.integers(4 << 16, 90 << 16),
+        size=st.integers(1, 60),
+        angle=st.integers(0, 65535),
+        phase_x=st.integers(0, 65535),
+        phase_y=st.integers(0, 65535),
+        stagger=st.integers(0, 65535),
+        turn=st.integers(0, 32768),
+        scale=st.integers(0, 500),
+        warp_256=st.integers(0, 2000),
+        texture=st.sampled_from((0, 20)),
+        negatives=st.booleans(),
+        stamps=st.integers(1, 8),
+        key=st.binary(min_size=1, max_size=2),
+    )
+)
+@settings(max_examples=30)
+def test_a_grain_shows_the_first_of_the_copies_that_cover_it_most(lattice: Lattice) -> None:
+    width, height = 70, 50
+    looks = _looks(lattice)
+    stamps = render_looks(LOGO, looks)
+    x, y, chosen = _places(lattice, width=width, height=height)
+    color, coverage = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.uint8)
+    for k, cx, cy in zip(chosen.tolist(), x.tolist(), y.tolist(), strict=True):
+        h, w = stamps[k].coverage.shape
+        rows, cols = np.arange(h) + cy - h // 2, np.arange(w) + cx - w // 2
+        on = np.ix_((rows >= 0) & (rows < height), (cols >= 0) & (cols < width))
+        place = np.ix_(rows[(rows >= 0) & (rows < height)], cols[(cols >= 0) & (cols < width)])
+        more = stamps[k].coverage[on] > coverage[place]
+        color[place] = np.where(more[..., None], stamps[k].color[on], color[place])
+        coverage[place] = np.where(more, stamps[k].coverage[on], coverage[place])
+    raster = render_lattice(LOGO, lattice, width=width, height=height)
+    assert np.array_equal(raster.coverage, coverage)
+    assert np.array_equal(raster.color, color)

@@ -1,6 +1,6 @@
 """The logo: loading, the built-in one, rendering at any size and angle, and the one integer blend."""
 
-from medlocker.logo._blend import ONE, blend, unblend, weights
+from medlocker.logo._blend import ONE, blend, spread_weight, unblend, weights
 from medlocker.logo._builtin import builtin_logo
 from medlocker.logo._hardening import Hardening, stream
 from medlocker.logo._lattice import MAX_STAMPS, Lattice, render_lattice
@@ -35,6 +35,7 @@ __all__ = [
     "render",
     "render_lattice",
     "rendered_size",
+    "spread_weight",
     "stream",
     "unblend",
     "unpack_overlay",

@@ -43,13 +43,18 @@ def blend(under: NDArray[Any], color: NDArray[Any], weight: NDArray[np.uint16]) 
     """
     result = np.empty(np.broadcast_shapes(under.shape, color.shape), under.dtype)
     for rows in _strips(weight):
-        m = weight[rows][..., None].astype(np.uint32)
+        m = spread_weight(weight[rows], color.shape[2], np.uint32)
         mixed = under[..., rows, :, :].astype(np.uint32)
         mixed *= np.uint32(ONE) - m
         mixed += color[rows].astype(np.uint32) * m + np.uint32(32767)
         mixed //= np.uint32(ONE)
         result[..., rows, :, :] = mixed
     return result
+
+
+def spread_weight(weight: NDArray[np.uint16], channels: int, dtype: type[Any]) -> NDArray[Any]:
+    """Return (h, w, channels) of (h, w): numpy is slow at what it repeats along a short last axis."""
+    return weight.astype(dtype).repeat(channels, axis=1).reshape(*weight.shape, channels)
 
 
 def unblend(mixed: NDArray[Any], color: NDArray[Any], weight: NDArray[np.uint16]) -> NDArray[Any]:
@@ -83,7 +88,7 @@ def _unblend_strip(
     mixed: NDArray[Any], color: NDArray[Any], weight: NDArray[np.uint16]
 ) -> NDArray[np.float64]:
     top = int(np.iinfo(mixed.dtype).max)
-    m = weight[..., None].astype(np.float64)
+    m: NDArray[np.float64] = spread_weight(weight, color.shape[2], np.float64)
     rest = ONE - m
     numerator = mixed.astype(np.float64)
     numerator *= ONE

@@ -7,16 +7,19 @@ an opacity of 0.15, and it takes a fraction of the time.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.errors import InputError
+from medlocker.logo._copies import Look, render_looks
 from medlocker.logo._hardening import Hardening, smooth_noise, stream
 from medlocker.logo._logo import Logo
-from medlocker.logo._render import Raster, direction, render_once, rendered_size
+from medlocker.logo._render import Raster, direction, rendered_size
 
 MAX_STAMPS = 64
 MAX_PLACES = 1 << 16
@@ -32,6 +35,8 @@ MAX_STAMPED_GRAINS = 1 << 27
 """Of all copies together, as far as they lie on the image."""
 _FIXED = 16
 _ONE = 1 << _FIXED
+_PACKED = np.dtype("<u4")
+_COLOR_BITS = np.uint32(0xFFFFFF)
 
 
 @dataclass(frozen=True)
@@ -91,37 +96,22 @@ def render_lattice(logo: Logo, lattice: Lattice, *, width: int, height: int) -> 
     looks = _looks(lattice)
     x, y, chosen = _places(lattice, width=width, height=height)
     sizes = np.array([rendered_size(logo, look.size, rotation=look.rotation) for look in looks])
-    left, top, across, down = _windows(x, y, sizes[chosen], width=width, height=height)
-    touching = (across > 0) & (down > 0)
-    _check_work(sizes[np.unique(chosen[touching])], across[touching] * down[touching])
-    color = np.zeros((height, width, 3), np.uint8)
-    coverage = np.zeros((height, width), np.uint8)
-    stamps: dict[int, Raster] = {}
-    for which, x0, y0 in zip(*(part[touching].tolist() for part in (chosen, left, top)), strict=True):
-        if which not in stamps:
-            stamps[which] = looks[which].render(logo)
-        _stamp(stamps[which], x0, y0, color, coverage)
-    return Raster(color, coverage)
+    left, top = x - sizes[chosen, 0] // 2, y - sizes[chosen, 1] // 2
+    windows = _windows(left, top, sizes[chosen], width=width, height=height)
+    touching = (windows[:, 2] > windows[:, 0]) & (windows[:, 3] > windows[:, 1])
+    windows = windows[touching]
+    used, which = np.unique(chosen[touching], return_inverse=True)
+    areas = (windows[:, 2:] - windows[:, :2]).prod(axis=1)
+    _check_work(sizes[used], areas)
+    stamps = [_packed(raster) for raster in render_looks(logo, [looks[k] for k in used.tolist()])]
+    seen = np.zeros((height, width), _PACKED)
+    corners = windows[:, :2] - np.stack((left, top), axis=1)[touching]
+    for k, window, corner in zip(which.tolist(), windows.tolist(), corners.tolist(), strict=True):
+        _stamp(stamps[k], seen, window, corner)
+    return _unpacked(seen)
 
 
-@dataclass(frozen=True)
-class _Look:
-    """One of the differently turned, sized, warped and coloured copies."""
-
-    size: int
-    rotation: int
-    hardening: Hardening
-    negative: bool
-
-    def render(self, logo: Logo) -> Raster:
-        stamp = render_once(logo, self.size, rotation=self.rotation, hardening=self.hardening)
-        if not self.negative:
-            return stamp
-        opposite = np.where(stamp.coverage[..., None] > 0, 255 - stamp.color, 0)
-        return Raster(opposite.astype(np.uint8), stamp.coverage)
-
-
-def _looks(lattice: Lattice) -> list[_Look]:
+def _looks(lattice: Lattice) -> list[Look]:
     drawn = stream(lattice.key, "stamps", 2 * lattice.stamps).reshape(-1, 2)
     found = []
     for number, (turned, scaled) in enumerate(drawn.tolist()):
@@ -131,7 +121,7 @@ def _looks(lattice: Lattice) -> list[_Look]:
             lattice.key + number.to_bytes(2, "big"), warp_256=lattice.warp_256, texture=lattice.texture
         )
         negative = lattice.negatives and number % 2 == 1
-        found.append(_Look(max(size, 1), rotation % _ONE, hardening, negative))
+        found.append(Look(max(size, 1), rotation % _ONE, hardening, negative))
     return found
 
 
@@ -154,21 +144,26 @@ def _places(
         count = len(steps)
         for name, values in (("x", x), ("y", y)):
             noise = smooth_noise(lattice.key, f"places-{name}", count, count, cell=2)
-            values += noise * (lattice.warp_256 << 8) // 32768
+            values += noise.astype(np.int64) * (lattice.warp_256 << 8) >> 15
     x, y = (x + (width << _FIXED - 1)) >> _FIXED, (y + (height << _FIXED - 1)) >> _FIXED
     chosen = stream(lattice.key, "places", x.size) * lattice.stamps >> _FIXED
     return x.ravel(), y.ravel(), chosen
 
 
 def _windows(
-    x: NDArray[np.int64], y: NDArray[np.int64], sizes: NDArray[np.int64], *, width: int, height: int
-) -> tuple[NDArray[np.int64], ...]:
-    """Return left and top edges of copies, and how wide and high the part of each on the image is."""
-    w, h = sizes[:, 0], sizes[:, 1]
-    left, top = x - w // 2, y - h // 2
-    across = np.minimum(left + w, width) - np.maximum(left, 0)
-    down = np.minimum(top + h, height) - np.maximum(top, 0)
-    return left, top, across, down
+    left: NDArray[np.int64], top: NDArray[np.int64], sizes: NDArray[np.int64], *, width: int, height: int
+) -> NDArray[np.int64]:
+    """Return (n, 4) left, top, right and bottom of the part of each copy that lies on the image.
+
+    Args:
+        left: (n,) left edges of copies.
+        top: (n,) top edges.
+        sizes: (n, 2) width and height.
+        width: Of the image.
+        height: Of the image.
+    """
+    right, bottom = np.minimum(left + sizes[:, 0], width), np.minimum(top + sizes[:, 1], height)
+    return np.stack((np.maximum(left, 0), np.maximum(top, 0), right, bottom), axis=1)
 
 
 def _check_work(sizes: NDArray[np.int64], areas: NDArray[np.int64]) -> None:
@@ -187,14 +182,30 @@ def _check_work(sizes: NDArray[np.int64], areas: NDArray[np.int64]) -> None:
         raise InputError("expected a veil whose copies of the logo overlap less: its period is too small")
 
 
-def _stamp(stamp: Raster, left: int, top: int, color: NDArray[np.uint8], coverage: NDArray[np.uint8]) -> None:
-    """Put one copy that touches the image on it, clipped to it."""
-    height, width = coverage.shape
-    h, w = stamp.coverage.shape
-    x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + w, width), min(top + h, height)
-    part = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
-    window = (slice(y0, y1), slice(x0, x1))
-    own, there = stamp.coverage[part], coverage[window]
-    more = own > there
-    np.copyto(there, own, where=more)
-    np.copyto(color[window], stamp.color[part], where=more[..., None])
+def _stamp(stamp: NDArray[Any], seen: NDArray[Any], window: Sequence[int], corner: Sequence[int]) -> None:
+    """Put one copy where it covers more than what is there.
+
+    Args:
+        stamp: (h, w), packed.
+        seen: (H, W), packed; changed in place.
+        window: Left, top, right and bottom of the part of the image to put it on.
+        corner: Which column and row of the copy comes into the window's corner.
+    """
+    left, top, right, bottom = window
+    x, y = corner
+    there = seen[top:bottom, left:right]
+    own = stamp[y : y + bottom - top, x : x + right - left]
+    # with all bits of the colour set, only more coverage is more
+    np.copyto(there, own, where=own > (there | _COLOR_BITS))
+
+
+def _packed(raster: Raster) -> NDArray[Any]:
+    """Return one number for each pixel, its coverage above its colour."""
+    packed = np.empty((*raster.coverage.shape, 4), np.uint8)
+    packed[..., :3], packed[..., 3] = raster.color, raster.coverage
+    return packed.view(_PACKED)[..., 0]
+
+
+def _unpacked(packed: NDArray[Any]) -> Raster:
+    parts = packed.view(np.uint8).reshape(*packed.shape, 4)
+    return Raster(np.ascontiguousarray(parts[..., :3]), np.ascontiguousarray(parts[..., 3]))

@@ -27,6 +27,7 @@ _STRONG = 40
 """Grey levels: deviation from mid-grey that a logo needs to do without a badge; the built-in one has 68."""
 
 
+@lru_cache(maxsize=4)
 def is_faint(logo: Logo) -> bool:
     """Tell whether a logo darkens and brightens too little of its square for a veil.
 

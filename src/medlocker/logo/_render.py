@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.errors import InputError
-from medlocker.logo._hardening import Hardening, opaque_strokes, texture, warp_field
+from medlocker.logo._hardening import Hardening, opaque_strokes, texture, warp_fields
 from medlocker.logo._logo import Logo
 from medlocker.logo._overlay import spread_overlay, unpack_overlay
 
@@ -84,10 +84,10 @@ def render_once(
     if not 1 <= size_px <= MAX_RENDERED_SIDE_PX:
         raise InputError(f"expected a logo size of 1 to {MAX_RENDERED_SIDE_PX} px, got {size_px}")
     height, width = logo.rgba.shape[:2]
-    w, h = _upright_size(logo, size_px)
+    w, h = upright_size(logo, size_px)
     x, y = _source_grid(w, h, rotation, hardening)
     by_x, by_y = max(width // w, 1), max(height // h, 1)
-    source = _shrunk(logo, by_x, by_y)
+    source = framed(logo, by_x, by_y)
     x, y = x * width // (w * by_x), y * height // (h * by_y)
     sampled = _sample_upright(source, x, y) if x.shape[0] == y.shape[1] == 1 else _sample(source, x, y)
     return _finish(sampled, hardening, overlay)
@@ -95,10 +95,11 @@ def render_once(
 
 def rendered_size(logo: Logo, size_px: int, *, rotation: int = 0) -> tuple[int, int]:
     """Return the width and height that :func:`render` gives, without rendering anything."""
-    return _turned_size(*_upright_size(logo, size_px), *direction(rotation))
+    return turned_size(*upright_size(logo, size_px), *direction(rotation))
 
 
-def _upright_size(logo: Logo, size_px: int) -> tuple[int, int]:
+def upright_size(logo: Logo, size_px: int) -> tuple[int, int]:
+    """Return width and height of a logo before it is turned, pixels."""
     height, width = logo.rgba.shape[:2]
     longer = max(height, width)
     return (
@@ -113,7 +114,8 @@ def direction(rotation: int) -> tuple[int, int]:
     return round(math.cos(turn) * 65536), round(math.sin(turn) * 65536)
 
 
-def _turned_size(w: int, h: int, cos: int, sin: int) -> tuple[int, int]:
+def turned_size(w: int, h: int, cos: int, sin: int) -> tuple[int, int]:
+    """Return width and height of what was w x h and is turned, pixels."""
     return (
         (abs(cos) * w + abs(sin) * h + 65535) >> _FIXED,
         (abs(sin) * w + abs(cos) * h + 65535) >> _FIXED,
@@ -125,7 +127,7 @@ def _source_grid(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Positions of output pixel centres in the unrotated w x h logo, in 1/65536 pixel."""
     cos, sin = direction(rotation)
-    out_w, out_h = _turned_size(w, h, cos, sin)
+    out_w, out_h = turned_size(w, h, cos, sin)
     # twice the offset from the centre, so that half pixels stay whole numbers
     across = np.arange(out_w, dtype=np.int64)[None, :] * 2 + 1 - out_w
     down = np.arange(out_h, dtype=np.int64)[:, None] * 2 + 1 - out_h
@@ -134,105 +136,182 @@ def _source_grid(
             across * _HALF + w * _HALF,
             down * _HALF + h * _HALF,
         )  # one row, one column: see _sample_upright
-    x = (across * cos - down * sin) // 2 + w * _HALF
-    y = (across * sin + down * cos) // 2 + h * _HALF
+    x, y = turned_grid(across, down, cos, sin, w, h)
     if hardening is not None and hardening.warp_256 > 0:
-        dx, dy = warp_field(out_h, out_w, hardening)
-        x, y = x + dx, y + dy
+        dx, dy = warp_fields([(out_h, out_w)], [hardening])
+        x += dx[0]
+        y += dy[0]
+    return x, y
+
+
+def turned_grid(
+    across: NDArray[np.int64], down: NDArray[np.int64], cos: Any, sin: Any, w: Any, h: Any
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return positions in the upright w x h logo, in 1/65536 pixel.
+
+    Args:
+        across: Twice the distance of pixel centres from the middle of the turned logo, pixels.
+        down: The same of rows.
+        cos: From :func:`direction`; an integer, or an array that broadcasts to the result, as those below.
+        sin: The same.
+        w: Width of the upright logo.
+        h: Its height.
+    """
+    x = (across * cos - down * sin) >> 1
+    y = (across * sin + down * cos) >> 1
+    x += w * _HALF
+    y += h * _HALF
     return x, y
 
 
 @lru_cache(maxsize=8)
-def _premultiplied(logo: Logo) -> NDArray[np.int64]:
-    rgba = logo.rgba.astype(np.int64)
+def _premultiplied(logo: Logo) -> NDArray[np.uint16]:
+    rgba = logo.rgba.astype(np.uint16)  # at most 255 * 255
     rgba[..., :3] *= rgba[..., 3:]
     rgba[..., 3] *= 255
     return rgba
 
 
-@lru_cache(maxsize=8)
-def _shrunk(logo: Logo, by_x: int, by_y: int) -> NDArray[np.int64]:
-    """Average whole blocks, so that the bilinear step after it shrinks less than twofold."""
+@lru_cache(maxsize=64)
+def framed(logo: Logo, by_x: int, by_y: int) -> NDArray[np.uint32]:
+    """Average whole blocks, so that the bilinear step after it shrinks less than twofold.
+
+    The latest results are kept, for each of a veil's copies has another size. Do not write into them.
+
+    Args:
+        logo: (H, W).
+        by_x: Width of a block.
+        by_y: Height of a block.
+
+    Returns:
+        (ceil(H / by_y) + 2, ceil(W / by_x) + 2, 4), premultiplied, 0 to 255 * 255, with a transparent frame.
+    """
     source = _premultiplied(logo)
     height, width = source.shape[:2]
     rows, cols = -(-height // by_y), -(-width // by_x)
-    padded = np.zeros((rows * by_y, cols * by_x, 4), np.int64)
+    padded = np.zeros((rows * by_y, cols * by_x, 4), np.uint16)
     padded[:height, :width] = source
-    blocks = padded.reshape(rows, by_y, cols, by_x, 4).sum(axis=(1, 3))
-    return np.asarray((blocks + by_x * by_y // 2) // (by_x * by_y))
+    # rows first: many short sums take ten times as long as few long ones
+    blocks = padded.reshape(rows, by_y, cols * by_x * 4).sum(axis=1, dtype=np.int64)
+    blocks = blocks.reshape(rows, cols, by_x, 4).sum(axis=2)
+    result = np.zeros((rows + 2, cols + 2, 4), np.uint32)
+    result[1:-1, 1:-1] = (blocks + by_x * by_y // 2) // (by_x * by_y)
+    return result
 
 
 def _sample_upright(
-    source: NDArray[np.int64], x: NDArray[np.int64], y: NDArray[np.int64]
+    source: NDArray[np.uint32], x: NDArray[np.int64], y: NDArray[np.int64]
 ) -> NDArray[np.int64]:
     """The same as :func:`_sample` for x of (1, w) and y of (h, 1): first along rows, then along columns."""
-    height, width = source.shape[:2]
-    framed = np.zeros((height + 2, width + 2, 4), np.int64)
-    framed[1:-1, 1:-1] = source
+    height, width = source.shape[0] - 2, source.shape[1] - 2
     left, fx = np.divmod(x[0] - _HALF, 1 << _FIXED)
     top, fy = np.divmod(y[:, 0] - _HALF, 1 << _FIXED)
     outside_x, outside_y = (left < -1) | (left >= width), (top < -1) | (top >= height)
     left, top = np.clip(left + 1, 0, width), np.clip(top + 1, 0, height)
     fx, fy = fx[None, :, None], fy[:, None, None]
-    across = (framed[:, left] * (65536 - fx) + framed[:, left + 1] * fx + _HALF) >> _FIXED
+    across = (source[:, left] * (65536 - fx) + source[:, left + 1] * fx + _HALF) >> _FIXED
     value = (across[top] * (65536 - fy) + across[top + 1] * fy + _HALF) >> _FIXED
     value[outside_y] = 0
     value[:, outside_x] = 0
     return np.asarray(value)
 
 
-def _sample(source: NDArray[np.int64], x: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.uint32]:
+def _sample(source: NDArray[np.uint32], x: NDArray[np.int64], y: NDArray[np.int64]) -> NDArray[np.uint32]:
     """Bilinear, fixed point, transparent outside; x and y are (h, w) in 1/65536 source pixels."""
-    height, width = source.shape[:2]
-    framed = np.zeros((height + 2, width + 2, 4), np.uint32)
-    framed[1:-1, 1:-1] = source
+    flat = source.reshape(-1, 4)
     out = np.empty((*x.shape, 4), np.uint32)
     rows = max(_STRIP_PX // x.shape[1], 1)
-    for start in range(0, len(x), rows):
+    for start in range(0, len(x), rows):  # what is in work fits the processor's cache
         strip = slice(start, start + rows)
-        out[strip] = _sample_strip(framed, x[strip], y[strip])
+        out[strip] = sample_at(flat, x[strip], y[strip], rows=source.shape[0], cols=source.shape[1])
     return out
 
 
-def _sample_strip(
-    framed: NDArray[np.uint32], x: NDArray[np.int64], y: NDArray[np.int64]
+def sample_at(
+    flat: NDArray[np.uint32],
+    x: NDArray[np.int64],
+    y: NDArray[np.int64],
+    *,
+    rows: Any,
+    cols: Any,
+    first: Any = 0,
 ) -> NDArray[np.uint32]:
-    """Sample a few rows: what is in work fits the processor's cache.
+    """Sample pictures that lie one behind the other, bilinear, transparent outside.
 
     32 bits are enough: a sample is at most 255 * 255, and the weights of two sum to 65536.
+
+    Args:
+        flat: (n, 4), the pixels of pictures with a transparent frame.
+        x: (...), in 1/65536 pixel of the picture without its frame.
+        y: Same shape.
+        rows: Of the picture with its frame; an integer, or an array that broadcasts to x, as the next two.
+        cols: Of the picture.
+        first: Where the picture begins.
+
+    Returns:
+        (..., 4).
     """
-    rows, cols = framed.shape[:2]
-    flat = framed.reshape(-1, 4)
     x, y = x - _HALF, y - _HALF
     left, top = (x >> _FIXED) + 1, (y >> _FIXED) + 1
     fx, fy = ((way & 65535).astype(np.uint32)[..., None] for way in (x, y))
     outside = (left < 0) | (left >= cols - 1) | (top < 0) | (top >= rows - 1)
     at = np.clip(top, 0, rows - 2) * cols + np.clip(left, 0, cols - 2)
-    half, one = np.uint32(_HALF), np.uint32(65536)
-    upper = (flat.take(at, axis=0) * (one - fx) + flat.take(at + 1, axis=0) * fx + half) >> np.uint32(_FIXED)
+    at += first
+    upper = _between(flat.take(at, axis=0), flat.take(at + 1, axis=0), fx)
     at += cols
-    lower = (flat.take(at, axis=0) * (one - fx) + flat.take(at + 1, axis=0) * fx + half) >> np.uint32(_FIXED)
-    value = (upper * (one - fy) + lower * fy + half) >> np.uint32(_FIXED)
+    lower = _between(flat.take(at, axis=0), flat.take(at + 1, axis=0), fx)
+    value = _between(upper, lower, fy)
     value[outside] = 0
-    return np.asarray(value, np.uint32)
+    return value
+
+
+def _between(a: NDArray[np.uint32], b: NDArray[np.uint32], share: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Mix a and b, b's share being in 1/65536; both are overwritten."""
+    a *= np.uint32(65536) - share
+    b *= share
+    a += b
+    a += np.uint32(_HALF)
+    a >>= np.uint32(_FIXED)
+    return a
 
 
 def _finish(premultiplied: NDArray[Any], hardening: Hardening | None, overlay: str) -> Raster:
     height, width = premultiplied.shape[:2]
-    alpha = premultiplied[..., 3]
-    coverage = ((alpha + 127) // 255).astype(np.uint8)
-    color = (premultiplied[..., :3] * 255 + alpha[..., None] // 2) // np.maximum(alpha, 1)[..., None]
-    color = np.where(coverage[..., None] > 0, np.clip(color, 0, 255), 0)
+    color, coverage = straight(premultiplied)
     solid: NDArray[np.bool_] | None = None
     if overlay:
-        color = np.clip(color + spread_overlay(unpack_overlay(overlay), height, width), 0, 255)
-        color = np.where(coverage[..., None] > 0, color, 0)
+        color = changed(color, coverage, spread_overlay(unpack_overlay(overlay), height, width))
     if hardening is not None and hardening.texture > 0:
-        color = np.clip(color + texture(height, width, hardening), 0, 255)
-        color = np.where(coverage[..., None] > 0, color, 0)
+        color = changed(color, coverage, texture(height, width, hardening))
     if hardening is not None and hardening.opaque_permille > 0:
         solid = opaque_strokes(height, width, hardening) & (coverage == 255)
-    return Raster(color.astype(np.uint8), coverage, solid)
+    return Raster(color, coverage, solid)
+
+
+def straight(premultiplied: NDArray[Any]) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """Return (..., 3) colours and (...) coverage of (..., 4) premultiplied samples, 0 where nothing is."""
+    alpha = premultiplied[..., 3]
+    coverage = ((alpha + 127) // 255).astype(np.uint8)
+    half, divisor = alpha // 2, np.maximum(alpha, 1)
+    color = np.empty((*coverage.shape, 3), np.uint8)
+    for channel in range(3):
+        whole = premultiplied[..., channel] * 255
+        whole += half
+        whole //= divisor
+        np.minimum(whole, 255, out=whole)
+        whole *= coverage > 0
+        color[..., channel] = whole
+    return color, coverage
+
+
+def changed(
+    color: NDArray[np.uint8], coverage: NDArray[np.uint8], changes: NDArray[Any]
+) -> NDArray[np.uint8]:
+    """Add (..., 3) grey levels to colours where there is anything."""
+    sums = color + changes
+    np.clip(sums, 0, 255, out=sums)
+    sums *= (coverage > 0)[..., None]
+    return np.asarray(sums, np.uint8)
 
 
 def fit_color(color: NDArray[np.uint8], *, channels: int, bits: int) -> NDArray[Any]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from medlocker.images._image import Pixels
 from medlocker.images._jpeglib import Blocks
 from medlocker.images._jpegstream import Frame
-from medlocker.logo import ONE
+from medlocker.logo import ONE, spread_weight
 from medlocker.marking._jpegblocks import YCBCR, extent
 from medlocker.marking._layer import Layer
 
@@ -94,7 +94,9 @@ def _difference(layer: Layer, pixels: Pixels, rows: slice, step: int) -> Floats 
         before = before.reshape(height, width, -1)
     difference = layer.color[own].astype(np.float32)
     difference -= before
-    difference *= (weight * np.float32(1 / ONE))[..., None]
+    share = spread_weight(weight, difference.shape[2], np.float32)
+    share *= np.float32(1 / ONE)
+    difference *= share
     return difference
 
 

@@ -15,7 +15,7 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from medlocker.errors import RestoreError
-from medlocker.logo import ONE, blend
+from medlocker.logo import ONE, blend, spread_weight
 
 _PLAIN, _DEFLATED = b"\1", b"\2"
 _STRIP_PIXELS = 1 << 15
@@ -145,16 +145,22 @@ def _candidates(
     ``blend(I) = J`` where ``J * ONE <= I * (ONE - m) + L * m + 32767 < (J + 1) * ONE``.
     """
     low, high = shown if shown is not None else (0, int(np.iinfo(marked.dtype).max))
-    m = weight[..., None].astype(np.float64)
+    m = spread_weight(weight, color.shape[2], np.float64)
     rest = np.maximum(ONE - m, 1)
     # whole numbers below 2**33 over ones below 2**17: the floor of their quotient in 64-bit floats is exact
     below = marked.astype(np.float64)
     below *= ONE
-    below -= color.astype(np.float64) * m + 32767
-    lowest = -np.floor(-below / rest)
+    m *= color
+    below -= m
+    below -= 32767
+    lowest = np.ceil(below / rest)
     np.clip(lowest, low, high, out=lowest)
-    highest = np.minimum(np.floor((below + (ONE - 1)) / rest), high)
-    found, has_two = lowest.astype(np.int32), highest > lowest
+    found = lowest.astype(np.int32)
+    # the next value gives the same sample if it is not too large either
+    lowest += 1
+    rest *= lowest
+    below += ONE - 1
+    has_two = (rest <= below) & (lowest <= high)
     if shown is not None:
         values = marked.astype(np.int32)
         for limit, beyond in ((low, np.less), (high, np.greater)):

@@ -34,9 +34,10 @@ def seen_change(original: Image, marked: Image) -> Seen:
     """
     step = max(int((original.height * original.width / _MOST_PIXELS) ** 0.5 + 0.999), 1)
     before, after = (viewed(image, image.pixels[::step, ::step]) for image in (original, marked))
+    difference = np.maximum(before, after) - np.minimum(before, after)
     # in grey levels of 255, whatever the depth: a viewer shows 16-bit samples in 16-bit levels
     scale = np.float32(np.iinfo(before.dtype).max / 255)
-    difference = (after.astype(np.float32) - before) / scale
-    error = float(np.square(difference).mean())
-    area = float((difference != 0).any(axis=2).mean())
+    error = float(np.square(difference / scale, dtype=np.float32).mean())
+    changed = difference[..., 0] | difference[..., 1] | difference[..., 2]
+    area = np.count_nonzero(changed) / changed.size
     return Seen(10 * log10(255**2 / error) if error else inf, area)

@@ -15,7 +15,7 @@ from medlocker.attacks import Bytes, Floats, Mask, Window, fill_telea
 from medlocker.evaluate.removal._invert import Inverted, invert, lay_over
 from medlocker.evaluate.removal._locate import Guess, window_of
 from medlocker.logo import Logo, Raster
-from medlocker.logo._render import _sample, _shrunk, _source_grid
+from medlocker.logo._render import _sample, _source_grid, framed, straight
 
 _FITTED_PIXELS = 3000
 
@@ -81,13 +81,8 @@ def bend(logo: Logo, guess: Guess, dx: Floats, dy: Floats) -> Raster:
     x = x + np.round(dx * 65536).astype(np.int64)
     y = y + np.round(dy * 65536).astype(np.int64)
     by_x, by_y = max(width // w, 1), max(height // h, 1)
-    source = _shrunk(logo, by_x, by_y)
-    sampled = _sample(source, x * width // (w * by_x), y * height // (h * by_y))
-    alpha = sampled[..., 3]
-    coverage = ((alpha + 127) // 255).astype(np.uint8)
-    color = (sampled[..., :3] * 255 + alpha[..., None] // 2) // np.maximum(alpha, 1)[..., None]
-    color = np.where(coverage[..., None] > 0, np.clip(color, 0, 255), 0)
-    return Raster(color.astype(np.uint8), coverage)
+    sampled = _sample(framed(logo, by_x, by_y), x * width // (w * by_x), y * height // (h * by_y))
+    return Raster(*straight(sampled))
 
 
 def _lattice(height: int, width: int) -> Floats:
