@@ -32,7 +32,7 @@ _CELLS = 16
 _LEVELS = 2
 """So many last levels of features learn maps: the earlier one learns fast what the last one builds on."""
 _ZOOMS = (0.8, 1.25)
-_REPORTED = 100
+_REPORTED = 20
 _JUDGED_PIECES = 512
 
 
