@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib.util
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from medlocker.evaluate._covering import clear
 from medlocker.evaluate._quality import MOSTLY
 from medlocker.evaluate._run import Judged, Result
 from medlocker.evaluate._scene import read_pair
+from medlocker.evaluate._sidechannels import MOST_READ, SideChannel, Traces, measure_side_channels, trace
 from medlocker.evaluate._targets import Target
 from medlocker.evaluate.removal import (
     BatteryObserver,
@@ -27,6 +29,7 @@ from medlocker.evaluate.removal import (
     run_battery,
     verdict,
 )
+from medlocker.evaluate.removal._state import STATE_VERSION
 from medlocker.images import viewed
 from medlocker.legibility import differences
 from medlocker.logo import Logo
@@ -47,12 +50,14 @@ class Removal:
         verdict: The same in plain words.
         cases: The images that came out worst and best for the owner, with pictures.
         notes: What was left out or assumed, one sentence each.
+        side_channels: What the release tells without a look at its pictures.
     """
 
     battery: BatteryResult
     verdict: str
     cases: tuple[Case, ...] = ()
     notes: tuple[str, ...] = ()
+    side_channels: tuple[SideChannel, ...] = ()
 
 
 class MarkedImages:
@@ -61,10 +66,13 @@ class MarkedImages:
     Args:
         images: Judged; each has a marked version in the first release.
         targets: Know the classes of the labels.
+        beside: Marked images that are not attacked, but read for what marks tell by themselves.
     """
 
-    def __init__(self, images: Sequence[Judged], targets: Sequence[Target]) -> None:
-        self._images, self._targets = images, targets
+    def __init__(
+        self, images: Sequence[Judged], targets: Sequence[Target], *, beside: Sequence[Judged] = ()
+    ) -> None:
+        self._images, self._targets, self._beside = images, targets, beside
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -78,6 +86,24 @@ class MarkedImages:
             InputError: If a file cannot be read any more.
         """
         return map(self._read, self._images)
+
+    def traces(self, *, workers: int) -> list[Traces]:
+        """Return what the marks of each image are in numbers, of at most 1000 images.
+
+        Args:
+            workers: Threads that read; each holds one image.
+
+        Raises:
+            InputError: If a file cannot be read any more.
+        """
+        every = [*self._images, *self._beside]
+        count = min(len(every), MOST_READ)
+        with ThreadPoolExecutor(workers, thread_name_prefix="medlocker-trace") as pool:
+            return list(pool.map(self._trace, [every[k * len(every) // count] for k in range(count)]))
+
+    def _trace(self, judged: Judged) -> Traces:
+        item = self._read(judged)
+        return trace(item.clean, item.marked, judged.label, mask=item.mask)
 
     def _read(self, judged: Judged) -> Item:
         clean, marked = (viewed(image) for image in read_pair(judged.pair, 0))
@@ -139,7 +165,9 @@ class Attackers:
             notes.append(f"removal attacks: only on release {release.folder}, the first")
         if broken:
             notes.append(f"removal attacks: {len(broken)} images left out, on which a model failed")
-        return MarkedImages(chosen, self.targets), tuple(notes)
+        names = {judged.pair.name for judged in chosen}
+        beside = [judged for judged in marked if judged.pair.name not in names]
+        return MarkedImages(chosen, self.targets, beside=beside), tuple(notes)
 
     def attack(self, images: MarkedImages, *, observer: BatteryObserver | None = None) -> Removal:
         """Run the battery; an interrupted one goes on.
@@ -176,12 +204,14 @@ class Attackers:
             models=self.models,
             seed=self.seed,
         )
-        return Removal(battery, verdict(battery), cases, (*self.notes, *battery.notes))
+        channels = measure_side_channels(images.traces(workers=self.workers), seed=self.seed)
+        return Removal(battery, verdict(battery), cases, (*self.notes, *battery.notes), channels)
 
     @property
     def facts(self) -> Mapping[str, object]:
         """What another battery, which may not go on with this one's state, differs in."""
         return {
+            "version": STATE_VERSION,
             "level": self.level,
             "rows": list(self.names),
             "targets": [[model.name, model.fingerprint] for model in self.models],
