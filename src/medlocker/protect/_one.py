@@ -38,6 +38,7 @@ from medlocker.protect._legibility import Seen
 from medlocker.protect._outcome import Job, Marked, Outcome
 from medlocker.protect._room import Room, find_room, pose_problem
 from medlocker.protect._series import Lead, about_series, check_marks, given_boxes, look_at, together
+from medlocker.protect._donors import Donors
 from medlocker.protect._settings import Settings
 from medlocker.protect._veiled import check_free, check_legible, check_seen, draw, fainter, wanted_classes
 from medlocker.regions import Finder, Findings, Regions, lesion_finder
@@ -64,6 +65,7 @@ class Protector:
         admit: Called with the digest of an original before anything is done to it; may refuse it.
         learned: Textures that searches start from, or None.
         commit: Seals a marked image and puts it into its place; runs in a thread, once for each image.
+        donors: Regions of other images, which the decoys of veils are made like; or None.
     """
 
     classifiers: Sequence[Classifier]
@@ -76,6 +78,7 @@ class Protector:
     commit: Callable[[Marked, Outcome], None]
     learned: LearnedLogo | None = None
     finder: Finder | None = None
+    donors: Donors | None = None
 
     def task(self, job: Job) -> Task[Outcome]:
         """Return the work on one image, for :class:`medlocker.search.Driver`.
@@ -154,6 +157,7 @@ class Protector:
             key=key,
             with_decoys=self.settings.decoys and from_lesions,
             telling_nothing=original.findings.firm,
+            donors=self.donors,
         )
 
     def _admit_series(self, job: Job) -> Generator[Any, Any, None]:
