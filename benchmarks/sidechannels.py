@@ -1,13 +1,14 @@
 """What the marks of IDRiD photographs tell of the diagnosis without any look at the pictures.
 
-    MEDLOCKER_DATA=... python benchmarks/sidechannels.py [--photographs all|tune|held-out|rest] [--files] [--seed N]
+    MEDLOCKER_DATA=... python benchmarks/sidechannels.py [--photographs all|tune|held-out|rest] [--files]
+    [--seed N]
 
-No model is involved. Veils without decoys, with those that fill up to a share, and with those made like other images'
-lesions; `strong` and `paper`. Lesions are kept out, grown as JPEG needs it. By default layouts are known exactly, as
-boxes and marks are drawn: the best view that any attacker could have, and quick. --files writes every veil by
-`protect`'s own pipeline, reads it again, and takes layout and marks from original and marked pixels, as
-`evaluate --removal` does. `strong` and `paper` are placed at random: size, number and turn are as their pipeline
-finds them, but a search would choose other free places.
+No model is involved. Veils without decoys, with those that fill up to a share, and with those made like
+other images' lesions; `strong` and `paper`. Lesions are kept out, grown as JPEG needs it. By default
+layouts are known exactly, as boxes and marks are drawn: the best view that any attacker could have, and
+quick. --files writes every veil by `protect`'s own pipeline, reads it again, and takes layout and marks
+from original and marked pixels, as `evaluate --removal` does. `strong` and `paper` are placed at random:
+size, number and turn are as their pipeline finds them, but a search would choose other free places.
 
 tune: photographs kept to tune on; held-out: those that judge; rest: all that do not judge.
 """
@@ -30,7 +31,7 @@ from medlocker.errors import NoRoomError
 from medlocker.evaluate import Traces, measure_side_channels, trace
 from medlocker.evaluate._layout import layout_numbers
 from medlocker.geometry import Box
-from medlocker.images import Image, read_image
+from medlocker.images import read_image
 from medlocker.labels import load_labels
 from medlocker.logo import render
 from medlocker.marking import reach
@@ -142,9 +143,7 @@ def marks_row(name: str, photos: Sequence[Photograph], settings: Settings, *, se
         taken: list[Box] = []
         marked: Mask = np.zeros((height, width), np.bool_)
         for _ in range(room.most_marks):
-            places = FreePlacements(
-                image=(width, height), support=support, boxes=(*photo.boxes, *taken)
-            )
+            places = FreePlacements(image=(width, height), support=support, boxes=(*photo.boxes, *taken))
             try:
                 x, y = (int(value) for value in places.sample(rng, 1)[0])
             except NoRoomError:
@@ -204,7 +203,9 @@ def main() -> None:
         lambda: veil_row("veil, filled up to a share", alone, settings, files=options.files),
         lambda: veil_row("veil, like other images' lesions", photos, settings, files=options.files),
     ]
-    if not options.files:
+    if options.files:  # seconds a photograph
+        rows = [rows[0], rows[2]]
+    else:
         for preset in ("strong", "paper"):
             chosen: Any = preset
             rows.append(

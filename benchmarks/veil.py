@@ -7,9 +7,10 @@
 main: clean images, three plain logos at random, a grey panel that changes as much as the veil, `strong`
 (searched on --surrogate), and the veil. opacity, period: curves. ablation: one thing changed at a time.
 decoys: none, those that fill up to a share,
-those like other images' lesions. attacks: what processing gives back. Every image is marked by the program's own pipeline at its own size and
-format, written, read again and judged by each target's own pipeline. Nothing is searched on a target. --tune
-takes the images kept to tune on instead of those to judge on; --veil takes a style that was prepared.
+those like other images' lesions. attacks: what processing gives back. Every image is marked by the
+program's own pipeline at its own size and format, written, read again and judged by each target's own
+pipeline. Nothing is searched on a target. --tune takes the images kept to tune on instead of those to judge
+on; --veil takes a style that was prepared.
 """
 
 from __future__ import annotations

@@ -43,7 +43,9 @@ class LogisticRegression:
         self._scale = np.where(varies, 1 / np.where(varies, spread, 1), 0)
         scaled = (values - self._mean) * self._scale
         # of more numbers than images, the images' own span holds all that is learned: the same minimum
-        self._basis = np.linalg.svd(scaled, full_matrices=False)[2].T if len(scaled) < scaled.shape[1] else None
+        self._basis = (
+            np.linalg.svd(scaled, full_matrices=False)[2].T if len(scaled) < scaled.shape[1] else None
+        )
         self._coefficients = _minimise(
             self._design(values), np.eye(count)[truth], weights / weights.mean(), penalty
         )

@@ -79,9 +79,7 @@ def test_delong_s_interval_is_as_wide_as_drawing_anew_makes_it() -> None:
     area, (low, high) = delong(upper, lower)
     pairs = upper[:, None] > lower[None]
     assert area == pytest.approx(pairs.mean())
-    drawn = [
-        delong(rng.choice(upper, len(upper)), rng.choice(lower, len(lower)))[0] for _ in range(800)
-    ]
+    drawn = [delong(rng.choice(upper, len(upper)), rng.choice(lower, len(lower)))[0] for _ in range(800)]
     assert np.quantile(drawn, [0.025, 0.975]) == pytest.approx([low, high], abs=0.02)
 
 

@@ -109,9 +109,7 @@ def _attack(attackers: Attackers, images: MarkedImages) -> Removal:
 
 def print_removal(removal: Removal) -> None:
     """Print the most successful attacks on each target, the worst for the owner first, and the verdict."""
-    rows: list[tuple[str, ...]] = [
-        ("model", "attack", "left", "95 %", "control", "information left", "dB")
-    ]
+    rows: list[tuple[str, ...]] = [("model", "attack", "left", "95 %", "control", "information left", "dB")]
     for best in removal.battery.best:
         mine = worst_first(row for row in removal.battery.rows if row.target == best.target and row.n)
         rows += [(best.target if k == 0 else "", *_cells(row)) for k, row in enumerate(_shortened(mine))]

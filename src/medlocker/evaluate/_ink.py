@@ -1,13 +1,14 @@
 """The marks themselves as numbers: what was laid over the picture, taken off the picture again.
 
 The difference of a marked image to its original depends on the picture: dark ink changes a bright place more
-than a dark one, so the difference alone shows the picture. Marked = (1 - opacity) original + opacity * ink; who
-has both pictures knows the ink, and it is the ink that the owner draws or searches for. **What is left of the
-picture**: rounding, and in JPEG what the coefficients could not hold.
+than a dark one, so the difference alone shows the picture. Marked = (1 - opacity) original + opacity * ink;
+who has both pictures knows the ink, and it is the ink that the owner draws or searches for. **What is left
+of the picture**: rounding, and in JPEG what the coefficients could not hold.
 """
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import cv2
@@ -107,9 +108,7 @@ def _coarse(
     return np.where(weight > 0.01, total / np.maximum(weight, 0.01), mean).ravel().astype(np.float64)
 
 
-def _bands(
-    clean: NDArray[Any], marked: NDArray[Any], within: Mask, opacity: float
-) -> NDArray[np.float64]:
+def _bands(clean: NDArray[Any], marked: NDArray[Any], within: Mask, opacity: float) -> NDArray[np.float64]:
     """Return logarithms of the deviation between one blur and the next wider one, over marked pixels only."""
     mask = within.astype(np.float32)
     if not within.any():
@@ -121,9 +120,4 @@ def _bands(
         return np.asarray(cv2.GaussianBlur(grey * mask, (0, 0), sigma) / np.maximum(weight, 1e-3), np.float32)
 
     levels = [grey, *map(blurred, _SIGMAS)]
-    return np.array(
-        [
-            float(np.log1p((fine - coarse)[within].std()))
-            for fine, coarse in zip(levels, levels[1:], strict=False)
-        ]
-    )
+    return np.array([float(np.log1p((fine - coarse)[within].std())) for fine, coarse in pairwise(levels)])

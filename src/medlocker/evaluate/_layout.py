@@ -1,4 +1,4 @@
-"""The layout of marks as numbers: where an image is marked and where it is not, and nothing of the picture."""
+"""The layout of marks as numbers: where an image is marked and where not, and nothing of the picture."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def layout_numbers(changed: Mask) -> NDArray[np.float64]:
     """Return what a layout is in numbers, on a map whose shorter side has at most 256 cells.
 
     Of the holes (cells in which nothing changed): how many are left, and which share of the image, once each
-    has lost a rim of 0, 1, 2, 4, 8 or 16 cells. A granulometry: gaps between the copies of a lattice go first,
-    holes that are kept free stay. Further the widest hole, and where holes lie in the mean and how far
-    spread. Of the marks: covered share, number of parts, shares of the largest and of the mean part. Last the
-    changed share of each of 8 x 8 parts of the image, and the same of the holes.
+    has lost a rim of 0, 1, 2, 4, 8 or 16 cells. A granulometry: gaps between the copies of a lattice go
+    first, holes that are kept free stay. Further the widest hole, and where holes lie in the mean and how
+    far spread. Of the marks: covered share, number of parts, shares of the largest and of the mean part.
+    Last the changed share of each of 8 x 8 parts of the image, and the same of the holes.
 
     Args:
         changed: (H, W) where original and marked image differ.

@@ -26,9 +26,9 @@ rightly after mark and attack. Low is well protected. In brackets the share, and
 is low too, the treatment spoils any picture, and a low <i>left</i> is not owed to the mark. For attacks that
 change nothing but the mark it is the unmarked image, untouched: 100 %. For attacks that replace the marked
 pixels without a look at them it is the same picture as after the attack, so both shares are equal.</li>
-<li><i>Information left</i>: what the answers after the attack still tell, on all of these images: learned from
-its outputs on half of the images, how much more often the other half is named rightly than by always naming the most
-frequent class. In brackets its interval of 95 %. 0 is none, whatever <i>left</i> says.</li>
+<li><i>Information left</i>: what the answers after the attack still tell, on all of these images: learned
+from its outputs on half of the images, how much more often the other half is named rightly than by always
+naming the most frequent class. In brackets its interval of 95 %. 0 is none, whatever <i>left</i> says.</li>
 <li><i>PSNR</i> and <i>SSIM</i>: how close the marked pixels come to the original, median of all images; a
 tenth of the images comes closer than the number in brackets. From 35 dB on, or with an SSIM near 1, the eye
 sees no difference. "-": nothing to compare, for the attack moves the pixels or gives no picture.</li>
@@ -89,10 +89,10 @@ def _side_channels(found: Sequence[SideChannel]) -> list[str]:
         for one in found
     )
     return [
-        "<h3>What the marks tell by themselves</h3><p>Labels predicted without a look at the pictures, each image by "
-        "what was learned on others (penalised logistic regression). Numbers come from original and marked image "
-        "together: nobody who has only the release sees as much, so they are an upper bound. An interval that holds "
-        f"0.50 is what chance gives.</p><ul>{sentences}</ul>"
+        "<h3>What the marks tell by themselves</h3><p>Labels predicted without a look at any picture, each "
+        "image by what was learned on others (penalised logistic regression). Layout and marks are taken from "
+        "original and marked image together: nobody who has only the release sees as much, so this is an "
+        f"upper bound. An interval that holds 0.50 is what chance gives.</p><ul>{sentences}</ul>"
     ]
 
 
@@ -110,7 +110,17 @@ def _best_words(best: Best) -> str:
 
 def _table(rows: Sequence[Row]) -> str:
     told = "information left, points"
-    head = ["attack", "the attacker knows", "left", "", "control", told, "PSNR, dB", "SSIM", "seconds an image"]
+    head = [
+        "attack",
+        "the attacker knows",
+        "left",
+        "",
+        "control",
+        told,
+        "PSNR, dB",
+        "SSIM",
+        "seconds an image",
+    ]
     return table(head, map(_row, worst_first(rows)), words=2)
 
 

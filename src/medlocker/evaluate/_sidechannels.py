@@ -1,8 +1,8 @@
 """What a release tells of the labels without any look at its pictures: by the layout, and by the marks alone.
 
 Both are read from pairs of original and marked image: **the best view that any attacker could have**. A real
-one sees the marked image only, has to find holes and ink under the picture, and learns from labels that he must
-have from elsewhere. What is told here is an upper bound of what he gets.
+one sees the marked image only, has to find holes and ink under the picture, and learns from labels that he
+must have from elsewhere. What is told here is an upper bound of what he gets.
 """
 
 from __future__ import annotations
@@ -48,15 +48,14 @@ class SideChannel:
         """What it tells, in one sentence."""
         what, told = _WHAT[self.channel], self.told
         if told is None:
-            return f"Whether {what} tells the label cannot be measured: {self.n} images are too few, or of one class."
+            why = f"{self.n} images are too few, or of one class"
+            return f"Whether {what} tells the label cannot be measured: {why}."
         verdict = "tells the label" if told.is_shown else "tells nothing of the label that can be shown"
         words = f"AUC {_with(told.auc, told.interval)} for {told.question}"
         if told.mean_interval != told.interval:
             words += f", mean of each class against the others {_with(told.mean_auc, told.mean_interval)}"
-        return (
-            f"{what[0].upper()}{what[1:]} {verdict}: {words}, kappa {_with(told.kappa, told.kappa_interval)}, on "
-            f"{told.n} images; by chance an AUC is 0.50."
-        )
+        words += f", kappa {_with(told.kappa, told.kappa_interval)}, on {told.n} images"
+        return f"{what[0].upper()}{what[1:]} {verdict}: {words}; by chance an AUC is 0.50."
 
     def to_json(self) -> dict[str, Any]:
         """Return an entry of ``side_channels`` in ``evaluate --json``."""

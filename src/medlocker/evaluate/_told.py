@@ -32,7 +32,8 @@ class Told:
         n: Images.
         question: What the AUC is of: ``melanoma against naevus``, ``grade 2, 3, 4 against 0, 1``.
         auc: Area under the ROC curve: 0.5 is chance.
-        interval: Its interval of 95 % (DeLong, DeLong and Clarke-Pearson 1988), made wider for what folds share;
+        interval: Its interval of 95 % (DeLong, DeLong and Clarke-Pearson 1988), made wider for what folds
+        share;
             so are the others.
         mean_auc: Of more than two classes, the mean area of each class against the others.
         mean_interval: Its interval of 95 % (bootstrap over images).

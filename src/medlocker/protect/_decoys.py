@@ -22,7 +22,7 @@ _SIDES = (0.012, 0.04)
 """Sides of a decoy, share of the image's shorter side; small ones are more frequent."""
 
 _FEW = 0.25
-"""Of the images with lesions, those with the least: with more filled up, grades are hidden better, at more cost."""
+"""Of the images with lesions, those with the least. More hide grades better, and cost more."""
 _AT_ONCE = 6
 """Boxes taken from one donor: lesions lie in groups, but a whole donor would be known again."""
 _SHIFT = 0.04
@@ -45,11 +45,12 @@ def draw_decoys(
 ) -> tuple[Box, ...]:
     """Return boxes that make the holes of a veil like those of other images.
 
-    With donors, **an image with few lesions or none gets holes like those of one with more**: as large in all as
-    those of another that is drawn by key, and made of lesions of several others, moved and stretched a little.
-    Few is less than a quarter of the images with lesions have. All others get none: their holes are what the few
-    repeat. So both have holes from the same distribution, however wide it is, and nothing is given away where
-    lesions are many. Without donors, all images are filled up to a share drawn by key, which hides little.
+    With donors, **an image with few lesions or none gets holes like those of one with more**: as large in
+    all as those of another that is drawn by key, and made of lesions of several others, moved and stretched
+    a little. Few is less than a quarter of the images with lesions have. All others get none: their holes
+    are what the few repeat. So both have holes from the same distribution, however wide it is, and nothing
+    is given away where lesions are many. Without donors, all images are filled up to a share drawn by key,
+    which hides little.
 
     Args:
         boxes: What is kept out already, as marking needs it.
@@ -118,9 +119,7 @@ def _evenly_drawn(holes: _Holes, key: bytes, grow: Callable[[Box], Box]) -> tupl
     return tuple(decoys)
 
 
-def _like_others(
-    holes: _Holes, donors: Donors, key: bytes, grow: Callable[[Box], Box]
-) -> tuple[Box, ...]:
+def _like_others(holes: _Holes, donors: Donors, key: bytes, grow: Callable[[Box], Box]) -> tuple[Box, ...]:
     """Fill as much as another image's lesions cover, with lesions of several others."""
     shares = sorted(_share_of(donors, number, holes, grow) for number in range(len(donors.sets)))
     few = shares[int(_FEW * len(shares))]
@@ -149,7 +148,7 @@ def _share_of(donors: Donors, number: int, holes: _Holes, grow: Callable[[Box], 
 
 
 def _moved(donors: Donors, draws: Iterator[float], holes: _Holes) -> Iterator[Box]:
-    """Yield lesions of donors by chance, in groups that stay together, moved and stretched; ends with the draws."""
+    """Yield lesions of donors by chance, in groups that stay together, until the draws end."""
     width, height = holes.width, holes.height
     while (first := next(draws, None)) is not None:
         boxes = donors.boxes(int(first * len(donors.sets)), width=width, height=height)

@@ -1,7 +1,7 @@
 """The regions of a data set's other images: what the decoys of one image are made like.
 
-Where holes lie, how many and how large they are tells the diagnosis, unless images without lesions have the same
-holes as those with. So decoys repeat what regions of the same data set look like.
+Where holes lie, how many and how large they are tells the diagnosis, unless images without lesions have the
+same holes as those with. So decoys repeat what regions of the same data set look like.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ class Donors:
 
     @classmethod
     def among(cls, regions: Regions, images: Sequence[tuple[str, Path]]) -> Donors | None:
-        """Take the regions of at most 64 images that have any, by a hash of their names: the same ones each time.
+        """Take the regions of at most 64 images that have any, by a hash of their names: the same ones each
+        time.
 
         Args:
             regions: Of the data set.
@@ -90,7 +91,7 @@ class Donors:
 def _with_regions(
     regions: Regions, images: Sequence[tuple[str, Path]]
 ) -> Iterator[tuple[tuple[Box, ...], int, int]]:
-    """Yield boxes and size of each image that has any, reading at most four times as many files as are wanted."""
+    """Yield boxes and size of each image that has any; reads at most four times as many as are wanted."""
     for name, path in images[: 4 * MOST_DONORS]:
         try:
             image = read_image(read_limited(path, max_bytes=LIMITS.max_file_bytes, what="image"), name=name)

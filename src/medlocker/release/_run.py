@@ -101,7 +101,7 @@ class Run:
         return source_of(given=self.regions is not None, finder=self.finder)
 
     def donors(self) -> Donors | None:
-        """Return the regions that decoys are made like, None where none are drawn; reads some of the images."""
+        """Return the regions that decoys are made like, None where none are drawn; reads some images."""
         if self.settings.preset != "veil" or not self.settings.decoys or self.regions is None:
             return None
         return Donors.among(self.regions, [(item.name, item.path) for item in self.inputs.items])

@@ -260,7 +260,9 @@ def _information(
             continue
         told = cell.outputs[t] if cell.outputs else ()
         # where there is only an answer, it is all that can be learned from
-        outputs.append(np.array(told, np.float32) if told else np.eye(classes, dtype=np.float32)[cell.answers[t]])
+        outputs.append(
+            np.array(told, np.float32) if told else np.eye(classes, dtype=np.float32)[cell.answers[t]]
+        )
         truth.append(label[t])
     if not truth:
         return None
