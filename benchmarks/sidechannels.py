@@ -19,6 +19,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -208,11 +209,8 @@ def main() -> None:
     else:
         for preset in ("strong", "paper"):
             chosen: Any = preset
-            rows.append(
-                lambda chosen=chosen: marks_row(
-                    f"`{chosen}`, random places", photos, Settings(preset=chosen), seed=options.seed
-                )
-            )
+            name, marks = f"`{preset}`, random places", Settings(preset=chosen)
+            rows.append(partial(marks_row, name, photos, marks, seed=options.seed))
     head = ["marks", "read from", "n", "AUC, grade 2 to 4 against 0 and 1", "mean AUC of each grade"]
     print(table([*head, "kappa", "free in all", "given away"], []), flush=True)
     control: Row | None = None

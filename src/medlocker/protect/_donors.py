@@ -53,10 +53,10 @@ class Donors:
                 found.append(
                     tuple(
                         (
-                            box.x * _ONE // width,
-                            box.y * _ONE // height,
-                            max(box.width * _ONE // width, 1),
-                            max(box.height * _ONE // height, 1),
+                            _share(box.x, width),
+                            _share(box.y, height),
+                            max(_share(box.width, width), 1),
+                            max(_share(box.height, height), 1),
                         )
                         for box in boxes
                     )
@@ -83,9 +83,17 @@ class Donors:
     def boxes(self, number: int, *, width: int, height: int) -> list[Box]:
         """Return one image's regions on an image of another size."""
         return [
-            Box(x * width // _ONE, y * height // _ONE, max(w * width // _ONE, 1), max(h * height // _ONE, 1))
+            Box(_of(x, width), _of(y, height), max(_of(w, width), 1), max(_of(h, height), 1))
             for x, y, w, h in self.sets[number]
         ]
+
+
+def _share(length: int, side: int) -> int:
+    return (length * _ONE + side // 2) // side
+
+
+def _of(share: int, side: int) -> int:
+    return (share * side + _ONE // 2) // _ONE
 
 
 def _with_regions(
