@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -12,7 +13,14 @@ from numpy.typing import NDArray
 
 from medlocker.evaluate._ink import estimate_opacity, ink_numbers
 from medlocker.evaluate._layout import layout_numbers
-from medlocker.evaluate._sidechannels import SideChannel, Traces, measure_side_channels, trace
+from medlocker.evaluate._sidechannels import (
+    SideChannel,
+    Traces,
+    measure_relearned,
+    measure_side_channels,
+    trace,
+)
+from medlocker.testing import LinearClassifier
 
 Pixels = NDArray[np.uint8]
 SIDE = 96
@@ -155,3 +163,49 @@ def test_the_layout_counts_holes_of_each_size_and_not_the_gaps_of_a_lattice() ->
 @pytest.mark.parametrize("filled", [False, True])
 def test_layouts_of_any_shape(shape: tuple[int, int], filled: bool) -> None:
     assert np.isfinite(layout_numbers(np.full(shape, filled))).all()
+
+
+def test_what_a_model_means_is_learned_anew() -> None:
+    traces = [
+        replace(
+            one,
+            known={
+                ("m", "outputs"): np.array([5.0 + 2 * (one.label == "ill"), 0.0], np.float32),
+                ("m", "features"): np.random.default_rng(k).normal(size=200).astype(np.float32),
+            },
+        )
+        for k, one in enumerate(traced())
+    ]
+    outputs, features = measure_relearned(traces)
+    assert (outputs.target, outputs.source, features.source) == ("m", "outputs", "features")
+    assert outputs.told is not None
+    assert outputs.told.auc == 1.0
+    assert "Who learns what the outputs of m mean on marked images gets AUC 1.00" in outputs.text
+    assert features.told is not None
+    assert not features.told.is_shown
+    assert json.loads(json.dumps(outputs.to_json()))["target"] == "m"
+    assert measure_relearned(traced(n=4)) == ()
+
+
+def test_a_torch_network_gives_what_goes_into_its_last_layer() -> None:
+    torch = pytest.importorskip("torch")
+    from medlocker.classifiers import Card, InputSpec
+    from medlocker.classifiers._penultimate import penultimate_features
+    from medlocker.classifiers._torch import TorchClassifier
+
+    network = torch.nn.Sequential(
+        torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(), torch.nn.Linear(12, 7), torch.nn.Linear(7, 2)
+    )
+    card = Card(InputSpec(height=16, width=16, layout="NCHW", channels=3))
+    model = TorchClassifier(
+        network, card=card, name="t", fingerprint="0" * 64, classes=("0", "1"), device="cpu"
+    )
+    features = penultimate_features(model)
+    assert features is not None
+    canvases = np.random.default_rng(0).uniform(0, 255, (4, 16, 16, 3)).astype(np.float32)
+    found = features(canvases)
+    assert found.shape == (4, 7)
+    with torch.inference_mode():
+        answers = network[3](torch.from_numpy(found)).numpy()
+    assert answers == pytest.approx(model.logits(canvases), abs=1e-4)
+    assert penultimate_features(LinearClassifier()) is None

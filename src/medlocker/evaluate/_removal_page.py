@@ -12,7 +12,7 @@ from medlocker.evaluate._headline import gain_text
 from medlocker.evaluate._html import embedded, text
 from medlocker.evaluate._numbers import Left
 from medlocker.evaluate._page_tables import bar, left_text, number, percent, table
-from medlocker.evaluate._sidechannels import SideChannel
+from medlocker.evaluate._sidechannels import Relearned, SideChannel
 from medlocker.evaluate.removal import Best, Row
 
 _COLOR, _BEYOND_COLOR = "#2f7d6b", "#8a8f98"
@@ -69,6 +69,7 @@ def removal_section(removal: Removal | None) -> str:
     for best in battery.best:
         rows = [row for row in battery.rows if row.target == best.target]
         parts += [f"<h3>{text(best.target)}</h3>", _best_words(best), _table(rows)]
+    parts += _relearned(removal.relearned)
     parts += _side_channels(removal.side_channels)
     if removal.cases:
         parts.append(
@@ -77,6 +78,17 @@ def removal_section(removal: Removal | None) -> str:
         )
         parts += [_case(case) for case in removal.cases]
     return "\n".join(parts)
+
+
+def _relearned(found: Sequence[Relearned]) -> list[str]:
+    """Say what can be learned from each model about marked images."""
+    if not found:
+        return []
+    sentences = "".join(f"<li>{text(one.text)}</li>" for one in found)
+    return [
+        "<h3>What can be learned anew</h3><p>From marked images that are not attacked, each predicted by "
+        f"what was learned on others. Of ONNX models only outputs are known.</p><ul>{sentences}</ul>"
+    ]
 
 
 def _side_channels(found: Sequence[SideChannel]) -> list[str]:
@@ -90,7 +102,7 @@ def _side_channels(found: Sequence[SideChannel]) -> list[str]:
     )
     return [
         "<h3>What the marks tell by themselves</h3><p>Labels predicted without a look at any picture, each "
-        "image by what was learned on others (penalised logistic regression). Layout and marks come "
+        "image by what was learned on others (penalised logistic regression). Both come "
         "from original and marked image together: nobody who has only the release sees as much, so this is an "
         f"upper bound. An interval that holds 0.50 is what chance gives.</p><ul>{sentences}</ul>"
     ]

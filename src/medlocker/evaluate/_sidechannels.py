@@ -7,8 +7,8 @@ must have from elsewhere. What is told here is an upper bound of what he gets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -22,6 +22,8 @@ from medlocker.evaluate._told import Told, measure_told
 Channel = Literal["layout", "marks"]
 MOST_READ = 1000
 """Images of a release that are read for this, evenly spread."""
+
+_COMPONENTS = 32
 
 _WHAT: dict[Channel, str] = {
     "layout": "the layout alone (where an image is marked and where it is left free)",
@@ -76,11 +78,13 @@ class Traces:
         layout: From :func:`medlocker.evaluate._layout.layout_numbers`.
         marks: From :func:`medlocker.evaluate._ink.ink_numbers`.
         label: The truth.
+        known: By target and by what of it (``outputs``, ``features``), what it says of the marked picture.
     """
 
     layout: NDArray[np.float64]
     marks: NDArray[np.float64]
     label: str
+    known: Mapping[tuple[str, str], NDArray[np.float32]] = field(default_factory=dict)
 
 
 def trace(clean: NDArray[Any], marked: NDArray[Any], label: str, *, mask: Mask | None = None) -> Traces:
@@ -113,6 +117,61 @@ def measure_side_channels(traces: Sequence[Traces], *, seed: int = 0) -> tuple[S
         told = measure_told(np.stack([numbers(one) for one in traces]), labels, seed=seed) if traces else None
         found.append(SideChannel(channel, len(traces), told))
     return tuple(found)
+
+
+@dataclass(frozen=True)
+class Relearned:
+    """What can be learned from a model about marked images, by whoever has labels of some of them.
+
+    Args:
+        target: The model.
+        source: ``outputs``, or ``features``: what goes into its last layer.
+        told: How well labels were predicted; None if there are too few images, or all have one label.
+    """
+
+    target: str
+    source: str
+    told: Told | None
+
+    @property
+    def text(self) -> str:
+        """What it tells, in one sentence."""
+        told = self.told
+        what = f"what the {self.source} of {self.target} mean on marked images"
+        if told is None:
+            return f"Whether {what} can be learned is not measured: too few images, or all of one class."
+        words = f"AUC {_with(told.auc, told.interval)} for {told.question}"
+        return f"Who learns {what} gets {words}, kappa {_with(told.kappa, told.kappa_interval)}."
+
+    def to_json(self) -> dict[str, Any]:
+        """Return an entry of ``relearned`` in ``evaluate --json``."""
+        numbers = {} if self.told is None else self.told.to_json()
+        return {"target": self.target, "source": self.source, **numbers, "text": self.text}
+
+
+def measure_relearned(traces: Sequence[Traces], *, seed: int = 0) -> tuple[Relearned, ...]:
+    """Learn the labels from what models say of marked pictures, judged on images not learned from.
+
+    Many features are first brought down to their 32 main components, without a look at labels.
+
+    Args:
+        traces: Of each image.
+        seed: Of the folds.
+    """
+    sources = list(traces[0].known) if traces else []
+    labels = [one.label for one in traces]
+    found = []
+    for source in sources:
+        inputs = np.stack([one.known[source] for one in traces]).astype(np.float64)
+        found.append(Relearned(*source, measure_told(_main_components(inputs), labels, seed=seed)))
+    return tuple(found)
+
+
+def _main_components(inputs: NDArray[np.float64]) -> NDArray[np.float64]:
+    if inputs.shape[1] <= _COMPONENTS:
+        return inputs
+    left, sizes, _ = np.linalg.svd(inputs - inputs.mean(axis=0), full_matrices=False)
+    return np.asarray((left * sizes)[:, :_COMPONENTS])
 
 
 def _with(value: float, interval: tuple[float, float]) -> str:
