@@ -199,7 +199,6 @@ def test_cells_of_an_earlier_version_are_made_again(tmp_path: Path) -> None:
 class Telling(LinearClassifier):
     """Answers the same class always, and tells the truth by how sure it is."""
 
-    name = "telling"
     classes = ("0", "1")
 
     def logits(self, canvases: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -216,11 +215,11 @@ def test_information_is_left_after_attacks_though_every_answer_is_the_same() -> 
         marked[8:20, 8:20] = 100 + number
         pictures.append(Item(f"{number}.png", clean, marked, (label,)))
     result = run_battery(pictures, [Telling()], logo=None, names=["blur 1", "double masking"])
-    blurred = result.row("blur 1", "telling")
+    blurred = result.row("blur 1", "linear0")
     assert blurred.left == 1.0  # of those of class 0, which alone are right when clean
     assert blurred.information is not None
     assert (blurred.information.n, blurred.information.plain.left) == (12, 0.5)
-    voted = result.row("double masking", "telling")  # only answers: they tell nothing
+    voted = result.row("double masking", "linear0")  # only answers: they tell nothing
     assert voted.information is not None
     assert voted.information.plain.left <= 0
     row = json.loads(json.dumps(blurred.to_json()))
