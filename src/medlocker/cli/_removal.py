@@ -118,8 +118,9 @@ def print_removal(removal: Removal) -> None:
     more = len(removal.battery.rows) - len(rows) + 1
     if more > 0:
         stdout.print(f"{more} attacks that get no more, see removal.csv", markup=False)
-    for told in (*removal.relearned, *removal.side_channels):
-        stdout.print(shown(told.text), markup=False)
+    told = [*(one.text for one in removal.relearned), *(one.text for one in removal.side_channels)]
+    for sentence in told:
+        stdout.print(shown(sentence), markup=False)
     stdout.print(shown(removal.verdict), markup=False)
 
 

@@ -102,9 +102,9 @@ def _side_channels(found: Sequence[SideChannel]) -> list[str]:
     )
     return [
         "<h3>What the marks tell by themselves</h3><p>Labels predicted without a look at any picture, each "
-        "image by what was learned on others, by a regression. Both come "
-        "from original and marked image together: nobody who has only the release sees as much, so this is an "
-        f"upper bound. An interval that holds 0.50 is what chance gives.</p><ul>{sentences}</ul>"
+        "image by what was learned on others, by a regression. Layout and marks come from original and "
+        "marked image together: nobody who has only the release sees as much, so this is an upper bound. An "
+        f"interval that holds 0.50 is what chance gives.</p><ul>{sentences}</ul>"
     ]
 
 

@@ -199,7 +199,7 @@ def test_cells_of_an_earlier_version_are_made_again(tmp_path: Path) -> None:
 class Telling(LinearClassifier):
     """Answers the same class always, and tells the truth by how sure it is."""
 
-    classes = ("0", "1")
+    classes: tuple[str, ...] = ("0", "1")
 
     def logits(self, canvases: NDArray[np.float32]) -> NDArray[np.float32]:
         bright = canvases.mean(axis=(1, 2, 3)) > 128

@@ -36,11 +36,12 @@ def outputs_of(target: Classifier, canvases: Sequence[Floats]) -> list[NDArray[n
 
 def _output(target: Classifier, canvas: Floats, *, must: bool) -> NDArray[np.float32] | None:
     try:
-        return target.logits(canvas[None])[0]
+        output: NDArray[np.float32] = target.logits(canvas[None])[0]
     except ModelError:
         if must:
             raise
         return None
+    return output
 
 
 def view_of(target: Classifier, evidence: Evidence) -> View:
