@@ -19,6 +19,7 @@ from medlocker.labels import load_labels
 from medlocker.logo import builtin_logo, render
 from medlocker.marking import mark_pixels
 from medlocker.placements import FreePlacements
+from medlocker.protect import Donors
 from medlocker.regions import Regions, load_regions
 from medlocker.search import Candidate, Preview, Problem, margins_of
 
@@ -53,6 +54,12 @@ def held_out_names(data: Path) -> list[str]:
 def lesion_boxes(data: Path) -> Regions:
     """Return the lesions' boxes; the optic disc is anatomy."""
     return load_regions(data / "idrid" / "boxes.csv", exclude=("optic_disc",))
+
+
+def lesion_donors(data: Path, *, regions: Regions) -> Donors | None:
+    """Return the lesions that decoys are made like, as a run over the whole data set takes them."""
+    folder = data / "idrid" / "images"
+    return Donors.among(regions, [(path.name, path) for path in sorted(folder.iterdir())])
 
 
 def cases(

@@ -1,14 +1,16 @@
 """What veils leave of models that were never asked, beside what other marks leave; and what they cost.
 
     MEDLOCKER_DATA=... python benchmarks/veil.py --target DIR [--target DIR ...] [--surrogate DIR]
-        [--data-set idrid|isic2017] [--limit N] [--table main|opacity|period|ablation|attacks]
+        [--data-set idrid|isic2017] [--limit N] [--table main|opacity|period|ablation|decoys|attacks]
         [--veil LOGO_DIR] [--tune]
 
 main: clean images, three plain logos at random, a grey panel that changes as much as the veil, `strong`
 (searched on --surrogate), and the veil. opacity, period: curves. ablation: one thing changed at a time.
-attacks: what processing gives back. Every image is marked by the program's own pipeline at its own size and
-format, written, read again and judged by each target's own pipeline. Nothing is searched on a target. --tune
-takes the images kept to tune on instead of those to judge on; --veil takes a style that was prepared.
+decoys: none, those that fill up to a share,
+those like other images' lesions. attacks: what processing gives back. Every image is marked by the
+program's own pipeline at its own size and format, written, read again and judged by each target's own
+pipeline. Nothing is searched on a target. --tune takes the images kept to tune on instead of those to judge
+on; --veil takes a style that was prepared.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from _idrid import LOGO, data_folder, lesion_boxes
+from _idrid import LOGO, data_folder, lesion_boxes, lesion_donors
 from _split import held_out, kept_to_tune_on
 from _tables import share, table
 from medlocker.classifiers import Classifier, load_classifier, with_gradients
@@ -38,7 +40,7 @@ from medlocker.legibility import measure_legibility
 from medlocker.marking import mark_file, mark_pixels, reach
 from medlocker.metrics import cohen_kappa, kappa_interval, kappa_weighting, measure
 from medlocker.preparedveil import load_prepared_veil
-from medlocker.protect import Settings, find_room, pose_problem
+from medlocker.protect import Donors, Settings, find_room, pose_problem
 from medlocker.protect._veiled import draw, fainter
 from medlocker.release import make_search
 from medlocker.search import Driver, Preview
@@ -58,6 +60,7 @@ class Photograph:
     boxes: tuple[Box, ...]
     has_regions: bool
     """Of the data set: decoys are only where some image has regions."""
+    donors: Donors | None = None
 
     @property
     def key(self) -> bytes:
@@ -68,6 +71,7 @@ def photographs(data_set: str, *, limit: int | None, tune: bool) -> Iterator[Pho
     data = data_folder()
     labels = load_labels(data / data_set / "labels.csv", column=COLUMNS[data_set])
     regions = lesion_boxes(data) if data_set == "idrid" else None
+    donors = lesion_donors(data, regions=regions) if regions else None
     names = sorted((kept_to_tune_on if tune else held_out)(labels.rows))
     if limit is not None and limit < len(names):
         names = [names[round(i * (len(names) - 1) / (limit - 1))] for i in range(limit)]
@@ -75,7 +79,7 @@ def photographs(data_set: str, *, limit: int | None, tune: bool) -> Iterator[Pho
         image = read_image((data / data_set / "images" / name).read_bytes(), name=name)
         boxes = regions.boxes_for(name, width=image.width, height=image.height) if regions else ()
         grown = tuple(reach(image, box) for box in boxes)
-        yield Photograph(name, image, str(labels.for_name(name)), grown, regions is not None)
+        yield Photograph(name, image, str(labels.for_name(name)), grown, regions is not None, donors)
 
 
 def check_regions(photo: Photograph, after: Pixels) -> None:
@@ -94,6 +98,7 @@ def veiled(photo: Photograph, settings: Settings) -> Pixels:
         photo.boxes,
         key=photo.key[:16],
         with_decoys=settings.decoys and photo.has_regions,
+        donors=photo.donors,
     )
     after = np.asarray(read_image(mark_file(photo.image, [veil], logo=LOGO).data, name=photo.name).pixels)
     weaker = fainter(veil, psnr_db=psnr(photo.image.pixels, after), settings=settings)
@@ -301,7 +306,7 @@ def main() -> None:
     parser.add_argument("--veil", type=Path, help="folder of `medlocker prepare --preset veil`")
     parser.add_argument("--tune", action="store_true")
     parser.add_argument(
-        "--table", choices=("main", "opacity", "period", "ablation", "attacks"), default="main"
+        "--table", choices=("main", "opacity", "period", "ablation", "decoys", "attacks"), default="main"
     )
     options = parser.parse_args()
     photos = list(photographs(options.data_set, limit=options.limit, tune=options.tune))
@@ -342,6 +347,13 @@ def main() -> None:
         for name, attack in ATTACKS.items():
             row(f"clean, {name}", [attack(picture) for picture in clean])
             row(f"veil, {name}", [attack(picture) for picture in veils])
+        return
+    if options.table == "decoys":
+        settings = Settings(preset="veil", style=style)
+        alone = [replace(photo, donors=None) for photo in photos]
+        row("no decoys", [veiled(photo, replace(settings, decoys=False)) for photo in photos])
+        row("filled up to a share", [veiled(photo, settings) for photo in alone])
+        row("like other images' lesions", [veiled(photo, settings) for photo in photos])
         return
     for name, settings in variants(options.table, style).items():
         row(name, [veiled(photo, settings) for photo in photos])

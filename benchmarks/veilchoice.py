@@ -22,7 +22,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from _idrid import LOGO, data_folder, lesion_boxes
+from _idrid import LOGO, data_folder, lesion_boxes, lesion_donors
 from _split import held_out, kept_to_tune_on
 from _tables import share, table
 from medlocker.classifiers import Classifier, load_classifier
@@ -59,6 +59,7 @@ class Bench:
         self.folder = data_folder() / options.data_set
         self.labels = load_labels(self.folder / "labels.csv", column=COLUMNS[options.data_set])
         self.regions = lesion_boxes(data_folder()) if options.data_set == "idrid" else None
+        self.donors = lesion_donors(data_folder(), regions=self.regions) if self.regions else None
         self.models: list[Classifier] = [load_classifier(path) for path in (*options.model, *options.target)]
         self.classes = [class_indices(self.labels, model.classes).indices for model in self.models]
         names = sorted(held_out(self.labels.rows))[: options.limit]
@@ -103,7 +104,15 @@ class Bench:
         seen, marked = [], []
         for one in self.photographs:
             key = hashlib.sha256(one.name.encode()).digest()[:16]
-            veil = draw(settings, LOGO, one.image, one.boxes, key=key, with_decoys=self.regions is not None)
+            veil = draw(
+                settings,
+                LOGO,
+                one.image,
+                one.boxes,
+                key=key,
+                with_decoys=self.regions is not None,
+                donors=self.donors,
+            )
             while True:
                 again = read_image(mark_file(one.image, (veil,), logo=LOGO).data, name=one.name)
                 psnr = seen_change(one.image, again).psnr_db

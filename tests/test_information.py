@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from medlocker.information import FEWEST, _minimise, measure_information
+from medlocker._logistic import _minimise
+from medlocker.information import FEWEST, measure_information
 
 Labels = NDArray[np.int64]
 TWO: Labels = np.arange(100) % 2
@@ -119,7 +120,7 @@ def test_the_regression_is_at_its_least_loss(spread: float) -> None:
     design = np.hstack([rng.normal(0, 1, (60, 4)) * [1, spread, 1, 1], np.ones((60, 1))])
     wanted = np.eye(3)[rng.integers(0, 3, 60)]
     weights = rng.random(60) + 0.5
-    found = _minimise(design, wanted, weights)
+    found = _minimise(design, wanted, weights, 1.0)
     odds = np.exp(design @ found)
     slope = design.T @ (weights[:, None] * (odds / odds.sum(axis=1, keepdims=True) - wanted))
     slope[:-1] += found[:-1]

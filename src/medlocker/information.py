@@ -14,6 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from medlocker._logistic import LogisticRegression
+
 SPLITS = 5
 """How often the images are halved; both halves are learned from and judged on."""
 FEWEST = 8
@@ -22,10 +24,6 @@ FEWEST = 8
 _NORMAL_95 = 1.959964
 _NORMAL_95_OF_TWO = 2.241403
 """The better of two learners is high by luck more often than one is: Bonferroni's quantile."""
-_PENALTY = 1.0
-_ROUNDS = 300
-_STILL = 1e-4
-_CONSTANT = 1e-6
 _DIGITS = 9
 """Weights that are equal but for rounding tie."""
 
@@ -153,7 +151,7 @@ def _rights(
             if balanced:  # within this half, in which a rare class may have more than its half of the images
                 weights /= np.bincount(truth[known], minlength=count)[truth[known]]
             table = _Table(answers[known], truth[known], count, weights)
-            regression = _Regression(outputs[known], truth[known], count, weights)
+            regression = LogisticRegression(outputs[known], truth[known], count, weights)
             right[0, ~known] += table.predict(answers[~known]) == truth[~known]
             right[1, ~known] += regression.predict(outputs[~known]) == truth[~known]
     return right / len(halves)
@@ -211,69 +209,3 @@ class _Table:
 
     def predict(self, answers: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.array([self._meant.get(int(answer), self._common) for answer in answers], np.int64)
-
-
-class _Regression:
-    """Multinomial logistic regression on standardised outputs, weights penalised by half their square.
-
-    Minimised by steps under a fixed bound of the curvature (Boehning 1992), with Nesterov's momentum that
-    begins anew whenever the loss grows: no step size to choose, and no library needed.
-    """
-
-    def __init__(
-        self,
-        outputs: NDArray[np.float32],
-        truth: NDArray[np.int64],
-        count: int,
-        weights: NDArray[np.float64],
-    ) -> None:
-        values = outputs.astype(np.float64)
-        self._mean = values.mean(axis=0)
-        spread = values.std(axis=0)
-        # what differs by the rounding of 32-bit floats alone is constant
-        varies = spread > _CONSTANT * np.maximum(np.abs(self._mean), 1)
-        self._scale = np.where(varies, 1 / np.where(varies, spread, 1), 0)
-        self._coefficients = _minimise(self._design(values), np.eye(count)[truth], weights / weights.mean())
-
-    def predict(self, outputs: NDArray[np.float32]) -> NDArray[np.int64]:
-        scores = self._design(outputs.astype(np.float64)) @ self._coefficients
-        return np.asarray(scores.argmax(axis=1))
-
-    def _design(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.hstack([(values - self._mean) * self._scale, np.ones((len(values), 1))])
-
-
-def _minimise(
-    design: NDArray[np.float64], wanted: NDArray[np.float64], weights: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Return the coefficients (D, C) of least loss.
-
-    Args:
-        design: (N, D), the last column constant.
-        wanted: (N, C), 1 for the class of each image.
-        weights: (N,) of the images.
-    """
-    penalty = np.full(design.shape[1], _PENALTY)
-    penalty[-1] = 1e-6  # the constant is free, only kept from running away
-    curvature = np.linalg.inv(design.T @ (weights[:, None] * design) / 2 + np.diag(penalty))
-    weigh, cost = weights[:, None], penalty[:, None]
-    now: NDArray[np.float64] = np.zeros((design.shape[1], wanted.shape[1]))
-    ahead, momentum, least = now, 1.0, math.inf
-    for _ in range(_ROUNDS):
-        scores = design @ ahead
-        scores -= scores.max(axis=1, keepdims=True)
-        odds = np.exp(scores)
-        totals = odds.sum(axis=1, keepdims=True)
-        misfit = weigh * (np.log(totals) - (scores * wanted).sum(axis=1, keepdims=True))
-        loss = float(misfit.sum() + (cost * ahead**2).sum() / 2)
-        if loss > least:  # beyond the valley: go on without momentum
-            ahead, momentum, least = now, 1.0, math.inf
-            continue
-        step = curvature @ (design.T @ (weigh * (odds / totals - wanted)) + cost * ahead)
-        following: NDArray[np.float64] = ahead - step
-        if np.abs(step).max() < _STILL:
-            return following
-        longer = (1 + math.sqrt(1 + 4 * momentum**2)) / 2
-        ahead = following + (momentum - 1) / longer * (following - now)
-        now, momentum, least = following, longer, loss
-    return now

@@ -192,7 +192,9 @@ def test_the_table_for_people(removal: Removal) -> None:
     assert "2/2" in answer.err
     lines = answer.out.splitlines()
     (head,) = [k for k, line in enumerate(lines) if line.split()[:2] == ["model", "attack"]]
-    assert lines[head].split() == ["model", "attack", "left", "95", "%", "control", "dB"]
+    columns = ["model", "attack", "left", "95", "%", "control", "information", "left", "dB"]
+    assert lines[head].split() == columns
+    assert any("layout alone" in line and "cannot be measured: 3 images" in line for line in lines)
     assert lines[head + 1].startswith("fundus-demo")
     lefts = [int(line.partition(" of ")[0].split()[-1]) for line in lines[head + 1 : head + 9]]
     assert lefts == sorted(lefts, reverse=True)

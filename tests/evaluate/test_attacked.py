@@ -173,4 +173,4 @@ def test_without_attacks_there_is_no_section() -> None:
 def test_cells_are_no_formulas() -> None:
     lines = removal_csv(hostile()).decode().splitlines()
     assert lines[1].startswith("'=cmd(),8,nothing,<b>model,3,2,0.666667,")
-    assert lines[2].endswith(",1,20,30,0.5,0.1")
+    assert lines[2].endswith(",1,20,30,0.5,0.1,,,")

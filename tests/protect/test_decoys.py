@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image as Pillow
 
 from medlocker.geometry import Box
-from medlocker.protect._decoys import _HOLES, MOST_DECOYS, draw_decoys
+from medlocker.protect._decoys import _HOLES, _OVER, MOST_DECOYS, draw_decoys
+from medlocker.protect._donors import FEWEST_DONORS, MOST_DONORS, Donors
+from medlocker.regions import load_regions
 from medlocker.regions._scale import covered
 
 KEYS = st.binary(min_size=1, max_size=32)
@@ -70,3 +75,105 @@ def test_decoys_of_two_images_are_unlike() -> None:
     drawn = [draw_decoys((), width=300, height=300, key=key) for key in keys]
     assert len(set(drawn)) == 20
     assert len({len(boxes) for boxes in drawn}) > 3
+
+
+# ---------------------------------------------------------------------------------- like other images
+
+
+def lesions(seed: int, *, most: int = 20, side: int = 400) -> tuple[Box, ...]:
+    rng = np.random.default_rng([9, seed])
+    boxes = set()
+    for _ in range(int(rng.integers(1, most))):
+        w, h = (int(v) for v in rng.integers(8, 60, 2))
+        x, y = (int(v) for v in rng.integers(0, side - 60, 2))
+        boxes.add(Box(x, y, w, h))
+    return tuple(sorted(boxes))
+
+
+SETS = [lesions(seed) for seed in range(40)]
+MADE = Donors.of((boxes, 400, 400) for boxes in SETS)
+assert MADE is not None
+DONORS: Donors = MADE
+
+
+def like_others(boxes: tuple[Box, ...], key: bytes) -> tuple[Box, ...]:
+    return draw_decoys(boxes, width=400, height=400, key=key, donors=DONORS)
+
+
+@given(key=KEYS, width=SIDES, height=SIDES)
+@settings(max_examples=40, deadline=None)
+def test_decoys_like_others_lie_inside_and_come_from_the_key(key: bytes, width: int, height: int) -> None:
+    drawn = draw_decoys((), width=width, height=height, key=key, donors=DONORS)
+    assert drawn == draw_decoys((), width=width, height=height, key=key, donors=DONORS)
+    assert drawn
+    for box in drawn:
+        assert box.x >= 0
+        assert box.y >= 0
+        assert box.right <= width
+        assert box.bottom <= height
+
+
+def test_images_without_lesions_get_holes_as_large_as_those_with() -> None:
+    own = sorted(share(boxes, 400, 400) for boxes in SETS)
+    few, drawn = own[len(own) // 4], []
+    for number in range(120):
+        drawn.append(share(like_others((), f"{number}".encode()), 400, 400))
+    assert min(drawn) > 0.8 * few
+    assert max(drawn) < own[-1] + _OVER + 0.01
+    many = [one for one in own if one > few]
+    assert np.mean(drawn) == pytest.approx(np.mean(many), rel=0.15)
+    assert np.std(drawn) == pytest.approx(np.std(many), rel=0.3)
+
+
+def test_few_lesions_are_filled_up_and_many_are_left_as_they_are() -> None:
+    ordered = sorted(SETS, key=lambda boxes: share(boxes, 400, 400))
+    assert like_others(ordered[-1], b"k") == ()
+    assert like_others(ordered[20], b"k") == ()
+    filled = like_others(ordered[0], b"k")
+    assert filled
+    assert share((*ordered[0], *filled), 400, 400) > share(ordered[10], 400, 400)
+
+
+def test_decoys_are_moved_and_stretched_so_that_none_is_another_image_s_lesion() -> None:
+    known = {box for boxes in SETS for box in boxes}
+    drawn = [box for number in range(20) for box in like_others((), bytes([number]))]
+    assert len(set(drawn) & known) < 0.05 * len(drawn)
+    assert len(set(drawn)) > 0.95 * len(drawn)
+
+
+def test_decoys_grow_as_lesions_do() -> None:
+    def blocks(box: Box) -> Box:
+        left, top = box.x // 16 * 16, box.y // 16 * 16
+        return Box(left, top, -(-box.right // 16) * 16 - left, -(-box.bottom // 16) * 16 - top)
+
+    drawn = draw_decoys((), width=400, height=400, key=b"k", donors=DONORS, grow=blocks)
+    assert all(box == blocks(box) for box in drawn)
+
+
+def test_donors_fit_images_of_any_size_and_few_are_none() -> None:
+    donors = Donors.of([((Box(10, 20, 30, 40),), 100, 200)] * FEWEST_DONORS)
+    assert donors is not None
+    assert donors.boxes(0, width=200, height=200) == [Box(20, 20, 60, 40)]
+    assert Donors.of([((Box(0, 0, 1, 1),), 9, 9)] * (FEWEST_DONORS - 1)) is None
+    assert Donors.of([((), 9, 9)] * 50) is None
+
+
+def test_donors_are_read_from_files_the_same_ones_each_time(tmp_path: Path) -> None:
+    rows = ["image,region,x,y,width,height"]
+    images = []
+    for number in range(MOST_DONORS + 10):
+        name = f"{number:03}.png"
+        Pillow.new("L", (40, 30)).save(tmp_path / name)
+        images.append((name, tmp_path / name))
+        rows += [f"{name},lesion,{number % 30},3,5,4"] if number != 7 else []
+    (tmp_path / "boxes.csv").write_text("\n".join(rows))
+    regions = load_regions(tmp_path / "boxes.csv").among(name for name, _ in images)
+    donors = Donors.among(regions, images)
+    assert donors is not None
+    assert len(donors.sets) == MOST_DONORS
+    assert donors == Donors.among(regions, images[::-1])
+    images[0][1].write_bytes(b"no image")
+    assert Donors.among(regions, images) is not None
+    assert (
+        Donors.among(regions, images[:FEWEST_DONORS]) is None
+    )  # one of them cannot be read, one has no region

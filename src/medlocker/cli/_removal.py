@@ -12,7 +12,7 @@ from medlocker.cli._console import note, shown, stdout, warn
 from medlocker.cli._progress import ImageProgress, image_progress
 from medlocker.cli._table import aligned
 from medlocker.errors import InputError, WriteError
-from medlocker.evaluate import Attackers, MarkedImages, Removal, Result, worst_first
+from medlocker.evaluate import Attackers, MarkedImages, Removal, Result, gain_text, worst_first
 from medlocker.evaluate.removal import BatteryObserver, Row
 
 _SHOWN = 8
@@ -109,15 +109,18 @@ def _attack(attackers: Attackers, images: MarkedImages) -> Removal:
 
 def print_removal(removal: Removal) -> None:
     """Print the most successful attacks on each target, the worst for the owner first, and the verdict."""
-    rows: list[tuple[str, ...]] = [("model", "attack", "left", "95 %", "control", "dB")]
+    rows: list[tuple[str, ...]] = [("model", "attack", "left", "95 %", "control", "information left", "dB")]
     for best in removal.battery.best:
         mine = worst_first(row for row in removal.battery.rows if row.target == best.target and row.n)
         rows += [(best.target if k == 0 else "", *_cells(row)) for k, row in enumerate(_shortened(mine))]
-    for line in aligned(rows, flush_right=(2, 3, 4, 5)) if len(rows) > 1 else ():
+    for line in aligned(rows, flush_right=(2, 3, 4, 5, 6)) if len(rows) > 1 else ():
         stdout.print(line, markup=False)
     more = len(removal.battery.rows) - len(rows) + 1
     if more > 0:
         stdout.print(f"{more} attacks that get no more, see removal.csv", markup=False)
+    told = [*(one.text for one in removal.relearned), *(one.text for one in removal.side_channels)]
+    for sentence in told:
+        stdout.print(shown(sentence), markup=False)
     stdout.print(shown(removal.verdict), markup=False)
 
 
@@ -133,5 +136,6 @@ def _cells(row: Row) -> tuple[str, ...]:
         f"{row.right} of {row.n}",
         f"{low:.0%} to {high:.0%}",
         "-" if row.control is None else f"{row.control:.0%}",
+        "-" if row.information is None else gain_text(row.information.plain),
         "-" if row.psnr_region is None else f"{row.psnr_region:.1f}",
     )

@@ -33,6 +33,7 @@ from medlocker.evaluate._quality import Quality, measure_quality, ssim_map
 from medlocker.evaluate._report import check_report, write_report
 from medlocker.evaluate._run import Evaluation, Judged, Result, evaluate
 from medlocker.evaluate._scene import Scene, View
+from medlocker.evaluate._sidechannels import SideChannel, Traces, measure_side_channels, trace
 from medlocker.evaluate._targets import Target, open_targets
 
 __all__ = [
@@ -65,8 +66,10 @@ __all__ = [
     "Removal",
     "Result",
     "Scene",
+    "SideChannel",
     "Target",
     "TargetNumbers",
+    "Traces",
     "View",
     "add_up",
     "add_up_quality",
@@ -82,6 +85,7 @@ __all__ = [
     "kappa_text",
     "lay_panel",
     "measure_quality",
+    "measure_side_channels",
     "open_targets",
     "pair_up",
     "slider",
@@ -89,6 +93,7 @@ __all__ = [
     "text",
     "thumbnail",
     "to_json",
+    "trace",
     "worst_first",
     "write_report",
 ]

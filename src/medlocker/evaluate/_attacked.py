@@ -5,17 +5,32 @@ from __future__ import annotations
 import copy
 import importlib.util
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Lock
+
+import numpy as np
+from numpy.typing import NDArray
 
 from medlocker.classifiers import Classifier, load_classifier
-from medlocker.errors import MissingExtraError
+from medlocker.classifiers._penultimate import Features, penultimate_features
+from medlocker.errors import MissingExtraError, ModelError
 from medlocker.evaluate._attacked_state import check_state, claim_state, finished_cells
 from medlocker.evaluate._cases import Case, find_cases
 from medlocker.evaluate._covering import clear
 from medlocker.evaluate._quality import MOSTLY
 from medlocker.evaluate._run import Judged, Result
 from medlocker.evaluate._scene import read_pair
+from medlocker.evaluate._sidechannels import (
+    MOST_READ,
+    Relearned,
+    SideChannel,
+    Traces,
+    measure_relearned,
+    measure_side_channels,
+    trace,
+)
 from medlocker.evaluate._targets import Target
 from medlocker.evaluate.removal import (
     BatteryObserver,
@@ -27,6 +42,7 @@ from medlocker.evaluate.removal import (
     run_battery,
     verdict,
 )
+from medlocker.evaluate.removal._state import STATE_VERSION
 from medlocker.images import viewed
 from medlocker.legibility import differences
 from medlocker.logo import Logo
@@ -47,12 +63,16 @@ class Removal:
         verdict: The same in plain words.
         cases: The images that came out worst and best for the owner, with pictures.
         notes: What was left out or assumed, one sentence each.
+        side_channels: What the release tells without a look at its pictures.
+        relearned: What can be learned from the targets about marked images that are not attacked.
     """
 
     battery: BatteryResult
     verdict: str
     cases: tuple[Case, ...] = ()
     notes: tuple[str, ...] = ()
+    side_channels: tuple[SideChannel, ...] = ()
+    relearned: tuple[Relearned, ...] = ()
 
 
 class MarkedImages:
@@ -61,10 +81,15 @@ class MarkedImages:
     Args:
         images: Judged; each has a marked version in the first release.
         targets: Know the classes of the labels.
+        beside: Marked images that are not attacked, but read for what marks tell by themselves.
     """
 
-    def __init__(self, images: Sequence[Judged], targets: Sequence[Target]) -> None:
-        self._images, self._targets = images, targets
+    def __init__(
+        self, images: Sequence[Judged], targets: Sequence[Target], *, beside: Sequence[Judged] = ()
+    ) -> None:
+        self._images, self._targets, self._beside = images, targets, beside
+        self._features: list[tuple[Target, Features | None]] = []
+        self._asking = Lock()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -78,6 +103,33 @@ class MarkedImages:
             InputError: If a file cannot be read any more.
         """
         return map(self._read, self._images)
+
+    def traces(self, *, workers: int) -> list[Traces]:
+        """Return what the marks of each image are in numbers, of at most 1000 images.
+
+        Args:
+            workers: Threads that read; each holds one image.
+
+        Raises:
+            InputError: If a file cannot be read any more.
+        """
+        every = [*self._images, *self._beside]
+        count = min(len(every), MOST_READ)
+        self._features = [(target, _features_of(target)) for target in self._targets]
+        with ThreadPoolExecutor(workers, thread_name_prefix="medlocker-trace") as pool:
+            return list(pool.map(self._trace, [every[k * len(every) // count] for k in range(count)]))
+
+    def _trace(self, judged: Judged) -> Traces:
+        item = self._read(judged)
+        found = trace(item.clean, item.marked, judged.label, mask=item.mask)
+        known: dict[tuple[str, str], NDArray[np.float32]] = {}
+        for target, features in self._features:
+            canvas = target.model.canvas(item.marked)[None]
+            with self._asking:  # a model is asked by one thread at a time
+                known[target.name, "outputs"] = target.model.logits(canvas)[0]
+                if features is not None:
+                    known[target.name, "features"] = features(canvas)[0]
+        return replace(found, known=known)
 
     def _read(self, judged: Judged) -> Item:
         clean, marked = (viewed(image) for image in read_pair(judged.pair, 0))
@@ -139,7 +191,9 @@ class Attackers:
             notes.append(f"removal attacks: only on release {release.folder}, the first")
         if broken:
             notes.append(f"removal attacks: {len(broken)} images left out, on which a model failed")
-        return MarkedImages(chosen, self.targets), tuple(notes)
+        names = {judged.pair.name for judged in chosen}
+        beside = [judged for judged in marked if judged.pair.name not in names]
+        return MarkedImages(chosen, self.targets, beside=beside), tuple(notes)
 
     def attack(self, images: MarkedImages, *, observer: BatteryObserver | None = None) -> Removal:
         """Run the battery; an interrupted one goes on.
@@ -176,12 +230,21 @@ class Attackers:
             models=self.models,
             seed=self.seed,
         )
-        return Removal(battery, verdict(battery), cases, (*self.notes, *battery.notes))
+        traces = images.traces(workers=self.workers)
+        return Removal(
+            battery,
+            verdict(battery),
+            cases,
+            (*self.notes, *battery.notes),
+            measure_side_channels(traces, seed=self.seed),
+            measure_relearned(traces, seed=self.seed),
+        )
 
     @property
     def facts(self) -> Mapping[str, object]:
         """What another battery, which may not go on with this one's state, differs in."""
         return {
+            "version": STATE_VERSION,
             "level": self.level,
             "rows": list(self.names),
             "targets": [[model.name, model.fingerprint] for model in self.models],
@@ -248,6 +311,16 @@ def attack_names(level: Level, *, knows_logo: bool) -> tuple[str, ...]:
 def worst_first(rows: Iterable[Row]) -> list[Row]:
     """Return rows by what they leave, the most first; attacks beyond a release's reach behind the others."""
     return sorted(rows, key=lambda row: (not row.combined, -(row.left or 0.0), -(row.psnr_region or 0.0)))
+
+
+def _features_of(target: Target) -> Features | None:
+    """Return what gives a target's features; a folder of ``train`` holds a torch form too."""
+    if target.path is not None and target.path.is_dir():
+        try:
+            return penultimate_features(load_classifier(target.path))
+        except ModelError:  # its answers are there all the same
+            return None
+    return penultimate_features(target.model)
 
 
 def _as_attacked(target: Target, level: Level) -> Classifier:

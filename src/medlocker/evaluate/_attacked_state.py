@@ -32,11 +32,17 @@ def check_state(folder: Path, facts: Mapping[str, object]) -> None:
         )
     with command.open("rb") as stream:
         known = stream.read(_MAX_BYTES)
-    if known != _written(facts):
+    if known == _written(facts):
+        return
+    if _version(known) != facts.get("version"):
         raise InputError(
-            f"{folder.name} holds unfinished removal attacks with other targets or options",
-            hint=f"repeat the first command to finish them, or delete {folder.name}",
+            f"{folder.name} holds unfinished removal attacks of another version of medlocker",
+            hint=f"delete {folder.name}: they are done anew",
         )
+    raise InputError(
+        f"{folder.name} holds unfinished removal attacks with other targets or options",
+        hint=f"repeat the first command to finish them, or delete {folder.name}",
+    )
 
 
 def claim_state(folder: Path, facts: Mapping[str, object]) -> None:
@@ -70,6 +76,15 @@ def forget_state(folder: Path) -> None:
             (folder / name).unlink()
     with suppress(OSError):
         folder.rmdir()
+
+
+def _version(known: bytes) -> object:
+    """Return the version in a state's facts; None where there is none, as before outputs were kept."""
+    try:
+        facts = json.loads(known)
+    except ValueError:
+        return None
+    return facts.get("version") if isinstance(facts, dict) else None
 
 
 def _written(facts: Mapping[str, object]) -> bytes:

@@ -57,6 +57,8 @@ def to_json(
         else [{**best.to_json(), "upper_bound": True} for best in removal.battery.best],
         "removal_images": 0 if removal is None else removal.battery.images,
         "removal_verdict": None if removal is None else removal.verdict,
+        "relearned": [] if removal is None else [one.to_json() for one in removal.relearned],
+        "side_channels": [] if removal is None else [one.to_json() for one in removal.side_channels],
         "skipped": [{"image": name, "reason": reason} for name, reason in extra.skipped],
         "failed": [
             *({"target": name, "reason": reason} for name, reason in extra.failed_targets),

@@ -128,7 +128,8 @@ def removal_csv(removal: Removal) -> bytes:
     """Return one row for each attack and target."""
     head = ("attack", "number", "knows", "target", "n", "left_count", "left", "low", "high", "control")
     measures = ("psnr_region", "psnr_region_p90", "ssim_region", "seconds")
-    return _csv([*head, *measures], _removal_rows(removal))
+    told = ("information_left", "information_low", "information_high")
+    return _csv([*head, *measures, *told], _removal_rows(removal))
 
 
 def _removal_rows(removal: Removal) -> Iterable[Sequence[object]]:
@@ -147,6 +148,7 @@ def _removal_rows(removal: Removal) -> Iterable[Sequence[object]]:
             row.psnr_region_p90,
             row.ssim_region,
             row.seconds,
+            *_information_cells(row.information)[:3],
         )
 
 

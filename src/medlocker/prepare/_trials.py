@@ -20,7 +20,7 @@ from medlocker.logo import Logo, blend
 from medlocker.marking import lay
 from medlocker.prepare._glances import Glance, draw_glance
 from medlocker.prepare._reduced import Reduced
-from medlocker.protect import Settings
+from medlocker.protect import Donors, Settings
 from medlocker.protect._legibility import seen_change
 from medlocker.protect._veiled import draw, fainter
 from medlocker.veilstyle import VeilStyle
@@ -55,10 +55,14 @@ class Veiler:
         logo: The owner's logo.
         settings: Legibility and decoys, as they will be used.
         with_decoys: Whether ``protect`` will draw decoys.
+
+    Attributes:
+        donors: Regions of the sample, which decoys are made like; None at first.
     """
 
     def __init__(self, logo: Logo, settings: Settings, *, with_decoys: bool) -> None:
         self._logo, self._settings, self._with_decoys = logo, settings, with_decoys
+        self.donors: Donors | None = None
 
     def settings_of(self, style: VeilStyle) -> Settings:
         """Return the settings of a run with a prepared veil of this style."""
@@ -79,7 +83,15 @@ class Veiler:
             NoRoomError: If regions leave too little of the image, or it is too small.
         """
         settings = self.settings_of(style)
-        veil = draw(settings, self._logo, one.image, one.boxes, key=key, with_decoys=self._with_decoys)
+        veil = draw(
+            settings,
+            self._logo,
+            one.image,
+            one.boxes,
+            key=key,
+            with_decoys=self._with_decoys,
+            donors=self.donors,
+        )
         while True:
             layer = lay(veil, logo=self._logo, image=one.image)
             pixels = one.image.pixels.copy()

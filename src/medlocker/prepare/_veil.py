@@ -24,7 +24,7 @@ from medlocker.prepare._sampling import choose_sample
 from medlocker.prepare._trials import Logits, Trials, Veiler, deal_shots
 from medlocker.prepare._variants import MOST_OPACITY, variants
 from medlocker.preparedveil import PreparedVeil
-from medlocker.protect import Settings
+from medlocker.protect import Donors, Settings
 from medlocker.protect._veiled import check_seen
 from medlocker.regions import Finder, Regions
 from medlocker.release import Inputs
@@ -197,6 +197,8 @@ class _Choice:
         if not images:
             first = f": {left_out[0][1]}" if left_out else ""
             raise InputError(f"none of {len(left_out)} images can be used{first}")
+        if asked.regions is not None:
+            self._veiler.donors = Donors.of((one.boxes, one.image.width, one.image.height) for one in images)
         is_grey = Counter(one.is_grey for one in images).most_common(1)[0][0]
         kind = "grey" if is_grey else "coloured"
         left_out += [

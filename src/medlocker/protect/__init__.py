@@ -1,5 +1,6 @@
 """The pipeline of one image, from the file to the marked file."""
 
+from medlocker.protect._donors import Donors
 from medlocker.protect._keepout import Lesions, beside, make_finder, source_of
 from medlocker.protect._one import Protector
 from medlocker.protect._outcome import Job, Marked, Outcome
@@ -22,6 +23,7 @@ __all__ = [
     "MAX_AREA",
     "STANDARD_HARDENING",
     "Aim",
+    "Donors",
     "Harden",
     "Job",
     "Lead",

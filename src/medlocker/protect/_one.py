@@ -33,6 +33,7 @@ from medlocker.mark import Mark
 from medlocker.marking import covered_px, likeness, reach
 from medlocker.protect._against import attacks_for
 from medlocker.protect._attempt import Attempt, Canvases, Original, ask_about
+from medlocker.protect._donors import Donors
 from medlocker.protect._keepout import beside
 from medlocker.protect._legibility import Seen
 from medlocker.protect._outcome import Job, Marked, Outcome
@@ -64,6 +65,7 @@ class Protector:
         admit: Called with the digest of an original before anything is done to it; may refuse it.
         learned: Textures that searches start from, or None.
         commit: Seals a marked image and puts it into its place; runs in a thread, once for each image.
+        donors: Regions of other images, which the decoys of veils are made like; or None.
     """
 
     classifiers: Sequence[Classifier]
@@ -76,6 +78,7 @@ class Protector:
     commit: Callable[[Marked, Outcome], None]
     learned: LearnedLogo | None = None
     finder: Finder | None = None
+    donors: Donors | None = None
 
     def task(self, job: Job) -> Task[Outcome]:
         """Return the work on one image, for :class:`medlocker.search.Driver`.
@@ -154,6 +157,7 @@ class Protector:
             key=key,
             with_decoys=self.settings.decoys and from_lesions,
             telling_nothing=original.findings.firm,
+            donors=self.donors,
         )
 
     def _admit_series(self, job: Job) -> Generator[Any, Any, None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from functools import partial
 
 from medlocker.classifiers import Classifier
 from medlocker.errors import InputError, NoRoomError
@@ -12,6 +13,7 @@ from medlocker.images import Image
 from medlocker.logo import Logo
 from medlocker.marking import reach
 from medlocker.protect._decoys import draw_decoys
+from medlocker.protect._donors import Donors
 from medlocker.protect._settings import Settings
 from medlocker.regions._scale import covered
 from medlocker.veil import Veil
@@ -47,6 +49,7 @@ def draw(
     key: bytes,
     with_decoys: bool,
     telling_nothing: Collection[Box] = (),
+    donors: Donors | None = None,
 ) -> Veil:
     """Draw the veil of one image.
 
@@ -58,6 +61,7 @@ def draw(
         key: The image's secret.
         with_decoys: Keep out of boxes by chance too.
         telling_nothing: Those of the boxes that sick and healthy images have alike: they need no decoys.
+        donors: Regions of other images, which decoys are made like.
 
     Raises:
         NoRoomError: If the image is too small.
@@ -66,8 +70,13 @@ def draw(
     decoys: tuple[Box, ...] = ()
     if with_decoys:
         # a decoy that is not cut like a lesion would be known for one
-        drawn = draw_decoys([box for box in boxes if box not in telling_nothing], **size, key=key)
-        decoys = tuple(reach(image, box) for box in drawn)
+        decoys = draw_decoys(
+            [box for box in boxes if box not in telling_nothing],
+            **size,
+            key=key,
+            donors=donors,
+            grow=partial(reach, image),
+        )
     kept = tuple(sorted({*boxes, *decoys}))
     return settings.veil_style.draw(logo, **size, key=key, keep_out=kept)
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from medlocker.classifiers import Classifier
 from medlocker.logo import LearnedLogo, Logo
-from medlocker.protect import Job, Marked, Outcome, Protector, Settings
+from medlocker.protect import Donors, Job, Marked, Outcome, Protector, Settings
 from medlocker.regions import Finder, Regions
 from medlocker.release._strategy import make_search
 from medlocker.search import Clock, Driver
@@ -47,6 +47,7 @@ class Common:
         learned: Textures that searches start from, or None.
         workers: Threads that read and write, in each process.
         batch: Most pictures in one call of a model.
+        donors: Regions of some images, which the decoys of veils are made like; or None.
     """
 
     logo: Logo
@@ -55,6 +56,7 @@ class Common:
     learned: LearnedLogo | None
     workers: int
     batch: int
+    donors: Donors | None = None
 
     def protector(self, classifiers: Sequence[Classifier], finder: Finder | None, gate: Gate) -> Protector:
         """Return the pipeline of one image."""
@@ -69,6 +71,7 @@ class Common:
             admit=gate.admit,
             commit=gate.commit,
             learned=self.learned,
+            donors=self.donors,
         )
 
     def driver(self, classifiers: Sequence[Classifier], executor: Executor) -> Driver:

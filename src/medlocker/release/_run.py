@@ -31,7 +31,7 @@ from medlocker.errors import OutputExistsError, WriteError
 from medlocker.images import series_key
 from medlocker.labels import Labels
 from medlocker.logo import LearnedLogo, Logo
-from medlocker.protect import Job, Outcome, Settings, source_of
+from medlocker.protect import Donors, Job, Outcome, Settings, source_of
 from medlocker.regions import Finder, Regions
 from medlocker.release._engine import Common, Duty, Engine, EngineMaker
 from medlocker.release._fingerprint import fingerprint_path
@@ -99,6 +99,12 @@ class Run:
     def regions_source(self) -> str:
         """Where keep-out regions come from, as certificates say it."""
         return source_of(given=self.regions is not None, finder=self.finder)
+
+    def donors(self) -> Donors | None:
+        """Return the regions that decoys are made like, None where none are drawn; reads some images."""
+        if self.settings.preset != "veil" or not self.settings.decoys or self.regions is None:
+            return None
+        return Donors.among(self.regions, [(item.name, item.path) for item in self.inputs.items])
 
     def fingerprint(self) -> str:
         """SHA-256 of everything that decides the result; only the same run may be resumed."""
@@ -294,7 +300,7 @@ def _work(run: Run, keeper: Keeper, journal: Journal, tell: Callable[[Outcome], 
         settle(journal.done[index].outcome)
     engine = run.engine(
         Duty(
-            Common(run.logo, run.settings, run.regions, run.learned, run.workers, run.batch),
+            Common(run.logo, run.settings, run.regions, run.learned, run.workers, run.batch, run.donors()),
             run.classifiers,
             run.finder,
             gate=keeper,

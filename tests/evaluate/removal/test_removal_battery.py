@@ -176,6 +176,63 @@ def test_another_battery_is_refused(tmp_path: Path) -> None:
         run(tmp_path / "state", QuadrantClassifier(), seed=5)
 
 
+def test_cells_of_an_earlier_version_are_made_again(tmp_path: Path) -> None:
+    first = run(tmp_path / "state", Counting())
+    path = tmp_path / "state" / "removal.jsonl"
+    lines = [json.loads(line) for line in path.read_bytes().splitlines()]
+    assert all(
+        cell["outputs"] or name == "double masking" for one in lines for name, cell in one["cells"].items()
+    )
+    for cell in lines[2]["cells"].values():
+        del cell["outputs"]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    again = Counting()
+    second = run(tmp_path / "state", again)
+    assert again.asked > 0
+    assert rows_of(first) == rows_of(second)
+    facts = tmp_path / "state" / "removal.json"
+    facts.write_text(json.dumps({**json.loads(facts.read_text()), "version": 1}, sort_keys=True))
+    with pytest.raises(InputError, match="state holds another battery of removal attacks"):
+        run(tmp_path / "state", Counting())
+
+
+class Telling(LinearClassifier):
+    """Answers the same class always, and tells the truth by how sure it is."""
+
+    classes: tuple[str, ...] = ("0", "1")
+
+    def logits(self, canvases: NDArray[np.float32]) -> NDArray[np.float32]:
+        bright = canvases.mean(axis=(1, 2, 3)) > 128
+        return np.stack([5 + bright, np.zeros(len(bright))], axis=1).astype(np.float32)
+
+
+def test_information_is_left_after_attacks_though_every_answer_is_the_same() -> None:
+    pictures = []
+    for number in range(12):
+        label = number % 2
+        clean = np.full((48, 48, 3), 90 + 90 * label, np.uint8)
+        marked = clean.copy()
+        marked[8:20, 8:20] = 100 + number
+        pictures.append(Item(f"{number}.png", clean, marked, (label,)))
+    result = run_battery(pictures, [Telling()], logo=None, names=["blur 1", "double masking"])
+    blurred = result.row("blur 1", "linear0")
+    assert blurred.left == 1.0  # of those of class 0, which alone are right when clean
+    assert blurred.information is not None
+    assert (blurred.information.n, blurred.information.plain.left) == (12, 0.5)
+    voted = result.row("double masking", "linear0")  # only answers: they tell nothing
+    assert voted.information is not None
+    assert voted.information.plain.left <= 0
+    row = json.loads(json.dumps(blurred.to_json()))
+    assert (row["information_left"], row["information_n"]) == (0.5, 12)
+    assert row["information_interval"][0] > 0
+
+
+def test_information_of_a_few_images_is_not_measured(whole: BatteryResult) -> None:
+    row = whole.row("none", "quadrants")
+    assert row.information is None
+    assert (row.to_json()["information_left"], row.to_json()["information_n"]) == (None, 0)
+
+
 def test_workers_change_nothing() -> None:
     one, two = (
         run_battery(items(4), [QuadrantClassifier()], logo=LOGO, names=FEW, workers=n) for n in (1, 3)

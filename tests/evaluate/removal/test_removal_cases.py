@@ -87,6 +87,10 @@ def test_a_state_is_claimed_once_and_forgotten_with_nothing_else(tmp_path: Path)
     claim_state(folder, {"seed": 1})
     with pytest.raises(InputError, match=r"^state holds unfinished removal attacks with other targets or"):
         claim_state(folder, {"seed": 2})
+    with pytest.raises(
+        InputError, match=r"^state holds unfinished removal attacks of another version of medl"
+    ):
+        claim_state(folder, {"seed": 1, "version": 2})
     (folder / "mine.txt").write_text("precious")
     forget_state(folder)
     assert [path.name for path in folder.iterdir()] == ["mine.txt"]

@@ -21,7 +21,7 @@ from medlocker.attacks import CAPPED_PX, Bytes, Floats, as_bytes, shrink
 from medlocker.classifiers import Classifier
 from medlocker.errors import InputError, ModelError
 from medlocker.evaluate.removal import _retrain
-from medlocker.evaluate.removal._classify import answers_of, view_of
+from medlocker.evaluate.removal._classify import outputs_of, view_of
 from medlocker.evaluate.removal._difference import DifferenceAttack, another_version
 from medlocker.evaluate.removal._evidence import WHOLE_PX, Attack, Evidence, Vote
 from medlocker.evaluate.removal._item import Exhibit, Item
@@ -29,7 +29,7 @@ from medlocker.evaluate.removal._levels import Battery, Level, make_battery
 from medlocker.evaluate.removal._measures import psnr, similarity
 from medlocker.evaluate.removal._network import NetworkLearner
 from medlocker.evaluate.removal._result import BatteryResult, add_up
-from medlocker.evaluate.removal._state import Cell, State
+from medlocker.evaluate.removal._state import STATE_VERSION, Cell, State
 from medlocker.logo import Logo
 
 MOST_STUDIED = 32
@@ -47,6 +47,8 @@ _BREAKDOWNS = (
 """What numerical libraries raise on pictures that they cannot cope with."""
 
 _MOST_PUBLIC = 64
+_DECIMALS = 4
+"""Of kept outputs: what is learned from them does not change by less."""
 
 
 class BatteryObserver:
@@ -159,13 +161,17 @@ def _facts(
     battery: Battery, targets: Sequence[Classifier], logo: Logo | None, seed: int, public: bool
 ) -> dict[str, object]:
     return {
-        "version": 1,
+        "version": STATE_VERSION,
         "rows": [kind.name for kind in battery.kinds],
         "targets": [[target.name, target.fingerprint] for target in targets],
         "logo": None if logo is None else logo.digest,
         "seed": seed,
         "public": public,
     }
+
+
+def _rounded(outputs: NDArray[np.float32] | None) -> tuple[float, ...]:
+    return () if outputs is None else tuple(round(float(one), _DECIMALS) for one in outputs)
 
 
 class _Run:
@@ -326,10 +332,11 @@ class _Run:
 
     def _finish(self, done: _Done) -> None:
         """Classify all pictures of one image and keep what came out."""
-        tops = [
-            answers_of(target, canvases)
+        found = [
+            outputs_of(target, canvases)
             for target, canvases in zip(self._targets, done.canvases, strict=True)
         ]
+        tops = [[-1 if one is None else int(one.argmax()) for one in outputs] for outputs in found]
         key = done.exhibit.key
         for one in done.results:
             cells = {
@@ -339,6 +346,7 @@ class _Run:
                     psnr=one.psnr[name],
                     ssim=one.ssim[name],
                     seconds=one.seconds,
+                    outputs=tuple(_rounded(outputs[place]) for outputs in found),
                 )
                 for name, place in one.places.items()
             }

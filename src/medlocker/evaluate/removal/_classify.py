@@ -16,31 +16,32 @@ from medlocker.evaluate.removal._evidence import Evidence, View
 _BATCH = 32
 
 
-def answers_of(target: Classifier, canvases: Sequence[Floats]) -> list[int]:
-    """Return the class of each picture; -1 where an attack made one that the model cannot bear.
+def outputs_of(target: Classifier, canvases: Sequence[Floats]) -> list[NDArray[np.float32] | None]:
+    """Return the logits of each picture; None where an attack made one that the model cannot bear.
 
     Raises:
         ModelError: If it cannot bear the first picture, which is the clean one.
     """
-    answers: list[int] = []
+    outputs: list[NDArray[np.float32] | None] = []
     for start in range(0, len(canvases), _BATCH):
         batch = canvases[start : start + _BATCH]
         try:
-            answers += target.logits(np.stack(batch)).argmax(axis=1).tolist()
+            outputs += list(target.logits(np.stack(batch)))
         except ModelError:
-            answers += [
-                _answer(target, canvas, must=number == 0) for number, canvas in enumerate(batch, start)
+            outputs += [
+                _output(target, canvas, must=number == 0) for number, canvas in enumerate(batch, start)
             ]
-    return answers
+    return outputs
 
 
-def _answer(target: Classifier, canvas: Floats, *, must: bool) -> int:
+def _output(target: Classifier, canvas: Floats, *, must: bool) -> NDArray[np.float32] | None:
     try:
-        return int(target.logits(canvas[None])[0].argmax())
+        output: NDArray[np.float32] = target.logits(canvas[None])[0]
     except ModelError:
         if must:
             raise
-        return -1
+        return None
+    return output
 
 
 def view_of(target: Classifier, evidence: Evidence) -> View:

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medlocker.evaluate.removal._state import Cell
+from medlocker.information import Information, measure_information
 from medlocker.metrics import wilson_interval
 
 
@@ -46,6 +48,9 @@ class Row:
         ssim_region: Median of the structural similarity there.
         seconds: Mean of an image.
         combined: Whether it counts for the best attacker.
+        information: What the outputs after the attack still tell of the truth, on all images and not only on
+            those that are answered rightly when clean. Of votes and of a retrained model there are only
+            answers. None if it cannot be measured.
     """
 
     attack: str
@@ -60,6 +65,7 @@ class Row:
     ssim_region: float | None
     seconds: float
     combined: bool
+    information: Information | None = None
 
     @property
     def left(self) -> float | None:
@@ -86,6 +92,18 @@ class Row:
             "psnr_region_p90": self.psnr_region_p90,
             "ssim_region": self.ssim_region,
             "seconds": self.seconds,
+            **self._information_json(),
+        }
+
+    def _information_json(self) -> dict[str, Any]:
+        found = self.information
+        plain = None if found is None else found.plain.to_json()
+        return {
+            "information_n": 0 if found is None else found.n,
+            "information_left": None if plain is None else plain["left"],
+            "information_interval": None if plain is None else plain["interval"],
+            "information": plain,
+            "information_balanced": None if found is None else found.balanced.to_json(),
         }
 
 
@@ -187,7 +205,7 @@ def add_up(
     best: list[Best] = []
     for t, (name, classes) in enumerate(targets):
         right = [image for image in labels if cells[image]["none"].control[t] == labels[image][t]]
-        mine = [_row(kind, name, t, right, cells, labels) for kind in kinds]
+        mine = [_row(kind, name, t, right, cells, labels, classes) for kind in kinds]
         rows += [row for row in mine if row is not None]
         best.append(_best([row for row in mine if row], name, t, right, cells, labels, classes))
     return tuple(rows), tuple(best)
@@ -200,6 +218,7 @@ def _row(
     images: Sequence[str],
     cells: Mapping[str, Mapping[str, Cell]],
     labels: Mapping[str, Sequence[int]],
+    classes: int,
 ) -> Row | None:
     judged = [i for i in images if kind.name in cells[i] and cells[i][kind.name].answers[t] >= 0]
     everywhere = [one[kind.name] for one in cells.values() if kind.name in one]
@@ -221,7 +240,33 @@ def _row(
         ssim_region=float(np.median(likenesses)) if likenesses else None,
         seconds=float(np.mean([cell.seconds for cell in everywhere])) if everywhere else 0.0,
         combined=kind.combined,
+        information=_information(kind.name, t, cells, labels, classes),
     )
+
+
+def _information(
+    attack: str,
+    t: int,
+    cells: Mapping[str, Mapping[str, Cell]],
+    labels: Mapping[str, Sequence[int]],
+    classes: int,
+) -> Information | None:
+    """Learn the truth from what one target says after an attack."""
+    outputs: list[NDArray[np.float32]] = []
+    truth: list[int] = []
+    for image, label in labels.items():
+        cell = cells[image].get(attack)
+        if cell is None or cell.answers[t] < 0 or label[t] < 0:
+            continue
+        told = cell.outputs[t] if cell.outputs else ()
+        # where there is only an answer, it is all that can be learned from
+        outputs.append(
+            np.array(told, np.float32) if told else np.eye(classes, dtype=np.float32)[cell.answers[t]]
+        )
+        truth.append(label[t])
+    if not truth:
+        return None
+    return measure_information(np.stack(outputs), np.array(truth, np.int64))
 
 
 def _best(

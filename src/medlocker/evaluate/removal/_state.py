@@ -12,6 +12,8 @@ from medlocker._files import make_folder, write_atomic
 from medlocker.errors import InputError, WriteError
 
 _LINES, _RUN = "removal.jsonl", "removal.json"
+STATE_VERSION = 2
+"""Of what cells hold; a folder of another version is refused, for it lacks what is counted now."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +26,7 @@ class Cell:
         psnr: Decibels over the marked pixels; None where pictures cannot be compared.
         ssim: Over the marked pixels; None likewise.
         seconds: Of the attack, shared among its variants.
+        outputs: Each target's logits for the attacked image; empty where there is only an answer.
     """
 
     answers: tuple[int, ...]
@@ -31,6 +34,7 @@ class Cell:
     psnr: float | None
     ssim: float | None
     seconds: float
+    outputs: tuple[tuple[float, ...], ...] = ()
 
 
 class State:
@@ -114,5 +118,7 @@ def _from_line(line: bytes) -> tuple[str, dict[str, Cell]]:
     cells = {}
     for name, one in value["cells"].items():
         answers, control = (tuple(int(k) for k in one[key]) for key in ("answers", "control"))
-        cells[name] = Cell(answers, control, one["psnr"], one["ssim"], float(one["seconds"]))
+        # a line without outputs is an earlier program's: it counts as torn, and is made again
+        outputs = tuple(tuple(float(k) for k in row) for row in one["outputs"])
+        cells[name] = Cell(answers, control, one["psnr"], one["ssim"], float(one["seconds"]), outputs)
     return str(value["image"]), cells
