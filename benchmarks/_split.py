@@ -9,8 +9,8 @@ from collections.abc import Mapping
 def held_out(labels: Mapping[str, str], share: float = 0.25) -> set[str]:
     """Choose a share of every class by a hash of the file name.
 
-    An earlier quarter was looked at several times while marks were still being changed, and styles were chosen
-    on those kept to tune on: neither judges any longer. These are drawn from the rest.
+    An earlier quarter was looked at several times while marks were still being changed, and styles were
+    chosen on those kept to tune on: neither judges any longer. These are drawn from the rest.
 
     Args:
         labels: From file name to class.

@@ -18,7 +18,9 @@ from __future__ import annotations
 import argparse
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +110,11 @@ def veiled(photo: Photograph, settings: Settings) -> Pixels:
         )
     check_regions(photo, after)
     return after
+
+
+def all_veiled(photos: Sequence[Photograph], settings: Settings) -> list[Pixels]:
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(partial(veiled, settings=settings), photos))
 
 
 def psnr(before: Pixels, after: Pixels) -> float:
@@ -330,7 +337,7 @@ def main() -> None:
     if options.table == "main":
         row("three plain logos at random", [random_logos(photo) for photo in photos])
         settings = Settings(preset="veil", style=style)
-        veils = [veiled(photo, settings) for photo in photos]
+        veils = all_veiled(photos, settings)
         row("grey panel, as much change", [panel(*pair) for pair in zip(photos, veils, strict=True)])
         if options.surrogate:
             labels = load_labels(
@@ -343,7 +350,7 @@ def main() -> None:
         return
     if options.table == "attacks":
         settings = Settings(preset="veil", style=style)
-        veils = [veiled(photo, settings) for photo in photos]
+        veils = all_veiled(photos, settings)
         for name, attack in ATTACKS.items():
             row(f"clean, {name}", [attack(picture) for picture in clean])
             row(f"veil, {name}", [attack(picture) for picture in veils])
@@ -353,10 +360,10 @@ def main() -> None:
         alone = [replace(photo, donors=None) for photo in photos]
         row("no decoys", [veiled(photo, replace(settings, decoys=False)) for photo in photos])
         row("filled up to a share", [veiled(photo, settings) for photo in alone])
-        row("like other images' lesions", [veiled(photo, settings) for photo in photos])
+        row("like other images' lesions", all_veiled(photos, settings))
         return
     for name, settings in variants(options.table, style).items():
-        row(name, [veiled(photo, settings) for photo in photos])
+        row(name, all_veiled(photos, settings))
 
 
 if __name__ == "__main__":
