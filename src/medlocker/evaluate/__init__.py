@@ -34,10 +34,12 @@ from medlocker.evaluate._report import check_report, write_report
 from medlocker.evaluate._run import Evaluation, Judged, Result, evaluate
 from medlocker.evaluate._scene import Scene, View
 from medlocker.evaluate._targets import Target, open_targets
+from medlocker.evaluate.removal import DEFAULT_MINUTES
 
 __all__ = [
     "CLEAN",
     "DEFAULT_LIMIT",
+    "DEFAULT_MINUTES",
     "DEFAULT_OPACITY",
     "DEFAULT_SIZE",
     "PANEL",

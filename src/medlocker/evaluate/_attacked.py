@@ -18,6 +18,7 @@ from medlocker.evaluate._run import Judged, Result
 from medlocker.evaluate._scene import read_pair
 from medlocker.evaluate._targets import Target
 from medlocker.evaluate.removal import (
+    DEFAULT_MINUTES,
     BatteryObserver,
     BatteryResult,
     Item,
@@ -34,7 +35,7 @@ from medlocker.logo import Logo
 DEFAULT_LIMIT = 100
 """Images that are attacked if nothing else is said: every one takes seconds."""
 
-_NEED_THE_LOGO = frozenset({6, 7, 10, 14})
+_NEED_THE_LOGO = frozenset({6, 7, 10, 14, 15})
 """Numbers of the attacks that start from the owner's logo."""
 
 
@@ -106,6 +107,7 @@ class Attackers:
         seed: Of everything random.
         workers: Threads that attack.
         notes: What was left out or assumed.
+        minutes: Of the training of one network at most; the same battery may go on with more.
     """
 
     targets: tuple[Target, ...]
@@ -118,6 +120,7 @@ class Attackers:
     seed: int
     workers: int
     notes: tuple[str, ...]
+    minutes: float = DEFAULT_MINUTES
 
     def choose(self, result: Result) -> tuple[MarkedImages, tuple[str, ...]]:
         """Return the images to attack, evenly spread if there are too many, and notes on those left out."""
@@ -167,6 +170,7 @@ class Attackers:
             observer=observer,
             seed=self.seed,
             workers=self.workers,
+            minutes=self.minutes,
         )
         cases = find_cases(
             finished_cells(self.state_dir, images.names),
@@ -199,6 +203,7 @@ def gather_attackers(
     limit: int = DEFAULT_LIMIT,
     seed: int = 0,
     workers: int = 2,
+    minutes: float = DEFAULT_MINUTES,
 ) -> Attackers:
     """Prepare a battery against the targets of an evaluation; refuses what cannot work.
 
@@ -210,6 +215,7 @@ def gather_attackers(
         limit: Most images, at least 1.
         seed: Of everything random.
         workers: Threads that attack.
+        minutes: Of the training of one network at most.
 
     Raises:
         InputError: If the state belongs to another battery.
@@ -233,6 +239,7 @@ def gather_attackers(
         seed=seed,
         workers=workers,
         notes=tuple(notes),
+        minutes=minutes,
     )
     check_state(state_dir, attackers.facts)
     return attackers

@@ -10,11 +10,15 @@ from medlocker.evaluate.removal._known import STANDARD_TEXTURE, STANDARD_WARP
 from medlocker.evaluate.removal._levels import Battery, Level, make_battery
 from medlocker.evaluate.removal._locate import Guess
 from medlocker.evaluate.removal._measures import psnr
+from medlocker.evaluate.removal._network import DEFAULT_MINUTES
+from medlocker.evaluate.removal._painter import SPARSE_STYLE, Kind, MarkPainter
 from medlocker.evaluate.removal._result import BatteryResult, Best, Row
 from medlocker.evaluate.removal._verdict import verdict
 from medlocker.evaluate.removal._warp import fit_warp
 
 __all__ = [
+    "DEFAULT_MINUTES",
+    "SPARSE_STYLE",
     "STANDARD_TEXTURE",
     "STANDARD_WARP",
     "Attack",
@@ -27,8 +31,10 @@ __all__ = [
     "Guess",
     "Inverted",
     "Item",
+    "Kind",
     "Learner",
     "Level",
+    "MarkPainter",
     "Row",
     "View",
     "Vote",

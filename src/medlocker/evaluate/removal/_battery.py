@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -17,17 +17,25 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from medlocker.attacks import CAPPED_PX, Bytes, Floats, as_bytes, shrink
+from medlocker.attacks import Bytes, Floats, Mask, as_bytes, shrink, shrink_mask
 from medlocker.classifiers import Classifier
-from medlocker.errors import InputError, ModelError
-from medlocker.evaluate.removal import _retrain
+from medlocker.errors import InputError, ModelError, WriteError
 from medlocker.evaluate.removal._classify import answers_of, view_of
 from medlocker.evaluate.removal._difference import DifferenceAttack, another_version
 from medlocker.evaluate.removal._evidence import WHOLE_PX, Attack, Evidence, Vote
 from medlocker.evaluate.removal._item import Exhibit, Item
+from medlocker.evaluate.removal._lesson import Lesson, network_of
 from medlocker.evaluate.removal._levels import Battery, Level, make_battery
 from medlocker.evaluate.removal._measures import psnr, similarity
-from medlocker.evaluate.removal._network import NetworkLearner
+from medlocker.evaluate.removal._network import (
+    DEFAULT_MINUTES,
+    STORED_PX,
+    NetworkAttack,
+    NetworkLearner,
+)
+from medlocker.evaluate.removal._painter import MarkPainter, kinds_of
+from medlocker.evaluate.removal._plan import CourseObserver
+from medlocker.evaluate.removal._prepared import PreparedLesson, PrepareOptions
 from medlocker.evaluate.removal._result import BatteryResult, add_up
 from medlocker.evaluate.removal._state import Cell, State
 from medlocker.logo import Logo
@@ -46,7 +54,11 @@ _BREAKDOWNS = (
 )
 """What numerical libraries raise on pictures that they cannot cope with."""
 
-_MOST_PUBLIC = 64
+_UNTRAINED = (*_BREAKDOWNS, ModelError, WriteError, RuntimeError)
+"""What a training ends with on a full disk, without memory, or where numbers run away: it costs one row."""
+
+_MOST_PUBLIC = 128
+_MASK_PX = 64
 
 
 class BatteryObserver:
@@ -63,6 +75,12 @@ class BatteryObserver:
 
     def attacked(self, name: str) -> None:
         """All attacks on an image are finished; also called for images of an earlier run."""
+
+    def estimated(self, attack: str, minutes: float) -> None:
+        """An attack's network takes this many minutes more at most; told after a few steps."""
+
+    def trained(self, attack: str, steps: int, loss: float, minutes: float) -> None:
+        """An attack's network was looked at: validation loss after so many steps and minutes."""
 
     def retraining(self, target: str) -> None:
         """A target is being trained on."""
@@ -101,6 +119,7 @@ def run_battery(
     observer: BatteryObserver | None = None,
     seed: int = 0,
     workers: int = 2,
+    minutes: float = DEFAULT_MINUTES,
 ) -> BatteryResult:
     """Attack every image in every way and ask every target.
 
@@ -119,6 +138,8 @@ def run_battery(
         observer: Told of progress.
         seed: Of everything random.
         workers: Threads that attack.
+        minutes: Of the training of one network at most. What a removal network has learned is kept in
+            ``state_dir``; with more minutes it goes on.
 
     Raises:
         InputError: If there are no images, or ``state_dir`` belongs to another battery.
@@ -128,13 +149,17 @@ def run_battery(
         raise InputError("removal: expected images that can be gone through several times, got an iterator")
     started = time.perf_counter()
     watch = observer or BatteryObserver()
-    battery = make_battery(level, names=names)
+    battery = make_battery(level, names=names, minutes=minutes)
     state = State(state_dir, run=_facts(battery, targets, logo, seed, public is not None))
     try:
         with _single_threads():
-            run = _Run(items, targets, logo, battery, public, state, watch, seed)
+            run = _Run(items, targets, logo, battery, public, state, state_dir, watch, seed)
             labels = run.attack(workers)
-            notes = (*run.broken(), *(run.retrain(labels) if battery.retrain else ()))
+            notes = (
+                *run.broken(),
+                *run.notes,
+                *(note for one in battery.lessons for note in run.teach(one, labels)),
+            )
     finally:
         state.close()
     named = [(target.name, len(target.classes)) for target in targets]
@@ -179,11 +204,14 @@ class _Run:
         battery: Battery,
         public: Sequence[NDArray[np.uint8]] | None,
         state: State,
+        state_dir: Path | None,
         watch: BatteryObserver,
         seed: int,
     ) -> None:
         self._items, self._targets, self._logo, self._battery = items, targets, logo, battery
         self._public, self._state, self._watch, self._seed = public, state, watch, seed
+        self._state_dir = state_dir
+        self.notes: list[str] = []
         self._learned: tuple[Attack, ...] | None = None
         self._broken: Counter[str] = Counter()
 
@@ -239,28 +267,55 @@ class _Run:
 
     def _learn(self) -> tuple[Attack, ...]:
         crowd: list[Evidence] = []
-        public: list[Bytes] = [shrink(picture, CAPPED_PX) for picture in (self._public or ())[:_MOST_PUBLIC]]
+        masks: list[Mask] = []
+        public: list[Bytes] = [shrink(picture, STORED_PX) for picture in (self._public or ())[:_MOST_PUBLIC]]
         wants_public = self._public is None and any(
             isinstance(one, NetworkLearner) for one in self._battery.learners
         )
         count = 2 * _MOST_PUBLIC if wants_public else MOST_STUDIED
         for number, item in enumerate(islice(self._items, count)):
             if len(crowd) < MOST_STUDIED:
-                crowd += Exhibit(item, self._logo).surroundings()
+                exhibit = Exhibit(item, self._logo)
+                crowd += exhibit.surroundings()
+                masks.append(shrink_mask(exhibit.mask, _MASK_PX))
             if wants_public and number % 2 == 1:
-                public.append(shrink(as_bytes(item.clean), CAPPED_PX))
+                public.append(shrink(as_bytes(item.clean), STORED_PX))
         crowd = crowd[:MOST_STUDIED]
         self._watch.studying(len(crowd))
-        learned = []
+        learned: list[Attack] = []
         for learner in self._battery.learners:
+            name = learner.facts.variants[0]
             if isinstance(learner, NetworkLearner):
-                self._watch.training(learner.facts.variants[0])
-            try:
-                learned.append(learner.learn(crowd, public=public, seed=self._seed))
-            except _BREAKDOWNS:
-                self._broken[learner.facts.variants[0]] += len(crowd)
-            self._watch.learned(learner.facts.variants[0])
+                learned += self._trained(learner, crowd, masks, public)
+            else:
+                try:
+                    learned.append(learner.learn(crowd, public=public, seed=self._seed))
+                except _BREAKDOWNS:
+                    self._broken[name] += len(crowd)
+            self._watch.learned(name)
         return tuple(learned)
+
+    def _trained(
+        self,
+        learner: NetworkLearner,
+        crowd: Sequence[Evidence],
+        masks: Sequence[Mask],
+        public: Sequence[Bytes],
+    ) -> list[Attack]:
+        """Train the removal network; whatever goes wrong costs its row alone."""
+        name = learner.facts.variants[0]
+        self._watch.training(name)
+        ready = replace(
+            learner, kinds=kinds_of(masks), folder=self._state_dir, watch=_course_watch(self._watch, name)
+        )
+        try:
+            attack = ready.learn(crowd, public=public, seed=self._seed)
+        except _UNTRAINED as error:
+            self.notes.append(f"attack {name}: left out, its training broke down: {error}")
+            return []
+        if isinstance(attack, NetworkAttack) and attack.note:
+            self.notes.append(attack.note)
+        return [attack]
 
     def _restore(self, exhibit: Exhibit, attacks: Sequence[Attack], number: int) -> _Done:
         """Let attacks work on one image; runs in a thread."""
@@ -373,32 +428,64 @@ class _Run:
             for name in vote.facts.variants
         }
 
-    # ----------------------------------------------------------------------------------- retraining
+    # -------------------------------------------------------------------------------- training targets on
 
-    def retrain(self, labels: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
-        """Train each target on; returns notes on those that cannot be."""
-        if all(self._state.has(key, (_retrain.NAME,)) for key in labels):
+    def teach(self, kind: type[Lesson], labels: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
+        """Train each target on; returns notes on those that cannot be, and on how it went."""
+        if all(self._state.has(key, (kind.name,)) for key in labels):
             return ()
-        lessons = [_retrain.Lesson(target) for target in self._targets]
-        able = [_retrain.network_of(target) is not None for target in self._targets]
+        lessons = [self._lesson(kind, target) for target in self._targets]
+        able = [network_of(target) is not None for target in self._targets]
+        masks: list[Mask] = []
         for item in self._items if any(able) else ():
             exhibit = Exhibit(item, self._logo)
+            if len(masks) < MOST_STUDIED:
+                masks.append(shrink_mask(exhibit.mask, _MASK_PX))
             for lesson, fits, label in zip(lessons, able, item.labels, strict=True):
                 if fits:
                     lesson.add(exhibit.key, exhibit.clean, exhibit.marked, label)
         began = time.perf_counter()
         found: list[dict[str, tuple[int, int]]] = []
+        notes: list[str] = []
         for lesson, target, fits in zip(lessons, self._targets, able, strict=True):
             if fits:
                 self._watch.retraining(target.name)
-            found.append(lesson.learn(seed=self._seed) if fits else {})
+            if isinstance(lesson, PreparedLesson) and self._logo is not None:
+                lesson.painter = MarkPainter(self._logo, kinds=kinds_of(masks))
+            try:
+                found.append(lesson.learn(seed=self._seed) if fits else {})
+            except _UNTRAINED as error:
+                found.append({})
+                notes.append(f"model {target.name}: not {_DONE[kind.number]}: {error}")
+                continue
+            if not found[-1]:
+                needs = "that needs a torch network and eight labelled images"
+                notes.append(f"model {target.name}: not {_DONE[kind.number]}: {needs}")
+            notes += lesson.notes
         seconds = (time.perf_counter() - began) / len(labels)
         for key in labels:
             pairs = [one.get(key, (-1, -1)) for one in found]
             cell = Cell(tuple(p[0] for p in pairs), tuple(p[1] for p in pairs), None, None, seconds)
-            self._state.add(key, {_retrain.NAME: cell})
-        return tuple(
-            f"model {target.name}: not retrained: that needs a torch network and eight labelled images"
-            for target, answers in zip(self._targets, found, strict=True)
-            if not answers
-        )
+            self._state.add(key, {kind.name: cell})
+        return tuple(notes)
+
+    def _lesson(self, kind: type[Lesson], target: Classifier) -> Lesson:
+        if issubclass(kind, PreparedLesson):
+            return kind(target, PrepareOptions(minutes=self._battery.minutes / 2))
+        return kind(target)
+
+
+_DONE = {13: "retrained", 15: "prepared"}
+
+
+def _course_watch(watch: BatteryObserver, name: str) -> CourseObserver:
+    """Pass on what a training tells of itself."""
+
+    class Passed(CourseObserver):
+        def estimated(self, minutes: float) -> None:
+            watch.estimated(name, minutes)
+
+        def checked(self, step: int, loss: float, minutes: float) -> None:
+            watch.trained(name, step, loss, minutes)
+
+    return Passed()
