@@ -41,7 +41,7 @@ from veil import Judge, Photograph, photographs, veiled
 Pixels = NDArray[np.uint8]
 _VALIDATED = 8
 """Every so manieth photograph of the training part ends the training instead of being learned from."""
-_CUTS = 4
+_CUTS, _OVERLAP_PX = 4, 32
 STYLES = {"shipped style": DEFAULT_STYLE, "sparse style": SPARSE_STYLE}
 
 
@@ -98,7 +98,7 @@ def judged(
         return shrink(picture, longest_px)
 
     def repainted(picture: Pixels) -> Pixels:
-        return repaint(shrunk(picture), remover, side_px=side_px)
+        return repaint(shrunk(picture), remover, side_px=side_px, overlap_px=_OVERLAP_PX)
 
     names = [target.name for target in judge.targets]
     print(table(["photographs", "PSNR of what the veil changed, median, dB", *names], []), flush=True)
