@@ -244,6 +244,16 @@ def row(attack: str, number: int, right: int, *, psnr: float | None = None, n: i
     return Row(attack, number, f"knowledge {number}", "m", n, right, 1.0, psnr, psnr, None, 0.1, number < 13)
 
 
+def test_the_verdict_names_who_trains_and_who_merges() -> None:
+    rows = (row("none", 1, 0), row("classifier prepared", 15, 15), row("two versions merged", 14, 20))
+    text = verdict(BatteryResult(25, rows, (Best("m", 20, 0, 0.5, "none", 0),), (), 1.0))
+    assert (
+        "Who expects such marks and trains the classifier on clean images, painted on with random ones, gets "
+        "75% (53% to 89%): he needs no marked image."
+    ) in text
+    assert "merges the two and gets 100%" in text
+
+
 def test_the_verdict_on_marks_that_hold() -> None:
     rows = (row("none", 1, 0), row("logo inverted", 6, 1, psnr=20.0), row("classifier retrained", 13, 19))
     best = Best("m", 20, 3, 0.5, "logo inverted", 1)

@@ -13,11 +13,12 @@ import pytest
 from removal_samples import LOGO, Bytes, QuadrantClassifier, gentle, items, marked_photograph
 
 from medlocker.errors import InputError, ModelError, WriteError
-from medlocker.evaluate.removal import BatteryObserver, MarkPainter, _levels, psnr, run_battery
+from medlocker.evaluate.removal import BatteryObserver, BatteryResult, MarkPainter, _levels, psnr, run_battery
 from medlocker.evaluate.removal._network import NAME, NetworkAttack, NetworkLearner
 from medlocker.evaluate.removal._plan import Course, CourseObserver, course_digest
 from medlocker.evaluate.removal._tiles import repaint
 from medlocker.evaluate.removal._windows import WindowMaker, digest_of
+from medlocker.logo import Logo
 from medlocker.veilstyle import VeilStyle
 
 torch = pytest.importorskip("torch")
@@ -74,10 +75,18 @@ def test_a_plain_veil_is_removed_from_pictures_never_seen() -> None:
 
 
 def test_without_public_images_or_a_logo_nothing_is_learned() -> None:
-    one = marked_photograph(0)
-    attack = NetworkLearner().learn([one.evidence], public=(), seed=0)
-    assert isinstance(attack, NetworkAttack)
-    np.testing.assert_array_equal(attack.restore(one.evidence)[NAME], one.pixels)
+    one = marked_photograph(0).evidence
+    for crowd, public in (([one], ()), ([replace(one, logo=None)], PICTURES)):
+        with pytest.raises(InputError, match="expected the logo and clean images of the same kind"):
+            NetworkLearner().learn(crowd, public=public, seed=0)
+
+
+@pytest.mark.usefixtures("tiny")
+def test_who_does_not_know_the_logo_has_no_row_of_the_network() -> None:
+    result = attack(logo=None)
+    assert [row.attack for row in result.rows] == ["none"]
+    (note,) = result.notes
+    assert note.endswith("broke down: expected the logo and clean images of the same kind")
 
 
 def test_only_what_is_marked_is_repainted() -> None:
@@ -186,8 +195,8 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_levels, "NetworkLearner", partial(NetworkLearner, course=TINY))
 
 
-def attack(**more: Any) -> Any:
-    return run_battery(items(4), [QuadrantClassifier()], logo=LOGO, level="full", names=[NAME], **more)
+def attack(*, logo: Logo | None = LOGO, **more: Any) -> BatteryResult:
+    return run_battery(items(4), [QuadrantClassifier()], logo=logo, level="full", names=[NAME], **more)
 
 
 @pytest.mark.usefixtures("tiny")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from medlocker.attacks import Bytes, Floats, shrink
+from medlocker.errors import InputError
 from medlocker.evaluate.removal._evidence import Attack, Evidence, Facts
 from medlocker.evaluate.removal._painter import KINDS, Kind, MarkPainter
 from medlocker.evaluate.removal._plan import Course, CourseObserver, course_digest
@@ -55,15 +56,16 @@ class NetworkLearner:
     facts: ClassVar[Facts] = Facts(10, _KNOWS, (NAME,), control="transform", longest_px=WORK_PX)
 
     def learn(self, crowd: Sequence[Evidence], *, public: Sequence[Bytes], seed: int) -> Attack:
-        """Train on marks put on the public images; without a logo or images nothing is learned.
+        """Train on marks put on the public images.
 
         Raises:
+            InputError: If there are none, or the logo is not known.
             ModelError: If the loss becomes NaN.
             WriteError: If the system refuses to keep the training.
         """
         logo = next((one.logo for one in crowd if one.logo is not None), None)
         if logo is None or not public:
-            return NetworkAttack(None, 0)
+            raise InputError("expected the logo and clean images of the same kind")
         from medlocker.evaluate.removal._course import train_remover  # needs torch
 
         course = self.course
@@ -99,20 +101,18 @@ class NetworkAttack:
     """Lets the network repaint the image, and takes from that what lies where marks are.
 
     Args:
-        network: From (N, side, side, 3) float32 in 0..1 to the same, None for none.
+        network: From (N, side, side, 3) float32 in 0..1 to the same.
         side_px: Of its windows.
         note: How it was trained, one sentence.
     """
 
-    network: Callable[[Floats], Floats] | None
+    network: Callable[[Floats], Floats]
     side_px: int
     note: str = ""
     facts: ClassVar[Facts] = NetworkLearner.facts
 
     def restore(self, evidence: Evidence) -> dict[str, Bytes]:
         """Repaint in overlapping tiles."""
-        if self.network is None:
-            return {NAME: evidence.marked.copy()}
         made = repaint(evidence.marked, self.network, side_px=self.side_px)
         return {NAME: np.where(evidence.mask[..., None], made, evidence.marked)}
 
