@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from _idrid import LOGO, data_folder
 from _split import held_out, kept_to_tune_on
-from _tables import table
+from _tables import share, table
 from medlocker.attacks import shrink
 from medlocker.classifiers import load_classifier
 from medlocker.evaluate.removal import SPARSE_STYLE, MarkPainter, psnr
@@ -34,9 +34,10 @@ from medlocker.evaluate.removal._tiles import repaint
 from medlocker.evaluate.removal._windows import STORED, WindowMaker, digest_of
 from medlocker.images import read_image, viewed
 from medlocker.labels import load_labels
+from medlocker.metrics import Weighting, cohen_kappa, kappa_interval, kappa_weighting, measure
 from medlocker.protect import Settings
 from medlocker.veilstyle import DEFAULT_STYLE
-from veil import Judge, Photograph, photographs, veiled
+from veil import Judge, Photograph, ask, photographs, veiled
 
 Pixels = NDArray[np.uint8]
 _VALIDATED = 8
@@ -76,15 +77,15 @@ def trained(
     pictures = training_part(longest_px)
     paint = MarkPainter(LOGO, kinds=("veil",), styles=tuple(STYLES.values()))
     learned = [picture for k, picture in enumerate(pictures) if k % _VALIDATED]
-    makers = [
+    train, validation = (
         WindowMaker(some, paint, side_px=course.side_px, longest_px=longest_px, cuts=_CUTS)
         for some in (learned, pictures[::_VALIDATED])
-    ]
+    )
     digest = course_digest(
         course, painter=paint.digest, pictures=digest_of(pictures), longest_px=longest_px, seed=seed
     )
     made = train_remover(
-        *makers, course, seed=seed, minutes=minutes, folder=state, digest=digest, watch=Said()
+        train, validation, course, seed=seed, minutes=minutes, folder=state, digest=digest, watch=Said()
     )
     return made, len(learned)
 
@@ -127,7 +128,25 @@ def _psnr(after: Sequence[Pixels], clean: Sequence[Pixels], masks: Sequence[NDAr
 
 def _row(judge: Judge, name: str, decibels: float | None, pictures: Sequence[Pixels]) -> None:
     shown = "-" if decibels is None else f"{decibels:.1f}"
-    print("| " + " | ".join([name, shown, *judge.cells(pictures)]) + " |", flush=True)
+    cells = [
+        _cell(ask(target, judge.photos, pictures), truth, clean, kappa_weighting(target.classes))
+        for target, truth, clean in zip(judge.targets, judge.truths, judge.clean, strict=True)
+    ]
+    print("| " + " | ".join([name, shown, *cells]) + " |", flush=True)
+
+
+def _cell(
+    logits: NDArray[np.float32],
+    truth: NDArray[np.int64],
+    clean: NDArray[np.float32],
+    weighting: Weighting,
+) -> str:
+    """Return what is left of the answers right when clean, and kappa."""
+    answers, right = logits.argmax(axis=1), clean.argmax(axis=1) == truth
+    confusion = measure(logits, truth).confusion
+    low, high = kappa_interval(confusion, weighting=weighting)
+    kept = share(int(((answers == truth) & right).sum()), int(right.sum()))
+    return f"{kept}; {cohen_kappa(confusion, weighting=weighting):.2f} ({low:.2f} to {high:.2f})"
 
 
 def main() -> None:
@@ -160,9 +179,8 @@ def main() -> None:
     photos = list(photographs("idrid", limit=options.limit, tune=False))
     judge = Judge.of(photos, [load_classifier(path) for path in options.target], "idrid")
     print(
-        f"{len(photos)} photographs held out, longer side {options.longest} px. Each cell: accuracy; share "
-        "of the answers right when clean that stay right; kappa; information left above the most frequent "
-        "class.\n"
+        f"{len(photos)} photographs held out, longer side {options.longest} px. Each cell: share of the "
+        "answers right when clean that stay right; kappa.\n"
     )
     started = time.perf_counter()
     judged(photos, judge, remover, longest_px=options.longest, side_px=course.side_px)

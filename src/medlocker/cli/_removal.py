@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,7 +38,7 @@ class _Shown(BatteryObserver):
 
     def __init__(self, bar: ImageProgress) -> None:
         self._bar = bar
-        self._said = 0.0
+        self._said = -math.inf
 
     def studying(self, marks: int) -> None:
         """Say why nothing moves."""

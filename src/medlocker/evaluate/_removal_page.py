@@ -28,8 +28,8 @@ pixels without a look at them it is the same picture as after the attack, so bot
 tenth of the images comes closer than the number in brackets. From 35 dB on, or with an SSIM near 1, the eye
 sees no difference. "-": nothing to compare, for the attack moves the pixels or gives no picture.</li>
 <li><i>Seconds</i>: mean of an image on this machine.</li>
-<li>Grey bars: the attacker needs labelled images, or a second marked version of the same image. A release gives
-neither, so they do not count for the best attacker.</li></ul>"""
+<li>Grey bars: the attacker needs labelled images, or a second marked version of the same image. A
+release gives neither, so they do not count for the best attacker.</li></ul>"""
 _DOES = {
     1: "nothing is done",
     2: "saved as JPEG of that quality",

@@ -159,7 +159,7 @@ class _Training:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self.network.train()
-        loss = _loss(self.network, pairs, self._device)
+        loss: Any = _loss(self.network, pairs, self._device)  # torch's own types lack backward
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -236,8 +236,8 @@ class _Training:
             numbers = state["numbers"]
         except Exception:  # a torn or foreign file fails in countless ways; all mean "start anew"
             return
-        self.step, self.seconds, self._best_loss, self._mark = int(numbers[0]), *numbers[1:4]
-        self._idle, self._lowered = int(numbers[4]), int(numbers[5])
+        self.step, self._idle, self._lowered = (int(numbers[k]) for k in (0, 4, 5))
+        self.seconds, self._best_loss, self._mark = (float(numbers[k]) for k in (1, 2, 3))
         self._best = state["best"]
         self.curve = [(int(step), float(loss)) for step, loss in state["curve"]]
 
@@ -312,7 +312,8 @@ def _loss(network: nn.Module, pairs: Pairs, device: torch.device) -> Tensor:
     )
     share = (painted != clean).any(dim=1, keepdim=True).float().add_(_UNMARKED)
     error = (network(painted) - clean).abs() * share
-    return error.sum() / (3 * share.sum())
+    mean: Tensor = error.sum() / (3 * share.sum())
+    return mean
 
 
 def _checkpoint(folder: Path | None, digest: str) -> Path | None:

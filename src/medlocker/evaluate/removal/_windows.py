@@ -85,7 +85,7 @@ def digest_of(pictures: Sequence[Bytes]) -> str:
     found = hashlib.sha256()
     for picture in pictures:
         found.update(repr(picture.shape).encode("ascii"))
-        found.update(np.ascontiguousarray(picture))
+        found.update(picture.tobytes())
     return found.hexdigest()
 
 
