@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
 from removal_samples import LOGO, QuadrantClassifier, gentle, put
 
 from medlocker.classifiers import Card, InputSpec
-from medlocker.evaluate.removal import MarkPainter
+from medlocker.errors import ModelError
+from medlocker.evaluate.removal import Item, MarkPainter, run_battery
 from medlocker.evaluate.removal._lesson import network_of
 from medlocker.evaluate.removal._prepared import PreparedLesson, PrepareOptions, painted
 from medlocker.evaluate.removal._retrain import RetrainLesson, RetrainOptions
@@ -129,3 +131,42 @@ def test_canvases_are_painted_on_anew_for_every_seed() -> None:
     np.testing.assert_array_equal(first, again)
     assert all((one != another).any() for one, another in zip(first, other, strict=True))
     assert first.shape == (3, 32, 32, 3)
+
+
+def bright_and_dark(count: int) -> list[Item]:
+    found = []
+    for seed in range(count):
+        clean = gentle(seed, 64) // 3 + np.uint8(90 * (seed % 2))
+        made = put(clean, (Mark(5, 5, 20, 50000),))
+        found.append(Item(f"{seed}.png", made.clean, made.pixels, (seed % 2,)))
+    return found
+
+
+def test_a_battery_prepares_the_targets_that_it_can_train() -> None:
+    name = PreparedLesson.name
+    targets = [tiny_target(), QuadrantClassifier()]
+    given = [replace(item, labels=(*item.labels, 0)) for item in bright_and_dark(10)]
+    result = run_battery(given, targets, logo=LOGO, level="full", names=[name], minutes=1e-9)
+    assert [(row.attack, row.target) for row in result.rows] == [
+        ("none", "tiny"),
+        (name, "tiny"),
+        ("none", "quadrants"),
+    ]
+    assert result.row(name, "tiny").n == result.row("none", "tiny").n > 0
+    assert result.row(name, "tiny").control is not None
+    assert result.notes[0].startswith("model tiny: preparing it was stopped after ")
+    assert result.notes[-1] == (
+        "model quadrants: not prepared: that needs the logo, a torch network and eight labelled images"
+    )
+
+
+def test_numbers_that_run_away_cost_only_that_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*arguments: Any, **options: Any) -> NoReturn:
+        raise ModelError("the training loss became NaN or infinite")
+
+    monkeypatch.setattr(PreparedLesson, "teach", broken)
+    result = run_battery(
+        bright_and_dark(8), [tiny_target()], logo=LOGO, level="full", names=[PreparedLesson.name]
+    )
+    assert [row.attack for row in result.rows] == ["none"]
+    assert result.notes == ("model tiny: not prepared: the training loss became NaN or infinite",)

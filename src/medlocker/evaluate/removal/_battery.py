@@ -456,11 +456,10 @@ class _Run:
                 found.append(lesson.learn(seed=self._seed) if fits else {})
             except _UNTRAINED as error:
                 found.append({})
-                notes.append(f"model {target.name}: not {_DONE[kind.number]}: {error}")
+                notes.append(f"model {target.name}: not {kind.done}: {error}")
                 continue
             if not found[-1]:
-                needs = "that needs a torch network and eight labelled images"
-                notes.append(f"model {target.name}: not {_DONE[kind.number]}: {needs}")
+                notes.append(f"model {target.name}: not {kind.done}: that needs {kind.needs}")
             notes += lesson.notes
         seconds = (time.perf_counter() - began) / len(labels)
         for key in labels:
@@ -473,9 +472,6 @@ class _Run:
         if issubclass(kind, PreparedLesson):
             return kind(target, PrepareOptions(minutes=self._battery.minutes / 2))
         return kind(target)
-
-
-_DONE = {13: "retrained", 15: "prepared"}
 
 
 def _course_watch(watch: BatteryObserver, name: str) -> CourseObserver:

@@ -32,6 +32,10 @@ class Lesson(ABC):
     knows: ClassVar[str]
     number: ClassVar[int]
     most_images: ClassVar[int]
+    done: ClassVar[str]
+    """In a note: what was done to a target."""
+    needs: ClassVar[str]
+    """In a note: without what it cannot be done."""
 
     def __init__(self, target: Classifier) -> None:
         self.target = target

@@ -67,6 +67,8 @@ class PreparedLesson(Lesson):
     knows: ClassVar[str] = "the classifier, the logo, this program, and clean images with labels"
     number: ClassVar[int] = 15
     most_images: ClassVar[int] = 400
+    done: ClassVar[str] = "prepared"
+    needs: ClassVar[str] = "the logo, a torch network and eight labelled images"
 
     def __init__(self, target: Classifier, options: PrepareOptions | None = None) -> None:
         super().__init__(target)

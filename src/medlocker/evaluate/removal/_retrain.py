@@ -45,6 +45,8 @@ class RetrainLesson(Lesson):
     knows: ClassVar[str] = "the classifier and labels of half of the marked images"
     number: ClassVar[int] = 13
     most_images: ClassVar[int] = 4000
+    done: ClassVar[str] = "retrained"
+    needs: ClassVar[str] = "a torch network and eight labelled images"
 
     def __init__(self, target: Classifier, options: RetrainOptions | None = None) -> None:
         super().__init__(target)
