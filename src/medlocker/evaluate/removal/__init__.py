@@ -1,7 +1,7 @@
 """What attackers get who try to remove marks before classifying: the battery of docs/THREAT_MODEL.md."""
 
 from medlocker.attacks import fill_biharmonic, fill_harmonic, fill_mean, fill_telea
-from medlocker.evaluate.removal._battery import BatteryObserver, run_battery
+from medlocker.evaluate.removal._battery import run_battery
 from medlocker.evaluate.removal._colors import candidates, weigh_colors
 from medlocker.evaluate.removal._evidence import Attack, Control, Evidence, Learner, View, Vote
 from medlocker.evaluate.removal._invert import Inverted, blind
@@ -11,6 +11,7 @@ from medlocker.evaluate.removal._levels import Battery, Level, make_battery
 from medlocker.evaluate.removal._locate import Guess
 from medlocker.evaluate.removal._measures import psnr
 from medlocker.evaluate.removal._network import DEFAULT_MINUTES
+from medlocker.evaluate.removal._observer import BatteryObserver
 from medlocker.evaluate.removal._painter import SPARSE_STYLE, Kind, MarkPainter
 from medlocker.evaluate.removal._result import BatteryResult, Best, Row
 from medlocker.evaluate.removal._verdict import verdict

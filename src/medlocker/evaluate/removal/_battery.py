@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from medlocker.attacks import Bytes, Floats, Mask, as_bytes, shrink, shrink_mask
+from medlocker.attacks import Bytes, Floats, Mask, as_bytes, shrink
 from medlocker.classifiers import Classifier
-from medlocker.errors import InputError, ModelError, WriteError
+from medlocker.errors import InputError, ModelError
+from medlocker.evaluate.removal._breakdowns import BREAKDOWNS, UNTRAINED
 from medlocker.evaluate.removal._classify import answers_of, view_of
 from medlocker.evaluate.removal._difference import DifferenceAttack, another_version
 from medlocker.evaluate.removal._evidence import WHOLE_PX, Attack, Evidence, Vote
 from medlocker.evaluate.removal._item import Exhibit, Item
-from medlocker.evaluate.removal._lesson import Lesson, network_of
 from medlocker.evaluate.removal._levels import Battery, Level, make_battery
 from medlocker.evaluate.removal._measures import psnr, similarity
 from medlocker.evaluate.removal._network import (
@@ -33,57 +33,17 @@ from medlocker.evaluate.removal._network import (
     NetworkAttack,
     NetworkLearner,
 )
-from medlocker.evaluate.removal._painter import MarkPainter, kinds_of
-from medlocker.evaluate.removal._plan import CourseObserver
-from medlocker.evaluate.removal._prepared import PreparedLesson, PrepareOptions
+from medlocker.evaluate.removal._observer import BatteryObserver, course_watch
+from medlocker.evaluate.removal._painter import kinds_of, small_mask
 from medlocker.evaluate.removal._result import BatteryResult, add_up
 from medlocker.evaluate.removal._state import Cell, State
+from medlocker.evaluate.removal._teaching import teach
 from medlocker.logo import Logo
 
 MOST_STUDIED = 32
 """Marks that multi-image attacks get to study."""
 
-_BREAKDOWNS = (
-    InputError,
-    cv2.error,
-    ValueError,
-    IndexError,
-    ArithmeticError,
-    np.linalg.LinAlgError,
-    MemoryError,
-)
-"""What numerical libraries raise on pictures that they cannot cope with."""
-
-_UNTRAINED = (*_BREAKDOWNS, ModelError, WriteError, RuntimeError)
-"""What a training ends with on a full disk, without memory, or where numbers run away: it costs one row."""
-
 _MOST_PUBLIC = 128
-_MASK_PX = 64
-
-
-class BatteryObserver:
-    """What a caller may want to see; every method does nothing here."""
-
-    def studying(self, marks: int) -> None:
-        """So many marks are being studied by the attackers who need several."""
-
-    def training(self, attack: str) -> None:
-        """An attack's network is being trained, which takes minutes."""
-
-    def learned(self, attack: str) -> None:
-        """An attack has been learned."""
-
-    def attacked(self, name: str) -> None:
-        """All attacks on an image are finished; also called for images of an earlier run."""
-
-    def estimated(self, attack: str, minutes: float) -> None:
-        """An attack's network takes this many minutes more at most; told after a few steps."""
-
-    def trained(self, attack: str, steps: int, loss: float, minutes: float) -> None:
-        """An attack's network was looked at: validation loss after so many steps and minutes."""
-
-    def retraining(self, target: str) -> None:
-        """A target is being trained on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,11 +115,22 @@ def run_battery(
         with _single_threads():
             run = _Run(items, targets, logo, battery, public, state, state_dir, watch, seed)
             labels = run.attack(workers)
-            notes = (
-                *run.broken(),
-                *run.notes,
-                *(note for one in battery.lessons for note in run.teach(one, labels)),
-            )
+            trained = [
+                note
+                for kind in battery.lessons
+                for note in teach(
+                    kind,
+                    labels,
+                    items,
+                    targets,
+                    logo=logo,
+                    state=state,
+                    watch=watch,
+                    seed=seed,
+                    minutes=battery.minutes,
+                )
+            ]
+            notes = (*run.broken(), *run.notes, *trained)
     finally:
         state.close()
     named = [(target.name, len(target.classes)) for target in targets]
@@ -277,7 +248,7 @@ class _Run:
             if len(crowd) < MOST_STUDIED:
                 exhibit = Exhibit(item, self._logo)
                 crowd += exhibit.surroundings()
-                masks.append(shrink_mask(exhibit.mask, _MASK_PX))
+                masks.append(small_mask(exhibit.mask))
             if wants_public and number % 2 == 1:
                 public.append(shrink(as_bytes(item.clean), STORED_PX))
         crowd = crowd[:MOST_STUDIED]
@@ -290,7 +261,7 @@ class _Run:
             else:
                 try:
                     learned.append(learner.learn(crowd, public=public, seed=self._seed))
-                except _BREAKDOWNS:
+                except BREAKDOWNS:
                     self._broken[name] += len(crowd)
             self._watch.learned(name)
         return tuple(learned)
@@ -306,11 +277,11 @@ class _Run:
         name = learner.facts.variants[0]
         self._watch.training(name)
         ready = replace(
-            learner, kinds=kinds_of(masks), folder=self._state_dir, watch=_course_watch(self._watch, name)
+            learner, kinds=kinds_of(masks), folder=self._state_dir, watch=course_watch(self._watch, name)
         )
         try:
             attack = ready.learn(crowd, public=public, seed=self._seed)
-        except _UNTRAINED as error:
+        except UNTRAINED as error:
             self.notes.append(f"attack {name}: left out, its training broke down: {error}")
             return []
         if isinstance(attack, NetworkAttack) and attack.note:
@@ -332,7 +303,7 @@ class _Run:
             kept = [len(canvas) for canvas in canvases]
             try:
                 results.append(self._attacked(attack, exhibit, number, clean_at=clean_at, shown=shown))
-            except _BREAKDOWNS:
+            except BREAKDOWNS:
                 if "none" in attack.facts.variants:  # without it there is nothing to compare with
                     raise
                 for canvas, count in zip(canvases, kept, strict=True):
@@ -404,7 +375,7 @@ class _Run:
             if not self._state.has(key, vote.facts.variants):
                 try:
                     self._state.add(key, self._vote(vote, done.exhibit))
-                except (*_BREAKDOWNS, ModelError):
+                except (*BREAKDOWNS, ModelError):
                     self._broken[vote.facts.variants[0]] += 1
         self._watch.attacked(done.exhibit.name)
 
@@ -427,61 +398,3 @@ class _Run:
             )
             for name in vote.facts.variants
         }
-
-    # -------------------------------------------------------------------------------- training targets on
-
-    def teach(self, kind: type[Lesson], labels: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
-        """Train each target on; returns notes on those that cannot be, and on how it went."""
-        if all(self._state.has(key, (kind.name,)) for key in labels):
-            return ()
-        lessons = [self._lesson(kind, target) for target in self._targets]
-        able = [network_of(target) is not None for target in self._targets]
-        masks: list[Mask] = []
-        for item in self._items if any(able) else ():
-            exhibit = Exhibit(item, self._logo)
-            if len(masks) < MOST_STUDIED:
-                masks.append(shrink_mask(exhibit.mask, _MASK_PX))
-            for lesson, fits, label in zip(lessons, able, item.labels, strict=True):
-                if fits:
-                    lesson.add(exhibit.key, exhibit.clean, exhibit.marked, label)
-        began = time.perf_counter()
-        found: list[dict[str, tuple[int, int]]] = []
-        notes: list[str] = []
-        for lesson, target, fits in zip(lessons, self._targets, able, strict=True):
-            if fits:
-                self._watch.retraining(target.name)
-            if isinstance(lesson, PreparedLesson) and self._logo is not None:
-                lesson.painter = MarkPainter(self._logo, kinds=kinds_of(masks))
-            try:
-                found.append(lesson.learn(seed=self._seed) if fits else {})
-            except _UNTRAINED as error:
-                found.append({})
-                notes.append(f"model {target.name}: not {kind.done}: {error}")
-                continue
-            if not found[-1]:
-                notes.append(f"model {target.name}: not {kind.done}: that needs {kind.needs}")
-            notes += lesson.notes
-        seconds = (time.perf_counter() - began) / len(labels)
-        for key in labels:
-            pairs = [one.get(key, (-1, -1)) for one in found]
-            cell = Cell(tuple(p[0] for p in pairs), tuple(p[1] for p in pairs), None, None, seconds)
-            self._state.add(key, {kind.name: cell})
-        return tuple(notes)
-
-    def _lesson(self, kind: type[Lesson], target: Classifier) -> Lesson:
-        if issubclass(kind, PreparedLesson):
-            return kind(target, PrepareOptions(minutes=self._battery.minutes / 2))
-        return kind(target)
-
-
-def _course_watch(watch: BatteryObserver, name: str) -> CourseObserver:
-    """Pass on what a training tells of itself."""
-
-    class Passed(CourseObserver):
-        def estimated(self, minutes: float) -> None:
-            watch.estimated(name, minutes)
-
-        def checked(self, step: int, loss: float, minutes: float) -> None:
-            watch.trained(name, step, loss, minutes)
-
-    return Passed()

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from medlocker.attacks import Bytes, Mask
+from medlocker.attacks import Bytes, Mask, shrink_mask
 from medlocker.errors import InputError, NoRoomError
 from medlocker.evaluate.removal._known import STANDARD_TEXTURE, STANDARD_WARP, as_seen
 from medlocker.geometry import Box
@@ -40,6 +40,9 @@ _SIZE = (0.15, 0.3)
 _OPACITY = (0.3, 0.97)
 _DEGREES = 15
 _TRIES = 12
+_MASK_PX = 64
+MOST_LOOKED_AT = 32
+"""Masks are enough to tell what kinds of marks a release has."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,6 +103,11 @@ class MarkPainter:
             return [style.draw(logo, **size, key=rng.bytes(16), keep_out=holes)]
         except NoRoomError:
             return []
+
+
+def small_mask(mask: Mask) -> Mask:
+    """Shrink a mask to what :func:`kinds_of` needs, so that many fit."""
+    return shrink_mask(mask, _MASK_PX)
 
 
 def kinds_of(masks: Sequence[Mask], *, covering: float = 0.7) -> tuple[Kind, ...]:
