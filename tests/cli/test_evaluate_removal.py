@@ -17,6 +17,7 @@ from medlocker.cli._removal import _Shown
 from medlocker.demo import SampleSet, builtin_model, write_samples
 from medlocker.errors import WriteError
 from medlocker.evaluate import _attacked
+from medlocker.evaluate.removal import run_battery
 from medlocker.evaluate.removal._fill import FillAttack
 from medlocker.evaluate.removal._state import State
 from runs import Answer, Shell, medlocker
@@ -328,7 +329,7 @@ def test_the_minutes_reach_the_battery_and_another_number_goes_on(
     removal: Removal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = []
-    run = _attacked.run_battery
+    run = run_battery
 
     def noted(*arguments: Any, **options: Any) -> Any:
         given.append(options["minutes"])
