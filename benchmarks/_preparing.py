@@ -10,7 +10,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import timm
 import torch
@@ -19,7 +18,7 @@ from torch import nn
 
 from _spoiling import Painter, Pixels
 from medlocker._files import make_folder, replacing_folder
-from medlocker.classifiers import resize_canvas
+from medlocker.evaluate.removal._prepared import painted, shrunk_to_shorter
 from medlocker.images import read_image, viewed
 from medlocker.labels import order_classes
 from medlocker.metrics import Metrics, choose_criterion, measure
@@ -81,31 +80,11 @@ def load_pictures(folder: Path, names: Sequence[str], labels: Mapping[str, str],
 
     def one(name: str) -> Pixels:
         colors = viewed(read_image((folder / name).read_bytes(), name=name)).astype(np.uint8)
-        scale = shorter_px / min(colors.shape[:2])
-        if scale >= 1:
-            return colors
-        size = (round(colors.shape[1] * scale), round(colors.shape[0] * scale))
-        return np.asarray(cv2.resize(colors, size, interpolation=cv2.INTER_AREA), np.uint8)
+        return shrunk_to_shorter(colors, shorter_px)
 
     with ThreadPoolExecutor(2) as pool:
         colors = tuple(pool.map(one, names))
     return Pictures(colors, np.array([classes.index(labels[name]) for name in names], np.int64))
-
-
-def painted(
-    pictures: Pictures, paint: Painter | None, *, side: int, seed: Sequence[int]
-) -> NDArray[np.uint8]:
-    """Return (N, side, side, 3) uint8 canvases, painted on if there is a painter."""
-
-    def one(position: int) -> NDArray[np.uint8]:
-        colors = pictures.colors[position]
-        if paint is not None:
-            colors = paint(colors, np.random.default_rng([*seed, position]))
-        return np.asarray(np.rint(resize_canvas(colors, height=side, width=side, channels=3, rule="stretch")))
-
-    with ThreadPoolExecutor(2) as pool:
-        canvases = list(pool.map(one, range(len(pictures.colors))))
-    return np.stack(canvases).astype(np.uint8)
 
 
 def prepare_target(
@@ -159,7 +138,7 @@ def prepare_target(
     progress = _Progress(base.network, out.with_name(f"{out.name}.paused.pt"))
     side = round(settings.size * MARGIN)
     looks = _Looks(validation, paint, settings)
-    plain = [painted(train, None, side=side, seed=())] * settings.clean
+    plain = [painted(train.colors, None, side=side, seed=())] * settings.clean
     labels = np.tile(train.labels, settings.clean + settings.copies)
     began = time.perf_counter()
     while progress.rounds < settings.most_rounds and progress.idle < settings.patience:
@@ -169,7 +148,7 @@ def prepare_target(
             return None
         started, round_ = time.perf_counter(), progress.rounds + 1
         fresh = [
-            painted(train, paint, side=side, seed=(settings.seed, round_, copy))
+            painted(train.colors, paint, side=side, seed=(settings.seed, round_, copy))
             for copy in range(settings.copies)
         ]
         painting = time.perf_counter() - started
@@ -249,11 +228,11 @@ class _Looks:
 
     def __init__(self, pictures: Pictures, paint: Painter, settings: Preparation) -> None:
         canvases = [
-            painted(pictures, paint, side=settings.size, seed=(settings.seed, 0, draw))
+            painted(pictures.colors, paint, side=settings.size, seed=(settings.seed, 0, draw))
             for draw in range(settings.draws)
         ]
         self.painted = Split(np.concatenate(canvases), np.tile(pictures.labels, settings.draws))
-        self.clean = Split(painted(pictures, None, side=settings.size, seed=()), pictures.labels)
+        self.clean = Split(painted(pictures.colors, None, side=settings.size, seed=()), pictures.labels)
 
 
 def _worth(metrics: Metrics) -> float:

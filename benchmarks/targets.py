@@ -22,7 +22,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from _preparing import Preparation, load_pictures, painted, prepare_target
+from _preparing import Preparation, load_pictures, prepare_target
 from _pretrained import starting_weights
 from _pretraining import Settings, pretrain
 from _split import held_out, kept_to_tune_on
@@ -30,6 +30,7 @@ from _spoiling import Painter, ordinary
 from _synthetic import photographs
 from medlocker.classifiers import load_classifier
 from medlocker.errors import MedlockerError
+from medlocker.evaluate.removal._prepared import painted
 from medlocker.labels import load_labels, order_classes
 from medlocker.train import Metrics, measure
 from surrogates import ARCHITECTURES, HEAD, SETS, judge_and_report
@@ -148,7 +149,7 @@ def prepare_one_set(
     )
     if report is None:
         return
-    canvases = painted(test, paint, side=settings.size, seed=(settings.seed, 1 << 20))
+    canvases = painted(test.colors, paint, side=settings.size, seed=(settings.seed, 1 << 20))
     answers = load_classifier(out).logits(canvases.astype("float32"))
     on_painted: Metrics = measure(answers, test.labels)
     more = {

@@ -13,9 +13,11 @@ from typing import Any, NoReturn
 import pytest
 
 from medlocker.cli._progress import ImageProgress
+from medlocker.cli._removal import _Shown
 from medlocker.demo import SampleSet, builtin_model, write_samples
 from medlocker.errors import WriteError
 from medlocker.evaluate import _attacked
+from medlocker.evaluate.removal import run_battery
 from medlocker.evaluate.removal._fill import FillAttack
 from medlocker.evaluate.removal._state import State
 from runs import Answer, Shell, medlocker
@@ -304,3 +306,41 @@ def test_full_needs_torch(removal: Removal, monkeypatch: pytest.MonkeyPatch) -> 
     assert answer.code == 2
     assert any(line.startswith("error: ") and "torch" in line for line in answer.err.splitlines())
     assert not removal.state.exists()
+
+
+def test_a_training_is_announced_and_told_of_at_most_once_a_minute() -> None:
+    class Bar(ImageProgress):
+        def __init__(self) -> None:
+            self.said: list[str] = []
+
+        def say(self, text: str) -> None:
+            self.said.append(text)
+
+    bar = Bar()
+    watch = _Shown(bar)
+    watch.estimated("removal network", 12.4)
+    watch.trained("removal network", 100, 0.02134, 1.2)
+    watch.trained("removal network", 200, 0.02, 1.3)
+    assert bar.said == [
+        "removal network: 12 minutes at most, less if nothing is gained any more; see --removal-minutes",
+        "removal network: 100 steps, validation loss 0.0213, 1 minutes",
+    ]
+
+
+def test_the_minutes_reach_the_battery_and_another_number_goes_on(
+    removal: Removal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+    run = run_battery
+
+    def noted(*arguments: Any, **options: Any) -> Any:
+        given.append(options["minutes"])
+        return run(*arguments, **options)
+
+    removal.names = CHEAPEST
+    monkeypatch.setattr(_attacked, "run_battery", noted)
+    with monkeypatch.context() as patch:
+        interrupt_at(3 + 1, patch)
+        assert removal("--removal-minutes", 5).code == 130
+    assert removal("--removal-minutes", 40).code == 0
+    assert given == [5, 40]

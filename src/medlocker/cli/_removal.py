@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ from medlocker.evaluate import Attackers, MarkedImages, Removal, Result, gain_te
 from medlocker.evaluate.removal import BatteryObserver, Row
 
 _SHOWN = 8
+_SAID_S = 60.0
 _WINDOW_S = 120.0
 """Seconds over which the speed is taken: one image may take many."""
 
@@ -35,6 +38,7 @@ class _Shown(BatteryObserver):
 
     def __init__(self, bar: ImageProgress) -> None:
         self._bar = bar
+        self._said = -math.inf
 
     def studying(self, marks: int) -> None:
         """Say why nothing moves."""
@@ -43,6 +47,17 @@ class _Shown(BatteryObserver):
     def training(self, attack: str) -> None:
         """Say why nothing moves for minutes."""
         self._bar.say(f"training the {attack}, which takes minutes")
+
+    def estimated(self, attack: str, minutes: float) -> None:
+        """Say when the training ends at the latest."""
+        left = f"{minutes:.0f} minutes" if minutes >= 1 else "a minute"
+        self._bar.say(f"{attack}: {left} at most, less if nothing is gained any more; see --removal-minutes")
+
+    def trained(self, attack: str, steps: int, loss: float, minutes: float) -> None:
+        """Say how far the training is, once a minute."""
+        if time.monotonic() - self._said > _SAID_S:
+            self._said = time.monotonic()
+            self._bar.say(f"{attack}: {steps} steps, validation loss {loss:.4f}, {minutes:.0f} minutes")
 
     def attacked(self, name: str) -> None:
         """Count one image."""

@@ -113,6 +113,13 @@ def evaluate(
             min=1, help="Attack at most this many of the images that are judged, evenly spread over them."
         ),
     ] = evaluation.DEFAULT_LIMIT,
+    removal_minutes: Annotated[
+        float,
+        typer.Option(
+            min=0.1,
+            help="Of --removal full: train one network at most this long; what was stopped so is said.",
+        ),
+    ] = evaluation.DEFAULT_MINUTES,
     workers: Annotated[int, typer.Option(min=1, help="Threads that read files, and that attack.")] = 2,
     batch: Annotated[
         int | None,
@@ -154,6 +161,7 @@ def evaluate(
             limit=removal_limit,
             seed=seed,
             workers=workers,
+            minutes=removal_minutes,
         )
     job = Evaluation(
         pairs=pairs,

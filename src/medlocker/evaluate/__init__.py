@@ -35,10 +35,12 @@ from medlocker.evaluate._run import Evaluation, Judged, Result, evaluate
 from medlocker.evaluate._scene import Scene, View
 from medlocker.evaluate._sidechannels import SideChannel, Traces, measure_side_channels, trace
 from medlocker.evaluate._targets import Target, open_targets
+from medlocker.evaluate.removal import DEFAULT_MINUTES
 
 __all__ = [
     "CLEAN",
     "DEFAULT_LIMIT",
+    "DEFAULT_MINUTES",
     "DEFAULT_OPACITY",
     "DEFAULT_SIZE",
     "PANEL",

@@ -33,6 +33,7 @@ from medlocker.evaluate._sidechannels import (
 )
 from medlocker.evaluate._targets import Target
 from medlocker.evaluate.removal import (
+    DEFAULT_MINUTES,
     BatteryObserver,
     BatteryResult,
     Item,
@@ -50,7 +51,7 @@ from medlocker.logo import Logo
 DEFAULT_LIMIT = 100
 """Images that are attacked if nothing else is said: every one takes seconds."""
 
-_NEED_THE_LOGO = frozenset({6, 7, 10, 14})
+_NEED_THE_LOGO = frozenset({6, 7, 10, 14, 15})
 """Numbers of the attacks that start from the owner's logo."""
 
 
@@ -158,6 +159,7 @@ class Attackers:
         seed: Of everything random.
         workers: Threads that attack.
         notes: What was left out or assumed.
+        minutes: Of the training of one network at most; the same battery may go on with more.
     """
 
     targets: tuple[Target, ...]
@@ -170,6 +172,7 @@ class Attackers:
     seed: int
     workers: int
     notes: tuple[str, ...]
+    minutes: float = DEFAULT_MINUTES
 
     def choose(self, result: Result) -> tuple[MarkedImages, tuple[str, ...]]:
         """Return the images to attack, evenly spread if there are too many, and notes on those left out."""
@@ -221,6 +224,7 @@ class Attackers:
             observer=observer,
             seed=self.seed,
             workers=self.workers,
+            minutes=self.minutes,
         )
         cases = find_cases(
             finished_cells(self.state_dir, images.names),
@@ -262,6 +266,7 @@ def gather_attackers(
     limit: int = DEFAULT_LIMIT,
     seed: int = 0,
     workers: int = 2,
+    minutes: float = DEFAULT_MINUTES,
 ) -> Attackers:
     """Prepare a battery against the targets of an evaluation; refuses what cannot work.
 
@@ -273,6 +278,7 @@ def gather_attackers(
         limit: Most images, at least 1.
         seed: Of everything random.
         workers: Threads that attack.
+        minutes: Of the training of one network at most.
 
     Raises:
         InputError: If the state belongs to another battery.
@@ -296,6 +302,7 @@ def gather_attackers(
         seed=seed,
         workers=workers,
         notes=tuple(notes),
+        minutes=minutes,
     )
     check_state(state_dir, attackers.facts)
     return attackers

@@ -7,12 +7,13 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from medlocker._files import make_folder, write_atomic
+from medlocker._files import make_folder, sweep_temporaries, write_atomic
 from medlocker.errors import InputError
 from medlocker.evaluate.removal._state import Cell, State
 
 _COMMAND = "command.json"
 _FILES = (_COMMAND, "removal.json", "removal.jsonl")
+_TRAININGS = "removal-network-*.pt"
 _MAX_BYTES = 1 << 20
 
 
@@ -71,9 +72,10 @@ def finished_cells(folder: Path, names: Collection[str]) -> Mapping[str, Mapping
 
 def forget_state(folder: Path) -> None:
     """Remove the state, and the folder if nothing else is in it."""
-    for name in _FILES:
+    for path in (*(folder / name for name in _FILES), *folder.glob(_TRAININGS)):
         with suppress(OSError):
-            (folder / name).unlink()
+            path.unlink()
+    sweep_temporaries(folder)
     with suppress(OSError):
         folder.rmdir()
 

@@ -33,8 +33,8 @@ naming the most frequent class. In brackets its interval of 95 %. 0 is none, wha
 tenth of the images comes closer than the number in brackets. From 35 dB on, or with an SSIM near 1, the eye
 sees no difference. "-": nothing to compare, for the attack moves the pixels or gives no picture.</li>
 <li><i>Seconds</i>: mean of an image on this machine.</li>
-<li>Grey bars: the attacker needs labels, or a second marked version of the same image. A release gives
-neither, so they do not count for the best attacker.</li></ul>"""
+<li>Grey bars: the attacker needs labelled images, or a second marked version of the same image. A
+release gives neither, so they do not count for the best attacker.</li></ul>"""
 _DOES = {
     1: "nothing is done",
     2: "saved as JPEG of that quality",
@@ -50,6 +50,7 @@ _DOES = {
     12: "the model is asked about many cuttings, and its answers are counted",
     13: "the model is trained on with marked images",
     14: "the pixels under one mark are taken from the other version",
+    15: "the model is trained on with clean images, on which random marks were painted",
 }
 """By an attack's number, what it does to a marked image."""
 

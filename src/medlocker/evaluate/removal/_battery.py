@@ -7,7 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -17,57 +17,35 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from medlocker.attacks import CAPPED_PX, Bytes, Floats, as_bytes, shrink
+from medlocker.attacks import Bytes, Floats, Mask, as_bytes, shrink
 from medlocker.classifiers import Classifier
 from medlocker.errors import InputError, ModelError
-from medlocker.evaluate.removal import _retrain
+from medlocker.evaluate.removal._breakdowns import BREAKDOWNS, UNTRAINED
 from medlocker.evaluate.removal._classify import outputs_of, view_of
 from medlocker.evaluate.removal._difference import DifferenceAttack, another_version
 from medlocker.evaluate.removal._evidence import WHOLE_PX, Attack, Evidence, Vote
 from medlocker.evaluate.removal._item import Exhibit, Item
 from medlocker.evaluate.removal._levels import Battery, Level, make_battery
 from medlocker.evaluate.removal._measures import psnr, similarity
-from medlocker.evaluate.removal._network import NetworkLearner
+from medlocker.evaluate.removal._network import (
+    DEFAULT_MINUTES,
+    STORED_PX,
+    NetworkAttack,
+    NetworkLearner,
+)
+from medlocker.evaluate.removal._observer import BatteryObserver, course_watch
+from medlocker.evaluate.removal._painter import kinds_of, small_mask
 from medlocker.evaluate.removal._result import BatteryResult, add_up
 from medlocker.evaluate.removal._state import STATE_VERSION, Cell, State
+from medlocker.evaluate.removal._teaching import teach
 from medlocker.logo import Logo
 
 MOST_STUDIED = 32
 """Marks that multi-image attacks get to study."""
 
-_BREAKDOWNS = (
-    InputError,
-    cv2.error,
-    ValueError,
-    IndexError,
-    ArithmeticError,
-    np.linalg.LinAlgError,
-    MemoryError,
-)
-"""What numerical libraries raise on pictures that they cannot cope with."""
-
-_MOST_PUBLIC = 64
+_MOST_PUBLIC = 128
 _DECIMALS = 4
 """Of kept outputs: what is learned from them does not change by less."""
-
-
-class BatteryObserver:
-    """What a caller may want to see; every method does nothing here."""
-
-    def studying(self, marks: int) -> None:
-        """So many marks are being studied by the attackers who need several."""
-
-    def training(self, attack: str) -> None:
-        """An attack's network is being trained, which takes minutes."""
-
-    def learned(self, attack: str) -> None:
-        """An attack has been learned."""
-
-    def attacked(self, name: str) -> None:
-        """All attacks on an image are finished; also called for images of an earlier run."""
-
-    def retraining(self, target: str) -> None:
-        """A target is being trained on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +81,7 @@ def run_battery(
     observer: BatteryObserver | None = None,
     seed: int = 0,
     workers: int = 2,
+    minutes: float = DEFAULT_MINUTES,
 ) -> BatteryResult:
     """Attack every image in every way and ask every target.
 
@@ -121,6 +100,8 @@ def run_battery(
         observer: Told of progress.
         seed: Of everything random.
         workers: Threads that attack.
+        minutes: Of the training of one network at most. What a removal network has learned is kept in
+            ``state_dir``; with more minutes it goes on.
 
     Raises:
         InputError: If there are no images, or ``state_dir`` belongs to another battery.
@@ -130,13 +111,28 @@ def run_battery(
         raise InputError("removal: expected images that can be gone through several times, got an iterator")
     started = time.perf_counter()
     watch = observer or BatteryObserver()
-    battery = make_battery(level, names=names)
+    battery = make_battery(level, names=names, minutes=minutes)
     state = State(state_dir, run=_facts(battery, targets, logo, seed, public is not None))
     try:
         with _single_threads():
-            run = _Run(items, targets, logo, battery, public, state, watch, seed)
+            run = _Run(items, targets, logo, battery, public, state, state_dir, watch, seed)
             labels = run.attack(workers)
-            notes = (*run.broken(), *(run.retrain(labels) if battery.retrain else ()))
+            trained = [
+                note
+                for kind in battery.lessons
+                for note in teach(
+                    kind,
+                    labels,
+                    items,
+                    targets,
+                    logo=logo,
+                    state=state,
+                    watch=watch,
+                    seed=seed,
+                    minutes=battery.minutes,
+                )
+            ]
+            notes = (*run.broken(), *run.notes, *trained)
     finally:
         state.close()
     named = [(target.name, len(target.classes)) for target in targets]
@@ -185,11 +181,14 @@ class _Run:
         battery: Battery,
         public: Sequence[NDArray[np.uint8]] | None,
         state: State,
+        state_dir: Path | None,
         watch: BatteryObserver,
         seed: int,
     ) -> None:
         self._items, self._targets, self._logo, self._battery = items, targets, logo, battery
         self._public, self._state, self._watch, self._seed = public, state, watch, seed
+        self._state_dir = state_dir
+        self.notes: list[str] = []
         self._learned: tuple[Attack, ...] | None = None
         self._broken: Counter[str] = Counter()
 
@@ -245,28 +244,55 @@ class _Run:
 
     def _learn(self) -> tuple[Attack, ...]:
         crowd: list[Evidence] = []
-        public: list[Bytes] = [shrink(picture, CAPPED_PX) for picture in (self._public or ())[:_MOST_PUBLIC]]
+        masks: list[Mask] = []
+        public: list[Bytes] = [shrink(picture, STORED_PX) for picture in (self._public or ())[:_MOST_PUBLIC]]
         wants_public = self._public is None and any(
             isinstance(one, NetworkLearner) for one in self._battery.learners
         )
         count = 2 * _MOST_PUBLIC if wants_public else MOST_STUDIED
         for number, item in enumerate(islice(self._items, count)):
             if len(crowd) < MOST_STUDIED:
-                crowd += Exhibit(item, self._logo).surroundings()
+                exhibit = Exhibit(item, self._logo)
+                crowd += exhibit.surroundings()
+                masks.append(small_mask(exhibit.mask))
             if wants_public and number % 2 == 1:
-                public.append(shrink(as_bytes(item.clean), CAPPED_PX))
+                public.append(shrink(as_bytes(item.clean), STORED_PX))
         crowd = crowd[:MOST_STUDIED]
         self._watch.studying(len(crowd))
-        learned = []
+        learned: list[Attack] = []
         for learner in self._battery.learners:
+            name = learner.facts.variants[0]
             if isinstance(learner, NetworkLearner):
-                self._watch.training(learner.facts.variants[0])
-            try:
-                learned.append(learner.learn(crowd, public=public, seed=self._seed))
-            except _BREAKDOWNS:
-                self._broken[learner.facts.variants[0]] += len(crowd)
-            self._watch.learned(learner.facts.variants[0])
+                learned += self._trained(learner, crowd, masks, public)
+            else:
+                try:
+                    learned.append(learner.learn(crowd, public=public, seed=self._seed))
+                except BREAKDOWNS:
+                    self._broken[name] += len(crowd)
+            self._watch.learned(name)
         return tuple(learned)
+
+    def _trained(
+        self,
+        learner: NetworkLearner,
+        crowd: Sequence[Evidence],
+        masks: Sequence[Mask],
+        public: Sequence[Bytes],
+    ) -> list[Attack]:
+        """Train the removal network; whatever goes wrong costs its row alone."""
+        name = learner.facts.variants[0]
+        self._watch.training(name)
+        ready = replace(
+            learner, kinds=kinds_of(masks), folder=self._state_dir, watch=course_watch(self._watch, name)
+        )
+        try:
+            attack = ready.learn(crowd, public=public, seed=self._seed)
+        except UNTRAINED as error:
+            self.notes.append(f"attack {name}: left out, its training broke down: {error}")
+            return []
+        if isinstance(attack, NetworkAttack) and attack.note:
+            self.notes.append(attack.note)
+        return [attack]
 
     def _restore(self, exhibit: Exhibit, attacks: Sequence[Attack], number: int) -> _Done:
         """Let attacks work on one image; runs in a thread."""
@@ -283,7 +309,7 @@ class _Run:
             kept = [len(canvas) for canvas in canvases]
             try:
                 results.append(self._attacked(attack, exhibit, number, clean_at=clean_at, shown=shown))
-            except _BREAKDOWNS:
+            except BREAKDOWNS:
                 if "none" in attack.facts.variants:  # without it there is nothing to compare with
                     raise
                 for canvas, count in zip(canvases, kept, strict=True):
@@ -357,7 +383,7 @@ class _Run:
             if not self._state.has(key, vote.facts.variants):
                 try:
                     self._state.add(key, self._vote(vote, done.exhibit))
-                except (*_BREAKDOWNS, ModelError):
+                except (*BREAKDOWNS, ModelError):
                     self._broken[vote.facts.variants[0]] += 1
         self._watch.attacked(done.exhibit.name)
 
@@ -380,33 +406,3 @@ class _Run:
             )
             for name in vote.facts.variants
         }
-
-    # ----------------------------------------------------------------------------------- retraining
-
-    def retrain(self, labels: Mapping[str, tuple[int, ...]]) -> tuple[str, ...]:
-        """Train each target on; returns notes on those that cannot be."""
-        if all(self._state.has(key, (_retrain.NAME,)) for key in labels):
-            return ()
-        lessons = [_retrain.Lesson(target) for target in self._targets]
-        able = [_retrain.network_of(target) is not None for target in self._targets]
-        for item in self._items if any(able) else ():
-            exhibit = Exhibit(item, self._logo)
-            for lesson, fits, label in zip(lessons, able, item.labels, strict=True):
-                if fits:
-                    lesson.add(exhibit.key, exhibit.clean, exhibit.marked, label)
-        began = time.perf_counter()
-        found: list[dict[str, tuple[int, int]]] = []
-        for lesson, target, fits in zip(lessons, self._targets, able, strict=True):
-            if fits:
-                self._watch.retraining(target.name)
-            found.append(lesson.learn(seed=self._seed) if fits else {})
-        seconds = (time.perf_counter() - began) / len(labels)
-        for key in labels:
-            pairs = [one.get(key, (-1, -1)) for one in found]
-            cell = Cell(tuple(p[0] for p in pairs), tuple(p[1] for p in pairs), None, None, seconds)
-            self._state.add(key, {_retrain.NAME: cell})
-        return tuple(
-            f"model {target.name}: not retrained: that needs a torch network and eight labelled images"
-            for target, answers in zip(self._targets, found, strict=True)
-            if not answers
-        )

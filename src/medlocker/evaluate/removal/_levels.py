@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 from medlocker.errors import InputError
-from medlocker.evaluate.removal import _retrain
 from medlocker.evaluate.removal._averaged import AveragedTextureLearner
 from medlocker.evaluate.removal._denoise import denoising_attacks
 from medlocker.evaluate.removal._difference import DifferenceAttack
 from medlocker.evaluate.removal._evidence import Attack, Facts, Learner, Vote
 from medlocker.evaluate.removal._fill import FillAttack
 from medlocker.evaluate.removal._known import Finder, KnownLogoAttack, WarpAttack
+from medlocker.evaluate.removal._lesson import Lesson
 from medlocker.evaluate.removal._matting import MattingLearner
-from medlocker.evaluate.removal._network import NetworkLearner
+from medlocker.evaluate.removal._network import DEFAULT_MINUTES, NetworkLearner
+from medlocker.evaluate.removal._prepared import PreparedLesson
 from medlocker.evaluate.removal._result import Kind
+from medlocker.evaluate.removal._retrain import RetrainLesson
 from medlocker.evaluate.removal._transforms import transform_attacks
 from medlocker.evaluate.removal._votes import vote_attacks
 
@@ -31,17 +33,19 @@ class Battery:
         attacks: On one image.
         learners: Become attacks once they have seen several images.
         votes: Ask the classifier many times.
-        retrain: Whether the classifier is trained on.
+        lessons: Train the classifier itself on.
+        minutes: Of the training of one network at most, where that has no other end.
     """
 
     attacks: tuple[Attack, ...]
     learners: tuple[Learner, ...]
     votes: tuple[Vote, ...]
-    retrain: bool
+    lessons: tuple[type[Lesson], ...]
+    minutes: float = DEFAULT_MINUTES
 
     @property
     def facts(self) -> tuple[Facts, ...]:
-        """What is told of each, retraining left out."""
+        """What is told of each, lessons left out."""
         return (
             *(one.facts for one in self.attacks),
             *(one.facts for one in self.learners),
@@ -56,23 +60,28 @@ class Battery:
             for facts in self.facts
             for name in facts.variants
         ]
-        if self.retrain:
-            found.append(Kind(_retrain.NAME, _retrain.NUMBER, _retrain.KNOWS, False))
+        found += [Kind(one.name, one.number, one.knows, False) for one in self.lessons]
         return tuple(sorted(found, key=lambda kind: kind.number))
 
 
-def make_battery(level: Level = "standard", *, names: Collection[str] | None = None) -> Battery:
+def make_battery(
+    level: Level = "standard", *, names: Collection[str] | None = None, minutes: float = DEFAULT_MINUTES
+) -> Battery:
     """Return the attacks of a level.
 
     Args:
-        level: ``standard`` leaves out what trains a network (10, 13) and what a release never gives (14).
+        level: ``standard`` leaves out what trains a network (10, 13, 15) and what a release never
+            gives (14).
         names: Only attacks that have one of these rows; ``none`` is always among them.
+        minutes: Of the training of one network at most; of a prepared classifier both halves together.
 
     Raises:
-        InputError: If a name or the level is not known.
+        InputError: If a name or the level is not known, or there is no time.
     """
     if level not in ("standard", "full"):
         raise InputError(f"removal: expected standard or full, got {level!r:.40}")
+    if not minutes > 0:
+        raise InputError(f"removal: expected minutes of training above 0, got {minutes:g}")
     finder = Finder()
     attacks: list[Attack] = [
         *transform_attacks(),
@@ -84,8 +93,9 @@ def make_battery(level: Level = "standard", *, names: Collection[str] | None = N
     learners: list[Learner] = [AveragedTextureLearner(finder), MattingLearner()]
     if level == "full":
         attacks.append(DifferenceAttack())
-        learners.append(NetworkLearner())
-    whole = Battery(tuple(attacks), tuple(learners), tuple(vote_attacks()), retrain=level == "full")
+        learners.append(NetworkLearner(minutes))
+    lessons: tuple[type[Lesson], ...] = (RetrainLesson, PreparedLesson) if level == "full" else ()
+    whole = Battery(tuple(attacks), tuple(learners), tuple(vote_attacks()), lessons, minutes)
     if names is None:
         return whole
     known = [kind.name for kind in whole.kinds]
@@ -98,5 +108,6 @@ def make_battery(level: Level = "standard", *, names: Collection[str] | None = N
         tuple(one for one in whole.attacks if wanted & set(one.facts.variants)),
         tuple(one for one in whole.learners if wanted & set(one.facts.variants)),
         tuple(one for one in whole.votes if wanted & set(one.facts.variants)),
-        whole.retrain and _retrain.NAME in wanted,
+        tuple(one for one in whole.lessons if one.name in wanted),
+        minutes,
     )

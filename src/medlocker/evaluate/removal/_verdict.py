@@ -8,7 +8,7 @@ from medlocker.evaluate.removal._result import BatteryResult, Best, Row
 
 RESTORED_DB = 35.0
 _ALMOST_ALL, _MUCH = 0.8, 0.4
-_RETRAINED, _MERGED = 13, 14
+_RETRAINED, _MERGED, _PREPARED = 13, 14, 15
 
 
 def verdict(result: BatteryResult) -> str:
@@ -90,6 +90,11 @@ def _beyond(rows: Sequence[Row]) -> list[str]:
             found.append(
                 f"Who has labels and trains the classifier on half of the images gets {_percent(row)}: no "
                 "mark prevents that."
+            )
+        if row.number == _PREPARED:
+            found.append(
+                "Who expects such marks and trains the classifier on clean images, painted on with random "
+                f"ones, gets {_percent(row)}: he needs no marked image."
             )
         if row.number == _MERGED:
             found.append(
