@@ -34,7 +34,7 @@ from medlocker.logo import Logo
 DEFAULT_LIMIT = 100
 """Images that are attacked if nothing else is said: every one takes seconds."""
 
-_NEED_THE_LOGO = frozenset({6, 7, 10, 14})
+_NEED_THE_LOGO = frozenset({6, 7, 10, 14, 15})
 """Numbers of the attacks that start from the owner's logo."""
 
 
@@ -88,7 +88,7 @@ class MarkedImages:
         # a file that was not stored without loss differs nearly everywhere: its marks differ clearly
         is_lossy = (difference > 0).mean() > MOSTLY and not quality.is_covering
         mask = clear(difference) if is_lossy else None
-        return Item(judged.pair.name, clean, marked, labels, mask)
+        return Item(judged.pair.name, clean, marked, labels, mask, is_veil=quality.is_covering)
 
 
 @dataclass(frozen=True, eq=False)

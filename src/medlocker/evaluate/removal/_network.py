@@ -38,7 +38,7 @@ class NetworkLearner:
     side_px: int = 72
     width: int = 24
     batch: int = 8
-    facts: ClassVar[Facts] = Facts(10, _KNOWS, (_VARIANT,))
+    facts: ClassVar[Facts] = Facts(10, _KNOWS, (_VARIANT,), on="marks")
 
     def learn(self, crowd: Sequence[Evidence], *, public: Sequence[Bytes], seed: int) -> Attack:
         """Train on marks put on the public images; without a logo or images nothing is learned."""
@@ -62,7 +62,7 @@ class NetworkAttack:
 
     network: Any
     side_px: int
-    facts: ClassVar[Facts] = Facts(10, _KNOWS, (_VARIANT,))
+    facts: ClassVar[Facts] = Facts(10, _KNOWS, (_VARIANT,), on="marks")
 
     def restore(self, evidence: Evidence) -> dict[str, Bytes]:
         """Scale each mark's surroundings to the network's window, and what it answers back."""
