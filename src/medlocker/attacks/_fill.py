@@ -57,14 +57,14 @@ def _by_window(pixels: Bytes, mask: Mask, fill: Callable[[Bytes, Mask], Bytes]) 
 def smoothest(part: Floats | Bytes, inside: Mask, *, order: int, solved_px: int = _SOLVED_PX) -> Floats:
     """Fill in the masked pixels so that the sum of squared slopes (order 1) or Laplacians (2) is smallest.
 
-    Solved by conjugate gradients at a smaller size where that is less work: the solution is smooth, so it is enlarged
-    without loss, and its edge is exact because the known pixels' blur is taken out again there.
+    Solved by conjugate gradients at a smaller size if that is less work: the solution is smooth, so it is
+    enlarged without loss, and its edge is exact because the known pixels' blur is taken out again there.
 
     Args:
         part: (h, w, 3).
         inside: (h, w) bool; pixels to fill in.
         order: 1 or 2.
-        solved_px: Longer side at which it is solved; many small holes need a larger one than a single hole.
+        solved_px: Longer side at which it is solved; small holes need a larger one.
     """
     values = part.astype(np.float32)
     if not inside.any():

@@ -136,7 +136,10 @@ def _answers(cells: Mapping[str, Cell], attack: str, models: Sequence[Classifier
     return tuple(
         Answer(
             model.name,
-            *(model.classes[k] if k >= 0 else _NO_ANSWER for k in (untouched.control[t], untouched.answers[t], after.answers[t])),
+            *(
+                model.classes[k] if k >= 0 else _NO_ANSWER
+                for k in (untouched.control[t], untouched.answers[t], after.answers[t])
+            ),
         )
         for t, model in enumerate(models)
     )

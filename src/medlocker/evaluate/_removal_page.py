@@ -45,6 +45,9 @@ _DOES = {
     12: "the model is asked about many cuttings, and its answers are counted",
     13: "the model is trained on with marked images",
     14: "the pixels under one mark are taken from the other version",
+    15: "the lattice of a veil is found, and the blending of its copies undone",
+    16: "what repeats in a veil is taken off",
+    17: "a veil is painted over from what it leaves free",
 }
 """By an attack's number, what it does to a marked image."""
 

@@ -21,7 +21,9 @@ _LEAST = 3
 _ALIKE, _SURELY = 0.55, 0.45
 _EVEN = 0.45
 """Deviation of the blur that tells the image under a copy, in periods."""
-_ROUNDS = 4
+_ROUNDS = 3
+_MOST_ALIKE = 48
+"""Copies that are averaged: more tell no more, and take long where all are alike."""
 _MOST_WEIGHT = 0.5
 
 
@@ -57,18 +59,19 @@ def without_alike(pixels: Bytes, mask: Mask, *, period: float) -> tuple[Bytes, i
         return pixels.copy(), 0
     image = pixels.astype(np.float32)
     sigma = max(_EVEN * period, 2.0)
-    under = cv2.GaussianBlur(image, (0, 0), sigma)
+    under = np.asarray(cv2.GaussianBlur(image, (0, 0), sigma), dtype=np.float32)
     half = max(round(0.85 * period), 4)
     opacity, added = 0.0, np.zeros(image.shape, np.float32)
     for _ in range(2):
         even = 2 + cv2.GaussianBlur(np.square(image - under).mean(axis=2), (0, 0), sigma)
         stamps = [_averaged(image, under, even, mask, places, half, opacity) for places in groups]
         # colours end at 255: the brightest strokes tell the opacity
-        core = np.concatenate([one.added[one.spread < np.median(one.spread)].ravel() for one in stamps])
+        core = np.concatenate([one.added[one.spread <= np.median(one.spread)].ravel() for one in stamps])
         opacity = float(np.clip(np.quantile(core, 0.99) / 255, 0, _MOST_WEIGHT))
         added, covered = _laid(image, under, even, mask, stamps, opacity)
         weight = opacity * covered[..., None]
-        under = cv2.GaussianBlur(((image - added) / (1 - weight)).clip(0, 255), (0, 0), sigma)
+        rest = ((image - added) / (1 - weight)).clip(0, 255)
+        under = np.asarray(cv2.GaussianBlur(rest, (0, 0), sigma), dtype=np.float32)
     return to_bytes((image - added) / (1 - weight)), len(stamps)
 
 
@@ -86,7 +89,9 @@ class _Search:
         self._disc = (np.hypot(xx, yy) <= half + 0.5).astype(np.float32)
         self._half = half
         self._energy = np.sqrt(
-            np.maximum(cv2.filter2D(np.square(self._rough), -1, self._disc, borderType=cv2.BORDER_CONSTANT), 1)
+            np.maximum(
+                cv2.filter2D(np.square(self._rough), -1, self._disc, borderType=cv2.BORDER_CONSTANT), 1
+            )
         )
         self._dark = cv2.blur(np.where(mask, grey, 255), (2 * half + 1, 2 * half + 1))
 
@@ -96,23 +101,27 @@ class _Search:
         half = self._half
         free[:half] = free[-half:] = False
         free[:, :half] = free[:, -half:] = False
+        self._free = free
         order = np.where(free, self._dark - 0.25 * self._energy / half, np.inf)
+        reach = max(round(0.35 * self._period), 2)
         for _ in range(_MOST_SEEDS):
             y, x = np.unravel_index(int(order.argmin()), order.shape)
             if not np.isfinite(order[y, x]):
                 return
             places = self._alike(int(x), int(y))
-            reach = max(round(0.35 * self._period), 2)
             for px, py in [(int(x), int(y)), *places.tolist()]:
                 order[max(py - reach, 0) : py + reach + 1, max(px - reach, 0) : px + reach + 1] = np.inf
             if len(places) >= _LEAST:
+                for px, py in places.tolist():
+                    free[max(py - reach, 0) : py + reach + 1, max(px - reach, 0) : px + reach + 1] = False
                 yield places
 
     def _alike(self, x: int, y: int) -> NDArray[np.int64]:
         places = self._peaks(self._cut(x, y), _ALIKE)
         if len(places) < _LEAST:
             return places
-        mean = np.mean([self._cut(px, py) for px, py in places.tolist()], axis=0, dtype=np.float32)
+        cuts = np.stack([self._cut(px, py) for px, py in places.tolist()])
+        mean = np.asarray(cuts.mean(axis=0), dtype=np.float32)
         return self._peaks(mean, _SURELY)
 
     def _cut(self, x: int, y: int) -> Floats:
@@ -125,32 +134,40 @@ class _Search:
         told = told / (self._energy[half:-half, half:-half] * max(float(np.linalg.norm(template)), 1e-6))
         side = 2 * max(round(0.35 * self._period), 2) + 1
         top = cv2.dilate(told, np.ones((side, side), np.uint8))
-        ys, xs = np.nonzero((told >= least) & (told == top))
+        free = self._free[half:-half, half:-half]
+        ys, xs = np.nonzero((told >= least) & (told == top) & free)
         return np.stack([xs + half, ys + half], axis=1).astype(np.int64)
 
 
 def _averaged(
-    image: Floats, under: Floats, even: Floats, mask: Mask, places: NDArray[np.int64], half: int, opacity: float
+    image: Floats,
+    under: Floats,
+    even: Floats,
+    mask: Mask,
+    places: NDArray[np.int64],
+    half: int,
+    opacity: float,
 ) -> Stamp:
     """Average what copies add, those over even ground counting most, without those that others cover."""
+    places_all, places = places, places[:: -(-len(places) // _MOST_ALIKE)]
     seen, ground = _windows(image, places, half), _windows(under, places, half)
     added = seen - (1 - opacity) * ground
     noise = _windows(even[..., None], places, half)
-    there = _windows(mask[..., None].astype(np.float32), places, half) / noise
+    there = _windows(mask[..., None].astype(np.float32), places, half) / np.maximum(noise, 1)
     weight = there
     for _ in range(_ROUNDS):
         total = np.maximum(weight.sum(axis=0), 1e-9)
         mean = (weight * added).sum(axis=0) / total
         apart = np.square(added - mean).mean(axis=3, keepdims=True)
-        weight = there / (1 + apart / (4 * noise))
+        weight = there / (1 + apart / (4 * np.maximum(noise, 1)))
     spread = np.sqrt((weight * apart).sum(axis=0) / total)[..., 0]
-    return Stamp(mean.astype(np.float32), np.asarray(spread, dtype=np.float32), places)
+    return Stamp(mean.astype(np.float32), np.asarray(spread, dtype=np.float32), places_all)
 
 
 def _laid(
     image: Floats, under: Floats, even: Floats, mask: Mask, stamps: list[Stamp], opacity: float
 ) -> tuple[Floats, Floats]:
-    """Choose for every pixel the copy that explains it and its neighbours best; returns what is added, where."""
+    """Choose for every pixel the copy that explains it and those around it best."""
     height, width = mask.shape
     best = np.full((height, width), 4.0, np.float32)  # as far off as a pixel may be that is explained
     added, covered = np.zeros(image.shape, np.float32), np.zeros((height, width), np.float32)
@@ -158,7 +175,12 @@ def _laid(
         side = stamp.spread.shape[0]
         half = side // 2
         for x, y in stamp.places.tolist():
-            x0, y0, x1, y1 = max(x - half, 0), max(y - half, 0), min(x + half + 1, width), min(y + half + 1, height)
+            x0, y0, x1, y1 = (
+                max(x - half, 0),
+                max(y - half, 0),
+                min(x + half + 1, width),
+                min(y + half + 1, height),
+            )
             part = slice(y0 - y + half, y1 - y + half), slice(x0 - x + half, x1 - x + half)
             window = slice(y0, y1), slice(x0, x1)
             off = image[window] - (1 - opacity) * under[window] - stamp.added[part]

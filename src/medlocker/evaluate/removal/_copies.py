@@ -1,4 +1,4 @@
-"""The copies of a veil as an attacker believes them: painting them as the program does, and undoing the blend."""
+"""The copies of a veil as an attacker believes them: painting them, and undoing the blend."""
 
 from __future__ import annotations
 
@@ -51,9 +51,7 @@ class Copy:
         return Raster(opposite.astype(np.uint8), plain.coverage)
 
 
-def painted(
-    copies: Sequence[Copy], draw: Callable[[Copy], Raster], *, height: int, width: int
-) -> Raster:
+def painted(copies: Sequence[Copy], draw: Callable[[Copy], Raster], *, height: int, width: int) -> Raster:
     """Paint copies over an empty image; where two overlap the one that covers more is seen, then the first.
 
     Args:
@@ -93,7 +91,7 @@ def undo(pixels: Bytes, raster: Raster, *, opacity: int, mask: Mask) -> Bytes:
 
 
 def opacity_of(pixels: Bytes, raster: Raster, mask: Mask) -> tuple[int, float]:
-    """Estimate the opacity of painted copies: by how much of their slopes the image's slopes follow them.
+    """Estimate the opacity of painted copies: by how much of them is seen in the image.
 
     Fewest edges left, which tells the opacity of single logos, fails here: JPEG softens so many small edges
     that undoing them always adds some.
@@ -104,7 +102,7 @@ def opacity_of(pixels: Bytes, raster: Raster, mask: Mask) -> tuple[int, float]:
         mask: (h, w) bool, where the veil is.
 
     Returns:
-        The opacity, 0 to 65535, and the correlation of the slopes, 0 where nothing is explained.
+        The opacity, 0 to 65535, and the correlation, 0 where nothing is explained.
     """
     inside = _middle(mask)
     image = pixels[inside].astype(np.float32)
@@ -121,7 +119,7 @@ def opacity_of(pixels: Bytes, raster: Raster, mask: Mask) -> tuple[int, float]:
 
 
 def _regressed(image: Floats, pattern: Floats) -> tuple[float, float]:
-    """Fit the pattern to the image in the middling sizes: JPEG softens fine ones, and large ones are its own."""
+    """Fit a pattern in details that are neither fine, as JPEG softens, nor large, as images have."""
     seen, meant = _middling(image).clip(-_STEEP, _STEEP), _middling(pattern)
     both = float((seen * meant).sum(dtype=np.float64))
     own, whole = (float(np.square(one).sum(dtype=np.float64)) for one in (meant, seen))

@@ -18,6 +18,8 @@ _PERIOD_STEP = 1.006
 _ANGLE_STEP = math.radians(0.4)
 _ORDERS = 3
 _REFINED = 7
+_SIDE = 2048
+_CELL = 48
 
 
 @dataclass(frozen=True)
@@ -48,25 +50,38 @@ class Grid:
         across = np.array([self.stagger * cos - sin, self.stagger * sin + cos])
         return self.period * np.stack([row, across], axis=1)
 
+    def frequencies(self, orders: int) -> NDArray[np.float64]:
+        """Return (n, 2), across and down, at which it repeats, cycles per pixel, half of the plane."""
+        steps = range(-orders, orders + 1)
+        pairs = [(m, n) for m in steps for n in steps if (m, n) > (0, 0) and m * m + n * n <= orders * orders]
+        found = np.array(pairs, np.float64) @ np.linalg.inv(self.basis)
+        return np.asarray(found[(np.abs(found) < 0.5).all(axis=1)])
+
     def places(self, height: int, width: int, *, beyond_px: float) -> NDArray[np.float64]:
-        """Return (n, 2), x and y of all places on an image or a little beyond its edges."""
+        """Return (n, 2), x and y of all places on an image or a little beyond its edges, row after row."""
         reach = math.ceil((width + height + 2 * beyond_px) / self.period) + 2
         steps = np.arange(-reach, reach + 1)
-        pairs = np.stack(np.meshgrid(steps, steps, indexing="ij"), axis=-1).reshape(-1, 2)
+        rows, cols = np.meshgrid(steps, steps, indexing="ij")
+        pairs = np.stack([cols.ravel(), rows.ravel()], axis=1)
         found = pairs @ self.basis.T + [self.x, self.y]
         inside = (found > -beyond_px).all(axis=1) & (found < [width + beyond_px, height + beyond_px]).all(1)
         return np.asarray(found[inside])
 
 
-def contrast_of(pixels: Bytes, mask: Mask) -> Floats:
+def contrast_of(pixels: Bytes, mask: Mask, *, sigma: float | None = None) -> Floats:
     """Return (h, w) luminance without slow changes, clipped so that vessels and edges do not drown a veil.
 
     Args:
         pixels: (h, w, 3) uint8.
         mask: (h, w) bool, where the veil is.
+        sigma: Deviation of the blur that makes the slow changes, pixels; None: a median instead.
     """
     grey = np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), dtype=np.float32)
-    rough = grey - cv2.medianBlur(grey.astype(np.uint8), 21 if min(grey.shape) > 300 else 11)
+    if sigma is None:
+        slow = cv2.medianBlur(grey.astype(np.uint8), 21 if min(grey.shape) > 300 else 11)
+    else:
+        slow = cv2.GaussianBlur(grey, (0, 0), sigma)
+    rough = grey - slow
     seen = rough[mask]
     most = 3 * float(np.median(np.abs(seen))) + 2 if seen.size else 1.0
     return np.asarray(np.clip(rough, -most, most) * mask, dtype=np.float32)
@@ -107,7 +122,7 @@ def _likeliest(contrast: Floats) -> Grid | None:
     return None if best is None else _refined(spectrum, best)
 
 
-def _refined(spectrum: Floats, grid: Grid) -> Grid:
+def _refined(spectrum: tuple[Floats, float], grid: Grid) -> Grid:
     for step in (1.0, 0.3, 0.1):
         periods = grid.period * (1 + (_PERIOD_STEP - 1) * step * np.linspace(-1, 1, _REFINED))
         angles = grid.angle + _ANGLE_STEP * step * np.linspace(-1, 1, _REFINED)
@@ -117,14 +132,14 @@ def _refined(spectrum: Floats, grid: Grid) -> Grid:
     return grid
 
 
-_SIDE = 2048
-
-
-def _white_spectrum(contrast: Floats) -> Floats:
-    """Return the logarithm of the power spectrum over its mean at each frequency, at _SIDE x _SIDE points."""
+def _white_spectrum(contrast: Floats) -> tuple[Floats, float]:
+    """Return the logarithm of the power spectrum over its mean at each frequency, and the image's scale."""
     height, width = contrast.shape
     scale = min(_SIDE / 2 / max(height, width), 1.0)
-    small = contrast if scale == 1 else cv2.resize(contrast, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    small = contrast
+    if scale < 1:
+        resized = cv2.resize(contrast, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        small = np.asarray(resized, dtype=np.float32)
     h, w = small.shape
     window = np.outer(np.hanning(h + 2)[1:-1], np.hanning(w + 2)[1:-1]).astype(np.float32)
     padded = np.zeros((_SIDE, _SIDE), np.float32)
@@ -138,11 +153,14 @@ def _white_spectrum(contrast: Floats) -> Floats:
     return np.asarray(white, dtype=np.float32), scale
 
 
-def _scores(spectrum, periods, angles, stagger) -> NDArray[np.float64]:
+def _scores(
+    spectrum: tuple[Floats, float], periods: NDArray[np.float64], angles: NDArray[np.float64], stagger: float
+) -> NDArray[np.float64]:
+    """Return (periods, angles): how far the spectrum stands out at the frequencies of each lattice."""
     white, scale = spectrum
     p = periods[:, None] * scale
     cos, sin = np.cos(angles)[None], np.sin(angles)[None]
-    total, weights = 0.0, 0.0
+    total, weights = np.zeros((len(periods), len(angles))), 0.0
     for m in range(0, _ORDERS + 1):
         for n in range(-_ORDERS, _ORDERS + 1):
             if (m == 0 and n <= 0) or m * m + n * n > _ORDERS**2:
@@ -152,29 +170,25 @@ def _scores(spectrum, periods, angles, stagger) -> NDArray[np.float64]:
             kx, ky = (fx * cos - fy * sin) / p * _SIDE, (fx * sin + fy * cos) / p * _SIDE
             ix, iy = np.rint(kx).astype(np.int64) % _SIDE, np.rint(ky).astype(np.int64) % _SIDE
             weight = 1 / (1 + fx * fx + fy * fy)
-            total = total + weight * white[iy, ix]
+            total += weight * white[iy, ix]
             weights += weight
-    return total / weights + 0.58  # the mean of the logarithm of an exponential variable is -0.58
+    return np.asarray(total / weights + 0.58)  # the mean of the logarithm of an exponential variable is -0.58
 
 
-_CELL = 48
-
-
-def anchored(grid: Grid, contrast: Floats, template: Floats) -> tuple[Grid, float]:
-    """Find where the places of a lattice are: fold the image onto one cell and look for one copy in it.
+def anchored(grid: Grid, cell: NDArray[np.float64], template: Floats) -> tuple[Grid, float]:
+    """Find where the places of a lattice are: look for one copy in the cell onto which an image was folded.
 
     Args:
         grid: Where x and y are not known yet.
-        contrast: (h, w) from :func:`contrast_of`.
+        cell: From :func:`folded`.
         template: (s, s) what a copy looks like in it, its middle in the middle.
 
     Returns:
         The same with x and y, and the correlation with the folded copy.
     """
-    cell = _folded(grid, contrast)
     side = template.shape[0]
     there = replace(grid, x=(side - 1) / 2, y=(side - 1) / 2)
-    copy = _folded(there, template, mean=False)
+    copy = folded(there, template, mean=False)
     cell, copy = cell - cell.mean(), copy - copy.mean()
     product = np.fft.fft2(cell) * np.conj(np.fft.fft2(copy))
     map_ = np.fft.ifft2(product).real
@@ -184,7 +198,8 @@ def anchored(grid: Grid, contrast: Floats, template: Floats) -> tuple[Grid, floa
     return replace(grid, x=float(x), y=float(y)), told
 
 
-def _folded(grid: Grid, values: Floats, *, mean: bool = True) -> NDArray[np.float64]:
+def folded(grid: Grid, values: Floats, *, mean: bool = True) -> NDArray[np.float64]:
+    """Return the mean, or sum, of all cells of a lattice over an image, (48, 48)."""
     height, width = values.shape
     inverse = np.linalg.inv(grid.basis)
     x, y = np.arange(width)[None] - grid.x, np.arange(height)[:, None] - grid.y

@@ -16,8 +16,10 @@ from medlocker.evaluate.removal._fill import FillAttack
 from medlocker.evaluate.removal._known import Finder, KnownLogoAttack, WarpAttack
 from medlocker.evaluate.removal._matting import MattingLearner
 from medlocker.evaluate.removal._network import NetworkLearner
+from medlocker.evaluate.removal._painted import VeilPaintedOver
 from medlocker.evaluate.removal._result import Kind
 from medlocker.evaluate.removal._transforms import transform_attacks
+from medlocker.evaluate.removal._unveil import AlikeAttack, GridFinder, LatticeAttack, NotchAttack
 from medlocker.evaluate.removal._votes import vote_attacks
 
 Level = Literal["standard", "full"]
@@ -73,13 +75,17 @@ def make_battery(level: Level = "standard", *, names: Collection[str] | None = N
     """
     if level not in ("standard", "full"):
         raise InputError(f"removal: expected standard or full, got {level!r:.40}")
-    finder = Finder()
+    finder, grids = Finder(), GridFinder()
     attacks: list[Attack] = [
         *transform_attacks(),
         *denoising_attacks(),
         KnownLogoAttack(finder),
         WarpAttack(finder),
         FillAttack(),
+        LatticeAttack(grids),
+        AlikeAttack(grids),
+        NotchAttack(grids),
+        VeilPaintedOver(),
     ]
     learners: list[Learner] = [AveragedTextureLearner(finder), MattingLearner()]
     if level == "full":

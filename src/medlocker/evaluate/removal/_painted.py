@@ -50,7 +50,7 @@ def kept_out(ink: Mask) -> Mask:
     Args:
         ink: (h, w) bool, where the image carries the veil.
     """
-    side = max(round(_KEPT_OUT * min(ink.shape)), 3)
+    side = max(round(_KEPT_OUT * min(ink.shape)), 3) | 1  # an even square would be opened beside its place
     framed = cv2.copyMakeBorder((~ink).astype(np.uint8), side, side, side, side, cv2.BORDER_REPLICATE)
     opened = cv2.morphologyEx(framed, cv2.MORPH_OPEN, np.ones((side, side), np.uint8))
     return np.asarray(opened[side:-side, side:-side] > 0)
