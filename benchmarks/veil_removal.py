@@ -3,11 +3,11 @@
     MEDLOCKER_DATA=... python benchmarks/veil_removal.py --target DIR [--target DIR ...] [--limit N]
         [--styles default,sparse,unhardened] [--attack ROW ...] [--side PX] [--jpeg] [--tune]
 
-Held-out photographs, lesions and decoys kept out, stored without loss unless --jpeg is given (which softens the
-veil, and so the best restoring as well: PNG is the worst case for the owner). --side shrinks the photographs
-first. Rows: each attack on the veil and, as its control, on the clean photograph. PSNR of the marked pixels
-against the photograph at the size that the attack works at; "true geometry": every copy's place, turn, size and
-sign are given, its warp and texture are not, which no attacker has.
+Held-out photographs, lesions and decoys kept out, stored without loss unless --jpeg is given (which softens
+the veil, and so the best restoring as well: PNG is the worst case for the owner). --side shrinks the
+photographs first. Rows: each attack on the veil and, as its control, on the clean photograph. PSNR of the
+marked pixels against the photograph at the size that the attack works at; "true geometry": every copy's
+place, turn, size and sign are given, its warp and texture are not, which no attacker has.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ RESTORED_DB = 35.0
 
 
 def stored(photo: Photograph, side: int | None, *, as_jpeg: bool) -> Photograph:
-    """Return a photograph as it is published: shrunk, and without loss unless it stays the JPEG that it is."""
+    """Return a photograph as it is published: shrunk, and without loss unless it stays a JPEG."""
     if side is None and as_jpeg:
         return photo
     pixels = np.asarray(photo.image.pixels)

@@ -388,7 +388,8 @@ class _Run:
             cells = self._vote(vote, done.exhibit)
             for name, cell in cells.items():
                 self._broken[name] += min((*cell.answers, *cell.control)) < 0
-            self._state.add(key, cells)
+            if any(max(cell.answers) >= 0 for cell in cells.values()):  # else tried again if it goes on
+                self._state.add(key, cells)
         self._watch.attacked(done.exhibit.name)
 
     def _vote(self, vote: Vote, exhibit: Exhibit) -> dict[str, Cell]:
