@@ -401,6 +401,11 @@ class _Run:
         if vote.facts.control == "transform":
             clean = exhibit.control(WHOLE_PX)
             controls = [_counted(vote, target, clean) for target in self._targets]
+            # an answer without its control tells nothing
+            answers = [
+                one if min(other.values()) >= 0 else other
+                for one, other in zip(answers, controls, strict=True)
+            ]
         return {
             name: Cell(
                 answers=tuple(one[name] for one in answers),
