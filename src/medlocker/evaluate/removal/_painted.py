@@ -37,7 +37,7 @@ class VeilPaintedOver:
         veiled = ~kept_out(ink)
         ways = (
             _smooth(pixels, ink),
-            np.asarray(cv2.inpaint(pixels, ink.astype(np.uint8), 3, cv2.INPAINT_TELEA), dtype=np.uint8),
+            _marched(pixels, ink),
             _smooth(pixels, veiled),
             np.where(veiled[..., None], np.uint8(_GREY), pixels),
         )
@@ -58,3 +58,10 @@ def kept_out(ink: Mask) -> Mask:
 
 def _smooth(pixels: Bytes, inside: Mask) -> Bytes:
     return to_bytes(smoothest(pixels, inside, order=1, solved_px=_SOLVED_PX))
+
+
+def _marched(pixels: Bytes, inside: Mask) -> Bytes:
+    if inside.all():  # there is nothing to march from, and the veil would stay as it is
+        return np.full_like(pixels, _GREY)
+    filled = cv2.inpaint(pixels, inside.astype(np.uint8), 3, cv2.INPAINT_TELEA)
+    return np.asarray(filled, dtype=np.uint8)
