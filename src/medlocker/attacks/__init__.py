@@ -14,6 +14,7 @@ from medlocker.attacks._named import (
     attack_as_judged,
     attack_small,
 )
+from medlocker.attacks._notch import notch
 from medlocker.attacks._pictures import (
     CAPPED_PX,
     Bytes,
@@ -57,6 +58,7 @@ __all__ = [
     "median",
     "mirror",
     "non_local_means",
+    "notch",
     "shrink",
     "shrink_mask",
     "smoothest",

@@ -54,23 +54,24 @@ def _by_window(pixels: Bytes, mask: Mask, fill: Callable[[Bytes, Mask], Bytes]) 
     return result
 
 
-def smoothest(part: Floats | Bytes, inside: Mask, *, order: int) -> Floats:
+def smoothest(part: Floats | Bytes, inside: Mask, *, order: int, solved_px: int = _SOLVED_PX) -> Floats:
     """Fill in the masked pixels so that the sum of squared slopes (order 1) or Laplacians (2) is smallest.
 
-    Solved by conjugate gradients, at most about 72 px wide: the solution is smooth, so it is enlarged
-    without loss, and its edge is exact because the known pixels' blur is taken out again there.
+    Solved by conjugate gradients at a smaller size if that is less work: the solution is smooth, so it is
+    enlarged without loss, and its edge is exact because the known pixels' blur is taken out again there.
 
     Args:
         part: (h, w, 3).
         inside: (h, w) bool; pixels to fill in.
         order: 1 or 2.
+        solved_px: Longer side at which it is solved; small holes need a larger one.
     """
     values = part.astype(np.float32)
     if not inside.any():
         return values
     if inside.all():
         return np.full_like(values, 128)
-    scale = min(_SOLVED_PX / max(inside.shape), 1.0)
+    scale = min(solved_px / max(inside.shape), 1.0)
     if scale == 1:
         return _solve(_first_guess(values, inside), inside, order)
     size = (max(round(inside.shape[1] * scale), 4), max(round(inside.shape[0] * scale), 4))

@@ -141,7 +141,7 @@ class MarkedImages:
         # a file that was not stored without loss differs nearly everywhere: its marks differ clearly
         is_lossy = (difference > 0).mean() > MOSTLY and not quality.is_covering
         mask = clear(difference) if is_lossy else None
-        return Item(judged.pair.name, clean, marked, labels, mask)
+        return Item(judged.pair.name, clean, marked, labels, mask, is_veil=quality.is_covering)
 
 
 @dataclass(frozen=True, eq=False)

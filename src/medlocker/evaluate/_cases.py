@@ -20,6 +20,7 @@ from medlocker.logo import Logo
 
 _SIDE_PX = 420
 _NONE = "none"
+_NO_ANSWER = "no answer"
 Bytes = NDArray[np.uint8]
 
 
@@ -135,7 +136,10 @@ def _answers(cells: Mapping[str, Cell], attack: str, models: Sequence[Classifier
     return tuple(
         Answer(
             model.name,
-            *(model.classes[k] for k in (untouched.control[t], untouched.answers[t], after.answers[t])),
+            *(
+                model.classes[k] if k >= 0 else _NO_ANSWER
+                for k in (untouched.control[t], untouched.answers[t], after.answers[t])
+            ),
         )
         for t, model in enumerate(models)
     )
@@ -161,7 +165,8 @@ class _Again:
         """Return what the battery has let its attackers study."""
         crowd: list[Evidence] = []
         for item in self._images:
-            crowd += Exhibit(item, self._logo).surroundings()
+            exhibit = Exhibit(item, self._logo)
+            crowd += [] if exhibit.is_veil else exhibit.surroundings()
             if len(crowd) >= MOST_STUDIED:
                 break
         return crowd[:MOST_STUDIED]

@@ -51,6 +51,9 @@ _DOES = {
     13: "the model is trained on with marked images",
     14: "the pixels under one mark are taken from the other version",
     15: "the model is trained on with clean images, on which random marks were painted",
+    16: "the lattice of a veil is found, and the blending of its copies undone",
+    17: "what repeats in a veil is taken off",
+    18: "a veil is painted over from what it leaves free",
 }
 """By an attack's number, what it does to a marked image."""
 

@@ -9,7 +9,7 @@ import pytest
 from removal_samples import LOGO, Bytes, gentle, photograph
 
 from medlocker.errors import InputError
-from medlocker.evaluate.removal import SPARSE_STYLE, Kind, MarkPainter
+from medlocker.evaluate.removal import Kind, MarkPainter
 from medlocker.evaluate.removal._painter import KINDS, kinds_of
 from medlocker.veilstyle import DEFAULT_STYLE
 
@@ -37,7 +37,7 @@ def test_veils_reach_everywhere_and_single_marks_do_not() -> None:
 
 
 def test_a_sparse_veil_is_known_for_one() -> None:
-    style = replace(SPARSE_STYLE, stamps=2)
+    style = replace(DEFAULT_STYLE, fill=0.5, stamps=2)
     clean = gentle(0, 192)
     for seed in range(3):
         made = MarkPainter(LOGO, kinds=("veil",), styles=(style,))(clean, np.random.default_rng(seed))

@@ -17,7 +17,7 @@ from medlocker.evaluate.removal._locate import window_of
 from medlocker.evaluate.removal._matte import best_opacity
 from medlocker.logo import Raster
 
-_FACTS = Facts(7, "the logo, this program and many marked images", ("texture averaged",))
+_FACTS = Facts(7, "the logo, this program and many marked images", ("texture averaged",), on="marks")
 _CELLS = 128
 _LEAST = 3
 

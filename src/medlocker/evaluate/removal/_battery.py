@@ -23,7 +23,7 @@ from medlocker.errors import InputError, ModelError
 from medlocker.evaluate.removal._breakdowns import BREAKDOWNS, UNTRAINED
 from medlocker.evaluate.removal._classify import outputs_of, view_of
 from medlocker.evaluate.removal._difference import DifferenceAttack, another_version
-from medlocker.evaluate.removal._evidence import WHOLE_PX, Attack, Evidence, Vote
+from medlocker.evaluate.removal._evidence import WHOLE_PX, Attack, Evidence, Facts, Vote
 from medlocker.evaluate.removal._item import Exhibit, Item
 from medlocker.evaluate.removal._levels import Battery, Level, make_battery
 from medlocker.evaluate.removal._measures import psnr, similarity
@@ -132,7 +132,7 @@ def run_battery(
                     minutes=battery.minutes,
                 )
             ]
-            notes = (*run.broken(), *run.notes, *trained)
+            notes = (*run.left_out(), *run.broken(), *run.notes, *trained)
     finally:
         state.close()
     named = [(target.name, len(target.classes)) for target in targets]
@@ -170,6 +170,14 @@ def _rounded(outputs: NDArray[np.float32] | None) -> tuple[float, ...]:
     return () if outputs is None else tuple(round(float(one), _DECIMALS) for one in outputs)
 
 
+def _counted(vote: Vote, target: Classifier, evidence: Evidence) -> Mapping[str, int]:
+    """Return one target's classes by the variants; -1 where it breaks down, which costs no other target."""
+    try:
+        return vote.vote(view_of(target, evidence))
+    except (*BREAKDOWNS, ModelError):
+        return dict.fromkeys(vote.facts.variants, -1)
+
+
 class _Run:
     """One battery over one set of images."""
 
@@ -191,6 +199,23 @@ class _Run:
         self.notes: list[str] = []
         self._learned: tuple[Attack, ...] | None = None
         self._broken: Counter[str] = Counter()
+        self._veils = 0
+
+    def left_out(self) -> tuple[str, ...]:
+        """Return a sentence on attacks that mean nothing on a veil, if there is one."""
+        names = [
+            name
+            for facts in self._battery.facts
+            if not facts.means_something_on(is_veil=True)
+            for name in facts.variants
+        ]
+        if not self._veils or not names:
+            return ()
+        images = "one image" if self._veils == 1 else f"{self._veils} images"
+        return (
+            f"removal attacks: {images} with a veil: attacks that look for separate marks are left out "
+            f"there ({', '.join(names)})",
+        )
 
     def broken(self) -> tuple[str, ...]:
         """Return a sentence for every attack that broke down somewhere: its row lacks those images."""
@@ -212,8 +237,9 @@ class _Run:
                 if exhibit.key in labels:
                     raise InputError(f"image {item.name}: expected every image once")
                 labels[exhibit.key] = item.labels
-                todo = self._todo(exhibit.key, number)
-                votes = [v for v in self._battery.votes if not self._state.has(exhibit.key, v.facts.variants)]
+                self._veils += exhibit.is_veil
+                todo = self._todo(exhibit, number)
+                votes = self._votes(exhibit)
                 if not todo and not votes:
                     self._watch.attacked(item.name)
                     continue
@@ -226,13 +252,21 @@ class _Run:
             raise InputError("removal: expected at least one marked image")
         return labels
 
-    def _todo(self, key: str, number: int) -> list[Attack]:
+    def _votes(self, exhibit: Exhibit) -> list[Vote]:
+        return [vote for vote in self._battery.votes if self._is_due(vote.facts, exhibit)]
+
+    def _is_due(self, facts: Facts, exhibit: Exhibit) -> bool:
+        """Tell whether an attack means something on an image and is not finished."""
+        means = facts.means_something_on(is_veil=exhibit.is_veil)
+        return means and not self._state.has(exhibit.key, facts.variants)
+
+    def _todo(self, exhibit: Exhibit, number: int) -> list[Attack]:
         """Return the attacks that are not finished; learns those that need to, at the first image in need."""
-        own = [attack for attack in self._battery.attacks if not self._state.has(key, attack.facts.variants)]
+        own = [attack for attack in self._battery.attacks if self._is_due(attack.facts, exhibit)]
         waiting = {
             learner.facts.variants
             for learner in self._battery.learners
-            if not self._state.has(key, learner.facts.variants) and not self._studied(learner, number)
+            if self._is_due(learner.facts, exhibit) and not self._studied(learner, number)
         }
         if waiting and self._learned is None:
             self._learned = self._learn()
@@ -245,16 +279,19 @@ class _Run:
     def _learn(self) -> tuple[Attack, ...]:
         crowd: list[Evidence] = []
         masks: list[Mask] = []
+        seen: list[Evidence] = []
         public: list[Bytes] = [shrink(picture, STORED_PX) for picture in (self._public or ())[:_MOST_PUBLIC]]
         wants_public = self._public is None and any(
             isinstance(one, NetworkLearner) for one in self._battery.learners
         )
         count = 2 * _MOST_PUBLIC if wants_public else MOST_STUDIED
         for number, item in enumerate(islice(self._items, count)):
-            if len(crowd) < MOST_STUDIED:
-                exhibit = Exhibit(item, self._logo)
-                crowd += exhibit.surroundings()
+            exhibit = Exhibit(item, self._logo)
+            if len(masks) < MOST_STUDIED:
                 masks.append(small_mask(exhibit.mask))
+                seen = seen or [exhibit.evidence(STORED_PX)]
+            if len(crowd) < MOST_STUDIED and not exhibit.is_veil:  # which has no separate marks to study
+                crowd += exhibit.surroundings()
             if wants_public and number % 2 == 1:
                 public.append(shrink(as_bytes(item.clean), STORED_PX))
         crowd = crowd[:MOST_STUDIED]
@@ -263,7 +300,7 @@ class _Run:
         for learner in self._battery.learners:
             name = learner.facts.variants[0]
             if isinstance(learner, NetworkLearner):
-                learned += self._trained(learner, crowd, masks, public)
+                learned += self._trained(learner, seen, masks, public)
             else:
                 try:
                     learned.append(learner.learn(crowd, public=public, seed=self._seed))
@@ -275,7 +312,7 @@ class _Run:
     def _trained(
         self,
         learner: NetworkLearner,
-        crowd: Sequence[Evidence],
+        seen: Sequence[Evidence],
         masks: Sequence[Mask],
         public: Sequence[Bytes],
     ) -> list[Attack]:
@@ -286,7 +323,7 @@ class _Run:
             learner, kinds=kinds_of(masks), folder=self._state_dir, watch=course_watch(self._watch, name)
         )
         try:
-            attack = ready.learn(crowd, public=public, seed=self._seed)
+            attack = ready.learn(seen, public=public, seed=self._seed)
         except UNTRAINED as error:
             self.notes.append(f"attack {name}: left out, its training broke down: {error}")
             return []
@@ -379,23 +416,28 @@ class _Run:
             for name, cell in cells.items():
                 self._broken[name] += min((*cell.answers, *cell.control)) < 0
             self._state.add(key, cells)
-        for vote in self._battery.votes:
-            if not self._state.has(key, vote.facts.variants):
-                try:
-                    self._state.add(key, self._vote(vote, done.exhibit))
-                except (*BREAKDOWNS, ModelError):
-                    self._broken[vote.facts.variants[0]] += 1
+        for vote in self._votes(done.exhibit):
+            cells = self._vote(vote, done.exhibit)
+            for name, cell in cells.items():
+                self._broken[name] += min((*cell.answers, *cell.control)) < 0
+            if any(max(cell.answers) >= 0 for cell in cells.values()):  # else tried again if it goes on
+                self._state.add(key, cells)
         self._watch.attacked(done.exhibit.name)
 
     def _vote(self, vote: Vote, exhibit: Exhibit) -> dict[str, Cell]:
         began = time.perf_counter()
         seen = exhibit.evidence(WHOLE_PX)
-        answers = [vote.vote(view_of(target, seen)) for target in self._targets]
+        answers = [_counted(vote, target, seen) for target in self._targets]
         seconds = (time.perf_counter() - began) / len(vote.facts.variants)
         controls: Sequence[Mapping[str, int]] = answers
         if vote.facts.control == "transform":
             clean = exhibit.control(WHOLE_PX)
-            controls = [vote.vote(view_of(target, clean)) for target in self._targets]
+            controls = [_counted(vote, target, clean) for target in self._targets]
+            # an answer without its control tells nothing
+            answers = [
+                one if min(other.values()) >= 0 else other
+                for one, other in zip(answers, controls, strict=True)
+            ]
         return {
             name: Cell(
                 answers=tuple(one[name] for one in answers),

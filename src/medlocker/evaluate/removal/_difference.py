@@ -26,7 +26,7 @@ class DifferenceAttack:
     """
 
     facts: ClassVar[Facts] = Facts(
-        14, "another marked version of the same image", ("two versions merged",), combined=False
+        14, "another marked version of the same image", ("two versions merged",), combined=False, on="marks"
     )
 
     def restore(self, evidence: Evidence) -> dict[str, Bytes]:

@@ -13,6 +13,9 @@ from medlocker.attacks import Bytes, Floats, Mask, Window, shrink, shrink_mask, 
 from medlocker.evaluate._marks import find_marks
 from medlocker.logo import Logo
 
+Bearer = Literal["marks", "veils", "all"]
+"""What an attack means something on: a few separate marks, a lattice over the whole image, or either."""
+
 Control = Literal["transform", "same", "clean"]
 """What an attack is compared with: the same ``transform`` of the clean image; the ``same`` picture, because
 the attack looks at no marked pixel; or the ``clean`` image, which a perfect removal would give."""
@@ -75,6 +78,7 @@ class Facts:
         longest_px: The image's longer side is shrunk to this before the attack.
         combined: Whether it counts for the best attacker: False if it needs what a release never gives.
         comparable: Whether its pictures can be compared with the clean one pixel by pixel.
+        on: What it is tried on.
     """
 
     number: int
@@ -84,6 +88,11 @@ class Facts:
     longest_px: int = LARGEST_PX
     combined: bool = True
     comparable: bool = True
+    on: Bearer = "all"
+
+    def means_something_on(self, *, is_veil: bool) -> bool:
+        """Tell whether an image with a veil, or with separate marks, is attacked."""
+        return self.on in ("all", "veils" if is_veil else "marks")
 
 
 class Attack(Protocol):

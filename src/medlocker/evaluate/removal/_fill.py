@@ -19,6 +19,7 @@ class FillAttack:
         ("filled, mean", "filled, harmonic", "filled, Telea", "filled, biharmonic"),
         control="same",
         longest_px=CAPPED_PX,
+        on="marks",
     )
 
     def restore(self, evidence: Evidence) -> dict[str, Bytes]:

@@ -11,7 +11,9 @@ from numpy.typing import NDArray
 
 from medlocker.attacks import Bytes, Mask, around, as_bytes, changed, shrink, shrink_mask, widened
 from medlocker.errors import InputError
+from medlocker.evaluate._covering import is_covering
 from medlocker.evaluate.removal._evidence import LARGEST_PX, Evidence
+from medlocker.legibility import differences
 from medlocker.logo import Logo
 
 _SEEN_PX = 2
@@ -28,6 +30,8 @@ class Item:
         labels: For each target the index of the right class, -1 where there is none.
         mask: (H, W) bool, where the marks are; None: every pixel that differs.
         second: Another marked version of the image, if one was given away.
+        is_veil: Whether the mark is a lattice over the whole image; None: told from the pixels, where the
+            battery knows the logo.
 
     Raises:
         InputError: If the two pictures have different shapes.
@@ -39,6 +43,7 @@ class Item:
     labels: tuple[int, ...]
     mask: Mask | None = None
     second: NDArray[Any] | None = None
+    is_veil: bool | None = None
 
     def __post_init__(self) -> None:
         if self.clean.shape != self.marked.shape:
@@ -60,6 +65,7 @@ class Exhibit:
         self.clean, self.marked = as_bytes(item.clean), as_bytes(item.marked)
         self.mask = changed(self.clean, self.marked) if item.mask is None else item.mask
         self._logo = logo
+        self._is_veil = item.is_veil
         self.second = None if item.second is None else as_bytes(item.second)
         self._marked: dict[int, Evidence] = {}
         self._clean: dict[int, Evidence] = {}
@@ -70,6 +76,15 @@ class Exhibit:
         digest = hashlib.sha256(self.clean.tobytes())
         digest.update(self.marked.tobytes())
         return f"{self.name}\0{digest.hexdigest()[:32]}"
+
+    @cached_property
+    def is_veil(self) -> bool:
+        """Whether the mark is a lattice over the whole image."""
+        if self._is_veil is not None:
+            return self._is_veil
+        if self._logo is None:
+            return False
+        return is_covering(self.clean, self.marked, differences(self.clean, self.marked), logo=self._logo)
 
     def evidence(self, longest_px: int) -> Evidence:
         """Return what attackers have, its longer side at most this."""

@@ -208,7 +208,7 @@ class KnownLogoAttack:
 
     finder: Finder
     facts: ClassVar[Facts] = Facts(
-        6, "the logo and this program", ("logo inverted", "logo inverted, smoothed")
+        6, "the logo and this program", ("logo inverted", "logo inverted, smoothed"), on="marks"
     )
 
     def restore(self, evidence: Evidence) -> dict[str, Bytes]:
@@ -237,6 +237,7 @@ class WarpAttack:
         7,
         "the logo, this program and how marks are hardened",
         ("warp fitted", "warp fitted, smoothed", "warp fitted, colours weighed"),
+        on="marks",
     )
 
     def restore(self, evidence: Evidence) -> dict[str, Bytes]:

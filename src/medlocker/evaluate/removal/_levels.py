@@ -16,10 +16,12 @@ from medlocker.evaluate.removal._known import Finder, KnownLogoAttack, WarpAttac
 from medlocker.evaluate.removal._lesson import Lesson
 from medlocker.evaluate.removal._matting import MattingLearner
 from medlocker.evaluate.removal._network import DEFAULT_MINUTES, NetworkLearner
+from medlocker.evaluate.removal._painted import VeilPaintedOver
 from medlocker.evaluate.removal._prepared import PreparedLesson
 from medlocker.evaluate.removal._result import Kind
 from medlocker.evaluate.removal._retrain import RetrainLesson
 from medlocker.evaluate.removal._transforms import transform_attacks
+from medlocker.evaluate.removal._unveil import AlikeAttack, GridFinder, LatticeAttack, NotchAttack
 from medlocker.evaluate.removal._votes import vote_attacks
 
 Level = Literal["standard", "full"]
@@ -82,13 +84,17 @@ def make_battery(
         raise InputError(f"removal: expected standard or full, got {level!r:.40}")
     if not minutes > 0:
         raise InputError(f"removal: expected minutes of training above 0, got {minutes:g}")
-    finder = Finder()
+    finder, grids = Finder(), GridFinder()
     attacks: list[Attack] = [
         *transform_attacks(),
         *denoising_attacks(),
         KnownLogoAttack(finder),
         WarpAttack(finder),
         FillAttack(),
+        LatticeAttack(grids),
+        AlikeAttack(grids),
+        NotchAttack(grids),
+        VeilPaintedOver(),
     ]
     learners: list[Learner] = [AveragedTextureLearner(finder), MattingLearner()]
     if level == "full":

@@ -38,7 +38,7 @@ Placed = tuple[float, Window, Floats, Floats]
 class MattingLearner:
     """Studies marked images without knowing the logo."""
 
-    facts: ClassVar[Facts] = Facts(9, "many marked images", ("matting",))
+    facts: ClassVar[Facts] = Facts(9, "many marked images", ("matting",), on="marks")
 
     def learn(self, crowd: Sequence[Evidence], *, public: Sequence[Bytes], seed: int) -> Attack:
         """Learn the mark from all images whose mark has the commonest size, turned so that they lie alike."""
@@ -73,7 +73,7 @@ class MattingAttack:
     matte: Matte | None
     extent_px: float
     turned: bool = False
-    facts: ClassVar[Facts] = Facts(9, "many marked images", ("matting",))
+    facts: ClassVar[Facts] = Facts(9, "many marked images", ("matting",), on="marks")
 
     def restore(self, evidence: Evidence) -> dict[str, Bytes]:
         """Fit place and opacity of the learned mark to each mark of the image, and invert."""

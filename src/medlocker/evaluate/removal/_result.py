@@ -222,7 +222,7 @@ def _row(
 ) -> Row | None:
     judged = [i for i in images if kind.name in cells[i] and cells[i][kind.name].answers[t] >= 0]
     everywhere = [one[kind.name] for one in cells.values() if kind.name in one]
-    if images and not judged:
+    if not everywhere or (images and not judged):  # attacks on veils in a release without one, say
         return None
     controls = [cells[i][kind.name].control[t] == labels[i][t] for i in judged]
     decibels = [cell.psnr for cell in everywhere if cell.psnr is not None]
@@ -283,7 +283,7 @@ def _best(
     for image in images:
         label = labels[image][t]
         tried = [cells[image][name] for name in names if name in cells[image]]
-        reached = {cell.answers[t] for cell in tried if cell.control[t] == label}
+        reached = {cell.answers[t] for cell in tried if cell.control[t] == label} - {-1}
         count += label in reached
         lucky.append(len(reached - {label}) / max(classes - 1, 1))
     single = max((row for row in rows if row.combined), key=lambda row: row.right, default=None)

@@ -9,6 +9,7 @@ from medlocker.evaluate.removal._result import BatteryResult, Best, Row
 RESTORED_DB = 35.0
 _ALMOST_ALL, _MUCH = 0.8, 0.4
 _RETRAINED, _MERGED, _PREPARED = 13, 14, 15
+_ADVICE = dict.fromkeys((6, 7, 9), ": use --harden.")
 
 
 def verdict(result: BatteryResult) -> str:
@@ -66,7 +67,7 @@ def _bound(best: Best) -> str:
 def _inversion(rows: Sequence[Row]) -> list[str]:
     """Say whether the pixels themselves come back."""
     best = max(
-        (row for row in rows if row.number in (6, 7, 9) and row.psnr_region is not None),
+        (row for row in rows if row.number in (6, 7, 9, 15, 16) and row.psnr_region is not None),
         key=lambda row: row.psnr_region or 0.0,
         default=None,
     )
@@ -75,7 +76,7 @@ def _inversion(rows: Sequence[Row]) -> list[str]:
     if best.psnr_region >= RESTORED_DB:
         return [
             f"Who knows {best.knows} restores the marked pixels almost perfectly "
-            f"({best.psnr_region:.0f} dB): use --harden."
+            f"({best.psnr_region:.0f} dB){_ADVICE.get(best.number, '.')}"
         ]
     return [
         f"Undoing the blend gives at best {best.psnr_region:.0f} dB in the marked pixels, which is no "

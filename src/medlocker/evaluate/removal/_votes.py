@@ -33,6 +33,7 @@ class DoubleMasking:
         control="transform",
         longest_px=WHOLE_PX,
         comparable=False,
+        on="marks",
     )
 
     def vote(self, view: View) -> dict[str, int]:
@@ -57,7 +58,13 @@ class MaskedMajority:
     """Fills the mark in and lets masked copies of the rest vote: what a fill invents is outvoted."""
 
     facts: ClassVar[Facts] = Facts(
-        11, "where the mark is", ("masked majority",), control="same", longest_px=WHOLE_PX, comparable=False
+        11,
+        "where the mark is",
+        ("masked majority",),
+        control="same",
+        longest_px=WHOLE_PX,
+        comparable=False,
+        on="marks",
     )
 
     def vote(self, view: View) -> dict[str, int]:
