@@ -140,10 +140,10 @@ class _Look:
         )
         seen = np.abs(sharp[mask])
         most = 4 * float(np.median(seen)) + 4 if seen.size else 4.0
-        sharp = np.asarray(np.where(mask, -sharp.clip(-most, most), 0), dtype=np.float32)
+        bounded: Floats = np.where(mask, -sharp.clip(-most, most), np.float32(0)).astype(np.float32)
         ground = cv2.GaussianBlur(grey, (0, 0), max(min(grey.shape) * 0.02, 3.0))
         return cls(
-            sharp, np.asarray(ground, dtype=np.float32), np.asarray(np.square(sharp), dtype=np.float32)
+            bounded, np.asarray(ground, dtype=np.float32), np.asarray(np.square(bounded), dtype=np.float32)
         )
 
     def told(self, raster: Raster) -> Floats:
