@@ -281,7 +281,7 @@ def variants(name: str, style: VeilStyle) -> dict[str, Settings]:
         values = (0.04, 0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.25)
         return {f"opacity {v:g}": replace(none, style=replace(style, opacity=v)) for v in values}
     if name == "period":
-        shares = (0.03, 0.045, 0.065, 0.09, 0.13, 0.2, 0.3)
+        shares = (0.03, 0.045, 0.07, 0.1, 0.14, 0.2, 0.3)
         return {f"period {v:g}": replace(none, style=replace(style, period=v)) for v in shares}
     if name == "ablation":
         changes: dict[str, dict[str, Any]] = {
@@ -289,15 +289,19 @@ def variants(name: str, style: VeilStyle) -> dict[str, Settings]:
             "copies not turned": {"turn": 0.0},
             "one size": {"scale": 0.0},
             "no warp": {"warp": 0.0},
+            "more warp (0.12)": {"warp": 0.12},
             "no texture": {"texture": 0},
-            "texture of 40 levels": {"texture": 40},
             "no negatives": {"negatives": False},
-            "copies apart (fill 0.8)": {"fill": 0.8},
+            "one period for all images": {"spread": 0.0},
+            "copies further apart (fill 0.5)": {"fill": 0.5},
+            "copies overlap (fill 1)": {"fill": 1.0},
             "grey ground of 0.05": {"ground": 0.05, "tint": 0x808080},
             "white ground of 0.05": {"ground": 0.05, "tint": 0xFFFFFF},
             "one stamp": {"stamps": 1},
         }
         rows = {what: replace(base, style=replace(style, **change)) for what, change in changes.items()}
+        dense = VeilStyle(period=0.045, spread=0.0, fill=1.2, opacity=0.125, warp=0.1, texture=32)
+        rows["dense and fine (as shipped before)"] = replace(base, style=dense)
         return {"as it is": base, **rows, "no decoys": replace(base, decoys=False)}
     return {"veil": base}
 

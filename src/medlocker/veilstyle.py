@@ -63,7 +63,7 @@ class VeilStyle:
         InputError: If a value is out of range.
     """
 
-    period: float = 0.12
+    period: float = 0.1
     spread: float = 0.6
     fill: float = 0.75
     opacity: float = 0.15

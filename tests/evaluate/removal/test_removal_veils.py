@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -21,8 +19,17 @@ from medlocker.veilstyle import DEFAULT_STYLE, VeilStyle
 
 Bytes = NDArray[np.uint8]
 KEY = b"0123456789abcdef"
-UNHARDENED = replace(
-    DEFAULT_STYLE, period=0.07, turn=0.0, scale=0.0, warp=0.0, texture=0, negatives=False, stamps=1
+UNHARDENED = VeilStyle(
+    period=0.07,
+    spread=0.0,
+    fill=1.2,
+    opacity=0.125,
+    turn=0.0,
+    scale=0.0,
+    warp=0.0,
+    texture=0,
+    negatives=False,
+    stamps=1,
 )
 
 
