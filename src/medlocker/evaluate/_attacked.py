@@ -51,7 +51,7 @@ from medlocker.logo import Logo
 DEFAULT_LIMIT = 100
 """Images that are attacked if nothing else is said: every one takes seconds."""
 
-_NEED_THE_LOGO = frozenset({6, 7, 10, 14, 15})
+_NEED_THE_LOGO = frozenset({6, 7, 10, 14, 15, 16})
 """Numbers of the attacks that start from the owner's logo."""
 
 
