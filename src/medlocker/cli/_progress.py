@@ -1,9 +1,13 @@
-"""The one progress bar: images done, images a second, time left; on stderr."""
+"""The one progress bar: images done, images a second, time left; on stderr.
+
+Where stderr is a file or a pipe nobody sees a bar move: a line now and then says the same.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from threading import Event, Thread
 
 from rich.progress import (
     BarColumn,
@@ -19,6 +23,8 @@ from rich.text import Text
 from medlocker.cli._console import shown, stderr
 
 _WINDOW_S = 30.0
+_FIRST_LINE_S, _NEXT_LINES_S = 1.0, 30.0
+"""What is done sooner needs no line."""
 
 
 class _RateColumn(ProgressColumn):
@@ -37,6 +43,39 @@ class _RateColumn(ProgressColumn):
         if not speed:
             return Text(f"- {self._unit}s/s")
         return Text(f"{speed:.1f} {self._unit}s/s" if speed >= 1 else f"{1 / speed:.1f} s/{self._unit}")
+
+
+class _Bar(Progress):
+    """A bar on a terminal, lines elsewhere."""
+
+    _ended: Event | None = None
+
+    def start(self) -> None:
+        """Begin to show or to tell."""
+        super().start()
+        if not self.console.is_terminal and self._ended is None:
+            self._ended = Event()
+            Thread(target=self._tell, args=(self._ended,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Show or tell nothing more, but for the last state."""
+        if self._ended is not None:
+            self._ended.set()
+            self._ended = None
+        super().stop()
+
+    def _tell(self, ended: Event) -> None:
+        pause = _FIRST_LINE_S
+        with suppress(OSError, ValueError):  # nobody reads stderr any more: the work goes on
+            while not ended.wait(pause):
+                pause = _NEXT_LINES_S
+                for task in self.tasks:
+                    if not task.finished:
+                        self.console.print(shown(self._line(task)), markup=False)
+
+    def _line(self, task: Task) -> str:
+        parts = [column(task) for column in self.columns if not isinstance(column, BarColumn | str)]
+        return " ".join(part.plain if isinstance(part, Text) else str(part) for part in parts)
 
 
 class ImageProgress:
@@ -87,4 +126,4 @@ def image_bar(window_s: float = _WINDOW_S, unit: str = "image") -> Progress:
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=stderr, speed_estimate_period=window_s)
+    return _Bar(*columns, console=stderr, speed_estimate_period=window_s)
