@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from medlocker.errors import InputError
 from medlocker.geometry import Box
 from medlocker.protect._decoys import _HOLES, _OVER, MOST_DECOYS, draw_decoys
 from medlocker.protect._donors import FEWEST_DONORS, MOST_DONORS, Donors
-from medlocker.regions import load_regions
+from medlocker.regions import Findings, load_regions
 from medlocker.regions._scale import covered
 
 KEYS = st.binary(min_size=1, max_size=32)
@@ -177,3 +181,31 @@ def test_donors_are_read_from_files_the_same_ones_each_time(tmp_path: Path) -> N
     assert (
         Donors.among(regions, images[:FEWEST_DONORS]) is None
     )  # one of them cannot be read, one has no region
+
+
+class Corner:
+    """Finds the upper left corner of bright pictures; some finders cannot look at all pictures."""
+
+    source, droppable, fingerprint = "corners", True, "corner"
+
+    def find(self, colors: NDArray[Any]) -> Findings:
+        if int(colors.max()) == 7:
+            raise InputError("expected a brighter picture")
+        return Findings((Box(0, 0, 5, 4),) if colors.max() > 100 else ())
+
+
+def test_what_a_finder_finds_in_some_images_makes_decoys_for_all(tmp_path: Path) -> None:
+    images = []
+    for number in range(40):
+        name, level = f"{number}.png", (200, 9)[number % 2]
+        cv2.imwrite(str(tmp_path / name), np.full((20, 30, 3), 7 if number == 1 else level, np.uint8))
+        images.append((name, tmp_path / name))
+    donors = Donors.found_by(Corner(), images)
+    assert donors is not None
+    assert FEWEST_DONORS <= len(donors.sets) <= 20
+    assert donors == Donors.found_by(Corner(), images[::-1])
+    (box,) = donors.boxes(0, width=3000, height=2000)
+    assert (box.x, box.y) == (0, 0)
+    assert abs(box.width - 500) <= 1 >= abs(box.height - 400)
+    assert Donors.found_by(Corner(), images[: FEWEST_DONORS - 1]) is None
+    assert Donors.found_by(Corner(), images[1::2]) is None

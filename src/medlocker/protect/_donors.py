@@ -15,10 +15,12 @@ from pathlib import Path
 from medlocker._files import read_limited
 from medlocker.errors import MedlockerError
 from medlocker.geometry import Box
-from medlocker.images import LIMITS, read_image
-from medlocker.regions import Regions
+from medlocker.images import LIMITS, Image, read_image, viewed
+from medlocker.regions import Finder, Regions
 
 MOST_DONORS = 64
+MOST_LOOKED_AT = 32
+"""Images in which a finder looks for donors: a look may take a second."""
 FEWEST_DONORS = 8
 """From fewer, decoys would repeat themselves and be known by that."""
 _ONE = 65536
@@ -76,9 +78,24 @@ class Donors:
             See :meth:`of`.
         """
         missing = set(regions.missing([name for name, _ in images]))
-        known = [(name, path) for name, path in images if name not in missing]
-        known.sort(key=lambda one: hashlib.sha256(one[0].encode("utf-8", "surrogatepass")).digest())
+        known = _in_fixed_order([(name, path) for name, path in images if name not in missing])
         return cls.of(islice(_with_regions(regions, known), MOST_DONORS))
+
+    @classmethod
+    def found_by(cls, finder: Finder, images: Sequence[tuple[str, Path]]) -> Donors | None:
+        """Take what a finder finds in at most 32 images, drawn by a hash of their names.
+
+        Args:
+            finder: Of lesions, or of candidates.
+            images: See :meth:`among`.
+
+        Returns:
+            See :meth:`of`.
+        """
+        if len(images) < FEWEST_DONORS:
+            return None
+        chosen = _in_fixed_order(images)[:MOST_LOOKED_AT]
+        return cls.of(_with_findings(finder, chosen))
 
     def boxes(self, number: int, *, width: int, height: int) -> list[Box]:
         """Return one image's regions on an image of another size."""
@@ -96,13 +113,35 @@ def _of(share: int, side: int) -> int:
     return (share * side + _ONE // 2) // _ONE
 
 
+def _in_fixed_order(images: Sequence[tuple[str, Path]]) -> list[tuple[str, Path]]:
+    return sorted(images, key=lambda one: hashlib.sha256(one[0].encode("utf-8", "surrogatepass")).digest())
+
+
+def _read(name: str, path: Path) -> Image:
+    return read_image(read_limited(path, max_bytes=LIMITS.max_file_bytes, what="image"), name=name)
+
+
+def _with_findings(
+    finder: Finder, images: Sequence[tuple[str, Path]]
+) -> Iterator[tuple[tuple[Box, ...], int, int]]:
+    """Yield boxes and size of each image in which something is found."""
+    for name, path in images:
+        try:
+            image = _read(name, path)
+            boxes = finder.find(viewed(image)).boxes
+        except (MedlockerError, MemoryError):  # said when the image's own turn comes
+            continue
+        if boxes:
+            yield boxes, image.width, image.height
+
+
 def _with_regions(
     regions: Regions, images: Sequence[tuple[str, Path]]
 ) -> Iterator[tuple[tuple[Box, ...], int, int]]:
     """Yield boxes and size of each image that has any; reads at most four times as many as are wanted."""
     for name, path in images[: 4 * MOST_DONORS]:
         try:
-            image = read_image(read_limited(path, max_bytes=LIMITS.max_file_bytes, what="image"), name=name)
+            image = _read(name, path)
             boxes = regions.boxes_for(name, width=image.width, height=image.height)
         except MedlockerError:  # said when the image's own turn comes
             continue

@@ -32,7 +32,7 @@ from medlocker.images import series_key
 from medlocker.labels import Labels
 from medlocker.logo import LearnedLogo, Logo
 from medlocker.protect import Donors, Job, Outcome, Settings, source_of
-from medlocker.regions import Finder, Regions
+from medlocker.regions import Finder, Regions, lesion_finder
 from medlocker.release._engine import Common, Duty, Engine, EngineMaker
 from medlocker.release._fingerprint import fingerprint_path
 from medlocker.release._groups import Key, Order, dicom_instance, find_groups
@@ -102,9 +102,13 @@ class Run:
 
     def donors(self) -> Donors | None:
         """Return the regions that decoys are made like, None where none are drawn; reads some images."""
-        if self.settings.preset != "veil" or not self.settings.decoys or self.regions is None:
+        if self.settings.preset != "veil" or not self.settings.decoys:
             return None
-        return Donors.among(self.regions, [(item.name, item.path) for item in self.inputs.items])
+        images = [(item.name, item.path) for item in self.inputs.items]
+        if self.regions is not None:
+            return Donors.among(self.regions, images)
+        lesions = lesion_finder(self.finder)
+        return None if lesions is None else Donors.found_by(lesions, images)
 
     def fingerprint(self) -> str:
         """SHA-256 of everything that decides the result; only the same run may be resumed."""
