@@ -51,8 +51,9 @@ class SideChannel:
         what, told = _WHAT[self.channel], self.told
         if told is None:
             why = f"{self.n} images are too few, or of one class"
-            return f"Whether {what} tells the label cannot be measured: {why}."
-        verdict = "tells the label" if told.is_shown else "tells nothing of the label that can be shown"
+            return f"What {what} may tell of the label cannot be measured: {why}."
+        tells = "tells" if self.channel == "layout" else "tell"
+        verdict = f"{tells} {'the label' if told.is_shown else 'nothing of the label that can be shown'}"
         words = f"AUC {_with(told.auc, told.interval)} for {told.question}"
         if told.mean_interval != told.interval:
             words += f", mean of each class against the others {_with(told.mean_auc, told.mean_interval)}"

@@ -2,7 +2,7 @@
 
 A veil changes nearly every block. The fine edges of its logos would double the file, and are gone once a
 picture is shrunk to a model's input. So only coefficients up to a frequency that depends on the picture's
-size are moved, and those that would move by less than a step stay (docs/RESULTS.md has the sizes).
+size are moved, and those that would move by less than half a step stay (docs/RESULTS.md has the sizes).
 Restoring takes the original file out of the sealed record, so nothing here needs equal rounding everywhere.
 """
 
@@ -21,11 +21,9 @@ from medlocker.logo import ONE, spread_weight
 from medlocker.marking._jpegblocks import YCBCR, extent
 from medlocker.marking._layer import Layer
 
-FINEST = 1750
+FINEST = 1200
 """Highest frequency kept, in half periods over the shorter side of the picture."""
 _LEAST_CUT, _MOST_CUT = 2, 14
-_DEAD_ZONE = 0.95
-"""A coefficient moves by n steps only if it should move by more than n - 1 + this."""
 _STRIP_UNITS = 16
 _MAX = 1023
 
@@ -72,7 +70,7 @@ def put_veil_on(
                 plane, own[place].shape[:2], size=(width // step, height // step), side=8 // step
             )
             moved = samples @ transforms[k]
-            steps = np.trunc(moved + np.copysign(np.float32(1 - _DEAD_ZONE), moved)).astype(np.int32)
+            steps = np.rint(moved).astype(np.int32)
             part = own[place]
             wanted = part[..., frequencies] + steps.reshape(*part.shape[:2], -1)
             part[..., frequencies] = np.clip(wanted, lowest, _MAX)
