@@ -71,7 +71,8 @@ class _Bar(Progress):
                 pause = _NEXT_LINES_S
                 for task in self.tasks:
                     if not task.finished:
-                        self.console.print(shown(self._line(task)), markup=False)
+                        # not by the console: where a reader has gone, that ends the program
+                        print(shown(self._line(task)), file=self.console.file, flush=True)
 
     def _line(self, task: Task) -> str:
         parts = [column(task) for column in self.columns if not isinstance(column, BarColumn | str)]
