@@ -160,9 +160,6 @@ def test_no_two_images_have_one_veil(place: Place, everything: Answer, owner: Ow
             and box.bottom >= REGION.bottom
             for box in veil.keep_out
         )
-    # blocks of JPEG are so large that one is more than all decoys together
-    others = [len(veil.keep_out) > 1 for name, veil in veils.items() if not name.endswith(".jpg")]
-    assert sum(others) > len(others) / 2
 
 
 def test_nothing_public_tells_of_the_veils(place: Place, everything: Answer, owner: Owner) -> None:
