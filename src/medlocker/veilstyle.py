@@ -107,7 +107,7 @@ class VeilStyle:
         least, most = _RANGES["fill"]
         if not least <= fill <= most:
             low, high = (side * fill for side, fill in zip(_RANGES["period"], (least, most), strict=True))
-            raise InputError(f"preset veil: expected a size of {low:.4f} to {high:.4g}, got {size:g}")
+            raise InputError(f"preset veil: expected a size of {low:.4f} to {min(high, 1):g}, got {size:g}")
         return replace(self, period=period, spread=0.0, fill=fill)
 
     def draw(self, logo: Logo, *, width: int, height: int, key: bytes, keep_out: Sequence[Box] = ()) -> Veil:

@@ -36,7 +36,8 @@ def with_chosen_style(
 ) -> Settings:
     """Return the settings with the style that leaves the models with least, of a few.
 
-    The same images, models and options choose the same style, so an interrupted run goes on as it began.
+    The same images, models and options choose the same style; for an interrupted run it is kept
+    (``_chosenkept.py``), since its images may have changed.
 
     Args:
         settings: Of the preset ``veil``.

@@ -214,7 +214,7 @@ class _Run:
         images = "one image" if self._veils == 1 else f"{self._veils} images"
         return (
             f"removal attacks: {images} with a veil: attacks that look for separate marks are left out "
-            f"there ({', '.join(names)})",
+            f"there ({'; '.join(names)})",  # some names have commas
         )
 
     def broken(self) -> tuple[str, ...]:
