@@ -93,6 +93,11 @@ class VeilStyle:
             if type(getattr(self, name)) is not bool:
                 raise InputError(f"veil: expected {name} true or false, got {getattr(self, name)!r:.40}")
 
+    @property
+    def periods(self) -> tuple[float, float]:
+        """The shortest and the longest period of an image, share of its shorter side."""
+        return self.period / (1 + self.spread), self.period * (1 + self.spread)
+
     def with_tile(self, size: float) -> VeilStyle:
         """Return the same with copies of another size, share of the image's shorter side.
 

@@ -74,8 +74,10 @@ def with_chosen_style(
     if settings.opacity is not None and style.opacity < settings.opacity[0]:
         note("the veil that ships with the program is used: a better one would be fainter than --opacity")
         return settings
+    low, high = style.periods
+    periods = f"{low:.3f} to {high:.3f}, another for every image," if style.spread else f"{low:.3f}"
     note(
-        f"a veil chosen on a sample of the images: period {style.period:.3f} of the shorter side, "
+        f"a veil chosen on a sample of the images: period {periods} of the shorter side, "
         f"opacity {style.opacity:.2f}; `medlocker prepare --preset veil` tells what to expect of it"
     )
     opacity = settings.opacity

@@ -146,8 +146,9 @@ def protect(
     size: Annotated[
         float | None,
         typer.Option(
-            help="Longer side of the logo / shorter side of the image; of a veil, of one copy. Default 0.25, "
-            "of a veil what was prepared or ships with the program."
+            help="Longer side of the logo / shorter side of the image; of a veil, of one copy, then the "
+            "same for all images. Default 0.25; of a veil what was prepared or ships with the program, "
+            "where every image may have copies of another size."
         ),
     ] = None,
     min_size: Annotated[

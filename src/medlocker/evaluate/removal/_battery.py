@@ -220,7 +220,7 @@ class _Run:
     def broken(self) -> tuple[str, ...]:
         """Return a sentence for every attack that broke down somewhere: its row lacks those images."""
         return tuple(
-            f"attack {name}: broke down {count} times"
+            f"attack {name}: broke down {'once' if count == 1 else f'{count} times'}"
             for name, count in sorted(self._broken.items())
             if count
         )
