@@ -1,4 +1,4 @@
-"""`medlocker protect` chooses a style on a sample: an interrupted run goes on with it whatever changed since."""
+"""`medlocker protect` chooses a style on a sample: an interrupted run goes on with it."""
 
 from __future__ import annotations
 

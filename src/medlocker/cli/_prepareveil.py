@@ -119,8 +119,8 @@ def _chosen(found: ChosenVeil, asked: Asked) -> Iterator[str]:
     psnr = facts["legibility"]
     yield (
         f"copies of the logo of {style.period * style.fill:.1%} of the shorter side, one every "
-        f"{style.period:.1%}{_spread(style)}, opacity {style.opacity:.3f}; PSNR {psnr['median_psnr']:.1f} dB in the median, "
-        f"{psnr['worst_psnr']:.1f} dB in the worst"
+        f"{style.period:.1%}{_spread(style)}, opacity {style.opacity:.3f}; "
+        f"PSNR {psnr['median_psnr']:.1f} dB in the median, {psnr['worst_psnr']:.1f} dB in the worst"
     )
     gathers = facts["gathers"]
     yield (
@@ -132,7 +132,9 @@ def _chosen(found: ChosenVeil, asked: Asked) -> Iterator[str]:
 def _spread(style: VeilStyle) -> str:
     """Say how far images differ."""
     low, high = style.periods
-    return f" (by chance {low:.1%} to {high:.1%}, copies alike, from image to image)" if style.spread else ""
+    if not style.spread:
+        return ""
+    return f" (by chance {low:.1%} to {high:.1%} from image to image, with copies in proportion)"
 
 
 def _expected(forecast: Forecast, *, labelled: bool) -> Iterator[str]:

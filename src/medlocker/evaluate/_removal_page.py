@@ -91,7 +91,8 @@ def _relearned(found: Sequence[Relearned]) -> list[str]:
     sentences = "".join(f"<li>{text(one.text)}</li>" for one in found)
     return [
         "<h3>What can be learned anew</h3><p>From marked images as they are, without an attack, each "
-        f"predicted by what was learned on others. Of ONNX models only outputs are known.</p><ul>{sentences}</ul>"
+        "predicted by what was learned on others. Of ONNX models only outputs are known.</p>"
+        f"<ul>{sentences}</ul>"
     ]
 
 
