@@ -96,7 +96,7 @@ class VeilStyle:
     @property
     def periods(self) -> tuple[float, float]:
         """The shortest and the longest period of an image, share of its shorter side."""
-        return self.period / (1 + self.spread), self.period * (1 + self.spread)
+        return self.period / (1 + self.spread), min(self.period * (1 + self.spread), _RANGES["period"][1])
 
     def with_tile(self, size: float) -> VeilStyle:
         """Return the same with copies of another size, share of the image's shorter side.
@@ -134,7 +134,8 @@ class VeilStyle:
                 f"{width} x {height} pixels are too few for a veil, "
                 f"expected at least {SMALLEST_SIDE_PX} x {SMALLEST_SIDE_PX}"
             )
-        period = self.period * self._longer(key)
+        # no copy may be much larger than its image, however long the period that was drawn
+        period = min(self.period * self._longer(key), _RANGES["period"][1])
         size = max(round(period * self.fill * shorter), SMALLEST_TILE_PX)
         period_px = max(round(size / self.fill), _least_period(width, height), 2)
         size = max(size, round(period_px * self.fill))
