@@ -193,3 +193,20 @@ def test_only_faint_logos_are_mounted() -> None:
     for style in (DEFAULT_STYLE, replace(DEFAULT_STYLE, mounted=False)):
         for logo, is_mounted in ((LOGO, 0), (faint, int(style.mounted))):
             assert style.draw(logo, width=64, height=64, key=KEY).mounted == is_mounted
+
+
+def test_periods_are_told_from_the_shortest_to_the_longest() -> None:
+    assert replace(DEFAULT_STYLE, period=0.1, spread=1.0).periods == (0.05, 0.2)
+    assert replace(DEFAULT_STYLE, period=0.1, spread=0.0).periods == (0.1, 0.1)
+
+
+def test_a_refused_size_names_no_size_that_is_refused_elsewhere() -> None:
+    with pytest.raises(InputError, match=r"expected a size of 0\.0015 to 1, got 0\.001$"):
+        DEFAULT_STYLE.with_tile(0.001)
+
+
+def test_a_period_that_is_drawn_is_no_longer_than_an_image() -> None:
+    style = replace(DEFAULT_STYLE, period=1.0, spread=2.0, fill=1.5)
+    assert style.periods[1] == 1.0
+    drawn = [style.draw(LOGO, width=100, height=100, key=bytes([k] * 16)).size_px for k in range(16)]
+    assert max(drawn) == 150

@@ -93,6 +93,11 @@ class VeilStyle:
             if type(getattr(self, name)) is not bool:
                 raise InputError(f"veil: expected {name} true or false, got {getattr(self, name)!r:.40}")
 
+    @property
+    def periods(self) -> tuple[float, float]:
+        """The shortest and the longest period of an image, share of its shorter side."""
+        return self.period / (1 + self.spread), min(self.period * (1 + self.spread), _RANGES["period"][1])
+
     def with_tile(self, size: float) -> VeilStyle:
         """Return the same with copies of another size, share of the image's shorter side.
 
@@ -107,7 +112,7 @@ class VeilStyle:
         least, most = _RANGES["fill"]
         if not least <= fill <= most:
             low, high = (side * fill for side, fill in zip(_RANGES["period"], (least, most), strict=True))
-            raise InputError(f"preset veil: expected a size of {low:.4f} to {high:.4g}, got {size:g}")
+            raise InputError(f"preset veil: expected a size of {low:.4f} to {min(high, 1):g}, got {size:g}")
         return replace(self, period=period, spread=0.0, fill=fill)
 
     def draw(self, logo: Logo, *, width: int, height: int, key: bytes, keep_out: Sequence[Box] = ()) -> Veil:
@@ -129,7 +134,8 @@ class VeilStyle:
                 f"{width} x {height} pixels are too few for a veil, "
                 f"expected at least {SMALLEST_SIDE_PX} x {SMALLEST_SIDE_PX}"
             )
-        period = self.period * self._longer(key)
+        # no copy may be much larger than its image, however long the period that was drawn
+        period = min(self.period * self._longer(key), _RANGES["period"][1])
         size = max(round(period * self.fill * shorter), SMALLEST_TILE_PX)
         period_px = max(round(size / self.fill), _least_period(width, height), 2)
         size = max(size, round(period_px * self.fill))

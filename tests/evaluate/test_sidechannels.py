@@ -80,7 +80,8 @@ def test_marks_that_know_nothing_of_the_label_tell_nothing() -> None:
     for one in by_channel(traced()).values():
         assert one.told is not None
         assert one.told.interval[0] < 0.5 < one.told.interval[1], one.text
-        assert "tells nothing of the label that can be shown: AUC " in one.text
+        tell = {"layout": "tells", "marks": "tell"}[one.channel]
+        assert f") {tell} nothing of the label that can be shown: AUC " in one.text
 
 
 def test_a_layout_that_counts_lesions_is_found() -> None:
@@ -111,6 +112,8 @@ def test_few_images_are_said_to_be_too_few() -> None:
     (layout, _) = measure_side_channels(traced(n=6))
     assert layout.told is None
     assert "cannot be measured: 6 images are too few, or of one class." in layout.text
+    assert "tells the label cannot be measured: one image is too few" in SideChannel("layout", 1, None).text
+    assert "texture) tell the label cannot be measured" in SideChannel("marks", 1, None).text
     assert json.loads(json.dumps(layout.to_json()))["shown"] is None
     assert [one.told for one in measure_side_channels(())] == [None, None]
 
@@ -180,7 +183,7 @@ def test_what_a_model_means_is_learned_anew() -> None:
     assert (outputs.target, outputs.source, features.source) == ("m", "outputs", "features")
     assert outputs.told is not None
     assert outputs.told.auc == 1.0
-    assert "Who learns what the outputs of m mean on marked images gets AUC 1.00" in outputs.text
+    assert "Somebody who learns what the outputs of m mean on marked images gets AUC 1.00" in outputs.text
     assert features.told is not None
     assert not features.told.is_shown
     assert json.loads(json.dumps(outputs.to_json()))["target"] == "m"

@@ -223,7 +223,7 @@ def test_bad_images_cost_only_themselves_and_leave_nothing(place: Place) -> None
         "31 x 31 pixels are too few for a veil, expected at least 32 x 32",
     )
     assert told["covered.png"][0] == "skipped"
-    assert "regions leave 4% of the image free, too little for a veil" in told["covered.png"][1]
+    assert "one region leaves 4% of the image free, too little for a veil" in told["covered.png"][1]
     assert told["grey.png"][0] == "failed"
     assert told["grey.png"][1].startswith("the veil cannot be seen on this image: its opacity is too low, or")
     assert set(images_of(place.folder / "out")) == {"good.png"}

@@ -36,7 +36,8 @@ def with_chosen_style(
 ) -> Settings:
     """Return the settings with the style that leaves the models with least, of a few.
 
-    The same images, models and options choose the same style, so an interrupted run goes on as it began.
+    The same images, models and options choose the same style; for an interrupted run it is kept
+    (``_chosenkept.py``), since its images may have changed.
 
     Args:
         settings: Of the preset ``veil``.
@@ -73,8 +74,10 @@ def with_chosen_style(
     if settings.opacity is not None and style.opacity < settings.opacity[0]:
         note("the veil that ships with the program is used: a better one would be fainter than --opacity")
         return settings
+    low, high = style.periods
+    periods = f"{low:.3f} to {high:.3f}, another for every image," if style.spread else f"{low:.3f}"
     note(
-        f"a veil chosen on a sample of the images: period {style.period:.3f} of the shorter side, "
+        f"a veil chosen on a sample of the images: period {periods} of the shorter side, "
         f"opacity {style.opacity:.2f}; `medlocker prepare --preset veil` tells what to expect of it"
     )
     opacity = settings.opacity

@@ -15,6 +15,7 @@ from medlocker.cli._preparelogo import Asked, say_left_out, say_notes
 from medlocker.cli._progress import image_bar
 from medlocker.prepare import ChosenVeil, Forecast, Told, VeilPreparation, prepare_veil, write_veil
 from medlocker.protect import Aim, Settings
+from medlocker.veilstyle import VeilStyle
 
 _FILE_THREADS = 2
 _MUCH_LEFT, _MUCH_KAPPA = 0.5, 0.2
@@ -118,14 +119,22 @@ def _chosen(found: ChosenVeil, asked: Asked) -> Iterator[str]:
     psnr = facts["legibility"]
     yield (
         f"copies of the logo of {style.period * style.fill:.1%} of the shorter side, one every "
-        f"{style.period:.1%}, opacity {style.opacity:.3f}; PSNR {psnr['median_psnr']:.1f} dB in the median, "
-        f"{psnr['worst_psnr']:.1f} dB in the worst"
+        f"{style.period:.1%}{_spread(style)}, opacity {style.opacity:.3f}; "
+        f"PSNR {psnr['median_psnr']:.1f} dB in the median, {psnr['worst_psnr']:.1f} dB in the worst"
     )
     gathers = facts["gathers"]
     yield (
         f'{gathers["veiled"]:.0%} of the answers on veiled images are "{gathers["class"]}", which '
         f"{gathers['originals']:.0%} of those on the originals are"
     )
+
+
+def _spread(style: VeilStyle) -> str:
+    """Say how far images differ."""
+    low, high = style.periods
+    if not style.spread:
+        return ""
+    return f" (by chance {low:.1%} to {high:.1%} from image to image, with copies in proportion)"
 
 
 def _expected(forecast: Forecast, *, labelled: bool) -> Iterator[str]:

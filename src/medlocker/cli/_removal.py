@@ -42,7 +42,8 @@ class _Shown(BatteryObserver):
 
     def studying(self, marks: int) -> None:
         """Say why nothing moves."""
-        self._bar.say(f"the attackers study {marks} marks first")
+        if marks:  # of veils alone there is nothing to study
+            self._bar.say(f"the attackers study {marks} marks first")
 
     def training(self, attack: str) -> None:
         """Say why nothing moves for minutes."""

@@ -10,6 +10,7 @@ import typer
 from medlocker.certificates import Owner, load_owner
 from medlocker.classifiers import batch_for, load_classifier, with_gradients
 from medlocker.cli._choosing import FEWEST_IMAGES, StyleName, with_chosen_style
+from medlocker.cli._chosenkept import keep_style, kept_style
 from medlocker.cli._clusters import indices_or_own, with_clusters
 from medlocker.cli._console import note, print_json, warn
 from medlocker.cli._dicomweb import (
@@ -145,8 +146,9 @@ def protect(
     size: Annotated[
         float | None,
         typer.Option(
-            help="Longer side of the logo / shorter side of the image; of a veil, of one copy. Default 0.25, "
-            "of a veil what was prepared or ships with the program."
+            help="Longer side of the logo / shorter side of the image; of a veil, of one copy, then the "
+            "same for all images. Default 0.25; of a veil what was prepared or ships with the program, "
+            "where every image may have copies of another size."
         ),
     ] = None,
     min_size: Annotated[
@@ -369,10 +371,11 @@ def protect(
             note(text)
     finder = keep_out.finder(preset, classifiers)
     say_inputs(inputs, known_labels, known_regions, finder)
-    is_left_open = preset == "veil" and style == "auto" and veil is None
-    if is_left_open and classifiers and len(inputs.items) >= FEWEST_IMAGES:
-        settings = with_chosen_style(
-            settings, inputs, classifiers, logo=picture, regions=known_regions, finder=finder
+    asked, is_left_open = settings, preset == "veil" and style == "auto" and veil is None
+    is_chosen = is_left_open and bool(classifiers) and len(inputs.items) >= FEWEST_IMAGES
+    if is_chosen:
+        settings = kept_style(out, asked) or with_chosen_style(
+            asked, inputs, classifiers, logo=picture, regions=known_regions, finder=finder
         )
     run = Run(
         inputs=inputs,
@@ -393,6 +396,8 @@ def protect(
         batch=batch,
         engine=maker,
     )
+    if is_chosen:
+        keep_style(out, asked, settings)
     try:
         result = run_with_progress(run)
     except WriteError as error:

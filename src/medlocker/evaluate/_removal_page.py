@@ -90,8 +90,9 @@ def _relearned(found: Sequence[Relearned]) -> list[str]:
         return []
     sentences = "".join(f"<li>{text(one.text)}</li>" for one in found)
     return [
-        "<h3>What can be learned anew</h3><p>From marked images that are not attacked, each predicted by "
-        f"what was learned on others. Of ONNX models only outputs are known.</p><ul>{sentences}</ul>"
+        "<h3>What can be learned anew</h3><p>From marked images as they are, without an attack, each "
+        "predicted by what was learned on others. Of ONNX models only outputs are known.</p>"
+        f"<ul>{sentences}</ul>"
     ]
 
 

@@ -25,6 +25,7 @@ MOST_READ = 1000
 
 _COMPONENTS = 32
 
+_VERB: dict[Channel, str] = {"layout": "tells", "marks": "tell"}
 _WHAT: dict[Channel, str] = {
     "layout": "the layout alone (where an image is marked and where it is left free)",
     "marks": "the marks alone (their opacity, colours and texture)",
@@ -48,12 +49,11 @@ class SideChannel:
     @property
     def text(self) -> str:
         """What it tells, in one sentence."""
-        what, told = _WHAT[self.channel], self.told
+        what, tell, told = _WHAT[self.channel], _VERB[self.channel], self.told
         if told is None:
-            why = f"{self.n} images are too few, or of one class"
-            return f"What {what} may tell of the label cannot be measured: {why}."
-        tells = "tells" if self.channel == "layout" else "tell"
-        verdict = f"{tells} {'the label' if told.is_shown else 'nothing of the label that can be shown'}"
+            images = "one image is" if self.n == 1 else f"{self.n} images are"
+            return f"Whether {what} {tell} the label cannot be measured: {images} too few, or of one class."
+        verdict = f"{tell} the label" if told.is_shown else f"{tell} nothing of the label that can be shown"
         words = f"AUC {_with(told.auc, told.interval)} for {told.question}"
         if told.mean_interval != told.interval:
             words += f", mean of each class against the others {_with(told.mean_auc, told.mean_interval)}"
@@ -142,7 +142,7 @@ class Relearned:
         if told is None:
             return f"Whether {what} can be learned is not measured: too few images, or all of one class."
         words = f"AUC {_with(told.auc, told.interval)} for {told.question}"
-        return f"Who learns {what} gets {words}, kappa {_with(told.kappa, told.kappa_interval)}."
+        return f"Somebody who learns {what} gets {words}, kappa {_with(told.kappa, told.kappa_interval)}."
 
     def to_json(self) -> dict[str, Any]:
         """Return an entry of ``relearned`` in ``evaluate --json``."""

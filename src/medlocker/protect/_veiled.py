@@ -34,9 +34,9 @@ def check_free(*, boxes: Sequence[Box], width: int, height: int) -> None:
         return
     free = 1 - float(covered(boxes, width=width, height=height).mean())
     if free < LEAST_FREE:
+        count = "one region leaves" if len(boxes) == 1 else f"{len(boxes)} regions leave"
         raise NoRoomError(
-            f"{len(boxes)} regions leave {free:.0%} of the image free, too little for a veil, "
-            f"which needs {LEAST_FREE:.0%}"
+            f"{count} {free:.0%} of the image free, too little for a veil, which needs {LEAST_FREE:.0%}"
         )
 
 

@@ -33,6 +33,7 @@ from medlocker.labels import Labels
 from medlocker.logo import LearnedLogo, Logo
 from medlocker.protect import Donors, Job, Outcome, Settings, source_of
 from medlocker.regions import Finder, Regions, lesion_finder
+from medlocker.release._donors import kept_donors
 from medlocker.release._engine import Common, Duty, Engine, EngineMaker
 from medlocker.release._fingerprint import fingerprint_path
 from medlocker.release._groups import Key, Order, dicom_instance, find_groups
@@ -100,9 +101,15 @@ class Run:
         """Where keep-out regions come from, as certificates say it."""
         return source_of(given=self.regions is not None, finder=self.finder)
 
+    @property
+    def has_donors(self) -> bool:
+        """Whether decoys can be made like regions of other images."""
+        finds_some = self.regions is not None or lesion_finder(self.finder) is not None
+        return self.settings.preset == "veil" and self.settings.decoys and finds_some
+
     def donors(self) -> Donors | None:
         """Return the regions that decoys are made like, None where none are drawn; reads some images."""
-        if self.settings.preset != "veil" or not self.settings.decoys:
+        if not self.has_donors:
             return None
         images = [(item.name, item.path) for item in self.inputs.items]
         if self.regions is not None:
@@ -251,7 +258,8 @@ def run_release(
             summary.add(outcome)
             progress(outcome)
 
-        engine = _work(run, keeper, journal, tell)
+        donors = kept_donors(run.release, secret, run.donors) if run.has_donors else None
+        engine = _work(run, keeper, journal, tell, donors)
         if summary.marked:
             _finish(run, secret, journal, summary)
         journal.remove()
@@ -278,7 +286,13 @@ def _discard(release: Path) -> None:
         release.rmdir()
 
 
-def _work(run: Run, keeper: Keeper, journal: Journal, tell: Callable[[Outcome], None]) -> Engine:
+def _work(
+    run: Run,
+    keeper: Keeper,
+    journal: Journal,
+    tell: Callable[[Outcome], None],
+    donors: Donors | None,
+) -> Engine:
     groups = find_groups(
         run.inputs.items,
         series_key=run.series_key if run.settings.placement == "series" else None,
@@ -304,7 +318,7 @@ def _work(run: Run, keeper: Keeper, journal: Journal, tell: Callable[[Outcome], 
         settle(journal.done[index].outcome)
     engine = run.engine(
         Duty(
-            Common(run.logo, run.settings, run.regions, run.learned, run.workers, run.batch, run.donors()),
+            Common(run.logo, run.settings, run.regions, run.learned, run.workers, run.batch, donors),
             run.classifiers,
             run.finder,
             gate=keeper,

@@ -205,7 +205,7 @@ def test_a_battery_tells_how_its_network_was_trained(tmp_path: Path) -> None:
     result = attack(state_dir=tmp_path, observer=watch, minutes=1e-9)
     (note,) = result.notes
     assert note.startswith("removal network: ")
-    assert note.endswith("1 steps, stopped after 0 minutes, validation loss still falling")
+    assert note.endswith("1 steps, stopped after 0.0 minutes, validation loss still falling")
     assert watch.said == ["removal network 1"]
     row = result.row(NAME, "quadrants")
     assert row.n == 2  # it learned from the clean images of the others

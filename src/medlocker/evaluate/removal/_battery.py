@@ -214,13 +214,13 @@ class _Run:
         images = "one image" if self._veils == 1 else f"{self._veils} images"
         return (
             f"removal attacks: {images} with a veil: attacks that look for separate marks are left out "
-            f"there ({', '.join(names)})",
+            f"there ({'; '.join(names)})",  # some names have commas
         )
 
     def broken(self) -> tuple[str, ...]:
         """Return a sentence for every attack that broke down somewhere: its row lacks those images."""
         return tuple(
-            f"attack {name}: broke down {count} times"
+            f"attack {name}: broke down {'once' if count == 1 else f'{count} times'}"
             for name, count in sorted(self._broken.items())
             if count
         )

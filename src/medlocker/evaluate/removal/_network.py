@@ -121,6 +121,11 @@ def _told(remover: Remover) -> str:
     """Return how a network was trained, and whether more training would have helped."""
     about = f"{NAME}: {remover.weights:,} weights, {remover.steps:,} steps"
     if remover.settled:
-        return f"{about}, trained until nothing was gained any more ({remover.minutes:.0f} minutes)"
+        return f"{about}, trained until nothing was gained any more ({_minutes(remover)} minutes)"
     falling = "validation loss still falling" if remover.falling else "validation loss nearly level"
-    return f"{about}, stopped after {remover.minutes:.0f} minutes, {falling}"
+    return f"{about}, stopped after {_minutes(remover)} minutes, {falling}"
+
+
+def _minutes(remover: Remover) -> str:
+    """Return the length of a training; one of seconds is not one of 0 minutes."""
+    return f"{remover.minutes:.0f}" if remover.minutes >= 1 else f"{remover.minutes:.1f}"
