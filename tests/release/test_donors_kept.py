@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -32,7 +33,7 @@ def test_a_mark_made_again_has_the_same_decoys(
     # the first image has no lesion, so it gets decoys like those of the others
     rows = [f"{k:02d}.png,a,{3 * k},20,9,9" for k in range(2, 10)]
     (tmp_path / "r.csv").write_text("\n".join(["image,region,x,y,width,height", *rows]))
-    options = {"settings": SETTINGS, "regions": load_regions(tmp_path / "r.csv")}
+    options: dict[str, Any] = {"settings": SETTINGS, "regions": load_regions(tmp_path / "r.csv")}
     protect(source, tmp_path / "whole", owner, **options)
     run = make_run(source, tmp_path / "out", owner, **options)
 
