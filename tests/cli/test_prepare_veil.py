@@ -117,3 +117,12 @@ def test_a_run_has_the_aim_that_was_prepared(told: object, aim: str) -> None:
     veil = PreparedVeil(builtin_logo(), DEFAULT_STYLE, None, False, {"aim": told})
     assert aim_of(veil) == aim
     assert aim_of(None) == "same"
+
+
+def test_regions_grow_by_the_margin_as_for_protect(shell: Shell, folder: Path) -> None:
+    rows = [f"{path.name},lesion,20,20,8,8" for path in sorted((folder / "in").iterdir())]
+    (folder / "r.csv").write_text("\n".join(["image,region,x,y,width,height", *rows]))
+    refused = shell(*PREPARE, "--regions", "r.csv", "--margin", "40", cwd=folder)
+    assert "one region leaves 0% of the image free" in refused.err
+    answer = shell(*PREPARE, "--regions", "r.csv", "--margin", "2", cwd=folder)
+    assert answer.code == 0, answer.err

@@ -33,7 +33,7 @@ COMMANDS = {
     ),
     "protect": _Command(
         "protect",
-        "Put an optimised visible logo on every image: models answer wrongly, people still read it.",
+        "Lay your logo over every image: people still read it, models read little of it.",
     ),
     "push": _Command(
         "push",

@@ -52,6 +52,9 @@ def prepare_logo(
     ] = None,
     label_column: LabelColumn = None,
     regions: Annotated[Path | None, typer.Option(help="Keep-out regions, as for `protect`.")] = None,
+    margin_px: Annotated[
+        int, typer.Option("--margin", min=0, help="Grow every region by this many pixels, as for `protect`.")
+    ] = 0,
     segmenter: Annotated[
         Path | None, typer.Option(help="Finds regions too, as for `protect`. For veil.")
     ] = None,
@@ -127,7 +130,7 @@ def prepare_logo(
         logo=logo,
         labels=labels,
         label_column=label_column,
-        keep_out=KeepOut(regions, 0, segmenter, lesions, anatomy),
+        keep_out=KeepOut(regions, margin_px, segmenter, lesions, anatomy),
         size=size,
         opacity=opacity,
         sample=sample,

@@ -308,7 +308,7 @@ def protect(
     partial: PartialOption = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Put an optimised visible logo on every image: models answer wrongly, people still read it."""
+    """Lay your logo over every image: people still read it, models read little of it."""
     models = model or []
     if not models and preset != "veil":
         raise InputError(
