@@ -124,9 +124,10 @@ class PreparedLesson(Lesson):
             if idle >= how.patience:
                 break
             if time.perf_counter() - began > 60 * how.minutes and number < how.most_rounds:
+                rounds = "one round" if number == 1 else f"{number} rounds"
                 self.notes.append(
-                    f"model {self.target.name}: preparing it was stopped after {how.minutes:g} minutes, in "
-                    f"which {number} rounds were finished; longer may give more"
+                    f"model {self.target.name}: preparing it on one half of the images was stopped after "
+                    f"{how.minutes:g} minutes and {rounds}; longer may give more"
                 )
                 break
         if best is not None:
