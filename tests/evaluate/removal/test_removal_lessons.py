@@ -114,7 +114,8 @@ def test_preparing_that_is_stopped_says_so() -> None:
     lesson.painter = MarkPainter(LOGO, kinds=("plain",))
     assert len(lesson.learn(seed=0)) == 24
     stopped = (
-        "model tiny: preparing it was stopped after 0 minutes, in which 1 rounds were finished; longer may "
+        "model tiny: preparing it on one half of the images was stopped after 0 minutes and one round; "
+        "longer may "
         "give more"
     )
     assert lesson.notes == [stopped] * 2  # one for each half
@@ -154,7 +155,7 @@ def test_a_battery_prepares_the_targets_that_it_can_train() -> None:
     ]
     assert result.row(name, "tiny").n == result.row("none", "tiny").n > 0
     assert result.row(name, "tiny").control is not None
-    assert result.notes[0].startswith("model tiny: preparing it was stopped after ")
+    assert result.notes[0].startswith("model tiny: preparing it on one half of the images was stopped after ")
     assert result.notes[-1] == (
         "model quadrants: not prepared: that needs the logo, a torch network and eight labelled images"
     )
