@@ -38,9 +38,8 @@ from medlocker.logo import render
 from medlocker.marking import reach
 from medlocker.placements import FreePlacements
 from medlocker.protect import Settings, find_room
-from medlocker.protect._veiled import draw
 from medlocker.regions._scale import covered
-from veil import Photograph, veiled
+from veil import Photograph, drawn, veiled
 
 _STEP = 4
 Mask = NDArray[np.bool_]
@@ -94,15 +93,7 @@ def read_photographs(names: Sequence[str]) -> list[Photograph]:
 
 def free_of_veil(photo: Photograph, settings: Settings) -> Mask:
     """Return (H, W) where a veil keeps out."""
-    veil = draw(
-        settings,
-        LOGO,
-        photo.image,
-        photo.boxes,
-        key=photo.key[:16],
-        with_decoys=settings.decoys,
-        donors=photo.donors,
-    )
+    veil = drawn(photo, settings)
     return covered(veil.keep_out, width=photo.image.width, height=photo.image.height)
 
 

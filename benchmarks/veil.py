@@ -46,6 +46,7 @@ from medlocker.protect import Donors, Settings, find_room, pose_problem
 from medlocker.protect._veiled import draw, fainter
 from medlocker.release import make_search
 from medlocker.search import Driver, Preview
+from medlocker.veil import Veil
 from medlocker.veilstyle import DEFAULT_STYLE, VeilStyle
 
 COLUMNS = {"idrid": "grade", "isic2017": "melanoma"}
@@ -91,9 +92,9 @@ def check_regions(photo: Photograph, after: Pixels) -> None:
             raise SystemExit(f"{photo.name}: a pixel inside a region changed")
 
 
-def veiled(photo: Photograph, settings: Settings) -> Pixels:
-    """Veil one photograph as `protect` does: decoys, legibility, the file written and read again."""
-    veil = draw(
+def drawn(photo: Photograph, settings: Settings) -> Veil:
+    """Draw the veil of one photograph as `protect` does."""
+    return draw(
         settings,
         LOGO,
         photo.image,
@@ -102,6 +103,11 @@ def veiled(photo: Photograph, settings: Settings) -> Pixels:
         with_decoys=settings.decoys and photo.has_regions,
         donors=photo.donors,
     )
+
+
+def veiled(photo: Photograph, settings: Settings) -> Pixels:
+    """Veil one photograph as `protect` does: decoys, legibility, the file written and read again."""
+    veil = drawn(photo, settings)
     after = np.asarray(read_image(mark_file(photo.image, [veil], logo=LOGO).data, name=photo.name).pixels)
     weaker = fainter(veil, psnr_db=psnr(photo.image.pixels, after), settings=settings)
     if weaker is not None:

@@ -33,9 +33,8 @@ from medlocker.images import read_image
 from medlocker.logo._lattice import _looks, _places
 from medlocker.logo._render import rendered_size
 from medlocker.protect import Settings
-from medlocker.protect._veiled import draw
 from medlocker.veilstyle import DEFAULT_STYLE, VeilStyle
-from veil import Judge, Photograph, Pixels, photographs, veiled
+from veil import Judge, Photograph, Pixels, drawn, photographs, veiled
 
 STYLES = {
     "default": DEFAULT_STYLE,
@@ -71,10 +70,7 @@ def stored(photo: Photograph, side: int | None, *, as_jpeg: bool) -> Photograph:
 def with_true_geometry(photo: Photograph, style: VeilStyle, evidence: Evidence) -> Pixels:
     """Undo a veil whose geometry is known: for research only."""
     settings = Settings(preset="veil", style=style)
-    key = photo.key[:16]
-    veil = draw(
-        settings, LOGO, photo.image, photo.boxes, key=key, with_decoys=settings.decoys and photo.has_regions
-    )
+    veil = drawn(photo, settings)
     height, width = evidence.mask.shape
     if veil.grain_px != 1:
         raise SystemExit("expected photographs that are veiled in single pixels; see --side")

@@ -1,7 +1,7 @@
 """Keys, sealed records, signed statements, grants, and the owner's ledger: the only users of cryptography."""
 
 from medlocker.certificates._access import Access, open_secret, owner_access
-from medlocker.certificates._age import Identity, Recipient
+from medlocker.certificates._age import Identity, Recipient, seal, unseal
 from medlocker.certificates._assemble import assemble
 from medlocker.certificates._grants import NOTICE, Grant, open_grant, read_grant, write_grant
 from medlocker.certificates._index import (
@@ -82,9 +82,11 @@ __all__ = [
     "owner_access",
     "parse_shard",
     "read_grant",
+    "seal",
     "seal_record",
     "sha256_file",
     "trust_failed",
+    "unseal",
     "verify_release",
     "write_grant",
     "write_owner_grant",

@@ -11,8 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from medlocker._files import read_limited, write_atomic
-from medlocker.certificates import ReleaseSecret
-from medlocker.certificates._age import seal, unseal
+from medlocker.certificates import ReleaseSecret, seal, unseal
 from medlocker.errors import MalformedError
 from medlocker.protect import Donors
 from medlocker.release._journal import FOLDER

@@ -16,7 +16,7 @@ from medlocker.evaluate.removal._known import Finder, KnownLogoAttack, WarpAttac
 from medlocker.evaluate.removal._lesson import Lesson
 from medlocker.evaluate.removal._matting import MattingLearner
 from medlocker.evaluate.removal._network import DEFAULT_MINUTES, NetworkLearner
-from medlocker.evaluate.removal._painted import VeilPaintedOver
+from medlocker.evaluate.removal._paintover import VeilPaintedOver
 from medlocker.evaluate.removal._prepared import PreparedLesson
 from medlocker.evaluate.removal._result import Kind
 from medlocker.evaluate.removal._retrain import RetrainLesson
