@@ -38,9 +38,9 @@ def class_indices(labels: Labels | Collection[str], classes: tuple[str, ...]) ->
         InputError: If none fits, naming a label.
     """
     texts = labels.distinct if isinstance(labels, Labels) else order_classes(set(labels))
-    source, said, column = "labels", (), ""
-    if isinstance(labels, Labels):
-        source, said, column = f"labels {labels.file}", labels.notes, labels.column
+    source = f"labels {labels.file}" if isinstance(labels, Labels) else "labels"
+    said = labels.notes if isinstance(labels, Labels) else ()
+    column = labels.column if isinstance(labels, Labels) else ""
     indices, note = _understood(texts, classes, source=source, column=column)
     if indices is None:
         raise _no_class(labels, texts, classes, source=source)

@@ -110,9 +110,12 @@ def _label_column(table: Table, wanted: str | None, *, image: int) -> int | None
 
 
 def _named(table: Table, wanted: str, among: Sequence[int]) -> int:
-    for same in (lambda name: name == wanted, lambda name: name.casefold() == wanted.casefold()):
+    for have, sought in (
+        (table.header, wanted),
+        ([name.casefold() for name in table.header], wanted.casefold()),
+    ):
         for at in among:
-            if same(table.header[at]):
+            if have[at] == sought:
                 return at
     listed = ", ".join(table.header[at] for at in among)
     raise InputError(f"{table.place}: expected a column {wanted!r:.40}, got {listed!s:.200}")
