@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from medlocker.errors import InputError
 from medlocker.regions._names import normal_name, split_name, without_suffix
@@ -28,22 +29,6 @@ class Labels:
     digest: str
     notes: tuple[str, ...] = ()
     lines: Mapping[str, int] = field(default_factory=dict)
-    _by_file: dict[str, list[str]] = field(init=False, repr=False)
-    _by_stem: dict[str, list[str]] = field(init=False, repr=False)
-    _by_folded: dict[str, list[str]] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        by_file: dict[str, list[str]] = {}
-        by_stem: dict[str, list[str]] = {}
-        by_folded: dict[str, list[str]] = {}
-        for name in self.rows:
-            own = split_name(name)[1]
-            by_file.setdefault(own, []).append(name)
-            by_stem.setdefault(without_suffix(own), []).append(name)
-            by_folded.setdefault(without_suffix(own).casefold(), []).append(name)
-        object.__setattr__(self, "_by_file", by_file)
-        object.__setattr__(self, "_by_stem", by_stem)
-        object.__setattr__(self, "_by_folded", by_folded)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -90,6 +75,18 @@ class Labels:
         agreeing = [_folders_that_agree(name, row) for row in found]
         return [row for row, count in zip(found, agreeing, strict=True) if count == max(agreeing)]
 
+    @cached_property
+    def _by_file(self) -> Mapping[str, list[str]]:
+        return _grouped((split_name(name)[1], name) for name in self.rows)
+
+    @cached_property
+    def _by_stem(self) -> Mapping[str, list[str]]:
+        return _grouped((without_suffix(split_name(name)[1]), name) for name in self.rows)
+
+    @cached_property
+    def _by_folded(self) -> Mapping[str, list[str]]:
+        return _grouped((without_suffix(split_name(name)[1]).casefold(), name) for name in self.rows)
+
     def missing(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return the images that have no label, in their order."""
         return tuple(name for name in names if self.for_name(name) is None)
@@ -98,6 +95,13 @@ class Labels:
         """Return the rows that none of these images matches, in the file's order."""
         used = {row for name in names for row in self._rows_for(name)}
         return tuple(row for row in self.rows if row not in used)
+
+
+def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for key, name in pairs:
+        found.setdefault(key, []).append(name)
+    return found
 
 
 def _folders_that_agree(one: str, other: str) -> int:

@@ -52,6 +52,7 @@ def load_labels(path: Path, *, column: str | None = None, image_column: str | No
     if of_label is None and not classes:
         raise _which_column(table, image=at)
     found: dict[str, tuple[str, int]] = {}
+    texts: dict[str, str] = {}  # of a million equal labels one is kept
     for line, row in table.rows():
         name = normal_name(row[at])
         if not name:
@@ -59,7 +60,7 @@ def load_labels(path: Path, *, column: str | None = None, image_column: str | No
         label = row[of_label].strip() if of_label is not None else _marked(row, classes, table.header)
         if label in MISSING:
             continue
-        before, first_line = found.setdefault(name, (label, line))
+        before, first_line = found.setdefault(name, (texts.setdefault(label, label), line))
         if before != label:
             raise InputError(
                 f"{place}, line {line}: expected {name} to be {before!r:.40} as in line {first_line}, "
