@@ -22,6 +22,8 @@ def say_inputs(inputs: Inputs, labels: Labels | None, regions: Regions | None, f
     note(f"{len(names)} images")
     if inputs.passed_over:
         note(f"passed over {_some(inputs.passed_over)}: no images, or links out of the folder")
+    if inputs.masks:
+        note(f"passed over {_some(inputs.masks)}: masks beside their pictures; --regions takes them")
     if inputs.unreadable:
         warn(f"cannot list {_some(inputs.unreadable)}")
     if labels is not None:
