@@ -123,6 +123,14 @@ def test_numbers_of_frames_that_some_writers_give_to_stills(count: bytes) -> Non
     assert read_image(data, name="a").frames is None
 
 
+def test_tiles_of_a_slide_are_refused() -> None:
+    words = np.zeros((4, 8, 8, 1), np.uint8)
+    slide = Sample(words, elements={"SOPClassUID": uid.VLWholeSlideMicroscopyImageStorage})
+    assert refused(write(slide)).startswith("expected frames of one place, got the tiles of a slide")
+    one = Sample(words[:1], elements={"SOPClassUID": uid.VLWholeSlideMicroscopyImageStorage})
+    assert read_image(write(one), name="a").frames is None
+
+
 def test_a_few_bytes_behind_the_pixels_are_padding() -> None:
     padded = changed(PixelData=GREY.words.tobytes() + b"\x7f" * 8)
     image = read_image(padded, name="a")

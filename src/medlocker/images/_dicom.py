@@ -16,6 +16,7 @@ from medlocker.images._dicomparts import (
     EXPLICIT_BIG,
     EXPLICIT_LITTLE,
     IMPLICIT_LITTLE,
+    SOP_CLASS,
     take_apart,
 )
 from medlocker.images._dicomshown import Window, read_palette, read_shown
@@ -23,6 +24,7 @@ from medlocker.images._image import Image, Pixels
 from medlocker.images._limits import Limits, refuse, translated
 
 _UID = re.compile(r"[0-9.]{5,64}")
+_WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _NATIVE_NAMES = {
     IMPLICIT_LITTLE: "none, implicit",
     EXPLICIT_LITTLE: "none",
@@ -73,6 +75,12 @@ def read_dicom(data: bytes, name: str, *, limits: Limits) -> Image:
                 f"got {parts.syntax if known else 'another'}",
             )
         layout = read_layout(parts, name, limits=limits)
+        if layout.frames > 1 and parts.text(SOP_CLASS) == _WHOLE_SLIDE:
+            refuse(
+                name,
+                "expected frames of one place, got the tiles of a slide: each would have a logo of its own",
+                hint="export the region that is needed as one picture",
+            )
         if not parts.encapsulated:
             check_payload(parts, layout, name)
         lossless(parts, layout)  # what cannot be written again is better refused now

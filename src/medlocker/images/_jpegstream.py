@@ -192,10 +192,10 @@ def _segments(data: bytes, name: str) -> Iterator[tuple[Segment | None, int]]:
         if at + 2 > len(data):
             refuse(name, "expected a whole JPEG image, got a cut one")
         if data[at] != 0xFF:  # decoders look for the next marker
-            following = data.find(b"\xff", at, at + _MOST_BETWEEN + 1)
-            if following < 0:
+            next_at = data.find(b"\xff", at, at + _MOST_BETWEEN + 1)
+            if next_at < 0:
                 refuse(name, "expected a whole JPEG image, got a damaged one")
-            at = following
+            at = next_at
             continue
         marker = data[at + 1]
         if marker in (0x00, SOI):
