@@ -10,7 +10,7 @@ from image_samples import exif_block, noise, pillow, png_chunks
 from PIL import Image as Pillow
 
 from medlocker.errors import UnsupportedImageError
-from medlocker.images import encode_image, output_suffix, read_image
+from medlocker.formats import encode_image, output_suffix, read_image
 
 
 def smooth(channels: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
