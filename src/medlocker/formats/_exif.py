@@ -6,22 +6,48 @@ Cameras put a thumbnail into EXIF. It shows the picture without the mark, so a b
 from __future__ import annotations
 
 import re
+import struct
 from dataclasses import dataclass
 
 from medlocker.formats._ifd import (
     CHILDREN,
     EXIF_IFD,
     GPS_IFD,
+    INTEROP_IFD,
     Directory,
     DirectoryError,
     Entry,
+    build_directory,
     parse_directory,
     parse_header,
 )
+from medlocker.formats._keep import MOST_BYTES
 
 _ORIENTATION = 274
 _STRIPS, _STRIP_SIZES = 273, 279
 _THUMBNAIL, _THUMBNAIL_SIZE = 513, 514
+_START = 8
+_SLACK_BYTES = 8
+_BASIC = frozenset((
+    254, 255, 256, 257, 258, 259, 262, 263, 266, 269, 270, 271, 272, 273, 274, 277, 278, 279, 280, 281, 282, 283,
+    284, 285, 286, 287, 290, 291, 296, 297, 301, 305, 306, 315, 316, 317, 318, 319, 320, 321, 322, 323, 324, 325,
+    332, 334, 336, 337, 338, 339, 340, 341, 529, 530, 531, 532, 33432, EXIF_IFD, GPS_IFD, *range(40091, 40096),
+))  # fmt: skip
+"""Tags of TIFF 6.0 and of EXIF's first directory that say how a picture is stored and where it comes from."""
+
+_PHOTOGRAPHIC = frozenset((
+    33434, 33437, 34850, 34852, *range(34855, 34857), *range(34864, 34870), 36864, 36867, 36868, 36880, 36881,
+    36882, 37121, 37122, *range(37377, 37387), 37396, 37510, 37520, 37521, 37522, *range(37888, 37894),
+    *range(40960, 40966), 41483, 41484, *range(41486, 41489), 41492, 41493, 41495, *range(41728, 41731),
+    *range(41985, 41997), 42016, *range(42032, 42038), 42080, 42081, 42082, 42240,
+))  # fmt: skip
+_KNOWN = {
+    EXIF_IFD: _PHOTOGRAPHIC,
+    GPS_IFD: frozenset(range(32)),
+    INTEROP_IFD: frozenset((1, 2, 4096, 4097, 4098)),
+}
+"""Of directories below the first; makers' notes are none of them."""
+
 _JPEG = re.compile(rb"\xff\xd8\xff[\xc0-\xfe].*?(?:\xff\xd9|\Z)", re.DOTALL)
 _XMP_PREVIEW = re.compile(rb"xmpGImg:image|xmp:Thumbnails|GImg:image")
 
@@ -93,6 +119,53 @@ def without_thumbnail(block: bytes) -> bytes:
     for match in _JPEG.finditer(bytes(out)):
         _wipe(out, _Place(match.start(), match.end() - match.start()))
     return bytes(out)
+
+
+def is_known(entry: Entry, *, within: int = 0, most: int = MOST_BYTES) -> bool:
+    """Tell whether an entry is one of the standards' and too small for a picture; of directories the tag only.
+
+    Args:
+        entry: From a directory.
+        within: Tag of the directory that holds it, 0 for the first.
+        most: Bytes that its values may have.
+    """
+    return entry.tag in _KNOWN.get(within, _BASIC) and len(entry.data) <= most
+
+
+def known_only(block: bytes) -> bytes | None:
+    """Return an EXIF block with nothing but known entries, or None if it has none.
+
+    A block that is nothing else stays as it is.
+
+    Args:
+        block: EXIF, from its byte order mark on.
+    """
+    try:
+        order, at = parse_header(block)
+        first = parse_directory(block, at, order=order)
+    except DirectoryError:
+        return None
+    entries = _known_entries(first.entries, 0)
+    if not entries:
+        return None
+    head = block[:2] + struct.pack(f"{order}HI", 42, _START)
+    built = head + build_directory(entries, _START, order=order)
+    same = entries == first.entries and not first.next_at and len(block) <= len(built) + _SLACK_BYTES
+    return block if same else built
+
+
+def _known_entries(entries: tuple[Entry, ...], within: int) -> tuple[Entry, ...]:
+    kept = []
+    for entry in entries:
+        if not is_known(entry, within=within):
+            continue
+        if entry.child is not None:
+            below = _known_entries(entry.child, entry.tag)
+            if not below:
+                continue
+            entry = Entry(entry.tag, entry.type, entry.count, b"", below)
+        kept.append(entry)
+    return tuple(kept)
 
 
 def _thumbnail_places(second: Directory, order: str) -> list[_Place]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from medlocker.formats._keep import NOTHING, Keep
 from medlocker.geometry import Box
 from medlocker.images import Image
 from medlocker.logo import Logo
@@ -49,8 +50,14 @@ class Method(Protocol):
         Symmetric: a mark that stays out of ``reach(image, lesion)`` changes nothing inside ``lesion``.
         """
 
-    def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo) -> MarkedFile:
+    def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo, keep: Keep = NOTHING) -> MarkedFile:
         """Put marks on.
+
+        Args:
+            image: To be marked.
+            marks: In the order in which they are put on.
+            logo: The logo.
+            keep: What else than harmless metadata is passed on; some formats are rid of it before.
 
         Raises:
             InputError: If a mark leaves the image, or the file cannot be written.

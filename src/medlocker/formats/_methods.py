@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from medlocker.errors import RestoreError
+from medlocker.formats._keep import NOTHING, Keep
 from medlocker.formats._method import MarkedFile, Method
 from medlocker.formats._stacks import Stacks
 from medlocker.formats._stills import Stills
@@ -22,13 +23,21 @@ METHODS: Mapping[str, Method] = {
 """By the names that sealed records give; the first that suits an image marks it."""
 
 
-def mark_file(image: Image, marks: Sequence[AnyMark], *, logo: Logo) -> MarkedFile:
+def mark_file(image: Image, marks: Sequence[AnyMark], *, logo: Logo, keep: Keep = NOTHING) -> MarkedFile:
     """Put marks on an image and return the file to write.
+
+    It has no metadata but what is known to be harmless; the rest is in the residual.
+
+    Args:
+        image: From :func:`medlocker.formats.read_image`.
+        marks: In the order in which they are put on.
+        logo: The logo.
+        keep: What else passes, see :data:`medlocker.formats.KEEPABLE`.
 
     Raises:
         InputError: If a mark leaves the image, or the file cannot be written.
     """
-    return _method_for(image).mark(image, marks, logo=logo)
+    return _method_for(image).mark(image, marks, logo=logo, keep=keep)
 
 
 def unmark_file(

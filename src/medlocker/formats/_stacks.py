@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from medlocker.errors import InputError, RestoreError
+from medlocker.formats._keep import NOTHING, Keep
 from medlocker.formats._method import MarkedFile
 from medlocker.formats._registry import encode_frames
 from medlocker.geometry import Box
@@ -37,7 +38,7 @@ class Stacks:
         """Return the box: every pixel is on its own."""
         return box
 
-    def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo) -> MarkedFile:
+    def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo, keep: Keep = NOTHING) -> MarkedFile:
         """Put marks on; see :class:`medlocker.formats._method.Method`."""
         frames = _frames(image)
         residuals: list[bytes] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from medlocker.formats._keep import NOTHING, Keep
 from medlocker.formats._method import MarkedFile
 from medlocker.formats._registry import encode_image
 from medlocker.geometry import Box
@@ -28,7 +29,7 @@ class Stills:
         """Return the box: every pixel is on its own."""
         return box
 
-    def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo) -> MarkedFile:
+    def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo, keep: Keep = NOTHING) -> MarkedFile:
         """Put marks on; see :class:`medlocker.formats._method.Method`."""
         marked = mark_pixels(image, marks, logo=logo)
         return MarkedFile(

@@ -93,9 +93,18 @@ def _place(parts: Parts, tag: int) -> int:
     return parts.meta_end if tag >> 16 == 2 else len(parts.head)
 
 
-def changed(parts: Parts, changes: Changes) -> tuple[Parts, tuple[Edit, ...]]:
-    """Return parts with other elements, and the edits that undo it."""
-    head, undo = apply_edits(parts.head, plan_edits(parts, changes))
+def changed(parts: Parts, changes: Changes, others: Sequence[Edit] = ()) -> tuple[Parts, tuple[Edit, ...]]:
+    """Return parts with other elements, and the edits that undo it.
+
+    Args:
+        parts: A file.
+        changes: See :data:`Changes`.
+        others: Edits of elements that ``changes`` does not name.
+    """
+    planned = plan_edits(parts, changes)
+    # what is added before an element stands before it, also before one that goes
+    edits = sorted((*planned, *others), key=lambda edit: (edit.at, edit.length > 0)) if others else planned
+    head, undo = apply_edits(parts.head, edits)
     return with_head(parts, head, parts.tail), undo
 
 

@@ -7,6 +7,7 @@ import json
 import uuid
 from collections.abc import Sequence
 
+from medlocker.formats._keep import NOTHING, Keep
 from medlocker.formats.dicom._codecs import CODECS
 from medlocker.formats.dicom._edit import Edit, apply_edits, changed
 from medlocker.formats.dicom._file import DicomImage
@@ -14,6 +15,7 @@ from medlocker.formats.dicom._frames import DicomFrames
 from medlocker.formats.dicom._layout import PHOTOMETRIC, Layout
 from medlocker.formats.dicom._parts import Parts, with_head
 from medlocker.formats.dicom._walk import Dialect, build_element, build_item
+from medlocker.formats.dicom._unmarked import known_head, known_items, known_tail
 from medlocker.images import Image
 from medlocker.logo import Logo
 from medlocker.veil import AnyMark
@@ -44,11 +46,12 @@ def instance_uid(image: Image, marks: Sequence[AnyMark], *, logo: Logo) -> str:
 
 
 def marked_header(
-    base: Parts, layout: Layout, image: DicomImage, *, uid: str
+    base: Parts, layout: Layout, image: DicomImage, *, uid: str, keep: Keep = NOTHING
 ) -> tuple[Parts, Layout, tuple[Edit, ...]]:
     """Return parts and layout for a marked file, and the edits that give its header back.
 
-    Pictures of the unmarked image (icons) and signatures, which would be wrong, are left out. An image
+    Pictures of the unmarked image (icons), all places where one may lie, and signatures, which would be wrong,
+    are left out. An image
     without a window gets that of its own range, for the mark may cover its darkest or brightest pixel. An
     image whose loss only its transfer syntax told says so in its header: the marked file has another syntax.
 
@@ -57,9 +60,12 @@ def marked_header(
         layout: What its header says.
         image: The original.
         uid: The new SOP Instance UID.
+        keep: What else than harmless elements is passed on.
     """
     dialect, plain = base.dialect, uid.encode("ascii")
-    kinds = base.value(_IMAGE_TYPE).strip(b" \0").split(b"\\")
+    told = base.value(_IMAGE_TYPE)
+    kinds = told.strip(b" \0").split(b"\\") if len(told) <= _MOST_TEXT else []
+    sources = known_items(base.value(_DERIVATION_CODE), dialect, keep=keep, frames=layout.frames)
     derived = b"\\".join((b"DERIVED", *(kinds[1:] or (b"SECONDARY",))))
     changes: dict[int, tuple[str, bytes] | None] = {
         _MEDIA_INSTANCE: ("UI", plain),
@@ -67,7 +73,7 @@ def marked_header(
         _IMAGE_TYPE: ("CS", derived),
         _BURNED_IN: ("CS", b"YES"),
         _DERIVATION: ("ST", _described(base.value(_DERIVATION))),
-        _DERIVATION_CODE: ("SQ", base.value(_DERIVATION_CODE) + _code(dialect)),
+        _DERIVATION_CODE: ("SQ", sources + _code(dialect)),
         _ICON: None,
         _MAC: None,
     }
@@ -83,12 +89,15 @@ def marked_header(
     if layout.shared_color and not base.encapsulated:  # each pixel needs colours of its own
         changes[PHOTOMETRIC] = ("CS", b"YBR_FULL")
         marked_layout = layout.with_photometric("YBR_FULL")
-    parts, undo = changed(base, changes)
+    left_out = list(known_head(base, changes, keep=keep, frames=layout.frames))
+    changes |= {tag: None for tag in left_out if isinstance(tag, int)}
+    parts, undo = changed(base, changes, [edit for edit in left_out if isinstance(edit, Edit)])
     signatures = parts.ends.get(_SIGNATURES)
     if signatures is not None:
         tail = parts.tail[: signatures.at] + parts.tail[signatures.end :]
         parts = with_head(parts, parts.head, tail)
-    return parts, marked_layout, undo
+    tail = known_tail(parts, keep=keep, frames=layout.frames)
+    return with_head(parts, parts.head, tail), marked_layout, undo
 
 
 def original_header(marked: Parts, undo: Sequence[Edit], tail: bytes) -> Parts:

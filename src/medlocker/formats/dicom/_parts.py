@@ -25,7 +25,7 @@ PIXELS = 0x7FE00010
 SYNTAX, SOP_CLASS = 0x00020010, 0x00080016
 _FLOATS = (0x7FE00008, 0x7FE00009)
 _ROWS = 0x00280010
-_PREAMBLE = 128
+PREAMBLE = 128
 MAGIC = b"DICM"
 IMPLICIT_LITTLE, EXPLICIT_LITTLE = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 DEFLATED, EXPLICIT_BIG = "1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.2"
@@ -105,7 +105,7 @@ def looks_like_dicom(data: bytes) -> bool:
 
     Without preamble it must begin with an element of group 2 or 8 that is followed by one of a greater tag.
     """
-    if data[_PREAMBLE : _PREAMBLE + len(MAGIC)] == MAGIC:
+    if data[PREAMBLE : PREAMBLE + len(MAGIC)] == MAGIC:
         return True
     try:
         dialect = _sniffed(data, 0)
@@ -184,7 +184,7 @@ def read_meta(data: bytes) -> tuple[dict[int, Element], int]:
         ValueError: If it is damaged or cut.
         struct.error: Likewise.
     """
-    at = _PREAMBLE + len(MAGIC) if data[_PREAMBLE : _PREAMBLE + len(MAGIC)] == MAGIC else 0
+    at = PREAMBLE + len(MAGIC) if data[PREAMBLE : PREAMBLE + len(MAGIC)] == MAGIC else 0
     elements: dict[int, Element] = {}
     while data[at : at + 2] == b"\2\0":
         element = read_element(data, at, end=len(data), dialect=EXPLICIT)

@@ -137,6 +137,38 @@ def _skip_items(data: Buffer, at: int, *, end: int, dialect: Dialect, depth: int
             raise ValueError("expected a whole item")
 
 
+def items(value: Buffer, *, dialect: Dialect) -> Iterator[tuple[int, int, Dialect]]:
+    """Yield where the content of each item of a sequence begins and ends, and how it is written.
+
+    Args:
+        value: The sequence's value, without the delimiter at its end.
+        dialect: How the sequence is written.
+
+    Raises:
+        ValueError: If it is no sequence.
+        struct.error: If it is cut.
+    """
+    at = 0
+    while at < len(value):
+        tag, (length,) = (
+            tag_at(value, at, dialect.order),
+            struct.unpack_from(f"{dialect.order}I", value, at + 4),
+        )
+        if tag != ITEM:
+            raise DamagedElementError("expected an item", tag, at)
+        at += _ENDING
+        inside = Dialect(True, "<") if not dialect.explicit and vr_at(value, at) else dialect
+        if length == _UNDEFINED:
+            end = _skip_elements(value, at, end=len(value), dialect=dialect, depth=0)
+            yield at, end - _ENDING, inside
+        else:
+            end = at + length
+            if end > len(value):
+                raise ValueError("expected a whole item")
+            yield at, end, inside
+        at = end
+
+
 def _skip_elements(data: Buffer, at: int, *, end: int, dialect: Dialect, depth: int) -> int:
     """Return where an item of undefined length ends, its delimiter included."""
     # what is unknown may be written either way

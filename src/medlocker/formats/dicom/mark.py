@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from medlocker.errors import RestoreError
+from medlocker.formats._keep import NOTHING, Keep
 from medlocker.formats._method import MarkedFile
 from medlocker.formats._registry import metadata_digest
 from medlocker.formats._stacks import join_residuals, split_residuals
@@ -44,16 +45,18 @@ class Dicom:
         """Return the box: every pixel is on its own."""
         return box
 
-    def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo) -> MarkedFile:
+    def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo, keep: Keep = NOTHING) -> MarkedFile:
         """Put marks on; see :class:`medlocker.formats._method.Method`."""
         original = dicom_of(image)
         source = original.dicom
         with translated("image", what="DICOM"):  # a header may be readable and yet no place for changes
             base, written = lossless(source.parts, source.layout)
             uid = instance_uid(image, marks, logo=logo)
-            parts, layout, undo = marked_header(base, written, original, uid=uid)
-        own_pad = layout.frame_bytes == source.layout.frame_bytes
-        writer = FrameWriter(parts, layout, pad=source.pad if own_pad else b"")
+            parts, layout, undo = marked_header(base, written, original, uid=uid, keep=keep)
+        own_pad = layout.frame_bytes == source.layout.frame_bytes and "trailing" in keep
+        size = len(source) * layout.frame_bytes
+        pad = source.pad if own_pad else bytes(0 if parts.encapsulated else size % 2)
+        writer = FrameWriter(parts, layout, pad=pad)
         residuals: list[bytes] = []
         digest = FramesHash(count=len(source), like=image.pixels)
         for single, words in _singles(original, source):

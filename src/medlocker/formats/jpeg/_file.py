@@ -13,8 +13,8 @@ import simplejpeg
 from medlocker.formats._deflate import stored
 from medlocker.formats._exif import exif_facts
 from medlocker.formats.jpeg._coefficients import surroundings
-from medlocker.formats.jpeg._previews import EXIF, ICC, XMP
-from medlocker.formats.jpeg._stream import APP0, APP1, APP2, Frame, Segment, Stream, parse_stream
+from medlocker.formats.jpeg._previews import EXIF, XMP, joined_profile
+from medlocker.formats.jpeg._stream import APP0, APP1, Frame, Segment, Stream, parse_stream
 from medlocker.formats.png import build_png, header_of
 from medlocker.images import NO_LIMITS, Image, Kind, Limits, Pixels, refuse, translated
 
@@ -58,22 +58,17 @@ def _parse_jpeg(data: bytes, name: str, limits: Limits) -> _Parts:
     stream = parse_stream(data, name, limits)
     segments = stream.segments
     return _Parts(
-        stream, _first(segments, APP1, EXIF), _icc(segments), _first(segments, APP1, XMP), _density(segments)
+        stream,
+        _first(segments, APP1, EXIF),
+        joined_profile(segments),
+        _first(segments, APP1, XMP),
+        _density(segments),
     )
 
 
 def _first(segments: Sequence[Segment], marker: int, start: bytes) -> bytes | None:
     found = (s.content for s in segments if s.marker == marker and s.content.startswith(start))
     return next((content[len(start) :] for content in found), None)
-
-
-def _icc(segments: Sequence[Segment]) -> bytes | None:
-    """Join the profile's pieces: each has its number and the count of all (ICC.1 annex B.4)."""
-    found = (s.content for s in segments if s.marker == APP2 and s.content.startswith(ICC))
-    pieces = [content[len(ICC) :] for content in found if len(content) > len(ICC) + 2]
-    pieces.sort(key=lambda piece: piece[0])
-    complete = [piece[0] for piece in pieces] == list(range(1, len(pieces) + 1))
-    return b"".join(piece[2:] for piece in pieces) if pieces and complete else None
 
 
 def _density(segments: Sequence[Segment]) -> tuple[int, int] | None:

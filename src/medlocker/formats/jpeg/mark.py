@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 from medlocker.errors import InputError, RestoreError
+from medlocker.formats._keep import NOTHING, Keep
 from medlocker.formats._method import MarkedFile
 from medlocker.formats._registry import metadata_digest
 from medlocker.formats.jpeg._blocks import extent, put_on, touched_blocks
@@ -49,10 +50,10 @@ class JpegDct:
         bottom = min(max(last for _, last in down), image.height)
         return Box(left, top, right - left, bottom - top)
 
-    def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo) -> MarkedFile:
+    def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo, keep: Keep = NOTHING) -> MarkedFile:
         """Put marks on; see :class:`medlocker.formats._method.Method`."""
         if isinstance(marks[0], Veil):
-            return self._veil(image, marks, logo)
+            return self._veil(image, marks, logo, keep)
         layers = [lay(mark, logo=logo, image=image) for mark in marks]
         around, blocks = read_coefficients(image.source)
         touched = touched_blocks(layers, around.frame)
@@ -66,13 +67,13 @@ class JpegDct:
             touched=touched,
             is_ycbcr=around.is_ycbcr,
         )
-        head, head_withheld = without_previews(around.head)
-        tail, tail_withheld = without_previews(around.tail)
+        head, head_withheld = without_previews(around.head, keep=keep)
+        tail, tail_withheld = without_previews(around.tail, keep=keep)
         data = write_coefficients(replace(around, head=head, tail=tail, trailer=b""), blocks)
         residual = Residual(originals, head_withheld, tail_withheld, around.trailer)
         return MarkedFile(data, residual.to_bytes(), self.name, None, metadata_digest(image))
 
-    def _veil(self, image: Image, marks: Sequence[AnyMark], logo: Logo) -> MarkedFile:
+    def _veil(self, image: Image, marks: Sequence[AnyMark], logo: Logo, keep: Keep) -> MarkedFile:
         """Put a veil on.
 
         It changes nearly every block, and nothing says what they were in fewer bytes than the original file:
@@ -92,7 +93,7 @@ class JpegDct:
             tables=around.tables(),
             is_ycbcr=around.is_ycbcr,
         )
-        head, tail = (without_previews(part)[0] for part in (around.head, around.tail))
+        head, tail = (without_previews(part, keep=keep)[0] for part in (around.head, around.tail))
         data = write_coefficients(replace(around, head=head, tail=tail, trailer=b""), blocks)
         return MarkedFile(data, image.source, self.name, None, metadata_digest(image))
 

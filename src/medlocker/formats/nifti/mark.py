@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from medlocker.errors import InputError, RestoreError
+from medlocker.formats._keep import NOTHING, Keep
 from medlocker.formats._method import MarkedFile
 from medlocker.formats._stacks import Stacks
 from medlocker.formats._stills import Stills
@@ -38,7 +39,7 @@ class Volumes:
         """Return the box: every pixel is on its own."""
         return box
 
-    def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo) -> MarkedFile:
+    def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo, keep: Keep = NOTHING) -> MarkedFile:
         """Put marks on; see :class:`medlocker.formats._method.Method`."""
         if image.inks is None:
             raise InputError("expected a volume that tells how it is shown")

@@ -1,0 +1,167 @@
+"""Places of a DICOM data set where a copy of the unmarked picture may lie: what is not known is left out.
+
+Passed on are elements of the standard's dictionary whose values are too small for a picture, colour tables and
+plain colour profiles. Sequences are looked through item by item.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from pydicom.datadict import dictionary_VR
+
+from medlocker.formats._icc import is_plain_profile
+from medlocker.formats._keep import MOST_BYTES, Keep
+from medlocker.formats.dicom._edit import Changes, Edit
+from medlocker.formats.dicom._parts import MAGIC, PREAMBLE, Parts
+from medlocker.formats.dicom._walk import (
+    IMPLICIT,
+    Buffer,
+    Dialect,
+    Element,
+    build_element,
+    build_item,
+    items,
+    walk,
+)
+
+_ICON, _PROFILE, _PADDING, _WAVEFORMS = 0x00880200, 0x00282000, 0xFFFCFFFC, 0x54000100
+_TABLES = frozenset((0x00281201, 0x00281202, 0x00281203, 0x00281204, 0x00281221, 0x00281222, 0x00281223,
+                     0x00281224, 0x00283006))  # fmt: skip
+_MOST_TABLE_BYTES = 2 * 65536
+_MOST_BINARY_BYTES = 64
+_BYTES_PER_FRAME = 16
+"""Of a number for each frame, written as text."""
+
+_BINARY = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "UN"))
+_NUMBERS = frozenset(("AT", "DS", "FD", "FL", "IS", "SL", "SS", "SV", "UL", "US", "UV"))
+_MAX_DEPTH = 16
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """Tells which elements pass.
+
+    Args:
+        keep: What passes although it may hold a picture.
+        frames: Of the image: there may be a number for each.
+    """
+
+    keep: Keep
+    frames: int
+
+    def cleaned(self, data: Buffer, element: Element, dialect: Dialect, depth: int = 0) -> bytes | None:
+        """Return an element as it is passed on, or None to leave it out."""
+        tag, whole = element.tag, bytes(data[element.at : element.end])
+        value = bytes(data[element.value_at : element.value_end])
+        group = tag >> 16
+        if tag == _ICON or (group == 0x7FE0 and depth):
+            return None  # known to be pictures
+        if group % 2 or tag == _PADDING or group & 0xFF00 == 0x6000 or group & 0xFF00 == 0x5000:
+            return whole if self._special(tag) in self.keep else None
+        try:
+            vr = dictionary_VR(tag) if tag & 0xFFFF else "UL"
+        except KeyError:
+            return whole if "private" in self.keep else None
+        if tag == _WAVEFORMS:
+            return whole if "waveforms" in self.keep else None
+        if vr == "SQ":
+            return self._sequence(element, whole, value, dialect, depth)
+        if element.undefined or element.vr == "SQ":
+            return None
+        if tag == _PROFILE:
+            return whole if "profiles" in self.keep or is_plain_profile(_unpadded(value)) else None
+        return whole if "text" in self.keep or len(value) <= self._most(tag, vr) else None
+
+    def _special(self, tag: int) -> str:
+        group = tag >> 16
+        if group % 2:
+            return "private"
+        if tag == _PADDING:
+            return "trailing"
+        return "overlays" if group & 0xFF00 == 0x6000 else "waveforms"
+
+    def _most(self, tag: int, vr: str) -> int:
+        if tag in _TABLES:
+            return _MOST_TABLE_BYTES
+        kinds = set(vr.split(" or "))
+        if kinds & _BINARY:
+            return _MOST_BINARY_BYTES
+        return max(MOST_BYTES, _BYTES_PER_FRAME * self.frames) if kinds & _NUMBERS else MOST_BYTES
+
+    def _sequence(
+        self, element: Element, whole: bytes, value: bytes, dialect: Dialect, depth: int
+    ) -> bytes | None:
+        inside = IMPLICIT if element.vr == "UN" else dialect
+        try:
+            cleaned = self.items(value, inside, depth + 1)
+        except (ValueError, struct.error):
+            return None  # nobody can say what is in it
+        if cleaned == value:
+            return whole
+        return build_element(element.tag, element.vr or "SQ", cleaned, dialect=dialect)
+
+    def items(self, value: bytes, dialect: Dialect, depth: int) -> bytes:
+        """Return a sequence's value as it is passed on; the very bytes if all of it is."""
+        if depth > _MAX_DEPTH:
+            raise ValueError("expected less nesting")
+        pieces: list[bytes] = []
+        changed = False
+        for start, end, inside in items(value, dialect=dialect):
+            content = value[start:end]
+            kept = [(content[e.at : e.end], self.cleaned(content, e, inside, depth))
+                    for e in walk(content, 0, end=len(content), dialect=inside)]  # fmt: skip
+            changed = changed or any(old != new for old, new in kept)
+            pieces.append(build_item(b"".join(new for _, new in kept if new is not None), dialect=dialect))
+        return b"".join(pieces) if changed else value
+
+
+def _unpadded(profile: bytes) -> bytes:
+    size = int.from_bytes(profile[:4], "big")
+    return profile[:size] if len(profile) - size == 1 else profile
+
+
+def known_items(value: bytes, dialect: Dialect, *, keep: Keep, frames: int) -> bytes:
+    """Return a sequence's value with nothing but what is passed on; nothing of one that cannot be followed."""
+    try:
+        return _Judge(keep, frames).items(value, dialect, 1)
+    except (ValueError, struct.error):
+        return b""
+
+
+def known_head(parts: Parts, changes: Changes, *, keep: Keep, frames: int) -> Iterator[Edit | int]:
+    """Yield what to do to leave out what is not passed on: edits, and tags of the meta information to drop.
+
+    Args:
+        parts: A file.
+        changes: Elements that get other values anyway.
+        keep: What passes although it may hold a picture.
+        frames: Of the image.
+    """
+    head, judge = parts.head, _Judge(keep, frames)
+    if "trailing" not in keep and head[PREAMBLE : PREAMBLE + len(MAGIC)] == MAGIC and any(head[:PREAMBLE]):
+        yield Edit(0, PREAMBLE, bytes(PREAMBLE))
+    for tag, element in parts.elements.items():
+        if tag >> 16 == 2 and element.end - element.value_at > _MOST_BINARY_BYTES and tag not in changes:
+            yield tag
+    for element in walk(head, parts.meta_end, end=len(head), dialect=parts.dialect):
+        if element.tag in changes and parts.elements.get(element.tag) == element:
+            continue
+        kept = judge.cleaned(head, element, parts.dialect)
+        if kept != head[element.at : element.end]:
+            yield Edit(element.at, element.end - element.at, kept or b"")
+
+
+def known_tail(parts: Parts, *, keep: Keep, frames: int) -> bytes:
+    """Return what is passed on of what follows the pixels; what is no data set is trailing."""
+    pieces: list[bytes] = []
+    judge, tail, end = _Judge(keep, frames), parts.tail, 0
+    try:
+        for element in walk(tail, 0, end=len(tail), dialect=parts.dialect):
+            pieces.append(judge.cleaned(tail, element, parts.dialect, depth=1) or b"")
+            end = element.end
+    except (ValueError, struct.error):
+        pass
+    return b"".join(pieces) + (tail[end:] if "trailing" in keep else b"")
