@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 ORDERS: Mapping[bytes, str] = {b"II": "<", b"MM": ">"}
@@ -155,6 +155,28 @@ def _parse_entry(block: bytes, at: int, order: str, depth: int, form: _Form) -> 
         raise DirectoryError("expected one directory")
     below = parse_directory(block, places[0], order=order, depth=depth + 1, big=form is _BIG)
     return Entry(tag, kind, count, b"", below.entries)
+
+
+def child_place(data: bytes | bytearray, at: int, index: int, *, order: str, big: bool = False) -> int:
+    """Return the place of the directory that an entry of the one at offset ``at`` points to."""
+    form = _BIG if big else _CLASSIC
+    (kind,) = struct.unpack_from(f"{order}H", data, at + form.head_size + form.entry_size * index + 2)
+    value = at + form.head_size + form.entry_size * (index + 1) - form.inline
+    return int(struct.unpack_from(f"{order}{_CODES[kind]}", data, value)[0])
+
+
+def drop_entries(
+    data: bytearray, at: int, indices: Collection[int], *, order: str, big: bool = False
+) -> None:
+    """Take entries out of the table of the directory at offset ``at``; their values stay where they are."""
+    form = _BIG if big else _CLASSIC
+    (count,) = struct.unpack_from(f"{order}{form.count}", data, at)
+    start, size = at + form.head_size, form.entry_size
+    end = start + size * count
+    kept = b"".join(data[start + size * i : start + size * (i + 1)] for i in range(count) if i not in indices)
+    table = kept + data[end : end + form.inline]
+    struct.pack_into(f"{order}{form.count}", data, at, count - len(indices))
+    data[start : end + form.inline] = table.ljust(size * count + form.inline, b"\0")
 
 
 def weight(entries: Iterable[Entry]) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from medlocker.errors import RestoreError
 from medlocker.formats._keep import NOTHING, Keep
 from medlocker.formats._method import MarkedFile, Method
+from medlocker.formats._sealed import Sealed
 from medlocker.formats._stacks import Stacks
 from medlocker.formats._stills import Stills
 from medlocker.formats.dicom.mark import Dicom
@@ -18,7 +19,7 @@ from medlocker.logo import Logo
 from medlocker.veil import AnyMark
 
 METHODS: Mapping[str, Method] = {
-    method.name: method for method in (Dicom(), JpegDct(), Volumes(), Stills(), Stacks())
+    method.name: method for method in (Dicom(), JpegDct(), Sealed(), Volumes(), Stills(), Stacks())
 }
 """By the names that sealed records give; the first that suits an image marks it."""
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from medlocker.formats._icc import is_plain_profile
+from medlocker.formats._keep import Keep
 from medlocker.images import NO_LIMITS, Image, Kind, Limits, Pixels, check_size, refuse, translated
 
 _FILE_HEADER = 14
+_WITH_PROFILE, _PROFILE_AT = 124, 112
 _HEADER_SIZES = (40, 52, 56, 108, 124)
 _RGB, _BITFIELDS = 0, 3
 _MASKS = (0x00FF0000, 0x0000FF00, 0x000000FF)
@@ -123,8 +126,62 @@ def encode_bmp(image: Image, pixels: Pixels) -> bytes:
 
 def metadata_bmp(image: Image) -> Iterator[bytes]:
     """Yield all of an image's source but its pixels."""
+    yield b"bmp\n"
+    yield _blank(image)
+
+
+def hold_bmp(image: Image, keep: Keep) -> tuple[Image, bytes]:
+    """Return the image without gaps, padding and what follows the pixels, and what was there.
+
+    Args:
+        image: Read from BMP.
+        keep: What passes although it may hold a picture.
+
+    Returns:
+        The image, and the source with its pixels blank; nothing if all of it passes.
+    """
+    if "trailing" in keep:
+        return image, b""
+    source, layout = image.source, _parse_bmp(image.source, "image", NO_LIMITS)
+    (header_size,) = struct.unpack_from("<I", source, _FILE_HEADER)
+    known = _FILE_HEADER + header_size
+    if layout.channels == 1:
+        (used,) = struct.unpack_from("<I", source, 46)
+        known += 4 * (used or 256)
+    elif source[30] == _BITFIELDS:
+        known = max(known, _FILE_HEADER + 40 + 12)
+    known = min(known, layout.at)
+    end = layout.at + layout.height * layout.row_bytes
+    start, stop = _profile(source, header_size)
+    plain = end <= start <= end + 3 and is_plain_profile(source[start:stop])
+    bare = bytearray(source[: stop if plain else end])
+    bare[6:10] = bytes(4)
+    bare[known : layout.at] = bytes(layout.at - known)
+    rows = np.frombuffer(bare, np.uint8, end - layout.at, layout.at).reshape(layout.height, layout.row_bytes)
+    rows[:, layout.width * layout.channels :] = 0
+    del rows
+    return (image, b"") if bare == source else (replace(image, source=bytes(bare)), _blank(image))
+
+
+def _profile(source: bytes, header_size: int) -> tuple[int, int]:
+    """Return where an embedded colour profile begins and ends, or nowhere."""
+    if header_size != _WITH_PROFILE or source[_FILE_HEADER + 56 : _FILE_HEADER + 60] != b"DEBM":
+        return 0, 0
+    at, size = struct.unpack_from("<II", source, _FILE_HEADER + _PROFILE_AT)
+    return _FILE_HEADER + at, _FILE_HEADER + at + size
+
+
+def complete_bmp(bare: bytes, held: bytes) -> bytes:
+    """Return a file with what :func:`hold_bmp` held back."""
+    layout = _parse_bmp(bare, "image", NO_LIMITS)
+    out = bytearray(held)
+    layout.rows(out)[...] = layout.rows(bare)
+    return bytes(out)
+
+
+def _blank(image: Image) -> bytes:
+    """Return an image's source with its pixels blank."""
     layout = _parse_bmp(image.source, "image", NO_LIMITS)
     blank = bytearray(image.source)
     layout.rows(blank)[...] = 0
-    yield b"bmp\n"
-    yield bytes(blank)
+    return bytes(blank)

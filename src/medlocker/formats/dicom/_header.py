@@ -14,8 +14,8 @@ from medlocker.formats.dicom._file import DicomImage
 from medlocker.formats.dicom._frames import DicomFrames
 from medlocker.formats.dicom._layout import PHOTOMETRIC, Layout
 from medlocker.formats.dicom._parts import Parts, with_head
-from medlocker.formats.dicom._walk import Dialect, build_element, build_item
 from medlocker.formats.dicom._unmarked import known_head, known_items, known_tail
+from medlocker.formats.dicom._walk import Dialect, build_element, build_item
 from medlocker.images import Image
 from medlocker.logo import Logo
 from medlocker.veil import AnyMark

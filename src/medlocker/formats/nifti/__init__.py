@@ -2,8 +2,10 @@
 
 from medlocker.formats.nifti._file import (
     NIFTI_STARTS,
+    complete_nifti,
     encode_nifti,
     encode_nifti_frames,
+    hold_nifti,
     metadata_nifti,
     read_nifti,
 )
@@ -12,8 +14,10 @@ from medlocker.formats.nifti._window import ShownRange
 __all__ = [
     "NIFTI_STARTS",
     "ShownRange",
+    "complete_nifti",
     "encode_nifti",
     "encode_nifti_frames",
+    "hold_nifti",
     "metadata_nifti",
     "read_nifti",
 ]

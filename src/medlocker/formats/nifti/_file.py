@@ -7,11 +7,13 @@ held with their sign bit flipped, which keeps their order.
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from medlocker.formats._keep import Keep
 from medlocker.formats.nifti._gzip import gunzip, gunzip_start, gzipped
 from medlocker.formats.nifti._header import MAX_HEADER, STARTS, NiftiHeader, parse_nifti_header
 from medlocker.formats.nifti._window import find_window
@@ -19,6 +21,7 @@ from medlocker.images import NO_LIMITS, Image, Limits, Pixels, refuse, translate
 
 GZIP_START = b"\x1f\x8b\x08"
 NIFTI_STARTS = (*STARTS, GZIP_START)
+_EXTENSION_FLAGS = 4
 _MAX_TRAILING = 1 << 20
 """Bytes after the last voxel; a gzipped file may not grow beyond that."""
 
@@ -156,3 +159,45 @@ def metadata_nifti(image: Image) -> Iterator[bytes]:
     yield bytes(content[: slices.header.start])
     yield b"voxels\n"
     yield bytes(content[slices.header.end :])
+
+
+def hold_nifti(image: Image, keep: Keep) -> tuple[Image, bytes]:
+    """Return the image without extensions and without what follows the voxels, and what was there.
+
+    Args:
+        image: Read from NIfTI.
+        keep: What passes although it may hold a picture.
+
+    Returns:
+        The image, and the length of what precedes the voxels, that, and what follows them; nothing if all of
+        it passes.
+    """
+    slices = _slices(image)
+    header = slices.header
+    start, end = bytes(slices.content[: header.start]), bytes(slices.content[header.end :])
+    known = header.start - header.extension_bytes - _EXTENSION_FLAGS
+    bare_start = start if "private" in keep else start[:known] + bytes(header.start - known)
+    bare_end = end if "trailing" in keep else b""
+    if (bare_start, bare_end) == (start, end):
+        return image, b""
+    pieces = (bare_start, memoryview(slices.content)[header.start : header.end], bare_end)
+    held = struct.pack("<Q", len(start)) + start + end
+    # a still is opened again from its source, a volume is open
+    content = b"".join(pieces)
+    frames = None if image.frames is None else replace(slices, content=content)
+    source = gzipped(pieces) if frames is None and image.source.startswith(GZIP_START) else content
+    if frames is not None:
+        source = image.source[: len(GZIP_START)]  # tells whether it is packed
+    return replace(image, source=source, frames=frames), held
+
+
+def complete_nifti(bare: bytes, held: bytes) -> bytes:
+    """Return a file with what :func:`hold_nifti` held back."""
+    slices = _open(bare, "image", NO_LIMITS)
+    (size,) = struct.unpack_from("<Q", held)
+    start, end = held[8 : 8 + size], held[8 + size :]
+    header = slices.header
+    if size != header.start:
+        raise ValueError("expected as much before the voxels")
+    pieces = (start, memoryview(slices.content)[header.start : header.end], end)
+    return gzipped(pieces) if bare.startswith(GZIP_START) else b"".join(pieces)

@@ -7,14 +7,16 @@ import re
 import struct
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
 from medlocker.formats._deflate import inflate_at_most
-from medlocker.formats._exif import exif_facts, has_preview, without_thumbnail
+from medlocker.formats._exif import exif_facts, has_preview, known_only, without_thumbnail
+from medlocker.formats._icc import is_plain_profile
+from medlocker.formats._keep import MOST_BYTES, Keep
 from medlocker.formats.png._rows import SIGNATURE, chunk, compress_rows, decompress_rows, packed, unpacked
 from medlocker.images import CHANNELS, NO_LIMITS, Image, Kind, Limits, Pixels, check_size, refuse, translated
 
@@ -28,6 +30,18 @@ _MAX_TEXTS_BYTES = 1 << 26
 _TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _EDITOR_LAYERS = (b"prVW", b"mkBF", b"mkBS", b"mkBT", b"mkTS")
 """Chunks in which an editor keeps the picture's layers and preview: they would show it unmarked."""
+_FIXED = {
+    b"PLTE": 768, b"tRNS": 256, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"sBIT": 4, b"bKGD": 6, b"hIST": 512,
+    b"pHYs": 9, b"tIME": 7, b"cICP": 4, b"mDCV": 24, b"cLLI": 8, b"oFFs": 9, b"sTER": 1,
+}  # fmt: skip
+"""Chunks that say how pixels are shown, and how many bytes they may have."""
+
+_KEYWORDS = frozenset((b"Title", b"Author", b"Description", b"Copyright", b"Creation Time", b"Software",
+                       b"Disclaimer", b"Warning", b"Source", b"Comment"))  # fmt: skip
+_XMP = b"XML:com.adobe.xmp"
+_HELD = struct.Struct("<BBI4sI")
+_CHANGED, _AFTER = 1, 2
+_IDAT_BYTES = 1 << 20
 _RAW_PROFILE = re.compile(rb"Raw profile type ")
 
 
@@ -316,3 +330,94 @@ def metadata_png(image: Image) -> Iterator[bytes]:
     """Yield what is kept of an image's source besides its pixels."""
     parts = parse_png(image.source, "image")
     return canonical_png(parts.header, parts.before, parts.after)
+
+
+def hold_png(image: Image, keep: Keep) -> tuple[Image, bytes]:
+    """Return the image without chunks that may hold a picture, and these.
+
+    Args:
+        image: Read from PNG.
+        keep: What passes although it may hold a picture.
+
+    Returns:
+        The image, and for each chunk flags, a number among the chunks before or behind the pixels, type, length
+        and content; nothing if all of them pass.
+    """
+    parts = parse_png(image.source, "image")
+    passed: list[list[tuple[bytes, bytes]]] = [[], []]
+    held: list[bytes] = []
+    seen: set[bytes] = set()
+    for flag, chunks in enumerate((parts.before, parts.after)):
+        for index, (kind, data) in enumerate(chunks):
+            harmless = _harmless(kind, data, keep, seen)
+            if harmless is not None:
+                passed[flag].append((kind, harmless))
+            if harmless != data:
+                flags = (harmless is not None) * _CHANGED + flag * _AFTER
+                held += (_HELD.pack(flags, 0, index, kind, len(data)), data)
+    if not held:
+        return image, b""
+    return replace(
+        image, source=_joined(replace(parts, before=tuple(passed[0]), after=tuple(passed[1])))
+    ), b"".join(held)
+
+
+def _harmless(kind: bytes, data: bytes, keep: Keep, seen: set[bytes]) -> bytes | None:
+    """Return a chunk's content as it is passed on, or None to leave the chunk out; each kind passes once."""
+    if kind in _TEXTS:
+        keyword = data.partition(b"\0")[0]
+        name = "xmp" if keyword == _XMP else "text"
+        known = keyword in _KEYWORDS and keyword not in seen and len(_unpacked(kind, data)) <= MOST_BYTES
+        seen.add(keyword)
+        return data if name in keep or (known and len(data) <= MOST_BYTES) else None
+    first = kind not in seen
+    seen.add(kind)
+    if kind == b"eXIf":
+        return data if "exif" in keep else known_only(data) if first else None
+    if kind == b"iCCP":
+        return data if "profiles" in keep or (first and _is_plain(data)) else None
+    return data if "private" in keep or (first and len(data) <= _FIXED.get(kind, -1)) else None
+
+
+def _is_plain(data: bytes) -> bool:
+    name, _, rest = data.partition(b"\0")
+    profile = inflate_at_most(rest[1:], _MAX_TEXT_BYTES)
+    if len(name) > 79 or not is_plain_profile(profile):
+        return False
+    machine = isal_zlib.decompressobj()
+    machine.decompress(rest[1:], len(profile) + 1)
+    return bool(machine.eof) and not machine.unused_data
+
+
+def _joined(parts: Parts) -> bytes:
+    """Return a file with the same stream of pixels."""
+    header = bytearray(parts.header.to_bytes())
+    header[12] = parts.header.interlaced
+    pixels = (parts.stream[at : at + _IDAT_BYTES] for at in range(0, len(parts.stream), _IDAT_BYTES))
+    return b"".join(
+        (
+            SIGNATURE,
+            chunk(b"IHDR", bytes(header)),
+            *(chunk(kind, data) for kind, data in parts.before),
+            *(chunk(b"IDAT", piece) for piece in pixels),
+            *(chunk(kind, data) for kind, data in parts.after),
+            chunk(b"IEND", b""),
+        )
+    )
+
+
+def complete_png(bare: bytes, held: bytes) -> bytes:
+    """Return a file with the chunks that :func:`hold_png` held back."""
+    parts = parse_png(bare, "image")
+    chunks = (list(parts.before), list(parts.after))
+    at = 0
+    while at < len(held):
+        flags, _, index, kind, size = _HELD.unpack_from(held, at)
+        at += _HELD.size
+        data = held[at : at + size]
+        at += size
+        own, changed = chunks[bool(flags & _AFTER)], flags & _CHANGED
+        if len(data) != size or index > len(own) - changed:
+            raise ValueError("expected a chunk where one was held back")
+        own[index : index + changed] = [(kind, data)]
+    return _joined(replace(parts, before=tuple(chunks[0]), after=tuple(chunks[1])))

@@ -1,5 +1,12 @@
 """TIFF of one page or several, in strips or tiles."""
 
-from medlocker.formats.tiff._file import encode_tiff, encode_tiff_frames, metadata_tiff, read_tiff
+from medlocker.formats.tiff._file import (
+    complete_tiff,
+    encode_tiff,
+    encode_tiff_frames,
+    hold_tiff,
+    metadata_tiff,
+    read_tiff,
+)
 
-__all__ = ["encode_tiff", "encode_tiff_frames", "metadata_tiff", "read_tiff"]
+__all__ = ["complete_tiff", "encode_tiff", "encode_tiff_frames", "hold_tiff", "metadata_tiff", "read_tiff"]

@@ -9,8 +9,8 @@ import io
 import math
 import re
 import struct
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,8 @@ from medlocker.formats._ifd import (
     successor_place,
     weight,
 )
+from medlocker.formats._keep import Keep
+from medlocker.formats.tiff._held import pack_held, put_back, take_out, unpack_held
 from medlocker.formats.tiff._layout import (
     COMPRESSIONS,
     DESCRIPTION,
@@ -230,39 +232,87 @@ def encode_tiff_frames(image: Image, frames: Iterator[Pixels]) -> bytes:
         frames: As many as its pages, checked to be of the image's shape and type.
     """
     order, big, _ = _parse_start(image.source)
+    layouts = [layout for _, layout in _layouts(image.source, "image", NO_LIMITS)]
+    pieces = (
+        [pack_segment(segment, layout, pixels) for segment in layout.segments]
+        for layout, pixels in zip(layouts, frames, strict=True)
+    )
+    one_run = image.frames is not None and _shares_one_run(layouts[0])
+    return _written(image.source[:2], layouts, pieces, order=order, big=big, one_run=one_run)
+
+
+def _written(
+    mark: bytes,
+    layouts: Sequence[Layout],
+    pieces: Iterable[list[bytes]],
+    *,
+    order: str,
+    big: bool,
+    one_run: bool,
+) -> bytes:
+    """Return a file of pages with the packed strips or tiles of each, taken one page at a time."""
     out = io.BytesIO()
-    out.write(image.source[:2] + struct.pack(f"{order}HHHQ" if big else f"{order}HI", *_START[big]))
+    out.write(mark + struct.pack(f"{order}HHHQ" if big else f"{order}HI", *_START[big]))
     link = out.tell() - (8 if big else 4)
-    layouts = (layout for _, layout in _layouts(image.source, "image", NO_LIMITS))
-    pages = zip(layouts, frames, strict=True)
-    if image.frames is not None and _is_one_run(image.source):
+    pages = zip(layouts, pieces, strict=True)
+    if one_run:
         # ImageJ finds the slices of a stack one behind the other from the first on, without directories
-        written = [(layout, _write_segments(out, layout, pixels, even=False)) for layout, pixels in pages]
+        written = [(layout, _write_segments(out, own, even=False)) for layout, own in pages]
         out.write(b"\0" * (out.tell() % 2))
         for layout, places in written:
             link = _write_directory(out, layout, places, link)
     else:
-        for layout, pixels in pages:
-            link = _write_directory(out, layout, _write_segments(out, layout, pixels), link)
+        for layout, own in pages:
+            link = _write_directory(out, layout, _write_segments(out, own), link)
     if not big and len(out.getbuffer()) > _MAX_FILE_BYTES:
         refuse("image", "expected a TIFF below 4 GiB")
     return out.getvalue()
 
 
-def _is_one_run(source: bytes) -> bool:
+def hold_tiff(image: Image, keep: Keep) -> tuple[Image, bytes]:
+    """Return the image without entries that may hold a picture, and these.
+
+    What no entry refers to is not written anyway.
+
+    Args:
+        image: Read from TIFF.
+        keep: What passes although it may hold a picture.
+
+    Returns:
+        The image, and what :func:`medlocker.formats.tiff._held.pack_held` makes of the entries of all pages.
+    """
+    bare = bytearray(image.source)
+    order, big, _ = _parse_start(image.source)
+    held = []
+    for at, layout in _layouts(image.source, "image", NO_LIMITS):
+        held.append(take_out(bare, at, layout.directory.entries, keep, order=order, big=big))
+    if not any(held):
+        return image, b""
+    return replace(image, source=bytes(bare)), pack_held(held)
+
+
+def complete_tiff(bare: bytes, held: bytes) -> bytes:
+    """Return a file with the entries that :func:`hold_tiff` held back."""
+    order, big, _ = _parse_start(bare)
+    layouts = []
+    for (_, layout), entries in zip(_layouts(bare, "image", NO_LIMITS), unpack_held(held), strict=True):
+        whole = put_back(layout.directory.entries, entries)
+        layouts.append(replace(layout, directory=replace(layout.directory, entries=whole)))
+    segments = ([bare[s.at : s.at + s.size] for s in layout.segments] for layout in layouts)
+    one_run = len(layouts) > 1 and _shares_one_run(layouts[0])
+    return _written(bare[:2], layouts, segments, order=order, big=big, one_run=one_run)
+
+
+def _shares_one_run(first: Layout) -> bool:
     """Tell whether all slices are found from the first one on: an ImageJ stack that is not compressed."""
-    _, first = next(_layouts(source, "image", NO_LIMITS))
     entry = first.directory.find(DESCRIPTION)
     return first.compression == NONE and entry is not None and bool(_IMAGEJ_COUNT.match(entry.data[:1024]))
 
 
-def _write_segments(
-    out: io.BytesIO, layout: Layout, pixels: Pixels, *, even: bool = True
-) -> list[tuple[int, int]]:
+def _write_segments(out: io.BytesIO, pieces: Iterable[bytes], *, even: bool = True) -> list[tuple[int, int]]:
     """Append a page's strips or tiles, and return the place and size of each."""
     places = []
-    for segment in layout.segments:
-        piece = pack_segment(segment, layout, pixels)
+    for piece in pieces:
         places.append((out.tell(), len(piece)))
         out.write(piece + b"\0" * (len(piece) % 2 if even else 0))
     return places
