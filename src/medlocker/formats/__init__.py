@@ -1,5 +1,6 @@
 """One folder per file format: everything that reads, writes and marks files of that format."""
 
+from medlocker.formats._keep import KEEPABLE, NOTHING, Keep, check_keep
 from medlocker.formats._method import MarkedFile
 from medlocker.formats._methods import METHODS, kept, mark_file, reach, unmark_file
 from medlocker.formats._registry import (
@@ -11,8 +12,12 @@ from medlocker.formats._registry import (
 )
 
 __all__ = [
+    "KEEPABLE",
     "METHODS",
+    "NOTHING",
+    "Keep",
     "MarkedFile",
+    "check_keep",
     "encode_frames",
     "encode_image",
     "kept",
