@@ -107,7 +107,9 @@ def _tiff(*extra: tuple[int, int, bytes], below: bytes = b"", behind: bytes = b"
             + [struct.pack("<HHII", 34665, 4, 1, len(whole))],
             key=lambda e: struct.unpack("<H", e[:2]),
         )
-        note = struct.pack("<HHHIIHHIII", 2, 36864, 7, 4, 0x30333230, 37500, 7, len(below), len(whole) + 30, 0)
+        note = struct.pack(
+            "<HHHIIHHIII", 2, 36864, 7, 4, 0x30333230, 37500, 7, len(below), len(whole) + 30, 0
+        )
         whole += note + below
         struct.pack_into("<I", whole, 4, len(whole))
         whole += struct.pack("<H", len(entries)) + b"".join(entries) + bytes(4)
@@ -136,7 +138,9 @@ def _nifti(*, extension: bytes = b"", behind: bytes = b"", count: int = 1, packe
     header[344:348] = b"n+1\0"
     block = struct.pack("<ii", size, 6) + extension.ljust(size - 8, b"\0") if extension else b""
     flag = b"\1\0\0\0" if extension else bytes(4)
-    whole = bytes(header) + flag + block + b"".join(np.roll(PICTURE, k).tobytes() for k in range(count)) + behind
+    whole = (
+        bytes(header) + flag + block + b"".join(np.roll(PICTURE, k).tobytes() for k in range(count)) + behind
+    )
     return gzip.compress(whole) if packed else whole
 
 
@@ -198,9 +202,7 @@ def _icon(*, inside: int = 0) -> Build:
     return build
 
 
-def _dicom_bytes(
-    *, preamble: bytes = b"", behind: bytes = b"", pad: bool = False
-) -> Build:
+def _dicom_bytes(*, preamble: bytes = b"", behind: bytes = b"", pad: bool = False) -> Build:
     def build(secret: bytes) -> bytes:
         plain = _dicom(lambda ds: None)
         if preamble:
@@ -214,7 +216,9 @@ def _dicom_bytes(
                 + plain[at + 12 + size :]
             )  # fmt: skip
         if behind == b"element":
-            return plain + struct.pack("<HH2sHI", 0xFFFC, 0xFFFC, b"OB", 0, len(_even(secret))) + _even(secret)
+            return (
+                plain + struct.pack("<HH2sHI", 0xFFFC, 0xFFFC, b"OB", 0, len(_even(secret))) + _even(secret)
+            )
         return plain + secret
 
     return build
@@ -227,7 +231,9 @@ def _unknown_sequence(secret: bytes) -> bytes:
     inner = struct.pack("<HHI", 0x0029, 0x1010, len(_even(secret))) + _even(secret)
     item = struct.pack("<HHI", 0xFFFE, 0xE000, len(inner)) + inner
     whole = (
-        struct.pack("<HH2sHI", 0x0040, 0x0275, b"UN", 0, 0xFFFFFFFF) + item + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
+        struct.pack("<HH2sHI", 0x0040, 0x0275, b"UN", 0, 0xFFFFFFFF)
+        + item
+        + struct.pack("<HHI", 0xFFFE, 0xE0DD, 0)
     )
     at = plain.index(b"\x60\x00\x18\x00") if b"\x60\x00\x18\x00" in plain else at
     return plain[:at] + whole + plain[at:]
@@ -335,4 +341,3 @@ PLACES: Mapping[str, Build] = {
     "dicom: preamble": _dicom_bytes(preamble=b"yes"),
 }  # fmt: skip
 """A place that is missing here is not tried."""
-

@@ -1,4 +1,4 @@
-"""A copy of the unmarked picture, wherever it lies in a file, is in no marked file, and is back when restored."""
+"""A copy of the unmarked picture, wherever it lies in a file, is in no marked file, and comes back."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import zlib
 from collections.abc import Iterator
 
 import pytest
+from hiding_places import PICTURE, PLACES
 from PIL import Image as Pillow
 
-from hiding_places import PICTURE, PLACES
 from medlocker.errors import InputError
 from medlocker.formats import check_keep, mark_file, metadata_digest, read_image, unmark_file
 from medlocker.images import content_digest
@@ -131,5 +131,7 @@ def test_known_pictures_pass_in_no_case() -> None:
 
 
 def test_an_unknown_name_is_refused() -> None:
-    with pytest.raises(InputError, match=r"^expected metadata to keep of private, text, .* or all, got 'icons'$"):
+    with pytest.raises(
+        InputError, match=r"^expected metadata to keep of private, text, .* or all, got 'icons'$"
+    ):
         check_keep(["xmp", "icons"])

@@ -61,6 +61,7 @@ class PublicFacts:
         keeps_originals: Whether sealed records hold the original files.
         regions: Where the keep-out regions come from: ``given``, ``segmenter:<sha256>``,
             ``candidates: not a clinician's``, ``none``, or several with `` + `` between.
+        kept: Names of metadata that were passed on although they may hold an unmarked picture.
     """
 
     preset: str
@@ -69,6 +70,17 @@ class PublicFacts:
     terms: str = ""
     keeps_originals: bool = False
     regions: str = "none"
+    kept: tuple[str, ...] = ()
+
+    @property
+    def promise(self) -> str:
+        """What a mark does and does not do, and what the owner let through at his own risk."""
+        if not self.kept:
+            return PROMISE
+        return (
+            f"{PROMISE} Passed on unseen at the owner's risk, and may show images unmarked: metadata of the "
+            f"kinds {', '.join(self.kept)}."
+        )
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,7 @@ class Statement:
         preset: Of the marking.
         regions: Where the keep-out regions come from; ``not stated`` in older releases.
         subjects: File name relative to ``certificate/``, SHA-256.
+        promise: What a mark does and does not do, and what the owner let through.
     """
 
     tool: str
@@ -98,6 +111,7 @@ class Statement:
     preset: str
     regions: str
     subjects: Mapping[str, str]
+    promise: str = PROMISE
 
     @property
     def shards(self) -> tuple[int, ...]:
@@ -145,7 +159,7 @@ def make_statement(
         "counts": dict(facts.counts),
         "preset": facts.preset,
         "regions": facts.regions,
-        "promise": PROMISE,
+        "promise": facts.promise,
     }
     data = sign_statement(PREDICATE_TYPE, predicate, subjects=subjects, key=key)
     read_statement(data, owner=key.public)
@@ -163,7 +177,6 @@ def read_statement(data: bytes, *, owner: VerifyKey) -> Statement:
     predicate, subjects = check_statement(data, PREDICATE_TYPE, owner=owner, what=what)
     names = (*_FIELDS, *(name for name in _LATER_FIELDS if isinstance(predicate, dict) and name in predicate))
     reader = Fields(predicate, names, what=what)
-    reader.text("promise", max_length=4096)
     keys = Fields(reader.raw("owner"), ("sign", "age"), what=f"{what}: owner")
     if keys.digest("sign") != owner.key_id:
         raise MalformedError(f"{what}: the owner that is named is not the one that signed")
@@ -178,6 +191,7 @@ def read_statement(data: bytes, *, owner: VerifyKey) -> Statement:
         preset=reader.text("preset", max_length=64),
         regions=reader.text("regions", max_length=256) if "regions" in names else NOT_STATED,
         subjects=subjects,
+        promise=reader.text("promise", max_length=4096),
     )
     _check_subjects(statement)
     return statement
@@ -219,7 +233,7 @@ def make_policy(facts: PublicFacts) -> bytes:
     """Return ``policy.json``: what people who get marked images should know."""
     policy: dict[str, Any] = {
         "version": 1,
-        "promise": PROMISE,
+        "promise": facts.promise,
         "lawful_use": LAWFUL_USE,
         "keeps_originals": facts.keeps_originals,
         "terms": facts.terms,

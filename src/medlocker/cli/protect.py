@@ -301,6 +301,16 @@ def protect(
     keep_original: Annotated[
         bool, typer.Option("--keep-original", help="Seal the original files too: restored byte for byte.")
     ] = False,
+    keep_metadata: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--keep-metadata",
+            metavar="NAME",
+            help="Pass metadata of a kind on although they may show the image unmarked, at your own risk: "
+            "private, text, exif, xmp, profiles, overlays, waveforms, trailing, or all; repeatable. The "
+            "signed statement says so. What is not passed on is sealed, and comes back on restoring.",
+        ),
+    ] = None,
     push: PushOption = None,
     auth: AuthOption = None,
     push_auth: PushAuthOption = None,
@@ -339,6 +349,7 @@ def protect(
         seed=seed,
         harden=harden_of(harden, warp=warp, texture=texture, opaque=opaque),
         keep_original=keep_original,
+        keep_metadata=tuple(dict.fromkeys(keep_metadata or ())),
     )
     keep_out = KeepOut(regions, margin_px, segmenter, lesions, anatomy)
     candidates = keep_out.candidates(preset)

@@ -111,8 +111,6 @@ def _faults(report: VerifyReport) -> tuple[tuple[str, Faults], ...]:
 
 
 def _print_release(release: Release, report: VerifyReport) -> None:
-    from medlocker.certificates import PROMISE
-
     statement = release.statement
     verdict = "valid" if report.valid else "NOT VALID"
     lines = [
@@ -131,7 +129,7 @@ def _print_release(release: Release, report: VerifyReport) -> None:
                 lines.append(f"  ... and {faults.count - _SHOWN} more, see --json")
     for line in lines:
         stdout.print(line, markup=False)
-    note(PROMISE)
+    note(statement.promise)
 
 
 def _verify_file(

@@ -29,9 +29,9 @@ _THUMBNAIL, _THUMBNAIL_SIZE = 513, 514
 _START = 8
 _SLACK_BYTES = 8
 _BASIC = frozenset((
-    254, 255, 256, 257, 258, 259, 262, 263, 266, 269, 270, 271, 272, 273, 274, 277, 278, 279, 280, 281, 282, 283,
-    284, 285, 286, 287, 290, 291, 296, 297, 301, 305, 306, 315, 316, 317, 318, 319, 320, 321, 322, 323, 324, 325,
-    332, 334, 336, 337, 338, 339, 340, 341, 529, 530, 531, 532, 33432, EXIF_IFD, GPS_IFD, *range(40091, 40096),
+    *range(254, 260), 262, 263, 266, *range(269, 275), *range(277, 288), 290, 291, 296, 297, 301, 305, 306,
+    *range(315, 326), 332, 334, *range(336, 342), *range(529, 533), 33432, EXIF_IFD, GPS_IFD,
+    *range(40091, 40096),
 ))  # fmt: skip
 """Tags of TIFF 6.0 and of EXIF's first directory that say how a picture is stored and where it comes from."""
 
@@ -122,7 +122,7 @@ def without_thumbnail(block: bytes) -> bytes:
 
 
 def is_known(entry: Entry, *, within: int = 0, most: int = MOST_BYTES) -> bool:
-    """Tell whether an entry is one of the standards' and too small for a picture; of directories the tag only.
+    """Tell whether an entry is a standard's and too small for a picture; of directories, the tag only.
 
     Args:
         entry: From a directory.

@@ -1,4 +1,4 @@
-"""Formats that are marked pixel by pixel: what may hold the unmarked picture is taken out before, and put back.
+"""Formats marked pixel by pixel: what may hold the unmarked picture is taken out before, and put back.
 
 The method's residual begins with what was held back, see docs/FORMAT.md.
 """

@@ -143,7 +143,8 @@ class Attempt:
 
     def _write(self, candidate: Candidate) -> tuple[Marked, list[Canvases], Seen]:
         image, job = self.original.image, self._job
-        marked = mark_file(image, candidate, logo=self._shared.logo)
+        keep = self._shared.settings.keep
+        marked = mark_file(image, candidate, logo=self._shared.logo, keep=keep)
         make_folder(self._temporary.parent)
         write_atomic(self._temporary, marked.data, overwrite=True)
         data = read_limited(self._temporary, max_bytes=LIMITS.max_file_bytes, what="marked image")

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from medlocker.attacks import ATTACK_NAMES, AttackName
 from medlocker.errors import InputError
+from medlocker.formats import Keep, check_keep
 from medlocker.logo import Hardening
 from medlocker.mark import OPACITY_ONE
 from medlocker.veilstyle import DEFAULT_STYLE, VeilStyle
@@ -105,6 +106,8 @@ class Settings:
         seed: Repeats the search exactly; None derives it from the release's secret.
         harden: Keyed changes of the logo, see :class:`Harden`.
         keep_original: Put the original file into its sealed record.
+        keep_metadata: Names of :data:`medlocker.formats.KEEPABLE`, or ``all``: metadata that are passed on
+            although they may hold an unmarked picture.
         placement: ``series``: all images of a series carry the marks of one of them; ``image``: each has its
             own, which is for series of unlike images.
         style: How veils look.
@@ -134,6 +137,7 @@ class Settings:
     seed: int | None = None
     harden: Harden = field(default_factory=lambda: Harden())
     keep_original: bool = False
+    keep_metadata: tuple[str, ...] = ()
     placement: Placement = "series"
     style: VeilStyle = DEFAULT_STYLE
     aim: Aim = "same"
@@ -169,6 +173,7 @@ class Settings:
             raise InputError(f"expected a seed of 0 to 2**64 - 1, got {self.seed}")
         if not 0 <= self.legibility <= 60:
             raise InputError(f"expected a legibility of 0 to 60 dB, got {self.legibility:g}")
+        check_keep(self.keep_metadata)
         if self.preset == "veil":
             self._check_veil()
 
@@ -198,6 +203,11 @@ class Settings:
                 "after rounding such a veil would change nothing"
             )
         _ = self.veil_style  # refuses a size that no lattice has
+
+    @property
+    def keep(self) -> Keep:
+        """What is passed on besides harmless metadata."""
+        return check_keep(self.keep_metadata)
 
     @property
     def logo_size(self) -> float:
@@ -292,5 +302,8 @@ class Settings:
         return [px for px in dict.fromkeys(sizes) if px >= SMALLEST_LOGO_PX]
 
     def to_json(self) -> dict[str, Any]:
-        """Return all options as a JSON-ready object."""
-        return asdict(self)
+        """Return all options as a JSON-ready object; older runs, which go on, know no ``keep_metadata``."""
+        value = asdict(self)
+        if not self.keep_metadata:
+            del value["keep_metadata"]
+        return value

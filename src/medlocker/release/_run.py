@@ -372,6 +372,7 @@ def _finish(run: Run, secret: ReleaseSecret, journal: Journal, summary: Summary)
         counts={"inputs": summary.images, "skipped": len(summary.skipped), "failed": len(summary.failed)},
         keeps_originals=run.settings.keep_original,
         regions=run.regions_source,
+        kept=tuple(sorted(run.settings.keep_metadata)),
     )
     assemble(
         run.release,

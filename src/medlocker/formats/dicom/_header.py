@@ -50,8 +50,8 @@ def marked_header(
 ) -> tuple[Parts, Layout, tuple[Edit, ...]]:
     """Return parts and layout for a marked file, and the edits that give its header back.
 
-    Pictures of the unmarked image (icons), all places where one may lie, and signatures, which would be wrong,
-    are left out. An image
+    Pictures of the unmarked image (icons), all places where one may lie, and signatures, which would be
+    wrong, are left out. An image
     without a window gets that of its own range, for the mark may cover its darkest or brightest pixel. An
     image whose loss only its transfer syntax told says so in its header: the marked file has another syntax.
 

@@ -1,7 +1,7 @@
 """Places of a DICOM data set where a copy of the unmarked picture may lie: what is not known is left out.
 
-Passed on are elements of the standard's dictionary whose values are too small for a picture, colour tables and
-plain colour profiles. Sequences are looked through item by item.
+Passed on are elements of the standard's dictionary whose values are too small for a picture, colour tables
+and plain colour profiles. Sequences are looked through item by item.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ def _unpadded(profile: bytes) -> bytes:
 
 
 def known_items(value: bytes, dialect: Dialect, *, keep: Keep, frames: int) -> bytes:
-    """Return a sequence's value with nothing but what is passed on; nothing of one that cannot be followed."""
+    """Return what is passed on of a sequence's value; nothing of one that cannot be followed."""
     try:
         return _Judge(keep, frames).items(value, dialect, 1)
     except (ValueError, struct.error):

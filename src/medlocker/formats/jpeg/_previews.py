@@ -43,8 +43,8 @@ def without_previews(
     """Return what may be passed on of a file's metadata segments, and what is held back.
 
     Passed on are JFIF and EXIF without thumbnails, EXIF's known tags, a plain colour profile, Adobe's word on
-    colours, and a short comment. What else is asked for passes if no picture is found in it; a segment with one
-    is left out, and with it all of its kind: a long one goes on in the next segment.
+    colours, and a short comment. What else is asked for passes if no picture is found in it; a segment with
+    one is left out, and with it all of its kind: a long one goes on in the next segment.
 
     Args:
         metadata: Application segments and comments, in order.

@@ -340,8 +340,8 @@ def hold_png(image: Image, keep: Keep) -> tuple[Image, bytes]:
         keep: What passes although it may hold a picture.
 
     Returns:
-        The image, and for each chunk flags, a number among the chunks before or behind the pixels, type, length
-        and content; nothing if all of them pass.
+        The image, and for each chunk flags, a number among the chunks before or behind the pixels, type,
+        length and content; nothing if all of them pass.
     """
     parts = parse_png(image.source, "image")
     passed: list[list[tuple[bytes, bytes]]] = [[], []]
