@@ -162,6 +162,15 @@ def test_the_statement_is_an_in_toto_statement_and_small(sample: Sample) -> None
     assert "lawful" in policy["lawful_use"]
 
 
+def test_metadata_that_were_let_through_are_signed(sample: Sample) -> None:
+    statement = _assemble(sample, _sealed(sample), PublicFacts("paper", kept=("overlays", "xmp")))
+    payload = payload_of(sample.certificate("statement.dsse.json"))
+    assert payload["predicate"]["promise"] == statement.promise
+    assert statement.promise.startswith(PROMISE)
+    assert statement.promise.endswith("metadata of the kinds overlays, xmp.")
+    assert json.loads(sample.certificate("policy.json").read_bytes())["promise"] == statement.promise
+
+
 def test_where_regions_come_from_is_signed(sample: Sample) -> None:
     facts = PublicFacts("paper", regions="candidates: not a clinician's")
     assert _assemble(sample, _sealed(sample), facts).regions == "candidates: not a clinician's"

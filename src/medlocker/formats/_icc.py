@@ -40,7 +40,7 @@ def is_plain_profile(profile: bytes) -> bool:
         if length > most or at + length > size or at > covered + 3:
             return False
         covered = max(covered, at + length)
-    return size <= covered + 3
+    return bool(size <= covered + 3)
 
 
 def _most(name: bytes, kind: bytes) -> int:
