@@ -110,7 +110,8 @@ class OnnxClassifier(BaseClassifier):
             np.concatenate(parts) if np.ndim(parts[0]) else parts[0] for parts in zip(*pieces, strict=True)
         ]
 
-    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def answer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Answer logits (N, K), or of a feature extractor (N, D), for a batch in the model's own layout."""
         answer = self._call([self._output], batch)[0]
         answers = _flat(answer, len(batch))
         if answers is None and self._features:

@@ -66,7 +66,9 @@ def evaluate(
     target: Annotated[
         list[Path],
         typer.Option(
-            "--target", help="Model to judge on: .onnx, torch weights, or a folder of `train`. Repeatable."
+            "--target",
+            help="Model to judge on: .onnx, torch weights, or a folder of `train`; or one of your own, "
+            "package.module:Class or an entry point medlocker.classifiers. Repeatable.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the report; new or empty.")],
@@ -107,6 +109,14 @@ def evaluate(
             "also trains a removal network and the models themselves. Seconds an image; can be interrupted."
         ),
     ] = "none",
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="An attack of your own, also without --removal: the name of an entry point "
+            "medlocker.attacks, or package.module:Class. Repeatable.",
+        ),
+    ] = None,
     removal_limit: Annotated[
         int,
         typer.Option(
@@ -152,10 +162,11 @@ def evaluate(
     for text in assumed:
         note(text)
     attackers: Attackers | None = None
-    if removal != "none":
+    if removal != "none" or attack:
         attackers = evaluation.gather_attackers(
             targets,
             level=removal,
+            own=attack or (),
             logo=_logo_of(found[0]) or given,
             state_dir=state_folder(out),
             limit=removal_limit,

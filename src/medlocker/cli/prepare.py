@@ -12,7 +12,7 @@ from medlocker.cli._labels import LabelColumn
 from medlocker.cli._preparelogo import Asked, learn_logo
 from medlocker.cli._prepareveil import choose_veil
 from medlocker.errors import InputError
-from medlocker.protect import LEAST_PSNR_DB, MAX_AREA, Aim, Lesions
+from medlocker.protect import LEAST_PSNR_DB, MAX_AREA, Aim
 
 PreparedPreset = Literal["veil", "strong"]
 
@@ -59,10 +59,11 @@ def prepare_logo(
         Path | None, typer.Option(help="Finds regions too, as for `protect`. For veil.")
     ] = None,
     lesions: Annotated[
-        Lesions | None,
+        str | None,
         typer.Option(
+            metavar="NAME",
             help="Without --regions and --segmenter keep candidates out, as `protect` does; default auto. "
-            "For veil."
+            "Or a finder of your own, as there. For veil.",
         ),
     ] = None,
     anatomy: Annotated[

@@ -42,10 +42,8 @@ from medlocker.preparedveil import PreparedVeil
 from medlocker.protect import (
     LEAST_PSNR_DB,
     Aim,
-    Lesions,
     Placement,
     Preset,
-    SearchName,
     Settings,
 )
 from medlocker.release import (
@@ -56,6 +54,7 @@ from medlocker.release import (
     starting,
     way_taken,
 )
+from medlocker.search import AUTO, SEARCH_NAMES
 from medlocker.veilstyle import DEFAULT_STYLE
 
 _FILE_THREADS = 2
@@ -96,7 +95,8 @@ def protect(
             "--model",
             help="Model to mislead: .onnx, torch weights, or a folder made by `train`; or a feature "
             'extractor, whose card says "output": "features". Repeatable. Preset veil needs none, but cannot '
-            "say what it does without.",
+            "say what it does without. A classifier of your own is named as package.module:Class, or by an "
+            "entry point medlocker.classifiers.",
         ),
     ] = None,
     labels: Annotated[
@@ -115,11 +115,13 @@ def protect(
         typer.Option(help="Finds regions too: folder made by `train segmenter`, or its .onnx file."),
     ] = None,
     lesions: Annotated[
-        Lesions | None,
+        str | None,
         typer.Option(
+            metavar="NAME",
             help="Without --regions and --segmenter, keep out candidates, which are not a clinician's: of a "
-            "fundus photograph, of a dermoscopy image, or what the model looks at. "
-            "Default auto, for preset paper none."
+            "fundus photograph, of a dermoscopy image, or what the model looks at: auto, fundus, skin, "
+            "attention, none. Default auto, for preset paper none. Or a finder of your own, also beside "
+            "--regions: the name of an entry point medlocker.finders or package.module:Class.",
         ),
     ] = None,
     anatomy: Annotated[
@@ -193,8 +195,13 @@ def protect(
         ),
     ] = True,
     search: Annotated[
-        SearchName, typer.Option(help="Strategy; auto takes gradients where there are any.")
-    ] = "auto",
+        str,
+        typer.Option(
+            metavar="NAME",
+            help=f"Strategy: {', '.join(SEARCH_NAMES)}; or your own, the name of an entry point "
+            "medlocker.searches or package.module:Class. auto takes gradients where there are any.",
+        ),
+    ] = AUTO,
     budget: Annotated[
         int | None,
         typer.Option(
@@ -230,7 +237,8 @@ def protect(
         str | None,
         typer.Option(
             help="Attacks that the marks shall withstand, with commas: jpeg, blur, resize, crop, flip, "
-            "denoise, inpaint. Each costs the search once more."
+            "denoise, inpaint; or your own, the name of an entry point medlocker.attacks or "
+            "package.module:Class. Each costs the search once more."
         ),
     ] = None,
     bear_shrinking: Annotated[

@@ -147,7 +147,7 @@ def _row(row: Row) -> list[str]:
     likeness = "-" if row.ssim_region is None else f"{row.ssim_region:.2f}"
     told = "-" if row.information is None else gain_text(row.information.plain)
     return [
-        f'{text(row.attack)}<br><span class="note">{_DOES[row.number]}</span>',
+        f'{text(row.attack)}<br><span class="note">{_DOES.get(row.number) or text(row.knows)}</span>',
         text(row.knows),
         number(left_text(left)),
         bar(left, _COLOR if row.combined else _BEYOND_COLOR),

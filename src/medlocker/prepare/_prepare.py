@@ -12,7 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from medlocker._files import read_limited
-from medlocker.classifiers import Classifier
+from medlocker.classifiers import Classifier, without_gradients
 from medlocker.errors import InputError, MedlockerError, ModelError
 from medlocker.geometry import Box
 from medlocker.images import LIMITS, Image, read_image
@@ -98,7 +98,7 @@ def prepare(
         InputError: If no image can be used.
         ModelError: If a model offers no gradients.
     """
-    without = [model.name for model in preparation.classifiers if not model.has_gradients]
+    without = without_gradients(preparation.classifiers)
     if without:
         raise ModelError(
             f"learning a logo needs gradients, which {without[0]} does not offer",

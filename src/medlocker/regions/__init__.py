@@ -6,6 +6,7 @@ candidates from classical image processing, which are not a clinician's.
 
 from medlocker.regions._anatomy import ANATOMY, WithAnatomy, lesion_finder
 from medlocker.regions._candidates import CANDIDATES, CandidateFinder
+from medlocker.regions._checked import CheckedFinder
 from medlocker.regions._finder import Finder, Findings
 from medlocker.regions._load import load_regions
 from medlocker.regions._masks import boxes_from_mask
@@ -16,6 +17,7 @@ __all__ = [
     "ANATOMY",
     "CANDIDATES",
     "CandidateFinder",
+    "CheckedFinder",
     "Finder",
     "Findings",
     "Regions",

@@ -27,7 +27,13 @@ import cv2
 from medlocker import __version__
 from medlocker._cores import wanted_threads
 from medlocker._files import TEMPORARY_PREFIX, read_limited, write_atomic
-from medlocker.classifiers import BaseClassifier, Classifier, load_classifier, with_gradients
+from medlocker.classifiers import (
+    BaseClassifier,
+    Classifier,
+    has_gradients,
+    load_classifier,
+    with_gradients,
+)
 from medlocker.errors import InputError, MedlockerError, ModelError, WriteError
 from medlocker.protect import Job, Marked, Outcome, Protector, make_finder
 from medlocker.regions import Finder, WithAnatomy, load_segmenter
@@ -220,7 +226,7 @@ def _open_model(recipe: ModelRecipe, setup: Setup) -> Classifier:
         model = with_gradients(model, recipe.path)
     if model.fingerprint != recipe.fingerprint:
         raise ModelError(f"model {recipe.name}: expected the driver's, got a file with other weights")
-    if model.has_gradients != recipe.has_gradients:
+    if has_gradients(model) != recipe.has_gradients:
         raise ModelError(
             f"model {recipe.name}: expected gradients as at the driver, there or missing on both",
             hint="install the same extras on every machine",
