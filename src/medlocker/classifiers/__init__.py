@@ -7,7 +7,7 @@ from medlocker.classifiers._features import SAMPLE_IMAGES, with_prototypes
 from medlocker.classifiers._load import is_named, load_classifier
 from medlocker.classifiers._onnx import OnnxClassifier, load_onnx
 from medlocker.classifiers._prototypes import Prototypes
-from medlocker.classifiers._users import CheckedClassifier, find_classifier
+from medlocker.classifiers._users import CheckedClassifier, checked_classifier, find_classifier
 from medlocker.classifiers.abilities import (
     Features,
     features_of,
@@ -47,6 +47,7 @@ __all__ = [
     "WithGradients",
     "batch_for",
     "card_path",
+    "checked_classifier",
     "features_of",
     "find_classifier",
     "has_gradients",

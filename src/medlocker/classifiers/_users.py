@@ -58,6 +58,15 @@ def find_classifier(named: str | Classifier | type[Classifier]) -> Classifier:
     return model
 
 
+def checked_classifier(model: Classifier) -> Classifier:
+    """Return a classifier whose answers are checked: ours as it is, else as :func:`find_classifier` does.
+
+    Raises:
+        ModelError: If it does not answer as the protocol says.
+    """
+    return model if isinstance(model, BaseClassifier | CheckedClassifier) else find_classifier(model)
+
+
 class CheckedClassifier:
     """A classifier whose answers are checked; see :class:`~medlocker.classifiers.Classifier`.
 

@@ -13,7 +13,15 @@ from medlocker._plugins import Registry
 from medlocker.classifiers import Classifier, has_gradients
 from medlocker.errors import InputError, NoRoomError
 from medlocker.geometry import Box
-from medlocker.regions import CANDIDATES, CandidateFinder, CheckedFinder, Finder, Findings, lesion_finder
+from medlocker.regions import (
+    CANDIDATES,
+    CandidateFinder,
+    CheckedFinder,
+    Finder,
+    Findings,
+    checked_finder,
+    lesion_finder,
+)
 from medlocker.regions._candidates import strongest
 from medlocker.regions._scale import covered
 
@@ -85,7 +93,7 @@ def make_finder(lesions: Lesions, classifiers: Sequence[Classifier]) -> Finder |
         InputError: If attention is asked for and no model offers gradients, or there is no such finder.
     """
     if not is_own_finder(lesions):
-        return CheckedFinder(_FINDERS.find(lesions))
+        return checked_finder(_FINDERS.find(lesions))
     if lesions == "none":
         return None
     attention = _attention(classifiers) if lesions in ("auto", "attention") else None

@@ -9,9 +9,22 @@ from numpy.typing import NDArray
 from medlocker._plugins import raised
 from medlocker.errors import InputError, MedlockerError
 from medlocker.geometry import Box
+from medlocker.regions._anatomy import WithAnatomy
+from medlocker.regions._candidates import CandidateFinder
 from medlocker.regions._finder import MAX_BOXES, Finder, Findings
+from medlocker.regions._segmenter import Segmenter
 
 _MOST_SOURCE = 100
+
+
+def checked_finder(finder: Finder) -> Finder:
+    """Return a finder whose boxes are checked: ours as it is, one of the user's own inside such a one.
+
+    Raises:
+        InputError: If it cannot be named.
+    """
+    ours = CandidateFinder | Segmenter | WithAnatomy | CheckedFinder
+    return finder if isinstance(finder, ours) else CheckedFinder(finder)
 
 
 class CheckedFinder:
