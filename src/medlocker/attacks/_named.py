@@ -9,12 +9,12 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from medlocker._plugins import Registry, raised
 from medlocker.attacks._denoise import non_local_means
 from medlocker.attacks._fill import fill_harmonic
 from medlocker.attacks._pictures import CAPPED_PX, Bytes, Mask, shrink, shrink_mask
 from medlocker.attacks._transforms import crop_middle, gaussian, jpeg, mirror, there_and_back
 from medlocker.errors import InputError, MedlockerError
+from medlocker.plugins import Registry, raised
 
 BLUR_SIGMA_PX = 2.0
 RESIZE_SCALE = 0.5

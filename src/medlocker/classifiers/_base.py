@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker._plugins import raised
 from medlocker.classifiers._prototypes import Prototypes
 from medlocker.classifiers.card import Card
 from medlocker.classifiers.protocol import Canvas, Classifier, Gradients
 from medlocker.classifiers.resize import LinearResize, linear_resize, resize_canvas
 from medlocker.errors import MedlockerError, ModelError
+from medlocker.plugins import raised
 
 if TYPE_CHECKING:
     from medlocker.classifiers._torch import TorchClassifier

@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker._plugins import Registry, raised
 from medlocker.classifiers._base import BaseClassifier, checked_logits
 from medlocker.classifiers.abilities import features_of, has_gradients
 from medlocker.classifiers.protocol import Canvas, Classifier, Gradients
 from medlocker.classifiers.resize import LinearResize
 from medlocker.errors import MedlockerError, ModelError
+from medlocker.plugins import Registry, raised
 
 R = TypeVar("R")
 CLASSIFIERS: Registry[Classifier] = Registry(

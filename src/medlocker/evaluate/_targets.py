@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medlocker._plugins import type_name
 from medlocker.classifiers import Classifier, find_classifier, is_named, load_classifier
 from medlocker.errors import InputError, MedlockerError, ModelError
 from medlocker.evaluate._pairs import different_names
 from medlocker.labels import Labels, class_indices
+from medlocker.plugins import type_name
 
 _WEIGHTS = frozenset({".onnx", ".safetensors", ".pt", ".pth"})
 

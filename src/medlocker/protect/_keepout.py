@@ -9,10 +9,10 @@ from typing import Any, Protocol, TypeAlias, TypeGuard, TypeVar
 
 from numpy.typing import NDArray
 
-from medlocker._plugins import Registry
 from medlocker.classifiers import Classifier, has_gradients
 from medlocker.errors import InputError, NoRoomError
 from medlocker.geometry import Box
+from medlocker.plugins import Registry
 from medlocker.regions import (
     CANDIDATES,
     CandidateFinder,

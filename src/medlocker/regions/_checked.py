@@ -6,9 +6,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from medlocker._plugins import raised
 from medlocker.errors import InputError, MedlockerError
 from medlocker.geometry import Box
+from medlocker.plugins import raised
 from medlocker.regions._anatomy import WithAnatomy
 from medlocker.regions._candidates import CandidateFinder
 from medlocker.regions._finder import MAX_BOXES, Finder, Findings

@@ -10,9 +10,9 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker._plugins import raised
 from medlocker.errors import InputError, MedlockerError
 from medlocker.mark import Mark
+from medlocker.plugins import raised
 from medlocker.search._ask import Answer
 from medlocker.search._problem import Candidate, Problem
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from medlocker._plugins import Registry, raised, type_name
 from medlocker.errors import InputError, MedlockerError
+from medlocker.plugins import Registry, raised, type_name
 from medlocker.search._base import Search
 from medlocker.search._bhe import BheSearch
 from medlocker.search._evolution import EvolutionSearch
