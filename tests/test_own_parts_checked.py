@@ -31,7 +31,6 @@ from medlocker.mark import Mark
 from medlocker.protect import Settings, make_finder
 from medlocker.regions import Findings
 from medlocker.search import Problem, Proposal, Search
-from medlocker.search._base import Steps
 from medlocker.testing import LinearClassifier
 from runs import fill, protect
 
@@ -118,7 +117,7 @@ class Told(Search):
     name = "told"
     propose: Callable[[Problem], Any]
 
-    def steps(self, problem: Problem, rng: np.random.Generator) -> Steps:
+    def steps(self, problem: Problem, rng: np.random.Generator) -> Any:
         yield type(self).propose(problem)
 
 

@@ -16,7 +16,6 @@ from medlocker.plugins import Registry
 from medlocker.regions import (
     CANDIDATES,
     CandidateFinder,
-    CheckedFinder,
     Finder,
     Findings,
     checked_finder,
@@ -73,7 +72,9 @@ class AttentionFinder:
 def finder_called(finder: Finder | None) -> str:
     """Return how messages call what finds lesions."""
     found = lesion_finder(finder)
-    return f"the finder {found.source}" if isinstance(found, CheckedFinder) else "the segmenter"
+    if found is None or found.source.startswith("segmenter:"):
+        return "the segmenter"
+    return f"the finder {found.source}"
 
 
 def is_own_finder(lesions: Lesions) -> TypeGuard[str]:
