@@ -218,8 +218,10 @@ def test_a_finder_that_raises_costs_its_image(tmp_path: Path, owner: Owner) -> N
 class Plain:
     """A classifier of somebody else's, which derives from nothing and can do no more than answer."""
 
-    name, classes, fingerprint, notes = "plain", ("a", "b"), "0" * 64, ()
-    height, width, channels = 16, 20, 3
+    name = "plain"
+    classes: tuple[str, ...] = ("a", "b")
+    fingerprint, height, width, channels = "0" * 64, 16, 20, 3
+    notes: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         spec = InputSpec(height=16, width=20)
@@ -250,7 +252,7 @@ class Able(Plain):
         return Gradients(self.logits(canvases), slopes)
 
     def features(self, canvases: NDArray[np.float32]) -> NDArray[np.float32]:
-        return canvases.mean(axis=(1, 2))
+        return np.asarray(canvases.mean(axis=(1, 2)), np.float32)
 
 
 def test_a_classifier_needs_no_more_than_the_protocol(tmp_path: Path, owner: Owner) -> None:
@@ -308,17 +310,18 @@ def test_what_a_classifier_answers_is_checked(attribute: str, value: Any, said: 
         find_classifier(model)
 
 
-def test_gradients_and_features_are_checked_too() -> None:
+def test_gradients_and_features_are_checked_too(monkeypatch: pytest.MonkeyPatch) -> None:
     model = Able()
     found = find_classifier(model)
     assert has_gradients(found)
     canvases = np.zeros((1, 16, 20, 3), np.float32)
-    model.gradients = lambda c, labels: Gradients(model.logits(c), c[:, 1:])  # type: ignore[method-assign]
+    short = Gradients(model.logits(canvases), canvases[:, 1:])
+    monkeypatch.setattr(model, "gradients", lambda pictures, labels: short)
     with pytest.raises(
         ModelError, match=r"^able: expected gradients of floats \(1, 16, 20, 3\), got float32"
     ):
         found.gradients(canvases, [0])
-    model.features = lambda c: np.full((len(c), 4), np.inf, np.float32)  # type: ignore[method-assign]
+    monkeypatch.setattr(model, "features", lambda pictures: np.full((len(pictures), 4), np.inf, np.float32))
     features = features_of(found)
     assert features is not None
     with pytest.raises(ModelError, match=r"^able: expected features without NaN or infinity$"):
