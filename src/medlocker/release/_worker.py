@@ -26,9 +26,9 @@ import cv2
 
 from medlocker import __version__
 from medlocker.classifiers import (
-    BaseClassifier,
     Classifier,
     has_gradients,
+    is_feature_extractor,
     load_classifier,
     with_gradients,
 )
@@ -231,7 +231,7 @@ def _open_model(recipe: ModelRecipe, setup: Setup) -> Classifier:
             f"model {recipe.name}: expected gradients as at the driver, there or missing on both",
             hint="install the same extras on every machine",
         )
-    if recipe.prototypes is not None and isinstance(model, BaseClassifier):
+    if recipe.prototypes is not None and is_feature_extractor(model):
         model = model.clustered(recipe.prototypes, note="")
     return model
 
