@@ -13,6 +13,7 @@ from medlocker.evaluate import Answer, Case, Removal
 from medlocker.evaluate.removal import Agreement, BatteryResult, Best, Gap, Level, Row, make_battery
 from medlocker.evaluate.removal._gaps import find_gaps
 from medlocker.evaluate.removal._levels import NEED_THE_LOGO
+from medlocker.evaluate.removal._prepared import PreparedLesson
 from medlocker.evaluate.report._attackers import ATTACKERS
 from medlocker.evaluate.report._page import removal_section
 from medlocker.information import Gain, Information
@@ -82,7 +83,7 @@ def test_an_attacker_is_told_with_what_he_needs_and_what_he_got() -> None:
     )
     text = folded(section(got), 6)
     assert "<summary><b>Undoes a known logo</b>: information left +12 (+2 to +22) points</summary>" in text
-    assert ATTACKERS[6].does in text
+    assert escape(ATTACKERS[6].does) in text
     assert "<dt>He must know</dt><dd>the logo and this program</dd>" in text
     assert f"<dt>Skill</dt><dd>{ATTACKERS[6].skill}</dd>" in text
     assert f"<dt>Data</dt><dd>{escape(ATTACKERS[6].data)}</dd>" in text
@@ -173,7 +174,7 @@ def test_every_attack_without_a_row_has_a_reason(level: Level, veils: int, knows
     else:
         assert reasons["notched"] == "it works on a veil, and this release carries separate marks"
     assert ("logo inverted" in reasons) == (bool(veils) or not knows_logo)
-    assert ("prepared" in reasons) == (level == "standard" or not knows_logo)
+    assert (PreparedLesson.name in reasons) == (level == "standard" or not knows_logo)
 
 
 def test_attacks_that_broke_down_are_gaps() -> None:
