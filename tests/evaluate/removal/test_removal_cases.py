@@ -109,8 +109,12 @@ def test_of_each_attack_the_image_that_gave_most_and_the_one_that_gave_least(tmp
     cells = finished_cells(tmp_path, [item.name for item in made])
     labels = {item.name: item.labels for item in made}
     cases = find_cases(
-        *(cells, made),
-        **{"battery": make_battery(names=names), "logo": LOGO, "models": [target], "seed": 0},
+        cells,
+        made,
+        battery=make_battery(names=names),
+        logo=LOGO,
+        models=[target],
+        seed=0,
         labels=labels,
         rows=names,
     )
