@@ -57,6 +57,7 @@ def _environment(folder: Path | None = None) -> Environment:
         auc=auc_text,
         embedded=embedded,
         share=accuracy_text,
+        seconds=seconds_text,
         restored=restored_text,
     )
     return environment
@@ -101,6 +102,11 @@ def accuracy_text(one: Agreement | None) -> str:
         return "-"
     low, high = one.interval
     return f"{100 * one.accuracy:.0f} % ({100 * low:.0f} to {100 * high:.0f} %)"
+
+
+def seconds_text(seconds: float) -> str:
+    """Return seconds with two digits; nobody pays for less than a hundredth."""
+    return "under 0.01" if seconds < 0.01 else f"{seconds:.2g}" if seconds < 10 else f"{seconds:.0f}"
 
 
 def restored_text(row: Row) -> str:
