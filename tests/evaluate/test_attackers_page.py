@@ -101,6 +101,7 @@ def test_an_attacker_is_told_with_what_he_needs_and_what_he_got() -> None:
 def test_who_was_not_tried_and_who_failed_are_told_apart() -> None:
     gaps = (
         Gap("lattice inverted", 16, "it works on a veil, and this release carries separate marks"),
+        Gap("classifier retrained", 13, "it gave no answer", is_failure=True),
         Gap("matting", 9, "it broke down on 2 of 9 images, which its row lacks", is_failure=True),
     )
     best = Best("model", 8, 3, 0.125, "blur 1", 2)
@@ -114,6 +115,7 @@ def test_who_was_not_tried_and_who_failed_are_told_apart() -> None:
     )
     assert '<p class="bad">matting: failed, because it broke down on 2 of 9 images' in failed
     assert "not tried" not in failed
+    assert "</b>: failed</summary>" in folded(page, 13)
     # the table by cost holds who was tried, no one else
     costs = page.partition("Attacks by cost")[2].partition("</table>")[0]
     assert "#attacker-9" in costs
@@ -189,5 +191,5 @@ def test_attacks_that_broke_down_are_gaps() -> None:
     )
     failed = {gap.attack: gap.reason for gap in gaps if gap.is_failure}
     assert failed["filled, mean"] == "it broke down on 2 of 4 images, which its row lacks"
-    assert failed["matting"].startswith("it was tried and broke down")
+    assert failed["matting"].startswith("it gave no answer: it broke down")
     assert {gap.reason for gap in gaps if gap.attack == "blur 1"} == {"nobody asked for it"}

@@ -49,6 +49,7 @@ def find_gaps(
         elif kind.number in FULL_ONLY and kind.name not in chosen:
             reason = "only --removal full tries it"
         elif kind.name in chosen:
-            reason, is_failure = "it was tried and broke down, or cannot be done with these models", True
+            reason = "it gave no answer: it broke down, or these models cannot be trained on; see Notes"
+            is_failure = True
         gaps.append(Gap(kind.name, kind.number, reason, is_failure))
     return tuple(gaps)
