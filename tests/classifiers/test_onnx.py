@@ -223,7 +223,7 @@ def test_finding_the_adapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     folder.mkdir()
     make_onnx(folder / "model.onnx")
     assert load_classifier(folder).name == "dr"
-    assert load_classifier(folder / "model.onnx").name == "model"
+    assert load_classifier(folder / "model.onnx").name == folder.name
     (tmp_path / "empty").mkdir()
     expected = {
         "empty": "model empty: expected model.onnx or model.safetensors in the folder",
