@@ -166,7 +166,7 @@ def test_claims_of_a_run_that_has_not_finished_stay_but_say_so(tmp_path: Path) -
             )
             assert caught.value.hint == (
                 "finish it by the command that began it; only if none of its files was ever handed out: "
-                f"--give-up {RELEASE}"
+                f"--abandon-run {RELEASE}"
             )
         ledger.begin(RELEASE)  # it goes on
         ledger.finish(RELEASE)

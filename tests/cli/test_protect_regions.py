@@ -138,7 +138,7 @@ def test_preset_strong_looks_for_candidates_by_itself(shell: Shell, place: Path,
         (("--segmenter", "nowhere"), "segmenter nowhere: expected an .onnx file or a folder"),
         (
             ("--segmenter", "bright", "--lesions", "fundus"),
-            "expected no --lesions fundus together with --regions or --segmenter",
+            "--lesions fundus cannot be used with --regions or --segmenter",
         ),
         (
             ("--lesions", "attention"),

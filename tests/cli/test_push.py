@@ -113,7 +113,7 @@ def test_a_part_of_a_study_is_not_marked_unless_told(
         assert error(done) == "3 of 4 instances fetched: nothing is marked yet"
         assert f"failed: {NAMES[1]}: the server does not have it any more" in done.err
         assert left(tmp_path) == [STAGING]
-    done = protect(study(source), "--partial", "--json")
+    done = protect(study(source), "--allow-partial", "--json")
     assert done.code == 1
     assert done.json["fetched"] == {
         "instances": 4,
@@ -212,10 +212,10 @@ WRONG = [
         "expected the address of one study or series, got that of a whole server",
     ),
     (["dicomweb:https://a:secret@h/studies/1"], "expected an address without user and password"),
-    (["in", "--auth", "x"], "expected --auth and --partial with an INPUT that begins with dicomweb:"),
-    (["in", "--partial"], "expected --auth and --partial with an INPUT that begins with dicomweb:"),
+    (["in", "--auth", "x"], "--auth and --allow-partial require an INPUT that begins with dicomweb:"),
+    (["in", "--allow-partial"], "--auth and --allow-partial require an INPUT that begins with dicomweb:"),
     (["in", "--ca", "x"], "expected --ca with an INPUT or --push that begins with dicomweb:"),
-    (["in", "--push-auth", "x"], "expected --push-auth together with --push"),
+    (["in", "--push-auth", "x"], "--push-auth requires --push"),
     (["in", "--push", "https://h"], "expected the address of a DICOM server"),
     (
         ["in", "--push", "dicomweb:https://h/studies/1"],

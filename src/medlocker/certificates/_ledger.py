@@ -261,7 +261,7 @@ class Ledger:
                 f"an image with these pixels was marked in another way by a run that has not finished, "
                 f"release {found.release}",
                 hint="finish it by the command that began it; only if none of its files was ever handed out: "
-                f"--give-up {found.release}",
+                f"--abandon-run {found.release}",
             )
         return AlreadyMarkedError(
             f"an image with these pixels was marked in another way in release {found.release}",

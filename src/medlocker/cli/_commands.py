@@ -13,6 +13,8 @@ import typer
 from typer.core import TyperGroup
 
 from medlocker.cli._interrupts import interruptible_imports
+from medlocker.cli._panels import epilog
+from medlocker.cli._renamed import with_new_names
 
 
 class _Command(NamedTuple):
@@ -69,7 +71,7 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Find the command that the first argument names."""
         name, command, rest = super().resolve_command(ctx, args)
-        return name, command if name is None else load(name), rest
+        return (name, command, rest) if name is None else (name, load(name), with_new_names(name, rest))
 
 
 def register(app: typer.Typer) -> None:
@@ -91,5 +93,5 @@ def load(name: str) -> Any:
     if isinstance(found, typer.Typer):
         alone.add_typer(found, name=name)
     else:
-        alone.command(name)(found)
+        alone.command(name, epilog=epilog(getattr(module, "EXAMPLES", "")))(found)
     return typer.main.get_group(alone).commands[name]

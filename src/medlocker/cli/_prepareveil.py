@@ -105,7 +105,7 @@ def _warnings(forecast: Forecast) -> Iterator[str]:
         if told.left is not None and told.left > _MUCH_LEFT and told.kappa > _MUCH_KAPPA:
             yield (
                 f"{told.model} keeps {told.left:.0%} of its right answers under such veils: allow more "
-                "(--opacity LOW HIGH, a lower --legibility), or keep less out"
+                "(--opacity LOW HIGH, a lower --min-psnr), or keep less out"
             )
 
 

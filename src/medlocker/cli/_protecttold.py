@@ -100,14 +100,14 @@ def run_with_progress(run: Run) -> Result:
     reasons = [reason for _, reason in result.summary.failed if _MARKED_BEFORE in reason]
     if any(_BY_UNFINISHED in reason for reason in reasons):
         note(
-            "finish a run that has not finished by the command that began it; where that cannot be done, and "
-            "only if none of its marked files was ever handed out, --give-up with its id lets its images be "
-            "marked anew"
+            "finish an unfinished run with the command that started it; if that is impossible, and "
+            "only if none of its files was given away, --abandon-run ID frees its images to be marked again"
         )
     if reasons:
         note(
-            "the owner's ledger refuses a second, different mark of an image: two give the original back; "
-            "--same-mark with the same --seed and options repeats a mark, --no-ledger is for experiments"
+            "the owner's ledger refuses a second, different mark of an image: two different marks reveal the "
+            "original; --allow-identical-mark with the same --seed and options repeats a mark; "
+            "--no-ledger is for experiments"
         )
     return result
 

@@ -119,7 +119,7 @@ def _attack(attackers: Attackers, images: MarkedImages) -> Removal:
         except WriteError as error:
             raise WriteError(
                 str(error),
-                hint=error.hint or "mend that and repeat the command: it goes on where it stopped",
+                hint=error.hint or "solve this problem and repeat the command: it continues where it stopped",
             ) from error
 
 
