@@ -197,7 +197,7 @@ def test_a_grant_in_the_release_is_refused(run: Terminal, sample: Sample, pub: P
 def test_help_of_the_group_says_where_the_options_are(run: Terminal) -> None:
     out, _ = run("grant", "--help")
     told = " ".join(out.split())
-    assert "all its options (--images, --until, --purpose) are told by `medlocker grant new --help`" in told
+    assert "all its options (--images, --until, --purpose) are listed by `medlocker grant new --help`" in told
     assert "medlocker grant release --owner hospital --to alice.age.pub --out alice-grant" in told
 
 

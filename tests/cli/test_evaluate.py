@@ -263,7 +263,7 @@ def test_images_that_only_one_side_has_or_that_are_broken(
     assert f"failed: {reason}" in answer.err
     assert f"warning: no marked version of {first}" in answer.err
     assert f"warning: release release: no original of {second}" in answer.err
-    assert "passed over outside.png: no images, or links out of the folder" in answer.err
+    assert "skipped outside.png: no images, or links to outside the folder" in answer.err
 
 
 def test_images_without_a_label(place: Place, evaluate: Evaluate, tmp_path: Path) -> None:

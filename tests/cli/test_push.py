@@ -83,7 +83,7 @@ def test_a_study_is_marked_pushed_and_nothing_of_it_stays(
     assert done.code == 0, done.err
     assert done.out.splitlines()[0] == f"marked 4 of 4 images into {tmp_path / 'release'}"
     assert done.out.splitlines()[-1] == "pushed 4 of 4 instances"
-    assert f"what is fetched lies in {STAGING} beside the release until the run has ended" in done.err
+    assert f"downloaded files are kept in {STAGING} beside the release until the run ends" in done.err
     assert left(tmp_path) == ["release"]
     assert sorted(images_of(tmp_path / "release")) == NAMES
     assert sorted(target.files.values()) == sorted(images_of(tmp_path / "release").values())
@@ -192,7 +192,7 @@ def test_an_interrupted_fetch_says_how_to_go_on(
     monkeypatch.setattr("medlocker.dicomweb.pull", interrupted)
     done = protect(study(source))
     assert done.code == 130
-    assert "interrupted: the same command again goes on from here" in done.err
+    assert "interrupted: repeat the command to continue" in done.err
     assert left(tmp_path) == [STAGING]
 
 
@@ -223,7 +223,7 @@ WRONG = [
     ),
     (
         ["dicomweb:http://127.0.0.1/d/studies/1", "--push", "dicomweb:http://127.0.0.1/d/"],
-        "expected another server to push to: there lie the originals, in the same series",
+        "expected another server for --push: this one stores the originals, in the same series",
     ),
     (["dicomweb:https://h/studies/1", "--auth", "none"], "credentials none: no such file or directory"),
     (["dicomweb:https://h/studies/1", "--ca", "none"], "CA file none: expected certificates in PEM"),
@@ -308,7 +308,7 @@ def test_a_server_that_changes_instances_is_warned_of(
     done = medlocker("push", release, target.address, "--owner", f"{owner_name}.sign.pub")
     assert done.code == 0
     assert (
-        "warning: the server changed 1 instances: there they are no longer what the owner signed" in done.err
+        "warning: the server changed 1 instances: its copies are no longer what the owner signed" in done.err
     )
 
 

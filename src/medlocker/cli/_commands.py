@@ -43,7 +43,7 @@ COMMANDS = {
     ),
     "status": _Command(
         "status",
-        "Tell how far a release is: how many images are done, whether a run is at it now, how to go on.",
+        "Show how far a release is: how many images are done, whether a run is working on it, what to do.",
     ),
     "verify": _Command(
         "verify",
@@ -55,7 +55,7 @@ COMMANDS = {
         "Measure how well a release protects: models asked about originals, a control, and marked files.",
     ),
     "inspect": _Command(
-        "inspect", "Tell what an image, a release, or a model holds, without changing or trusting it."
+        "inspect", "Show what an image, a release, or a model contains, without changing or trusting it."
     ),
     "key": _Command("app", "Make keys."),
     "train": _Command("app", "Train models to search against, and lesion segmenters."),

@@ -121,7 +121,7 @@ class Transfers:
             store = parse_store(push)
             if self._source is not None and store.base == self._source.address.base:
                 raise InputError(
-                    "expected another server to push to: there lie the originals, in the same series"
+                    "expected another server for --push: this one stores the originals, in the same series"
                 )
             self._target = connect(store, push_auth, variable=PUSH_VARIABLE, ca=ca)
 
@@ -242,7 +242,7 @@ def push_release(release: Path, key: VerifyKey, server: Server, staging: Staging
 
         pushed = push(opened, marked, server, log, progress=progress)
     if pushed.changed:
-        warn(f"the server changed {pushed.changed} instances: there they are no longer what the owner signed")
+        warn(f"the server changed {pushed.changed} instances: its copies are no longer what the owner signed")
     if not pushed.exit_code:
         staging.discard_job(target)
     return pushed
@@ -283,7 +283,7 @@ def say_pushed(pushed: Pushed) -> None:
             stdout.print(f"  {shown(_named(name, reason))}", markup=False)
         if len(pushed.failed) > _SHOWN:
             stdout.print(f"  ... and {len(pushed.failed) - _SHOWN} more, see --json", markup=False)
-        note("the same command pushes the rest")
+        note("repeat the command to push the rest")
 
 
 def pushed_json(pushed: Pushed) -> dict[str, Any]:
@@ -340,11 +340,11 @@ def _fetch(server: Server, staging: Staging, *, partial: bool) -> Pulled:
         try:
             pulled = pull(server, plan, staging, progress=progress)
         except KeyboardInterrupt:
-            bar.say("interrupted: the same command again goes on from here")
+            bar.say("interrupted: repeat the command to continue")
             raise typer.Exit(130) from None
         finally:
             bar.say(
-                f"what is fetched lies in {staging.folder.name} beside the release until the run has ended"
+                f"downloaded files are kept in {staging.folder.name} beside the release until the run ends"
             )
     if not partial:
         check_whole(pulled)

@@ -151,9 +151,9 @@ def _observer(bar: Any) -> Any:
         def found(self, found: FoundPictures) -> None:
             note(f"{len(found.files)} images with masks")
             if found.excluded:
-                note(f"left out as asked: {len(found.excluded)} images")
+                note(f"left out by --exclude: {len(found.excluded)} images")
             for names, text in (
-                (found.without_mask, "no mask for {}: not used, nobody looked for lesions there"),
+                (found.without_mask, "no mask for {}: not used, so its lesions are not known"),
                 (found.without_image, "masks without an image: {}"),
                 (found.unmatched, "the list of exclusions names {}, which the folder does not have"),
             ):

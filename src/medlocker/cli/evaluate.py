@@ -302,7 +302,7 @@ def _check_place(out: Path, inputs: Sequence[Path], *, overwrite: bool) -> None:
 def _say_inputs(originals: Inputs, pairs: Pairs, releases: Sequence[Release]) -> None:
     note(f"{len(pairs.pairs)} images with a marked version")
     if originals.passed_over:
-        note(f"passed over {_some(originals.passed_over)}: no images, or links out of the folder")
+        note(f"skipped {_some(originals.passed_over)}: no images, or links to outside the folder")
     if originals.unreadable:
         warn(f"cannot list {_some(originals.unreadable)}")
     if pairs.only_clean:
@@ -319,7 +319,7 @@ def _some(names: Sequence[str]) -> str:
 def _run_with_progress(job: Evaluation) -> Result:
     chosen, unlabelled = job.labelled()
     if unlabelled:
-        warn(f"no label for {_some(unlabelled)}: left out")
+        warn(f"left out, as they have no label: {_some(unlabelled)}")
     with image_progress("evaluating", len(chosen)) as bar:
 
         def progress(name: str, reason: str) -> None:

@@ -138,7 +138,7 @@ def _observer(bar: Any) -> Any:
         def found(self, found: Found) -> None:
             note(f"{len(found.samples)} labelled images, classes {', '.join(found.classes)!s:.200}")
             if found.excluded:
-                note(f"left out as asked: {len(found.excluded)} images")
+                note(f"left out by --exclude: {len(found.excluded)} images")
             for names, text in (
                 (found.unlabelled, "no label for {}: not used"),
                 (found.unknown, "the labels name {}, which the folder does not have"),

@@ -164,7 +164,7 @@ class Settings:
         if strange := sorted(set(self.against) - set(ATTACK_NAMES)):
             raise InputError(f"expected attacks of {', '.join(ATTACK_NAMES)}, got {strange[0]!r:.40}")
         if len(set(self.against)) < len(self.against):
-            raise InputError("expected every attack once")
+            raise InputError("expected no attack twice")
         if self.seed is not None and not 0 <= self.seed < 1 << 64:
             raise InputError(f"expected a seed of 0 to 2**64 - 1, got {self.seed}")
         if not 0 <= self.legibility <= 60:

@@ -15,7 +15,7 @@ from medlocker.regions._maskfolder import MaskFolder
 
 
 class Source(Protocol):
-    """What a kind of source (table, folder of masks) has to offer. Entries are told by their index."""
+    """What a kind of source (table, folder of masks) has to offer. Entries are listed by their index."""
 
     exclusive: bool
 
