@@ -32,7 +32,7 @@ def test_a_second_marking_is_refused(tmp_path: Path) -> None:
         message = f"an image with these pixels was marked in another way in release {RELEASE}"
         with pytest.raises(AlreadyMarkedError, match=message) as caught:
             ledger.check(ORIGINAL, release=LATER)
-        assert "two marked versions give the original away" in caught.value.hint
+        assert "two different marks reveal the original" in caught.value.hint
         with pytest.raises(AlreadyMarkedError, match=message):
             ledger.record(ORIGINAL, release=LATER, marked=OTHER)
         assert len(ledger) == 1

@@ -160,7 +160,7 @@ def test_grant_and_restore_end_to_end(run: Terminal, pristine: Sample, pub: Path
     assert (tmp_path / "out" / NAMES[0]).is_file()
     _, err = run(*base, "--out", tmp_path / "out2", code=3)
     assert "error: owner's grant: none of the given identities opens it" in err
-    assert "give --grant GRANT_DIR" in err
+    assert "use --grant GRANT_DIR" in err
     assert not (tmp_path / "out2").exists()
 
 

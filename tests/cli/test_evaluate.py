@@ -298,9 +298,9 @@ def test_the_limit_takes_the_first_by_name_and_says_so(place: Place, evaluate: E
 
 def test_the_help_tells_what_a_limit_takes(evaluate: Evaluate) -> None:
     words = " ".join(evaluate("--help").out.replace("│", " ").split())
-    assert "of those with a label and a marked version the first by name" in words
-    assert "Attack at most this many of the images that are judged, evenly spread over them." in words
-    assert "default the second of two, of more the one called label, class, diagnosis or grade." in words
+    assert "Use only the first images by name, at most this many" in words
+    assert "Attack at most this many images, evenly spread over all." in words
+    assert "default the second of two, else label, class, diagnosis or grade." in words
 
 
 def test_a_statement_that_is_none_costs_only_the_models(

@@ -275,7 +275,7 @@ def test_a_full_disk_costs_nothing_that_is_finished(
     assert answer.code == 1
     assert answer.err.splitlines()[-2:] == [
         "error: cannot write removal.jsonl: no space left on device",
-        "  mend that and repeat the command: it goes on where it stopped",
+        "  solve this problem and repeat the command: it continues where it stopped",
     ]
     assert removal.state.is_dir()
     assert not removal.out.exists()

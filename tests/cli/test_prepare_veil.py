@@ -78,9 +78,9 @@ def test_what_was_found_is_told_in_words(shell: Shell, folder: Path) -> None:
     answer = shell(*PREPARE, "--preset", "veil", cwd=folder)
     assert answer.code == 0, answer.err
     assert "on 8 images with " in answer.out
-    assert "each of these was left out of the choice that it judges" in answer.out
+    assert "each of these took no part in the choice that it judges" in answer.out
     assert "  m0: " in answer.out
-    assert "with the style that ships with the program" in answer.out
+    assert "with the built-in style" in answer.out
     alone = shell("prepare", "in", "--model", "m0.onnx", "--out", "other", "--budget", "80", cwd=folder)
     assert "of one model none can be left out" in alone.out
 

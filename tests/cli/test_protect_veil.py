@@ -310,7 +310,7 @@ def same_pixels(first: Path, second: Path, *, names: Sequence[str] = ()) -> bool
 
 def test_what_a_person_is_told(place: Place) -> None:
     answer = place.protect("told", source="few")
-    assert "no model was given: veils are drawn without asking any" in answer.err
+    assert "no model was given: this run cannot say what its veils do" in answer.err
     assert "marked 3 of 3 images into told" in answer.out
     assert "veils on " in answer.out
     assert "PSNR " in answer.out
