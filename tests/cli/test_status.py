@@ -169,8 +169,8 @@ def test_a_run_that_is_starting(tmp_path: Path, shell: Shell) -> None:
         answer = shell("status", out, cwd=tmp_path)
         assert (answer.code, answer.err) == (0, "")
         assert answer.out == (
-            "a run is starting, and opens its models: wait for it, or interrupt it: the same command goes on "
-            "from there\n"
+            "a run is starting, and opens its models: wait for it, or interrupt it: the same command then "
+            "continues\n"
         )
         told = shell("status", out, "--json", cwd=tmp_path).json
         assert re.fullmatch(TIME, told.pop("since"))
