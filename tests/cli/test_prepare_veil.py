@@ -95,9 +95,9 @@ def test_what_was_found_is_told_in_words(shell: Shell, folder: Path) -> None:
         (("--budget", "9"), "expected a budget of at least"),
         (("--texture-bound", "9"), "--texture-bound cannot be used with --preset veil"),
         (("--epochs", "9"), "--epochs cannot be used with --preset veil"),
-        (("--preset", "strong", "--budget", "9"), "preset strong: expected no --budget"),
-        (("--preset", "strong", "--lesions", "skin"), "preset strong: expected no --lesions"),
-        (("--preset", "strong", "--no-decoys"), "preset strong: expected no --no-decoys"),
+        (("--preset", "strong", "--budget", "9"), "--budget cannot be used with --preset strong"),
+        (("--preset", "strong", "--lesions", "skin"), "--lesions cannot be used with --preset strong"),
+        (("--preset", "strong", "--no-decoys"), "--no-decoys cannot be used with --preset strong"),
         (("--lesions", "skin", "--regions", "in"), "--lesions skin cannot be used with --regions"),
     ],
 )
