@@ -180,7 +180,7 @@ def test_the_command_line_takes_all_five(
         eyes,
         owner_name,
         *("--preset", "paper", "--budget", 40, "--model", named["classifier"], "--search", named["search"]),
-        *("--against", f"flip,{named['against']}", "--lesions", named["finder"], "--out", "release"),
+        *("--robust-to", f"flip,{named['against']}", "--lesions", named["finder"], "--out", "release"),
     )
     assert (answer.code, answer.json["marked"]) == (0, 3), answer.err
     assert set(answer.json["against"]) <= {"flip", "sharpen"}
@@ -207,7 +207,7 @@ def test_several_processes_open_the_same_parts(
     parts = (
         *("--preset", "paper", "--budget", 24, "--model", names_of("classifier")[1]),
         *("--search", names_of("search")[0], "--lesions", names_of("finder")[1]),
-        *("--against", names_of("against")[1]),
+        *("--robust-to", names_of("against")[1]),
     )
     alone = protect(shell, eyes, owner_name, *parts, "--out", "one")
     several = protect(shell, eyes, owner_name, *parts, "--out", "two", "--workers", 2)
@@ -228,8 +228,8 @@ def test_several_processes_open_the_same_parts(
             "search my_marks.nowhere:X: cannot be loaded: ModuleNotFoundError",
         ),
         (("--search", "my_marks.attack:Wipe"), "expected a subclass of medlocker.search.Search, got Wipe"),
-        (("--against", "jpeg,magic"), "expected an attack of jpeg, blur"),
-        (("--against", "my_marks.finder:BrightSpots"), "got BrightSpots without name, knows, restore"),
+        (("--robust-to", "jpeg,magic"), "expected an attack of jpeg, blur"),
+        (("--robust-to", "my_marks.finder:BrightSpots"), "got BrightSpots without name, knows, restore"),
         (
             ("--lesions", "moles"),
             "expected a finder of regions of auto, none, fundus, skin, attention, bright",

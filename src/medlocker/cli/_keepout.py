@@ -39,8 +39,8 @@ class KeepOut:
             return
         if self.segmenter or (self.regions and is_own_finder(self.lesions)):
             raise InputError(
-                f"expected no --lesions {self.lesions} together with --regions or --segmenter",
-                hint="candidates are only for images of which nothing better is known",
+                f"--lesions {self.lesions} cannot be used with --regions or --segmenter",
+                hint="leave --lesions out: given regions or a segmenter are better",
             )
 
     def candidates(self, preset: Preset) -> Lesions:
