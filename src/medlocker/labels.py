@@ -127,9 +127,9 @@ def load_labels(path: Path, *, column: str | None = None) -> Labels:
     try:
         data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise InputError(f"labels {path.name}: expected UTF-8 text") from error
+        raise InputError(f"labels {path.name}: expected UTF-8 text", subject=path.name) from error
     if b"\0" in data:
-        raise InputError(f"labels {path.name}: expected text, got a binary file")
+        raise InputError(f"labels {path.name}: expected text, got a binary file", subject=path.name)
     rows = _read_rows(data, path.name)
     header = next(rows, (1, []))[1]
     at = _label_column(header, path.name, column)
@@ -150,7 +150,7 @@ def load_labels(path: Path, *, column: str | None = None) -> Labels:
                 f"got {label!r:.40}"
             )
     if not found:
-        raise InputError(f"labels {path.name}: expected at least one labelled image")
+        raise InputError(f"labels {path.name}: expected at least one labelled image", subject=path.name)
     labels = {name: label for name, (label, _) in found.items()}
     return Labels(path.name, header[at].strip(), labels, _digest(header[at].strip(), labels))
 
@@ -178,6 +178,7 @@ def _label_column(header: list[str], file: str, column: str | None) -> int:
     if len(names) < 2:
         raise InputError(
             f"labels {file}: expected a header with at least two columns, got {len(names)}",
+            subject=file,
             hint="the first line should read: image,label",
         )
     if without_suffix(names[0]) != names[0]:
@@ -190,7 +191,9 @@ def _label_column(header: list[str], file: str, column: str | None) -> int:
     for wanted, have in ((column, names), (column.casefold(), [name.casefold() for name in names])):
         if wanted in have[1:]:
             return have.index(wanted, 1)
-    raise InputError(f"labels {file}: expected a column {column!r:.40}, got {', '.join(names[1:])!s:.200}")
+    raise InputError(
+        f"labels {file}: expected a column {column!r:.40}, got {', '.join(names[1:])!s:.200}", subject=file
+    )
 
 
 def _unnamed_column(names: list[str], file: str) -> int:
@@ -207,6 +210,7 @@ def _unnamed_column(names: list[str], file: str) -> int:
     wanted = f"{', '.join(LABEL_COLUMNS[:-1])} or {LABEL_COLUMNS[-1]}"
     raise InputError(
         f"labels {file}: expected one column called {wanted}, got {listed!s:.200}",
+        subject=file,
         hint="choose the label's column with --label-column NAME",
     )
 
@@ -254,6 +258,7 @@ def class_indices(labels: Labels | Collection[str], classes: tuple[str, ...]) ->
             if number is not None and not 0 <= number < len(classes):
                 raise InputError(
                     f"{source}: expected a class from 0 to {len(classes) - 1}, got {text!r:.40}",
+                    subject=source,
                     hint=f"the model's classes are {', '.join(classes)!s:.200}",
                 )
         notes = (f"{source}: the numbers are taken as positions among {_some(classes)}",) if named else ()
@@ -267,6 +272,7 @@ def class_indices(labels: Labels | Collection[str], classes: tuple[str, ...]) ->
     stranger = next(text for text in texts if text not in exact and text.casefold() not in folded)
     raise InputError(
         f"{source}: expected a class of the model, got {stranger!r:.40}",
+        subject=source,
         hint=f"the model's classes are {', '.join(classes)!s:.200}",
     )
 

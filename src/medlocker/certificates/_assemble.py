@@ -116,9 +116,13 @@ def _write_shards(
             for entry, blob in group:
                 what = f"image {entry.index}"
                 if entry.index <= last:
-                    raise MalformedError(f"{what}: expected ascending numbers, got it after {last}")
+                    raise MalformedError(
+                        f"{what}: expected ascending numbers, got it after {last}", subject=what
+                    )
                 if not blob.startswith(AGE_MAGIC) or len(blob) > MAX_SEAL_BYTES:
-                    raise MalformedError(f"{what}: expected an age file of at most {MAX_SEAL_BYTES} bytes")
+                    raise MalformedError(
+                        f"{what}: expected an age file of at most {MAX_SEAL_BYTES} bytes", subject=what
+                    )
                 stream.write(blob)
                 seal = hashlib.sha256(blob).hexdigest()
                 lines.append(IndexLine(entry, offset, len(blob), seal).to_json())
@@ -171,14 +175,14 @@ class _Stream:
 
 
 def _write_error(path: Path, error: OSError) -> WriteError:
-    return WriteError(f"cannot write {path.name}: {os_reason(error)}")
+    return WriteError(f"cannot write {path.name}: {os_reason(error)}", subject=path.name)
 
 
 def _remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise WriteError(f"cannot remove {path.name}: {os_reason(error)}") from error
+        raise WriteError(f"cannot remove {path.name}: {os_reason(error)}", subject=path.name) from error
 
 
 def _sweep(folder: Path, *, keep: set[str]) -> None:

@@ -89,6 +89,7 @@ def check_statement(
         if statement.raw(name) != known:
             raise MalformedError(
                 f"{what}: expected {name} {known}, got {statement.raw(name)!r:.80}",
+                subject=what,
                 hint="a newer medlocker may know it",
             )
     return statement.raw("predicate"), _read_subjects(statement)
@@ -98,7 +99,7 @@ def _check_signatures(envelope: Fields, signed: bytes, *, owner: VerifyKey) -> N
     what = envelope.what
     signatures = envelope.items("signatures", max_items=_MAX_SIGNATURES)
     if not signatures:
-        raise SignatureError(f"{what}: expected a signature, got none")
+        raise SignatureError(f"{what}: expected a signature, got none", subject=what)
     failure: SignatureError | None = None
     for entry in signatures:
         signature = Fields(entry, ("keyid", "sig"), what=f"{what}: signature")
@@ -132,4 +133,4 @@ def _base64(value: object, *, what: str) -> bytes:
             raise ValueError
         return base64.b64decode(value.encode("ascii"), validate=True)
     except (ValueError, binascii.Error):
-        raise MalformedError(f"{what}: expected base64") from None
+        raise MalformedError(f"{what}: expected base64", subject=what) from None

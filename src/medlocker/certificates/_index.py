@@ -124,11 +124,11 @@ def parse_shard(data: bytes, *, shard: int) -> list[IndexLine]:
     """
     what = index_name(shard)
     if not data.endswith(b"\n"):
-        raise MalformedError(f"{what}: expected whole lines")
+        raise MalformedError(f"{what}: expected whole lines", subject=what)
     lines: list[IndexLine] = []
     rows = data[:-1].split(b"\n")
     if len(rows) > SHARD_SIZE:
-        raise MalformedError(f"{what}: expected at most {SHARD_SIZE} lines")
+        raise MalformedError(f"{what}: expected at most {SHARD_SIZE} lines", subject=what)
     last, offset = shard * SHARD_SIZE - 1, 0
     for number, row in enumerate(rows, 1):
         line = IndexLine.from_json(row, what=f"{what} line {number}")

@@ -98,12 +98,12 @@ def parse_owner_grant(text: bytes, *, owner: VerifyKey) -> ReleaseSecret:
     """
     found = _FORM.fullmatch(text)
     if not found:
-        raise MalformedError(f"{_WHAT}: expected a release secret, version 1")
+        raise MalformedError(f"{_WHAT}: expected a release secret, version 1", subject=_WHAT)
     release, value, signature, identity = (part.decode("ascii") for part in found.groups())
     secret = ReleaseSecret(release, bytes.fromhex(value))
     owner.check(bytes.fromhex(signature), _signed(secret), what=_WHAT)
     if secret.whole_identity != identity:
-        raise MalformedError(f"{_WHAT}: the identity is not the one of this secret")
+        raise MalformedError(f"{_WHAT}: the identity is not the one of this secret", subject=_WHAT)
     return secret
 
 

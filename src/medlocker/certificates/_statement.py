@@ -166,7 +166,7 @@ def read_statement(data: bytes, *, owner: VerifyKey) -> Statement:
     reader.text("promise", max_length=4096)
     keys = Fields(reader.raw("owner"), ("sign", "age"), what=f"{what}: owner")
     if keys.digest("sign") != owner.key_id:
-        raise MalformedError(f"{what}: the owner that is named is not the one that signed")
+        raise MalformedError(f"{what}: the owner that is named is not the one that signed", subject=what)
     statement = Statement(
         tool=reader.text("tool", max_length=100),
         created=read_time(reader, "created"),
@@ -212,7 +212,7 @@ def _check_subjects(statement: Statement) -> None:
     expected.update(sealed_name(shard) for shard in shards)
     for name in sorted(expected.symmetric_difference(statement.subjects)):
         state = "unknown" if name in statement.subjects else "missing"
-        raise MalformedError(f"{STATEMENT}: {state} subject {name!r:.80}")
+        raise MalformedError(f"{STATEMENT}: {state} subject {name!r:.80}", subject=STATEMENT)
 
 
 def make_policy(facts: PublicFacts) -> bytes:

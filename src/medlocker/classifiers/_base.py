@@ -91,7 +91,9 @@ class BaseClassifier:
         """
         expected = (self.height, self.width, self.channels)
         if canvases.ndim != 4 or canvases.shape[1:] != expected:
-            raise ModelError(f"{self.name}: expected canvases of {expected}, got {canvases.shape[1:]}")
+            raise ModelError(
+                f"{self.name}: expected canvases of {expected}, got {canvases.shape[1:]}", subject=self.name
+            )
         if len(canvases) == 0:
             return np.zeros((0, len(self.classes)), np.float32)
         answers = self._run(self.normalise(canvases))
@@ -99,7 +101,7 @@ class BaseClassifier:
 
     def gradients(self, canvases: NDArray[np.float32], labels: Sequence[int]) -> Gradients:
         """Differentiate the margin with respect to the canvases; only where ``has_gradients``."""
-        raise ModelError(f"{self.name}: this model gives no gradients")
+        raise ModelError(f"{self.name}: this model gives no gradients", subject=self.name)
 
     def clustered(self, prototypes: Prototypes, *, note: str) -> Self:
         """Return a feature extractor as a classifier of clusters; adapters apply the prototypes."""
@@ -112,15 +114,16 @@ class BaseClassifier:
 
     def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Answer logits (N, K) for a batch in the model's own layout."""
-        raise ModelError(f"{self.name}: this adapter cannot run")
+        raise ModelError(f"{self.name}: this adapter cannot run", subject=self.name)
 
     def _checked(self, answers: NDArray[np.float32], count: int) -> NDArray[np.float32]:
         if answers.shape != (count, len(self.classes)):
             raise ModelError(
-                f"{self.name}: expected an output of {count} x {len(self.classes)}, got {answers.shape}"
+                f"{self.name}: expected an output of {count} x {len(self.classes)}, got {answers.shape}",
+                subject=self.name,
             )
         if not np.isfinite(answers).all():
-            raise ModelError(f"{self.name}: the model answers NaN or infinity")
+            raise ModelError(f"{self.name}: the model answers NaN or infinity", subject=self.name)
         return answers
 
 

@@ -85,8 +85,10 @@ def feature_count(network: nn.Module, spec: InputSpec, *, what: str) -> int:
         with torch.inference_mode():
             features = network.eval()(plain)
     except RuntimeError as error:
-        raise ModelError(f"{what}: the network fails on an image of {spec.width} x {spec.height}") from error
+        raise ModelError(
+            f"{what}: the network fails on an image of {spec.width} x {spec.height}", subject=what
+        ) from error
     if not isinstance(features, torch.Tensor) or features.ndim != 2 or features.shape[1] < 2:
         shape = tuple(features.shape[1:]) if isinstance(features, torch.Tensor) else "none"
-        raise ModelError(f"{what}: expected an embedding of at least two numbers, got {shape}")
+        raise ModelError(f"{what}: expected an embedding of at least two numbers, got {shape}", subject=what)
     return int(features.shape[1])

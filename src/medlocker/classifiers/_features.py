@@ -63,7 +63,9 @@ def with_prototypes(model: Classifier, canvases: Iterable[Canvas], *, batch: int
         parts.append(model.logits(np.stack(some)))
         last = some[-1]
     if last is None:
-        raise ModelError(f"model {model.name}: expected images to make clusters of, got none")
+        raise ModelError(
+            f"model {model.name}: expected images to make clusters of, got none", subject=model.name
+        )
     alone = sum(map(len, parts)) == 1
     if alone:
         parts.append(model.logits(_blurred(last)[None]))

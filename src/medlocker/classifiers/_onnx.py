@@ -49,20 +49,23 @@ class OnnxClassifier(BaseClassifier):
         first = self._input.shape[0]
         self._batch = first if isinstance(first, int) and first > 0 else None
         if self._batch is not None and self._batch > MAX_BATCH:
-            raise ModelError(f"model {name}: expected batches of at most {MAX_BATCH}, got {self._batch}")
+            raise ModelError(
+                f"model {name}: expected batches of at most {MAX_BATCH}, got {self._batch}", subject=name
+            )
         super().__init__(card, name=name, fingerprint=fingerprint, classes=card.classes, notes=notes)
         self._features = card.output == "features"
         self._output, answers = self._probe()
         self._softmaxed = card.output == "probabilities"
         count = answers.shape[1]
         if not np.isfinite(answers).all():
-            raise ModelError(f"model {name}: it answers NaN or infinity on a plain picture")
+            raise ModelError(f"model {name}: it answers NaN or infinity on a plain picture", subject=name)
         if count < 2:
             what = "an embedding of at least two numbers" if self._features else "at least two classes"
-            raise ModelError(f"model {name}: expected {what}, got {count}")
+            raise ModelError(f"model {name}: expected {what}, got {count}", subject=name)
         if self.classes and len(self.classes) != count:
             raise ModelError(
-                f"model {name}: the card names {len(self.classes)} classes, the model has {count}"
+                f"model {name}: the card names {len(self.classes)} classes, the model has {count}",
+                subject=name,
             )
         if not self.classes:
             self.classes = tuple(str(k) for k in range(count))
@@ -91,7 +94,7 @@ class OnnxClassifier(BaseClassifier):
                     shape = " x ".join(map(str, answer.shape[1:]))
                     self.notes = (*self.notes, f"model {self.name}: its features of {shape} are averaged")
                     return name, flat
-        raise ModelError(f"model {self.name}: expected an output of {what}, found none")
+        raise ModelError(f"model {self.name}: expected an output of {what}, found none", subject=self.name)
 
     def _call(self, names: list[str], batch: NDArray[np.float32]) -> list[NDArray[Any]]:
         size = self._batch or len(batch)
@@ -104,7 +107,9 @@ class OnnxClassifier(BaseClassifier):
             try:
                 answers = self._session.run(names, {self._input.name: piece})
             except Exception as error:  # ONNX Runtime raises classes of its own, none of them exported
-                raise ModelError(f"model {self.name}: it fails on an input of {piece.shape}") from error
+                raise ModelError(
+                    f"model {self.name}: it fails on an input of {piece.shape}", subject=self.name
+                ) from error
             pieces.append([np.asarray(a)[: size - short] if np.ndim(a) else a for a in answers])
         return [
             np.concatenate(parts) if np.ndim(parts[0]) else parts[0] for parts in zip(*pieces, strict=True)
@@ -116,7 +121,7 @@ class OnnxClassifier(BaseClassifier):
         if answers is None and self._features:
             answers = self._pooled(answer, len(batch))
         if answers is None:
-            raise ModelError(f"model {self.name}: its output changes shape with the batch")
+            raise ModelError(f"model {self.name}: its output changes shape with the batch", subject=self.name)
         if self.prototypes is not None:
             return self.prototypes.logits(answers)
         return log_probabilities(answers) if self._softmaxed else answers
@@ -171,11 +176,12 @@ def _spec_of_session(
     """Compare the model's input with its card, or read what can be read and say what is assumed."""
     inputs = session.get_inputs()
     if len(inputs) != 1:
-        raise ModelError(f"model {name}: expected one input, got {len(inputs)}")
+        raise ModelError(f"model {name}: expected one input, got {len(inputs)}", subject=name)
     shape = list(inputs[0].shape)
     if inputs[0].type not in FLOATS or len(shape) != 4:
         raise ModelError(
-            f"model {name}: expected an input of float images with four axes, got {inputs[0].type} {shape}"
+            f"model {name}: expected an input of float images with four axes, got {inputs[0].type} {shape}",
+            subject=name,
         )
     sides = [side if isinstance(side, int) and side > 0 else None for side in shape[1:]]
     if card is not None:
@@ -185,25 +191,29 @@ def _spec_of_session(
         wanted = _axes(spec)
         if any(side not in (None, want) for side, want in zip(sides, wanted, strict=True)):
             raise ModelError(
-                f"model {name}: the card says {spec.layout} {wanted}, the model's input is {shape[1:]}"
+                f"model {name}: the card says {spec.layout} {wanted}, the model's input is {shape[1:]}",
+                subject=name,
             )
         return spec
     layout = _layout(sides)
     if layout is None:
         raise ModelError(
             f"model {name}: expected an input with 1 or 3 channels, got {shape}",
+            subject=name,
             hint=f"write a card {Path(name).stem}.card.json beside it",
         )
     channels, height, width = sides if layout == "NCHW" else (sides[2], sides[0], sides[1])
     if height is None or width is None:
         raise ModelError(
             f"model {name}: its input size is free, and there is no card to tell it",
+            subject=name,
             hint=f"write a card {Path(name).stem}.card.json with input.height and input.width",
         )
     if max(height, width) > MAX_INPUT_SIDE_PX:
         raise ModelError(
             f"model {name}: expected an input of at most {MAX_INPUT_SIDE_PX} pixels a side, "
-            f"got {width} x {height}"
+            f"got {width} x {height}",
+            subject=name,
         )
     notes.append(
         f"model {name} has no card: assumed RGB in 0..1 without mean and std, stretched to "

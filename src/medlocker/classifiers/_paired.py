@@ -46,6 +46,7 @@ class PairedClassifier(BaseClassifier):
         if quick.shape != slow.shape or not np.allclose(quick, slow, atol=0.05, rtol=0.01):
             raise ModelError(
                 f"model {name}: its ONNX and its torch form answer differently",
+                subject=name,
                 hint="train it again, or name one of the two files",
             )
 

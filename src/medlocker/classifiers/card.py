@@ -84,7 +84,7 @@ def load_card(path: Path) -> Card:
     try:
         return parse_card(value)
     except ModelError as error:
-        raise ModelError(f"model card {path.name}: {error}", hint=_HINT) from error
+        raise ModelError(f"model card {path.name}: {error}", subject=path.name, hint=_HINT) from error
 
 
 _HINT = (

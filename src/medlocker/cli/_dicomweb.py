@@ -12,7 +12,7 @@ import typer
 from medlocker.cli._console import note, shown, stdout, warn
 from medlocker.cli._progress import image_progress
 from medlocker.cli._releasefacts import STATEMENT
-from medlocker.errors import InputError, MedlockerError
+from medlocker.errors import Failure, InputError, MedlockerError
 
 if TYPE_CHECKING:
     from medlocker.certificates import VerifyKey
@@ -151,8 +151,8 @@ class Transfers:
             facts["pushed"] = pushed_json(self._pushed)
         except MedlockerError as error:
             self._error = error
-            facts["pushed"] = {"error": str(error)}
-            facts["error"] = str(error)
+            facts["pushed"] = {"error": str(error), "code": error.code}
+            facts |= facts["pushed"]
 
     def close(self, exit_code: int, *, as_json: bool) -> None:
         """Tell how pushing ended, and leave with an exit code if anything failed.
@@ -201,7 +201,7 @@ def push_release(release: Path, key: VerifyKey, server: Server, staging: Staging
     opened = open_release(release, key)
     marked = find_marked(opened)
     if not marked.entries:
-        raise InputError(f"{release.name}: expected DICOM files to push, found none")
+        raise InputError(f"{release.name}: expected DICOM files to push, found none", subject=release.name)
     if marked.other:
         note(f"{marked.other} files are no DICOM files and are not pushed")
     staging.make()
@@ -209,9 +209,9 @@ def push_release(release: Path, key: VerifyKey, server: Server, staging: Staging
     log = PushLog(staging.log_path(target), release=opened.statement.release)
     with image_progress("pushing", len(marked.entries), unit="instance") as bar:
 
-        def progress(name: str, reason: str) -> None:
-            if reason:
-                bar.say(f"failed: {_named(name, reason)}")
+        def progress(name: str, failure: Failure | None) -> None:
+            if failure is not None:
+                bar.say(f"failed: {failure}")
             bar.advance()
 
         pushed = push(opened, marked, server, log, progress=progress)
@@ -235,7 +235,8 @@ def run_push(release: Path, key: VerifyKey, server: Server, staging: Staging, *,
         pushed = push_release(release, key, server, staging)
     except MedlockerError as error:
         if as_json:
-            print_json({"error": str(error), "pushed": {"error": str(error)}})
+            told = {"error": str(error), "code": error.code}
+            print_json({**told, "pushed": told})
         raise
     if as_json:
         print_json({"pushed": pushed_json(pushed), "seconds": round(time.perf_counter() - started, 3)})
@@ -253,8 +254,8 @@ def say_pushed(pushed: Pushed) -> None:
     stdout.print(line, markup=False)
     if pushed.failed:
         stdout.print(f"not pushed {len(pushed.failed)}:", markup=False)
-        for name, reason in pushed.failed[:_SHOWN]:
-            stdout.print(f"  {shown(_named(name, reason))}", markup=False)
+        for failure in pushed.failed[:_SHOWN]:
+            stdout.print(f"  {shown(str(failure))}", markup=False)
         if len(pushed.failed) > _SHOWN:
             stdout.print(f"  ... and {len(pushed.failed) - _SHOWN} more, see --json", markup=False)
         note("the same command pushes the rest")
@@ -267,7 +268,7 @@ def pushed_json(pushed: Pushed) -> dict[str, Any]:
         "sent": pushed.sent,
         "already": pushed.already,
         "changed": pushed.changed,
-        "failed": [{"image": name, "reason": reason} for name, reason in pushed.failed],
+        "failed": [failure.to_json() for failure in pushed.failed],
     }
 
 
@@ -277,7 +278,7 @@ def _pulled_json(pulled: Pulled) -> dict[str, Any]:
         "present": pulled.present,
         "fetched": pulled.fetched,
         "passed_over": pulled.passed_over,
-        "missing": [{"image": name, "reason": reason} for name, reason in pulled.failed],
+        "missing": [failure.to_json() for failure in pulled.failed],
     }
 
 
@@ -306,9 +307,9 @@ def _fetch(server: Server, staging: Staging, *, partial: bool) -> Pulled:
         note(f"{plan.passed_over} reports, presentation states and the like stay on the server")
     with image_progress("fetching", len(plan.planned), unit="instance") as bar:
 
-        def progress(name: str, reason: str) -> None:
-            if reason:
-                bar.say(f"failed: {_named(name, reason)}")
+        def progress(name: str, failure: Failure | None) -> None:
+            if failure is not None:
+                bar.say(f"failed: {failure}")
             bar.advance()
 
         try:
@@ -324,7 +325,3 @@ def _fetch(server: Server, staging: Staging, *, partial: bool) -> Pulled:
         check_whole(pulled)
     staging.close_plan()
     return pulled
-
-
-def _named(name: str, reason: str) -> str:
-    return reason if name in reason else f"{name}: {reason}"

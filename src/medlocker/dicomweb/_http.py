@@ -243,7 +243,7 @@ def _context(ca: Path | None) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=ca)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         name = ca.name if ca is not None else "the system's"
-        raise InputError(f"CA file {name}: expected certificates in PEM") from error
+        raise InputError(f"CA file {name}: expected certificates in PEM", subject=name) from error
 
 
 def _pool(address: Address, context: ssl.SSLContext | None) -> urllib3.PoolManager:

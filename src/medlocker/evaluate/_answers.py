@@ -22,11 +22,11 @@ class Answers:
 
     Args:
         logits: By condition, from the image's number to (K,) float32.
-        failed: From the number of an image on which the model failed to the reason.
+        failed: From the number of an image on which the model failed to its error.
     """
 
     logits: dict[str, dict[int, NDArray[np.float32]]] = field(default_factory=dict)
-    failed: dict[int, str] = field(default_factory=dict)
+    failed: dict[int, ModelError] = field(default_factory=dict)
 
 
 class Asker:
@@ -68,7 +68,7 @@ class Asker:
                 try:
                     self._take(k, [one])
                 except ModelError as error:
-                    self.answers[k].failed[one[0]] = str(error)
+                    self.answers[k].failed[one[0]] = error
 
     def _take(self, k: int, waiting: Sequence[tuple[int, str, Canvas]]) -> None:
         logits = self._targets[k].model.logits(np.stack([canvas for _, _, canvas in waiting]))

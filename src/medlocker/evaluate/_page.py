@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from medlocker.errors import InputError
+from medlocker.errors import Failure, InputError
 from medlocker.evaluate import _page_words as prose
 from medlocker.evaluate._attacked import Removal
 from medlocker.evaluate._headline import findings
@@ -39,7 +39,6 @@ def report_page(
         key: release.folder for key, release in zip(numbers.keys, result.evaluation.releases, strict=True)
     }
     worst = [image for quality in qualities[:1] for image, _ in quality.worst]
-    broken = (("", extra.failed_removal),) if extra.failed_removal else ()
     count = len(numbers.targets)
     asked = "one model was" if count == 1 else f"{count} models were"
     parts = [
@@ -70,8 +69,8 @@ def report_page(
         "<h2>Weakest: still answered rightly by most models</h2>",
         _figures(numbers, stubborn) or "<p>No marked image is still answered rightly.</p>",
         _list("Left out", extra.skipped),
-        _list("Failed", (*extra.failed_targets, *result.failed, *broken)),
-        _list("Notes", tuple(("", note) for note in extra.notes)),
+        _list("Failed", (*extra.failed_targets, *result.failed, *extra.broken)),
+        _list("Notes", extra.notes),
         prose.PROMISE.format(condition=prose.AS_THEY_ARE if removal is None else prose.AND_ATTACKS),
     ]
     return html_page("medlocker: how well the marks protect", "\n".join(parts))
@@ -207,10 +206,10 @@ def _outside_words(quality: ReleaseQuality, name: str) -> str:
     return words
 
 
-def _list(title: str, items: Sequence[tuple[str, str]]) -> str:
+def _list(title: str, items: Sequence[Failure | str]) -> str:
     if not items:
         return ""
-    lines = [f"<li>{text(reason if name in reason else f'{name}: {reason}')}</li>" for name, reason in items]
+    lines = [f"<li>{text(str(one))}</li>" for one in items]
     if len(lines) > _LISTED:
         lines[_LISTED:] = [f"<li>... and {len(lines) - _LISTED} more, see report.json</li>"]
     return f"<h2>{title}</h2><ul class='note'>{''.join(lines)}</ul>"

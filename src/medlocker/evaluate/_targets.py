@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medlocker.classifiers import Classifier, load_classifier
-from medlocker.errors import InputError, MedlockerError, ModelError
+from medlocker.errors import Failure, InputError, MedlockerError, ModelError
 from medlocker.evaluate._pairs import different_names
 from medlocker.labels import Labels, class_indices
 
@@ -40,9 +40,7 @@ class Target:
         return any(sha256 in self.fingerprints for _, sha256 in surrogates)
 
 
-def open_targets(
-    paths: Sequence[Path], labels: Labels
-) -> tuple[tuple[Target, ...], tuple[tuple[str, str], ...]]:
+def open_targets(paths: Sequence[Path], labels: Labels) -> tuple[tuple[Target, ...], tuple[Failure, ...]]:
     """Open all models that can be opened.
 
     Args:
@@ -50,21 +48,21 @@ def open_targets(
         labels: What they will be compared with.
 
     Returns:
-        The targets, and (name, reason) of those that cannot be used.
+        The targets, and why the others cannot be used.
 
     Raises:
         ModelError: If none can be used.
     """
     opened: list[tuple[Path, Classifier, Mapping[str, int], tuple[str, ...]]] = []
-    failed: list[tuple[str, str]] = []
+    failed: list[Failure] = []
     hint = ""
     for path in paths:
         try:
             model = _open(path)
             found = class_indices(labels, model.classes)
         except (ModelError, InputError) as error:
-            reason = str(error)
-            failed.append((path.name, reason if path.name in reason else f"model {path.name}: {reason}"))
+            reason = str(error) if error.subject == path.name else f"model {path.name}: {error}"
+            failed.append(Failure(path.name, reason, error.code, path.name))
             hint = hint or error.hint
         else:
             opened.append((path, model, found.indices, (*model.notes, *found.notes)))
@@ -78,10 +76,10 @@ def open_targets(
     return targets, tuple(failed)
 
 
-def _none_of(failed: Sequence[tuple[str, str]], hint: str) -> MedlockerError:
+def _none_of(failed: Sequence[Failure], hint: str) -> MedlockerError:
     if not failed:
         return ModelError("expected at least one target")
-    text = failed[0][1] if len(failed) == 1 else f"no target can be used; the first: {failed[0][1]}"
+    text = failed[0].reason if len(failed) == 1 else f"no target can be used; the first: {failed[0].reason}"
     return ModelError(text, hint=hint)
 
 

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from medlocker._files import read_limited
 from medlocker.classifiers import Classifier
-from medlocker.errors import InputError, MedlockerError, ModelError
+from medlocker.errors import Failure, InputError, MedlockerError, ModelError
 from medlocker.geometry import Box
 from medlocker.images import LIMITS, Image, read_image
 from medlocker.labels import Labels
@@ -71,14 +71,14 @@ class Prepared:
         plain: Share of the sample misled by the plain logo at random places.
         textured: The same with the textures.
         images: How many images were learned from.
-        left_out: Names of images that could not be used, with the reason.
+        left_out: Why images could not be used.
     """
 
     learned: LearnedLogo
     plain: float
     textured: float
     images: int
-    left_out: tuple[tuple[str, str], ...]
+    left_out: tuple[Failure, ...]
 
 
 def prepare(
@@ -106,7 +106,7 @@ def prepare(
         )
     settings = preparation.settings
     lessons: list[Lesson] = []
-    left_out: list[tuple[str, str]] = []
+    left_out: list[Failure] = []
     grey: list[bool] = []
     with threadpool_limits(limits=1, user_api="blas"):
         for item in choose_sample(preparation.inputs.items, preparation.sample, seed=preparation.seed):
@@ -117,10 +117,10 @@ def prepare(
             except ModelError:
                 raise
             except MedlockerError as error:
-                left_out.append((item.name, str(error)))
+                left_out.append(Failure.of(error, item.name))
             loaded(item.name)
     if not lessons:
-        first = f": {left_out[0][1]}" if left_out else ""
+        first = f": {left_out[0].reason}" if left_out else ""
         raise InputError(f"none of {len(left_out)} images can be learned from{first}")
     kind = Counter(grey).most_common(1)[0][0]
     lessons = [lesson for lesson, is_grey in zip(lessons, grey, strict=True) if is_grey == kind]

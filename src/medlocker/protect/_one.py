@@ -14,6 +14,7 @@ import numpy as np
 from medlocker._files import check_relative_name, read_limited
 from medlocker.classifiers import Classifier
 from medlocker.errors import (
+    Failure,
     InputError,
     MedlockerError,
     NoPixelsError,
@@ -381,11 +382,8 @@ def _guarded(job: Job, steps: Generator[Any, Any, Outcome]) -> Task[Outcome]:
     try:
         return (yield from steps)
     except (NoRoomError, NoPixelsError) as error:
-        return Outcome(job.index, job.name, "skipped", str(error))
-    except InputError as error:
-        return Outcome(job.index, job.name, "failed", str(error))
+        return Outcome.left_out(job.index, "skipped", Failure.of(error, job.name))
     except WriteError:
         raise
     except (MedlockerError, MemoryError) as error:
-        reason = str(error) if isinstance(error, MedlockerError) else "not enough memory"
-        return Outcome(job.index, job.name, "failed", reason)
+        return Outcome.left_out(job.index, "failed", Failure.of(error, job.name))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from medlocker.errors import Failure
 from medlocker.protect._series import Lead, Series
 from medlocker.veil import AnyMark
 
@@ -80,6 +81,8 @@ class Outcome:
         name: Relative input name.
         status: ``marked``; ``skipped`` on purpose (no room); ``failed`` by an error.
         reason: Why it was not marked, one sentence.
+        code: The same in one word, see :class:`medlocker.errors.Code`.
+        subject: The name that the reason itself begins with.
         labelled: Whether the user gave its class.
         clean_correct: Per model, whether the original is classified as its label says.
         fooled: Per model, whether the written file, read again, is not classified as the label.
@@ -114,3 +117,15 @@ class Outcome:
     withstood: tuple[str, ...] = ()
     followed: bool = False
     psnr: float | None = None
+    code: str = ""
+    subject: str = ""
+
+    @property
+    def failure(self) -> Failure:
+        """Why it was not marked."""
+        return Failure(self.name, self.reason, self.code, self.subject)
+
+    @classmethod
+    def left_out(cls, index: int, status: Literal["skipped", "failed"], failure: Failure) -> Outcome:
+        """Return how an image ended that was not marked."""
+        return cls(index, failure.name, status, failure.reason, code=failure.code, subject=failure.subject)

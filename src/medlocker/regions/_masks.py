@@ -120,7 +120,7 @@ def _read_packed(data: bytes, *, name: str) -> NDArray[np.bool_]:
         with quiet(), PillowImage.open(io.BytesIO(data)) as picture:
             pictures = getattr(picture, "n_frames", 1)
             if pictures != 1:
-                raise InputError(f"mask {name}: expected one picture, got {pictures}")
+                raise InputError(f"mask {name}: expected one picture, got {pictures}", subject=name)
             marked = np.asarray(picture) != 0
             if picture.mode == "P":
                 marked |= np.asarray(picture.convert("RGB")).any(axis=2)
@@ -128,7 +128,9 @@ def _read_packed(data: bytes, *, name: str) -> NDArray[np.bool_]:
     except InputError:
         raise
     except Exception as error:  # as above: decoders raise anything
-        raise UnsupportedImageError(f"mask {name}: expected a whole picture, got a damaged one") from error
+        raise UnsupportedImageError(
+            f"mask {name}: expected a whole picture, got a damaged one", subject=name
+        ) from error
 
 
 def _lesion_pixels(image: Image) -> NDArray[np.bool_]:
@@ -159,5 +161,6 @@ def _lesion_pixels_of(image: Image, pixels: Pixels) -> NDArray[np.bool_]:
 
 def _wrong_size(name: str, *, expected: tuple[int, int], got: tuple[int, int]) -> InputError:
     return InputError(
-        f"mask {name}: expected a mask of {expected[0]} x {expected[1]} pixels, got {got[0]} x {got[1]}"
+        f"mask {name}: expected a mask of {expected[0]} x {expected[1]} pixels, got {got[0]} x {got[1]}",
+        subject=name,
     )

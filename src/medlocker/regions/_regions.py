@@ -153,7 +153,7 @@ class Regions:
             indices = self._owned[name]
         else:
             # no boxes would look like no lesions
-            raise InputError(f"regions of {name}: expected one of the images given before")
+            raise InputError(f"regions of {name}: expected one of the images given before", subject=name)
         for index in indices:
             if index in self._shared:
                 first, second = self._shared[index][:2]

@@ -55,7 +55,7 @@ def _lines(path: Path, name: str) -> list[str]:
     try:
         return read_limited(path, max_bytes=MAX_TEXT_BYTES, what="regions").decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise InputError(f"regions {name}: expected UTF-8 text") from error
+        raise InputError(f"regions {name}: expected UTF-8 text", subject=name) from error
 
 
 def _row(fields: Sequence[str]) -> tuple[int, tuple[float, float, float, float]]:

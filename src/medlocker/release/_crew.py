@@ -35,7 +35,7 @@ from typing import Any
 from medlocker import __version__
 from medlocker._files import TEMPORARY_PREFIX, read_limited, sweep_temporaries, write_atomic
 from medlocker.classifiers import prototypes_of
-from medlocker.errors import InputError, MedlockerError, WriteError
+from medlocker.errors import Code, Failure, InputError, MedlockerError, WriteError
 from medlocker.images import LIMITS
 from medlocker.protect import Job, Lesions, Outcome
 from medlocker.regions import WithAnatomy
@@ -323,7 +323,9 @@ class CrewEngine:
             return None
         data = read_limited(job.source, max_bytes=LIMITS.max_file_bytes, what="image")
         if hashlib.sha256(data).hexdigest() != sha256:
-            raise InputError(f"image {job.source.name}: it was changed while it was worked on")
+            raise InputError(
+                f"image {job.source.name}: it was changed while it was worked on", subject=job.source.name
+            )
         return data
 
     def _replace(self, slot: _Slot) -> Iterator[tuple[Job, Outcome]]:
@@ -341,7 +343,8 @@ class CrewEngine:
                 self._suspects.append(job)
             else:
                 reason = f"the process that worked on it ended without an answer {losses} times"
-                yield job, Outcome(job.index, job.name, "failed", reason)
+                failure = Failure(job.name, reason, Code.WORKER_LOST)
+                yield job, Outcome.left_out(job.index, "failed", failure)
         if slot.is_open:
             slot.starts = 0
         if slot.starts < MOST_LOSSES:

@@ -111,7 +111,7 @@ class Keeper:
             os.replace(marked.temporary, job.target)
         except OSError as error:
             reason = (error.strerror or "").lower()
-            raise WriteError(f"cannot write {job.target.name}: {reason}") from error
+            raise WriteError(f"cannot write {job.target.name}: {reason}", subject=job.target.name) from error
         entry = {"name": job.output_name, "file": marked.sha256, "pixels": marked.marked_pixels}
         series = self.conceal(job.series.key) if job.series is not None else ""
         self._journal.add(outcome, entry=entry, record=blob, stamp=job.stamp, series=series)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from medlocker import errors
 from medlocker.classifiers import Prototypes
-from medlocker.errors import MedlockerError, MissingExtraError, ModelError
+from medlocker.errors import Code, MedlockerError, MissingExtraError, ModelError
 from medlocker.protect import Job, Lesions, Marked, Outcome
 from medlocker.release._engine import Common
 from medlocker.search import Clock
@@ -22,16 +22,20 @@ class Told:
         kind: Name of its class.
         text: The fact.
         hint: What to do.
+        code: What happened, see :class:`medlocker.errors.Code`.
+        subject: What the fact is about.
     """
 
     kind: str
     text: str
     hint: str = ""
+    code: Code | None = None
+    subject: str = ""
 
     @classmethod
     def of(cls, error: MedlockerError) -> Told:
         """Take an error apart."""
-        return cls(type(error).__name__, str(error), error.hint)
+        return cls(type(error).__name__, str(error), error.hint, error.code, error.subject)
 
     def error(self, where: str = "") -> MedlockerError:
         """Put it together again.
@@ -42,7 +46,7 @@ class Told:
         kind = getattr(errors, self.kind, MedlockerError)
         if kind is MissingExtraError:  # its arguments are others
             kind = ModelError
-        found: MedlockerError = kind(where + self.text, hint=self.hint)
+        found: MedlockerError = kind(where + self.text, hint=self.hint, code=self.code, subject=self.subject)
         return found
 
 

@@ -27,7 +27,7 @@ from medlocker.certificates import (
     write_owner_grant,
 )
 from medlocker.classifiers import Classifier, prototypes_of
-from medlocker.errors import OutputExistsError, WriteError
+from medlocker.errors import Code, Failure, OutputExistsError, WriteError
 from medlocker.images import series_key
 from medlocker.labels import Labels
 from medlocker.logo import LearnedLogo, Logo
@@ -181,7 +181,9 @@ def check_target(release: Path, inputs: Inputs) -> None:
         _check_content(release)
     except OSError as error:
         reason = (error.strerror or "").lower()
-        raise WriteError(f"cannot look into the output {release.name}: {reason}") from error
+        raise WriteError(
+            f"cannot look into the output {release.name}: {reason}", subject=release.name
+        ) from error
 
 
 def _check_content(release: Path) -> None:
@@ -310,7 +312,8 @@ def _work(
         for index, first in order.finished(outcome):
             skipped, name = run.inputs.items[index], run.inputs.items[first].name
             reason = f"{skipped.name}: the same instance as {name}"
-            repeat = Outcome(index, skipped.name, "skipped", reason)
+            failure = Failure(skipped.name, reason, Code.SAME_INSTANCE, skipped.name)
+            repeat = Outcome.left_out(index, "skipped", failure)
             journal.add(repeat, stamp=stamp_of(skipped.path))
             tell(repeat)
 

@@ -219,10 +219,13 @@ def _open_model(recipe: ModelRecipe, setup: Setup) -> Classifier:
     if setup.common.settings.wants_gradients:
         model = with_gradients(model, recipe.path)
     if model.fingerprint != recipe.fingerprint:
-        raise ModelError(f"model {recipe.name}: expected the driver's, got a file with other weights")
+        raise ModelError(
+            f"model {recipe.name}: expected the driver's, got a file with other weights", subject=recipe.name
+        )
     if model.has_gradients != recipe.has_gradients:
         raise ModelError(
             f"model {recipe.name}: expected gradients as at the driver, there or missing on both",
+            subject=recipe.name,
             hint="install the same extras on every machine",
         )
     if recipe.prototypes is not None and isinstance(model, BaseClassifier):

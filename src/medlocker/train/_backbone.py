@@ -136,6 +136,7 @@ def unreachable(name: str) -> ModelError:
     """Return the error for pretrained weights that the hub does not give."""
     return ModelError(
         f"weights of {name}: they cannot be fetched from the hub",
+        subject=name,
         hint="check the network and the name, or give --weights FILE, or train with --weights none",
     )
 
@@ -173,6 +174,7 @@ def load_body(
             )
     raise ModelError(
         f"{what}: expected the {len(body)} tensors of the network, got {len(state)}, {common} of these names",
+        subject=what,
         hint="is it another architecture or another library's variant of it?",
     )
 
@@ -207,10 +209,11 @@ def copy_state(network: nn.Module, state: Mapping[str, torch.Tensor], *, what: s
     for name, tensor in state.items():
         if tensor.shape != own[name].shape:
             raise ModelError(
-                f"{what}: expected {name} of {tuple(own[name].shape)}, got {tuple(tensor.shape)}"
+                f"{what}: expected {name} of {tuple(own[name].shape)}, got {tuple(tensor.shape)}",
+                subject=what,
             )
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise ModelError(f"{what}: {name} holds NaN or infinity")
+            raise ModelError(f"{what}: {name} holds NaN or infinity", subject=what)
     network.load_state_dict(dict(state), strict=False)
 
 

@@ -71,7 +71,7 @@ class TrainOptions:
         )
         for name, holds, rule, value in rules:
             if not holds:
-                raise InputError(f"{name}: expected {rule}, got {value}")
+                raise InputError(f"{name}: expected {rule}, got {value}", subject=name)
 
 
 class TrainObserver:
@@ -258,7 +258,7 @@ def refuse_inside(out: Path, folder: Path) -> None:
         InputError: If it lies there.
     """
     if out.resolve().is_relative_to(folder.resolve()):
-        raise InputError(f"output {out.name}: expected a folder outside of the images")
+        raise InputError(f"output {out.name}: expected a folder outside of the images", subject=out.name)
 
 
 def device_of(name: str) -> str:

@@ -142,6 +142,6 @@ def _export_onnx(network: nn.Module, path: Path, *, height: int, width: int, nam
                 verbose=False,
             )
     except Exception as error:  # the exporter's own classes, and any of the network's code
-        raise ModelError(f"architecture {name}: torch cannot export it as ONNX") from error
+        raise ModelError(f"architecture {name}: torch cannot export it as ONNX", subject=name) from error
     finally:
         quiet.setLevel(level)

@@ -105,7 +105,7 @@ class SegmenterOptions:
         )
         for name, holds, rule, value in rules:
             if not holds:
-                raise InputError(f"{name}: expected {rule}, got {value}")
+                raise InputError(f"{name}: expected {rule}, got {value}", subject=name)
 
 
 class SegmenterObserver:

@@ -146,5 +146,6 @@ def _load_encoder(network: nn.Module, path: Path) -> str | None:
     common = sum(plain in state for plain in named.values())
     raise ModelError(
         f"{what}: expected the {len(own)} tensors of the encoder, got {len(state)}, {common} of these names",
+        subject=what,
         hint="is it another architecture or another library's variant of it?",
     )

@@ -235,7 +235,7 @@ class _Run:
             for number, item in enumerate(self._items):
                 exhibit = Exhibit(item, self._logo)
                 if exhibit.key in labels:
-                    raise InputError(f"image {item.name}: expected every image once")
+                    raise InputError(f"image {item.name}: expected every image once", subject=item.name)
                 labels[exhibit.key] = item.labels
                 self._veils += exhibit.is_veil
                 todo = self._todo(exhibit, number)

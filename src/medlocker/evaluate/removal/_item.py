@@ -48,7 +48,9 @@ class Item:
     def __post_init__(self) -> None:
         if self.clean.shape != self.marked.shape:
             raise InputError(
-                f"image {self.name}: expected a marked image of {_size(self.clean)}, got {_size(self.marked)}"
+                f"image {self.name}: expected a marked image of {_size(self.clean)}, "
+                f"got {_size(self.marked)}",
+                subject=self.name,
             )
 
 
