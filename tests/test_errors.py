@@ -103,8 +103,8 @@ def test_targets_that_cannot_be_opened_are_named_all_the_same(tmp_path: Path) ->
 class _Reads(ast.NodeVisitor):
     """Finds code that looks into the text of an error or a reason.
 
-    ``str(error)`` of a caught error, its ``args``, and names that hold it may be passed on, printed and joined;
-    they may not be compared, searched, cut or replaced.
+    ``str(error)`` of a caught error, its ``args``, and names that hold it may be passed on, printed and
+    joined; they may not be compared, searched, cut or replaced.
     """
 
     def __init__(self) -> None:
