@@ -114,13 +114,6 @@ class Fields:
             raise self.refuse(name, f"an integer of {low} to {high}")
         return value
 
-    def boolean(self, name: str) -> bool:
-        """Return true or false."""
-        value = self._value[name]
-        if type(value) is not bool:
-            raise self.refuse(name, "true or false")
-        return value
-
     def text(self, name: str, *, max_length: int = 1024) -> str:
         """Return a string of printable characters."""
         value = self._value[name]

@@ -57,7 +57,6 @@ class PublicFacts:
         preset: ``paper`` or ``strong``.
         models: Surrogates of the search.
         counts: Named numbers, for instance ``{"inputs": 12, "skipped": 1}``.
-        terms: The owner's own words on use, or empty.
         keeps_originals: Whether sealed records hold the original files.
         regions: Where the keep-out regions come from: ``given``, ``segmenter:<sha256>``,
             ``candidates: not a clinician's``, ``none``, or several with `` + `` between.
@@ -66,7 +65,6 @@ class PublicFacts:
     preset: str
     models: tuple[ModelFact, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
-    terms: str = ""
     keeps_originals: bool = False
     regions: str = "none"
 
@@ -222,6 +220,6 @@ def make_policy(facts: PublicFacts) -> bytes:
         "promise": PROMISE,
         "lawful_use": LAWFUL_USE,
         "keeps_originals": facts.keeps_originals,
-        "terms": facts.terms,
+        "terms": "",
     }
     return to_canonical(policy) + b"\n"

@@ -1,7 +1,7 @@
 """Diagnostic models: the protocol, model cards, and one adapter per library."""
 
 from medlocker.classifiers._base import BaseClassifier
-from medlocker.classifiers._batch import batch_for
+from medlocker.classifiers._batch import BATCH, answers_of, batch_for, in_batches, logits_of
 from medlocker.classifiers._converted import with_gradients
 from medlocker.classifiers._features import (
     SAMPLE_IMAGES,
@@ -17,6 +17,7 @@ from medlocker.classifiers.protocol import Canvas, Classifier, Gradients
 from medlocker.classifiers.resize import LinearResize, linear_resize, resize_canvas
 
 __all__ = [
+    "BATCH",
     "SAMPLE_IMAGES",
     "BaseClassifier",
     "Canvas",
@@ -27,13 +28,16 @@ __all__ = [
     "LinearResize",
     "OnnxClassifier",
     "Prototypes",
+    "answers_of",
     "batch_for",
     "card_path",
+    "in_batches",
     "is_feature_extractor",
     "linear_resize",
     "load_card",
     "load_classifier",
     "load_onnx",
+    "logits_of",
     "parse_card",
     "prototypes_of",
     "resize_canvas",

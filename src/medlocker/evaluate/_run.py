@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
+from medlocker.classifiers import BATCH
 from medlocker.errors import Failure, InputError
-from medlocker.evaluate._answers import BATCH, Answers, Asker
+from medlocker.evaluate._answers import Answers, Asker
 from medlocker.evaluate._control import Control
 from medlocker.evaluate._pairs import Pair, Pairs, Release, condition_keys, panel_keys
 from medlocker.evaluate._quality import Quality

@@ -14,7 +14,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker.classifiers import Canvas, Classifier, batch_for
+from medlocker.classifiers import Canvas, Classifier, batch_for, in_batches
 from medlocker.images import Image, viewed
 from medlocker.logo import Logo, blend
 from medlocker.marking import lay
@@ -170,9 +170,8 @@ class Trials:
     def _answers(self, makers: Sequence[Callable[[], list[Canvas]]]) -> Iterable[Logits]:
         """Yield what each model answers on each picture, (1, K), in order; pictures are made ahead."""
         ahead: deque[list[Future[list[Canvas]]]] = deque()
-        size = batch_for(self.classifiers)
-        for start in range(0, len(makers), size):
-            ahead.append([self._threads.submit(maker) for maker in makers[start : start + size]])
+        for some in in_batches(makers, batch_for(self.classifiers)):
+            ahead.append([self._threads.submit(maker) for maker in some])
             if len(ahead) > 1:
                 yield from self._classified(ahead.popleft())
         for futures in ahead:

@@ -55,14 +55,12 @@ class Found:
         margin: Its smallest margin over the models.
         evaluations: What the search cost.
         reached: Whether the wanted margin was reached.
-        first_margin: Margin of the first marked candidate tried.
     """
 
     marks: Candidate
     margin: float
     evaluations: int
     reached: bool
-    first_margin: float
 
 
 Steps: TypeAlias = Generator[Proposal, Scored, None]
@@ -142,7 +140,7 @@ class Search(ABC):
                 break
         steps.close()
         reached = tally.reaches(max(self.margin, 0.0)) if judge is None else tally.judged > 0
-        return Found(tally.best, tally.value, tally.spent, reached, tally.first)
+        return Found(tally.best, tally.value, tally.spent, reached)
 
     def worth(self, margins: F64, *, looks: int) -> F64:
         """Say how good candidates are.
@@ -174,7 +172,6 @@ class _Tally:
 
     best: Candidate = ()
     value: float = -np.inf
-    first: float = -np.inf
     spent: int = 0
     refusals: int = 0
     judged: float = -np.inf
@@ -183,8 +180,6 @@ class _Tally:
         for candidate, value in zip(candidates, values, strict=True):
             if not candidate:
                 continue
-            if not self.best:
-                self.first = float(value)
             if not self.best or value > self.value:
                 self.best, self.value = candidate, float(value)
 
