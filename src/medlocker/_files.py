@@ -167,8 +167,6 @@ def read_limited(path: Path, *, max_bytes: int, what: str) -> bytes:
     """Read a regular file of at most ``max_bytes`` bytes; devices, pipes and larger files are refused unread.
 
     Args:
-        path: The file.
-        max_bytes: Refuse more.
         what: For messages: ``"label file"``, ``"certificate"``.
 
     Raises:

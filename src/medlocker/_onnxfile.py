@@ -32,12 +32,7 @@ _UNUSABLE = "it may be damaged, or use custom operators"
 
 @dataclass(frozen=True, eq=False)
 class OnnxFile:
-    """A model that ONNX Runtime can run.
-
-    Args:
-        session: Opened.
-        sha256: Of the file.
-    """
+    """A model that ONNX Runtime can run."""
 
     session: onnxruntime.InferenceSession
     sha256: str

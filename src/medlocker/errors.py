@@ -82,7 +82,6 @@ class Failure:
     Args:
         name: Of the image, model or file.
         reason: One sentence for people.
-        code: What happened.
         subject: The name that the reason itself begins with, or empty.
     """
 

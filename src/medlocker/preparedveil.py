@@ -25,8 +25,6 @@ class PreparedVeil:
     """A logo, how its veils look, and what they are expected to do.
 
     Args:
-        logo: The owner's logo.
-        style: How veils look.
         aim_class: Index of the class that all images shall be given, or None.
         grey: Whether it was chosen on grey images.
         facts: How it was chosen, JSON-ready: models, number of images, the forecast for models never seen.

@@ -87,9 +87,7 @@ class RestoreReport:
     """What restoring a release did.
 
     Args:
-        restored: Number of images.
         identical: How many of them have the original file's very bytes.
-        failed: Number of images.
         not_granted: Images that the identity does not open; not tried.
         failures: The first 1000 failed ones.
         trust: Whether trust or integrity failed anywhere.
@@ -114,8 +112,6 @@ def restore_image(data: bytes, record: SealedRecord, *, logo: Logo) -> RestoredF
     """Take the mark off one file in memory.
 
     Args:
-        data: The marked file.
-        record: Its opened record.
         logo: The logo that was put on.
 
     Raises:

@@ -51,7 +51,6 @@ def attack_as_judged(name: AttackName, picture: Bytes, mask: Mask) -> Bytes:
     """Attack a picture of any size as the battery does: shrunk to ``CAPPED_PX`` first.
 
     Args:
-        name: Of the attack.
         picture: (H, W, 3) uint8.
         mask: (H, W) bool, where the marks are.
     """

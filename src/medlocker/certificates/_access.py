@@ -20,7 +20,6 @@ class Access:
     """Identities for one release.
 
     Args:
-        release: The release.
         whole: Opens every record, or None.
         images: Else by index of the image, ``AGE-SECRET-KEY-1...``.
     """

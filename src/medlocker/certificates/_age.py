@@ -82,7 +82,6 @@ class Identity:
     """One or several private keys that open what was sealed to them; never shown by ``repr``.
 
     Args:
-        opaque: The library's identities.
         notes: Warnings for the user, for instance about the file's permissions.
     """
 
@@ -134,9 +133,7 @@ def seal(data: bytes, recipients: Sequence[Recipient], *, what: str) -> bytes:
     """Encrypt bytes to recipients as one binary age file.
 
     Args:
-        data: Any length.
         recipients: At least one; each of them can open it alone.
-        what: For messages.
 
     Raises:
         InputError: If there is no recipient, or one cannot be used.

@@ -61,12 +61,10 @@ def assemble(
     Args:
         release: The release's folder; marked images are under ``images/``.
         sealed: Each image's entry and its sealed record, with ascending index; read once, one at a time.
-        secret: Of the release.
         signing: The owner's signing key.
         recipient: The owner's public age key.
         logo: The picture that was put on.
         facts: What is made public.
-        created: UTC; default now.
 
     Returns:
         The statement.

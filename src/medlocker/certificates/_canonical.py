@@ -67,9 +67,7 @@ class Fields:
     """Reads one JSON object whose fields are exactly the expected ones.
 
     Args:
-        value: What was parsed.
         names: The fields it must have, all of them and no other.
-        what: For messages.
 
     Raises:
         MalformedError: Here and in every method: ``<what>: expected <rule>``.

@@ -35,9 +35,7 @@ def sign_statement(
 
     Args:
         predicate_type: URI of the predicate's kind and version.
-        predicate: What is stated.
         subjects: Name and SHA-256 of each file it is stated of.
-        key: Signs.
     """
     statement = {
         "_type": STATEMENT_TYPE,
@@ -68,7 +66,6 @@ def check_statement(
         data: The file's bytes.
         predicate_type: The only kind that is accepted.
         owner: The pinned key; key ids in the file are hints and not trusted.
-        what: For messages.
 
     Returns:
         The predicate, unchecked, and the subjects: name to SHA-256.

@@ -63,11 +63,9 @@ class Grant:
     """What the owner signed about a grant.
 
     Args:
-        created: UTC.
         release: Release id.
         scope: ``whole`` or ``images``.
         images: For ``images``: ascending [first, last] pairs, both included.
-        recipients: Key ids.
         until: UTC of the last moment, or None.
         purpose: The owner's words, or empty.
         identities: SHA-256 of ``identities.age``.
@@ -106,14 +104,11 @@ def write_grant(
     """Write a grant.
 
     Args:
-        release: What is granted.
         out: New or empty folder.
-        secret: Of the release.
         signing: The owner's key, the one that signed the release.
         recipients: Who may open; at least one.
         images: Ascending numbers of images, or None for the whole release.
         until: Last moment, UTC, or None.
-        purpose: The owner's words.
 
     Raises:
         OutputExistsError: If ``out`` holds something.
@@ -169,7 +164,6 @@ def open_grant(release: Release, folder: Path, *, identity: Identity, now: datet
 
     Args:
         release: The release that it must be for.
-        folder: The grant.
         identity: Of one of its recipients.
         now: Default the system's time.
 

@@ -42,8 +42,6 @@ def write_owner_grant(
     The content is an identity file too: who opens it with the age tool can open every record with it.
 
     Args:
-        release: The release's folder.
-        secret: What to seal.
         recipient: The owner's public age key.
         signing: The owner's signing key.
         overwrite: Only for the same secret again: a release has one for ever.

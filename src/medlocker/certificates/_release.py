@@ -36,8 +36,6 @@ class Release:
     """A release whose statement was checked; every method checks what it reads.
 
     Args:
-        path: The release's folder.
-        owner: The pinned key.
         statement: What the owner states.
     """
 
@@ -164,7 +162,6 @@ def open_release(path: Path, owner: VerifyKey) -> Release:
     """Check a release's statement against the pinned owner.
 
     Args:
-        path: The release's folder.
         owner: The key that must have signed.
 
     Raises:

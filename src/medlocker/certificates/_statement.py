@@ -80,8 +80,6 @@ class Statement:
         owner_keys: Key ids: ``sign`` and ``age``.
         models: Surrogates of the search.
         images: How many images the index lists.
-        counts: Other named numbers.
-        preset: Of the marking.
         regions: Where the keep-out regions come from; ``not stated`` in older releases.
         subjects: File name relative to ``certificate/``, SHA-256.
     """
@@ -123,12 +121,10 @@ def make_statement(
 
     Args:
         facts: How the release was made.
-        key: Signs.
         release: Release id.
         owner_age: Key id of the owner's age key.
         images: How many the index lists.
         subjects: See :class:`Statement`.
-        created: UTC.
 
     Raises:
         MalformedError: If a fact breaks the format: what is written can always be read.

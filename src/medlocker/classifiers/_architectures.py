@@ -63,8 +63,6 @@ def build(architecture: str, *, outputs: int, channels: int, height: int, width:
         architecture: See :func:`canonical_architecture`.
         outputs: Classes; 0 for a network without a head, which answers features.
         channels: Of the input, 1 or 3.
-        height: Of the input.
-        width: Of the input.
 
     Raises:
         ModelError: If there is no such network for this input.

@@ -53,7 +53,6 @@ def backbone(
     Args:
         architecture: See :func:`medlocker.classifiers._architectures.canonical_architecture`.
         state: Weights of the network, with or without its head.
-        spec: What it sees.
         what: Names the weights in messages.
 
     Raises:

@@ -21,7 +21,6 @@ class PairedClassifier(BaseClassifier):
     Args:
         fast: Gives logits and pre-processing.
         differentiable: The same network with gradients.
-        name: Short name.
 
     Raises:
         ModelError: If the two are not the same network.

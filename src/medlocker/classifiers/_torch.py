@@ -36,10 +36,8 @@ class TorchClassifier(BaseClassifier):
     Args:
         network: From (N, c, h, w) to (N, K) logits; or probabilities or features if the card says so.
         card: What the network expects; its layout is not used, torch is always NCHW.
-        name: Short name.
         fingerprint: SHA-256 of the weights' file.
         classes: Class names in the order of the logits.
-        notes: What was assumed.
         device: Where to run; default a GPU if there is one.
 
     Attributes:

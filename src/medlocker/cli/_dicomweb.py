@@ -47,12 +47,9 @@ class Transfers:
     """What one `protect` does with servers: nothing if neither input nor target is one.
 
     Args:
-        source: INPUT as given.
-        out: The release.
         push: Where to send what was marked, or None.
         auth: File with credentials for the source.
         push_auth: File with credentials for the target.
-        ca: File of authorities.
         partial: Go on with a part of the study.
 
     Raises:
@@ -135,7 +132,6 @@ class Transfers:
         """Remove what was fetched and push what was marked; an error waits for :meth:`close`.
 
         Args:
-            key: Of the owner.
             facts: The run's, to which those of the transfers are added.
         """
         if self._source is not None:

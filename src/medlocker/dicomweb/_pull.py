@@ -96,7 +96,6 @@ def pull(
     """Fetch what is planned and not there yet.
 
     Args:
-        server: The source.
         plan: From :func:`plan_pull`.
         staging: Where the files go.
         progress: Called with each name and, if it failed, why.

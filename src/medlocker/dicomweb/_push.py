@@ -45,7 +45,6 @@ class Marked:
     """What of a release is pushed.
 
     Args:
-        entries: Its DICOM files.
         other: How many files are of other formats, which a DICOM server does not take.
     """
 
@@ -108,7 +107,6 @@ def push(
     Args:
         release: With its statement checked.
         marked: From :func:`find_marked`.
-        server: The target.
         log: What was pushed there before.
         progress: Called with each name and, if it failed, why.
 

@@ -31,7 +31,6 @@ class Asker:
     """Collects canvases and asks each target about whole batches.
 
     Args:
-        targets: Who is asked.
         batch: Canvases in one call of a model; bounds the memory.
     """
 

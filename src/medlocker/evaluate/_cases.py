@@ -29,7 +29,6 @@ class Answer:
     """What one target says.
 
     Args:
-        target: Its name.
         clean: Class of the original.
         marked: Class of the marked image.
         after: Class after the attack.
@@ -46,11 +45,9 @@ class Case:
     """One image with the attack that restores it best.
 
     Args:
-        image: Its name.
         attack: Row of the battery.
         psnr: Of the marked pixels after the attack, dB.
         is_worst: Whether no other image is restored better; else none is restored less.
-        answers: Of every target.
         pictures: Original, marked, and after the attack, of one size; empty if they could not be made again.
     """
 
@@ -89,7 +86,6 @@ def find_cases(
         battery: That made the cells.
         logo: As the battery was given.
         models: In the order of the cells' answers.
-        seed: Of the battery.
 
     Returns:
         Two cases; one if the same image is both, none if no attack could be compared.

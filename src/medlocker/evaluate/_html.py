@@ -34,12 +34,7 @@ document.querySelectorAll('input[type=range]').forEach(r=>r.addEventListener('in
 
 
 def html_page(title: str, body: str) -> bytes:
-    """Return a whole page as UTF-8.
-
-    Args:
-        title: Plain text.
-        body: HTML.
-    """
+    """Return a whole page as UTF-8."""
     head = (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
@@ -72,7 +67,6 @@ def slider(before: PillowImage.Image, after: PillowImage.Image, caption: str) ->
     Args:
         before: Comes out from the left as the slider moves.
         after: Shown at first.
-        caption: HTML.
     """
     width, height = before.size
     return (

@@ -46,8 +46,6 @@ def to_json(
     """Return everything that was measured as one JSON-ready object.
 
     Args:
-        numbers: Of the targets.
-        qualities: Of the releases.
         extra: What was left out, and why.
         removal: What attackers got; None if none was asked for.
     """

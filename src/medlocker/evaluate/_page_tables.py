@@ -22,8 +22,6 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, words: int = 1)
     """Return a table of cells that are HTML already; a cell that starts with ``<td`` is taken as it is.
 
     Args:
-        head: HTML.
-        rows: HTML.
         words: How many columns are text; the others are set flush right.
     """
     heads = "".join(f"<th{'' if k < words else _FLUSH_RIGHT}>{name}</th>" for k, name in enumerate(head))

@@ -30,7 +30,6 @@ class Evaluation:
         targets: From :func:`open_targets`.
         control: How the random marks are made.
         regions: Keep-out boxes for the control, and to count touched pixels; or None.
-        views: Further conditions.
         limit: Most images that are judged, the first by name that have a label; None takes all.
         workers: Threads that read; each holds one image with its marked versions.
         batch: Pictures in one call of a model.
@@ -83,7 +82,6 @@ class Judged:
     """One image that was judged.
 
     Args:
-        pair: Its files.
         label: Its label as the file writes it.
         qualities: By the releases' conditions.
     """
@@ -98,9 +96,7 @@ class Result:
     """What an evaluation found out.
 
     Args:
-        evaluation: What was evaluated.
         images: Judged, by number: numbers are those of the answers.
-        answers: Of each target.
         unlabelled: Names of images that were left out.
         failed: Why images could not be used.
         without_room: How many images have no random mark.
@@ -120,7 +116,6 @@ def evaluate(
     """Judge every image.
 
     Args:
-        evaluation: What to do.
         progress: Told each image's name, and why it failed if it did.
 
     Raises:

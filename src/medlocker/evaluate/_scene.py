@@ -27,9 +27,6 @@ class Scene:
     """An original and its marked versions, in memory only while they are looked at.
 
     Args:
-        name: Of the original.
-        clean: The original.
-        marked: By condition.
         windows: Of the marks, by condition.
         boxes: Keep-out regions, empty if not known.
         covered: The conditions whose marks lie over nearly all of the image.
@@ -69,7 +66,6 @@ class Looker:
     """How images are looked at.
 
     Args:
-        models: Give canvases.
         keys: The releases' conditions, in the order of a pair's marked files.
         control: Gives the random marks.
         regions: Keep-out boxes, or None.

@@ -20,11 +20,9 @@ class Target:
     """One model to judge on.
 
     Args:
-        model: Opened.
         name: Different for every target of an evaluation.
         indices: From label text to class index.
         fingerprints: SHA-256 of every file that holds its weights: ``train`` writes two.
-        notes: What was assumed.
         path: Where it was opened; a folder of ``train`` also holds a form with gradients.
     """
 

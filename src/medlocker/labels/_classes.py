@@ -31,7 +31,6 @@ def class_indices(labels: Labels | Collection[str], classes: tuple[str, ...]) ->
     are as many as its outputs and none is a number of one, in alphabetical order, with a note that says so.
 
     Args:
-        labels: The labels.
         classes: The model's class names; ``("0", "1", ...)`` or empty names are numbers only.
 
     Raises:

@@ -30,7 +30,6 @@ class LearnedLogo:
     """A logo and its textures.
 
     Args:
-        logo: The owner's logo.
         textures: From the name of a class to a texture as packed text; ``"*"`` is for all other classes.
         levels: Bound of the textures, grey levels.
         grey: Whether they were learned on grey images.

@@ -38,9 +38,7 @@ class Preparation:
     """What a logo is learned from.
 
     Args:
-        inputs: The data set.
         classifiers: Surrogates with gradients, at least one.
-        logo: The owner's logo.
         settings: Size, opacity, marks and levels, as they will be used by ``protect``.
         labels: Right classes, or None to take the first surrogate's own answers.
         classes: Per model, from a label's text to the index of its class.

@@ -50,9 +50,7 @@ class VeilPreparation:
     """What a veil is chosen from.
 
     Args:
-        inputs: The data set.
         classifiers: Surrogates, at least one; gradients are not needed.
-        logo: The owner's logo.
         settings: Of the preset ``veil``, as ``protect`` will use them; ``opacity`` is the range to choose
             from, None for half of the shipped style's to 0.15.
         labels: Right classes, or None to take each model's own answers on the originals. Only the forecast
@@ -107,7 +105,6 @@ class ChosenVeil:
 
     Args:
         prepared: Logo and style, with all facts.
-        forecast: What to expect.
         left_out: Why images could not be used.
     """
 

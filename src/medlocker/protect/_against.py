@@ -44,7 +44,6 @@ def withstood(
     """Return the attacks after which every model is misled.
 
     Args:
-        attacks: Their names.
         answers: (1 + attacks, models), the first of them before any attack.
         labels: By model, what must not be answered.
     """

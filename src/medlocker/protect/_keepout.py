@@ -57,7 +57,6 @@ def make_finder(lesions: Lesions, classifiers: Sequence[Classifier]) -> Finder |
 
     Args:
         lesions: ``fundus``, ``skin``, ``attention``; ``auto`` looks at each image.
-        classifiers: The surrogates.
 
     Raises:
         InputError: If attention is asked for and no model offers gradients.
@@ -103,7 +102,6 @@ def beside(
     """Find room beside all boxes, giving up weak candidates where there is none otherwise.
 
     Args:
-        given: Never given up.
         findings: What the finder found; its firm boxes are not given up either.
         size: (width, height) of the image.
         finder: Tells whether findings may be given up.

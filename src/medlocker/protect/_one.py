@@ -55,10 +55,6 @@ class Protector:
     """Everything that the images of one run share.
 
     Args:
-        classifiers: The surrogates.
-        logo: The owner's logo.
-        settings: Options.
-        search: The strategy.
         regions: Keep-out boxes, or None.
         finder: Finds more of them in each image, or None.
         randomness: From a purpose and the digest of an original to 32 bytes, the same for the same original

@@ -44,9 +44,7 @@ class Marked:
     """A marked image, written and checked but not yet in its place.
 
     Args:
-        job: Which image.
         temporary: The written file, beside its target.
-        marks: The parameter list.
         residual: What, besides the parameters, restores the original exactly.
         method: How it was marked; restoring takes the same way back.
         sha256: Of the marked file.

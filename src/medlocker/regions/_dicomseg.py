@@ -89,7 +89,6 @@ class DicomSegmentations:
     """DICOM segmentations, found by the images that they refer to.
 
     Args:
-        root: Their folder.
         names: Their relative paths, with forward slashes.
         images: Where each image lies, by its name.
     """

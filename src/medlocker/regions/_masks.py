@@ -68,7 +68,6 @@ def read_mask(path: Path, *, name: str, width: int, height: int) -> NDArray[np.b
             1, 2 or 4 bits, or of 32 (whole or real numbers).
         name: How messages call it.
         width: Columns the mask must have; another size is refused before anything is decoded.
-        height: Rows.
 
     Returns:
         (height, width) bool.

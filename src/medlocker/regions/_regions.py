@@ -103,8 +103,6 @@ class Regions:
 
         Args:
             name: The image's relative path with forward slashes.
-            width: Its columns.
-            height: Its rows.
 
         Returns:
             Sorted, without duplicates; empty if the source has no entry.
@@ -126,8 +124,6 @@ class Regions:
 
         Args:
             name: The image's relative path with forward slashes.
-            width: Its columns.
-            height: Its rows.
 
         Returns:
             (height, width) bool each; empty if the image has none, and no lesion is not the same as no mask.

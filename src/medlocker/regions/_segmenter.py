@@ -25,11 +25,6 @@ class Segmenter:
     """A network that tells the probability of a lesion for every pixel; use :func:`load_segmenter`.
 
     It runs on the CPU only, one tile at a time: the same boxes on every machine, memory of one tile.
-
-    Args:
-        file: The opened network.
-        card: What it expects.
-        name: For messages.
     """
 
     droppable = False

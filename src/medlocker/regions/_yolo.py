@@ -23,7 +23,6 @@ def read_yolo(root: Path, names: Sequence[str]) -> Table:
     top of the folder, else its number.
 
     Args:
-        root: The folder.
         names: Relative paths of the text files, without ``classes.txt``.
 
     Raises:

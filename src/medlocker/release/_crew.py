@@ -81,8 +81,6 @@ class CrewEngine:
     """Works through a crew.
 
     Args:
-        duty: What to do.
-        crew: Starts the workers.
         models: Where workers find the run's classifiers, in the same order.
         segmenter: Where they find its segmenter, or None.
         lesions: Which candidates its finder looks for without a segmenter.

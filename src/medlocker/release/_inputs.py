@@ -28,7 +28,6 @@ class Input:
 
     Args:
         name: Relative name with forward slashes.
-        location: Where it lies.
         output_name: Relative name of its marked version.
     """
 

@@ -18,10 +18,6 @@ class Keeper:
     """Holds the release's secret: gives randomness, seals, and opens what it sealed.
 
     Args:
-        secret: Of the release.
-        journal: Of the run.
-        owner: Keys.
-        logo: The owner's logo.
         seed: Repeats searches exactly, or None.
         ledger: The owner's memory of what was marked before, or None.
         same_mark: Whether the same mark may be put on again.

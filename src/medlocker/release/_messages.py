@@ -20,8 +20,6 @@ class Told:
 
     Args:
         kind: Name of its class.
-        text: The fact.
-        hint: What to do.
         code: What happened, see :class:`medlocker.errors.Code`.
         subject: What the fact is about.
     """
@@ -93,11 +91,8 @@ class Setup:
     Args:
         version: Of medlocker, at the driver.
         common: What the images share.
-        models: The surrogates.
-        finder: The finder.
         images: Folder of the marked files, absolute.
         probe: Name of a file in it that the driver wrote.
-        token: Its content.
     """
 
     version: str
@@ -115,7 +110,6 @@ class Opened:
 
     Args:
         host: Name of its machine.
-        pid: Of its process.
         reply: Name of the file that it wrote to show that it can.
         refused: Why it cannot, or None.
     """
@@ -160,7 +154,6 @@ class Question:
         ticket: Comes back with the answer.
         original: Digest of the original.
         marked: The marked image, or None if it is only about to be.
-        outcome: How it ended.
     """
 
     ticket: int
@@ -174,7 +167,6 @@ class Report:
     """What happened at a worker since its last report.
 
     Args:
-        questions: To be answered.
         ended: Outcomes; of marked images they are known already.
         clock: Where its time went since it began.
         peak_rss_mb: Most memory it has had, 10^6 bytes.

@@ -53,11 +53,7 @@ class Run:
 
     Args:
         inputs: The images, in their order.
-        release: The output folder.
         classifiers: Surrogates, at least one.
-        logo: The owner's logo.
-        owner: Keys.
-        settings: Options.
         labels: Right classes, or None to take the surrogates' own answers.
         classes: Per model, from a label's text to the index of its class; None for a feature extractor,
             whose own answer is taken whatever the label.
@@ -147,7 +143,6 @@ class Result:
     """What a run did.
 
     Args:
-        summary: Counts.
         json: The object for ``--json``.
     """
 
@@ -211,7 +206,6 @@ def run_release(
     """Protect a data set.
 
     Args:
-        run: What to do.
         progress: Called with each outcome as it is known, also with those of an earlier, interrupted run.
         checking: Called before, with the number of images that an interrupted run has finished, once for each
             as it was looked at again.

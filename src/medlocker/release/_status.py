@@ -30,7 +30,6 @@ class RunStatus:
 
     Args:
         images: How many it began with; None if that cannot be read.
-        marked: Done.
         skipped: Done, on purpose without a mark.
         failed: Tried in vain; they are tried again when the run is resumed.
         since: When it began, UTC.

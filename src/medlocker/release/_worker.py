@@ -53,11 +53,7 @@ _WAITING = 2
 
 
 class Worker:
-    """Its methods are called from several threads at once.
-
-    Args:
-        setup: From the driver.
-    """
+    """Its methods are called from several threads at once."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup

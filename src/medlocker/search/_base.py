@@ -51,7 +51,6 @@ class Found:
     """The outcome of a search.
 
     Args:
-        marks: The best candidate.
         margin: Its smallest margin over the models.
         evaluations: What the search cost.
         reached: Whether the wanted margin was reached.
@@ -98,8 +97,6 @@ class Search(ABC):
         """Search one image.
 
         Args:
-            problem: What is allowed.
-            rng: All randomness.
             judge: Called with a candidate that reaches the margin; a generator that returns the margins of
                 the real, written image. If any is not above 0 the search goes on with what is left.
 

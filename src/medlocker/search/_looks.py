@@ -45,7 +45,6 @@ class Change:
 
     Args:
         y: First row, work pixels.
-        x: First column.
         change: (h, w, 3) float32: marked minus clean.
         coverage: (h, w, 1) float32; above 0 where the mark is.
     """
@@ -117,8 +116,6 @@ class AttackedLook:
     """What a model sees after an attack has really been carried out on a small picture.
 
     Args:
-        name: Of the attack.
-        model: Whose view.
         small: (h'', w'', 3) float32, the clean small picture, 0..255.
         to_small: From the work image to it.
         plain: The model's plain look, whose gradients serve.
@@ -154,8 +151,6 @@ def make_look(
     """Return a model's look at an image after an attack.
 
     Args:
-        name: Of the attack.
-        model: Whose view.
         work: (h', w', 3) float32, the image averaged over blocks.
         size: (H, W) of the image, pixels.
         step: Side of the blocks, pixels.

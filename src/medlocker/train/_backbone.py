@@ -56,7 +56,6 @@ def make_backbone(name: str, *, weights: Weights, outputs: int, size: int) -> Ba
     Args:
         name: timm's name, or torchvision's.
         weights: A state dict without code, ``"hub"`` to fetch pretrained ones, or ``"none"``.
-        outputs: Classes.
         size: Side of the input, pixels.
 
     Raises:
@@ -147,9 +146,7 @@ def load_body(
     """Put weights into all layers but the last, which depends on the classes.
 
     Args:
-        network: The target.
         state: By the network's own names, or by other names in the same order.
-        what: For messages.
         ordered: Whether the order of ``state`` means anything.
 
     Returns:
@@ -186,7 +183,6 @@ def match_by_order(
 
     Args:
         body: Wanted, by name, in order.
-        state: Given, in order.
         head: Most surplus tensors at the end, which belong to the last layers.
     """
     counted = any(tensor.ndim == 0 for tensor in state.values())  # of batches; older files lack them

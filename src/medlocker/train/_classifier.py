@@ -110,8 +110,6 @@ class TrainResult:
     """What was trained.
 
     Args:
-        out: The surrogate's folder.
-        architecture: The network.
         classes: In the order of the logits.
         criterion: What decided which weights were kept.
         best_epoch: Counted from 1.
@@ -120,7 +118,6 @@ class TrainResult:
         unreadable: Names of images that were skipped.
         found: Images and labels compared.
         history: One row per epoch.
-        written: Digests.
     """
 
     out: Path
@@ -185,15 +182,11 @@ def train_classifier(
     exactly as :func:`medlocker.classifiers.load_classifier` will see them.
 
     Args:
-        folder: Images, walked.
-        labels: Their classes.
         backbone: Architecture of timm, or of torchvision.
         out: New folder.
         weights: Starting weights: a state dict, ``"hub"`` or ``"none"``.
         exclude: Names of images to leave out, for instance those kept to judge on.
-        options: See there.
         overwrite: Replace a surrogate that exists.
-        observer: Told of progress.
 
     Raises:
         InputError: If images and labels give nothing to learn from.

@@ -98,7 +98,6 @@ def fit(
         network: (N, 3, size, size) to (N, K) logits.
         train: Larger than the input, for random crops.
         validation: At the input's size, exactly as a user of the model resizes.
-        options: See there.
         on_images: Called with the number of images after each step.
         on_epoch: Called with the row of history after each epoch.
         classes: How many the network tells apart; None if images of all are there.

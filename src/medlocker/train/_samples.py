@@ -23,7 +23,6 @@ class Sample:
 
     Args:
         name: Path inside the folder, forward slashes.
-        path: Where it lies.
         label: Index into the classes.
     """
 
@@ -59,11 +58,8 @@ def find_samples(
     """List the images of a folder (walked) that have a label and are not excluded.
 
     Args:
-        folder: Images.
-        labels: Their classes.
         exclude: Names to leave out: relative paths, file names, or file names without ending.
         limit: Take at most about this many, each class in proportion and at least 2.
-        seed: Of that choice.
 
     Raises:
         InputError: If there are fewer than two classes, or a class has fewer than two images.

@@ -144,7 +144,6 @@ class SegmenterResult:
     """What was trained.
 
     Args:
-        out: The segmenter's folder.
         network: What was trained, and from which start.
         kinds: Kinds of lesions in the masks.
         choice: Threshold and margin, and what they do on the validation photographs.
@@ -211,16 +210,12 @@ def train_segmenter(
     least 95 % of its pixels lie inside of boxes.
 
     Args:
-        folder: Images, walked.
         masks: Of :func:`medlocker.regions.load_regions`, a folder of masks.
         out: New folder.
         architecture: Of segmentation-models-pytorch: ``unet``, ``fpn``, ...
-        encoder: Of the same.
         weights: Starting weights of the encoder: a state dict, ``"hub"`` or ``"none"``.
         exclude: Names of images to leave out, for instance those kept to judge on.
-        options: See there.
         overwrite: Replace a segmenter that exists.
-        observer: Told of progress.
 
     Raises:
         InputError: If images and masks give nothing to learn from, or a mask is of another size.

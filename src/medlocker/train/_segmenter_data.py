@@ -186,7 +186,6 @@ class CropSampler:
     Args:
         pictures: At least one with a lesion.
         size: Side of a crop, pixels.
-        rng: Source of randomness.
         lesion_share: Share of crops around a lesion.
     """
 

@@ -27,7 +27,6 @@ class SegmenterLoop:
     """How to train.
 
     Args:
-        epochs: Passes.
         steps: Batches in one pass.
         batch_size: Crops in a batch.
         lr: Highest learning rate.
@@ -76,9 +75,7 @@ def fit_segmenter(
 
     Args:
         network: (N, 3, h, w) to (N, 1, h, w) logits.
-        train: Gives crops.
         validation: Gives crops for the loss in the history; drawn once.
-        loop: See there.
         on_crops: Called with the number of crops after each step.
         on_epoch: Called with the row of history after each epoch.
 

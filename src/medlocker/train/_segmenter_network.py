@@ -38,8 +38,6 @@ class SegmentationNetwork:
 
     Args:
         network: (N, 3, h, w) to (N, 1, h, w) logits.
-        architecture: The library's name.
-        encoder: The library's name.
         mean: Per channel, of inputs in 0..1.
         std: Per channel.
         origin: Where the encoder's weights come from, one phrase.

@@ -42,7 +42,6 @@ class Steps:
     """Trains a network, epoch by epoch.
 
     Args:
-        network: In place.
         lr: Highest learning rate.
         steps: Batches in all epochs.
         warm_up: Of these, until the learning rate is highest.
@@ -68,7 +67,6 @@ class Steps:
         """Learn from each batch once.
 
         Args:
-            batches: Of any kind.
             loss_of: Returns the mean loss of a batch and its number of images.
             on_images: Called with that number after each step.
 

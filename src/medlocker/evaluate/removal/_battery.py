@@ -94,7 +94,6 @@ def run_battery(
         level: See :func:`make_battery`.
         names: Only attacks with one of these rows.
         state_dir: Where finished attacks are kept, so that the same call goes on after an interruption.
-        observer: Told of progress.
         seed: Of everything random.
         workers: Threads that attack.
         minutes: Of the training of one network at most. What a removal network has learned is kept in

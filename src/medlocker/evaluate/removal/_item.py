@@ -56,7 +56,6 @@ class Exhibit:
     """An image at the sizes that attacks ask for, each made once.
 
     Args:
-        item: The image.
         logo: The owner's logo, where attackers know it.
     """
 
