@@ -18,7 +18,6 @@ from medlocker.images._registry import (
     encode_frames,
     encode_image,
     metadata_digest,
-    output_suffix,
     read_image,
 )
 
@@ -39,7 +38,6 @@ __all__ = [
     "has_dicom_name",
     "is_dicom_file",
     "metadata_digest",
-    "output_suffix",
     "pixel_digest",
     "read_image",
     "series_key",
