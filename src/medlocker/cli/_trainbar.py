@@ -53,7 +53,7 @@ def say_found(text: str, excluded: tuple[str, ...], strange: Iterable[tuple[tupl
     """Tell what is learned from, what is left out as asked, and which names do not fit together."""
     note(text)
     if excluded:
-        note(f"left out as asked: {len(excluded)} images")
+        note(f"left out by --exclude: {len(excluded)} images")
     for names, warning in strange:
         if names:
             warn(warning.format(names[0] if len(names) == 1 else f"{len(names)} files ({names[0]}, ...)"))
