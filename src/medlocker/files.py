@@ -57,7 +57,7 @@ def write_atomic(
     except FileExistsError as error:
         raise OutputExistsError(f"{path.name} exists already") from error
     except OSError as error:
-        raise WriteError(f"cannot write {path.name}: {_reason(error)}") from error
+        raise WriteError(f"cannot write {path.name}: {_reason(error)}", subject=path.name) from error
 
 
 def _link_or_rename(temporary: Path, path: Path) -> None:
@@ -82,7 +82,9 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise WriteError(f"cannot make the folder {path.name}: {_reason(error)}") from error
+        raise WriteError(
+            f"cannot make the folder {path.name}: {_reason(error)}", subject=path.name
+        ) from error
 
 
 def check_output_folder(out: Path, *, overwrite: bool, ours: Callable[[Path], bool], what: str) -> None:
@@ -134,7 +136,7 @@ def replacing_folder(out: Path, *, check: Callable[[], None]) -> Iterator[Path]:
     except OSError as error:
         if old.exists() and not out.exists():
             os.replace(old, out)
-        raise WriteError(f"cannot write {out.name}: {_reason(error)}") from error
+        raise WriteError(f"cannot write {out.name}: {_reason(error)}", subject=out.name) from error
     finally:
         for leftover in (temporary, old):
             shutil.rmtree(leftover, ignore_errors=True)
@@ -165,8 +167,6 @@ def read_limited(path: Path, *, max_bytes: int, what: str) -> bytes:
     """Read a regular file of at most ``max_bytes`` bytes; devices, pipes and larger files are refused unread.
 
     Args:
-        path: The file.
-        max_bytes: Refuse more.
         what: For messages: ``"label file"``, ``"certificate"``.
 
     Raises:
@@ -205,7 +205,7 @@ def check_relative_name(name: str, *, what: str) -> PurePosixPath:
     """
     parts = name.split("/")
     if any(part in ("", ".", "..") for part in parts) or "\\" in name or any(ord(c) < 32 for c in name):
-        raise InputError(f"{what}: expected a plain relative name, got {name!r:.80}")
+        raise InputError(f"{what}: expected a plain relative name, got {name!r:.80}", subject=what)
     if any(len(part.encode("utf-8", "surrogateescape")) > MAX_NAME_BYTES for part in parts):
-        raise InputError(f"{what}: expected names of at most {MAX_NAME_BYTES} bytes")
+        raise InputError(f"{what}: expected names of at most {MAX_NAME_BYTES} bytes", subject=what)
     return PurePosixPath(name)

@@ -22,12 +22,10 @@ class Metrics:
     """Answers compared with labels.
 
     Args:
-        n: Images.
         accuracy: Share answered rightly.
         balanced_accuracy: Mean over the classes present of the share answered rightly.
         qwk: Cohen's kappa with quadratic weights; for ordered classes; 0 is chance.
         auc: Area under the ROC curve for two classes, else None.
-        loss: Mean cross-entropy.
         confusion: (K, K) images, row: label, column: answer.
     """
 
@@ -144,7 +142,6 @@ def kappa_interval(
     Args:
         confusion: (K, K) images, at least one; row: label, column: answer.
         weighting: See :func:`cohen_kappa`.
-        draws: How often.
         seed: Same seed, same interval.
     """
     cells = confusion.nonzero()

@@ -246,7 +246,7 @@ def test_neither(tmp_path: Path, shell: Shell) -> None:
         answer = shell("status", name, "--json", cwd=tmp_path)
         message = f"{name}: expected a release, or a run that makes one"
         hint = "a run shows itself here a moment after its command, once its inputs are listed"
-        assert (answer.code, answer.json) == (2, {"error": message, "hint": hint})
+        assert (answer.code, answer.json) == (2, {"error": message, "hint": hint, "code": "input"})
         assert answer.err == f"error: {message}\n  {hint}\n"
 
 

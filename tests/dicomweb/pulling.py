@@ -25,7 +25,7 @@ from medlocker.dicomweb import (
     plan_pull,
     pull,
 )
-from medlocker.errors import MedlockerError
+from medlocker.errors import Failure, MedlockerError
 
 FILES = [dicom(series=series, number=number) for series in ("1.2.3.4.1", "1.2.3.4.2") for number in (1, 2, 3)]
 NAMES = [f"series-000{series}/00000{number}.dcm" for series in (1, 2) for number in (1, 2, 3)]
@@ -54,7 +54,7 @@ class Fetch:
     ) -> Pulled:
         address = parse_source(f"{server.address}/studies/{study}")
         client = Server(address, Credentials(header, "VARIABLE"), ca=ca)
-        self.seen: list[tuple[str, str]] = []
+        self.seen: list[tuple[str, Failure | None]] = []
         plan = plan_pull(client, self.staging)
         return pull(client, plan, self.staging, progress=lambda *seen: self.seen.append(seen))
 

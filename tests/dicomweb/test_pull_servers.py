@@ -185,7 +185,7 @@ def test_a_server_that_falls_silent(
     server.fault = lambda request: Reply(0) if "/instances/" in request.path and waiting.wait(20) else None
     pulled = fetch(server)
     waiting.set()
-    assert {reason for _, reason in pulled.failed} == {"the server stopped answering"}
+    assert {one.reason for one in pulled.failed} == {"the server stopped answering"}
     assert server.count("GET", "/instances/") == 6  # not asked again: a minute each is enough
 
 

@@ -19,7 +19,7 @@ import several
 from several import SETTINGS, SIZE, Stop, local_run, stopped_after
 
 from medlocker.certificates import Ledger, Owner
-from medlocker.errors import InputError, WriteError
+from medlocker.errors import Code, Failure, InputError, WriteError
 from medlocker.formats import read_image
 from medlocker.images import content_digest
 from medlocker.protect import Lesions, Outcome, make_finder
@@ -110,7 +110,7 @@ def test_the_ledger_refuses_what_another_release_has_marked(
         fill(some, 1, size=SIZE, first=7)
         result = run_release(run_of(some, tmp_path / "second", owner, model, on=team, ledger=ledger))
         assert list(images_of(tmp_path / "second")) == ["07.png"]
-        reasons = dict(result.summary.failed)
+        reasons = {one.name: one.reason for one in result.summary.failed}
         assert sorted(reasons) == ["0.dcm", "00.png", "01.png", "02.png"]
         assert reasons["00.png"].startswith("an image with these pixels was marked in another way in release")
         assert reasons["0.dcm"].startswith("an image of its series was marked in another way in release")
@@ -214,7 +214,7 @@ def test_an_image_that_kills_its_workers_fails_and_the_others_do_not(
     result = run_release(run_of(source, tmp_path / "out", owner, model, on=team))
     assert result.summary.marked == 9
     assert result.summary.failed == [
-        ("03.png", "the process that worked on it ended without an answer 3 times")
+        Failure("03.png", "the process that worked on it ended without an answer 3 times", Code.WORKER_LOST)
     ]
     assert result.json["engine"]["lost"] == 3
 

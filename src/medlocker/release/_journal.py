@@ -32,7 +32,6 @@ class Journal:
     """An append-only account of a run, safe against being killed at any moment.
 
     Args:
-        release: The release's folder.
         run: Facts that identify the run (digest of its options); another run may not continue it.
 
     Raises:

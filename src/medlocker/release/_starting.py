@@ -35,7 +35,9 @@ def starting(release: Path) -> Iterator[None]:
             path.touch()
             descriptor = hold(path, release=release)
         except OSError as error:
-            raise WriteError(f"cannot write to {release.name}: {(error.strerror or '').lower()}") from error
+            raise WriteError(
+                f"cannot write to {release.name}: {(error.strerror or '').lower()}", subject=release.name
+            ) from error
         try:
             yield
         finally:
