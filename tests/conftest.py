@@ -3,12 +3,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from medlocker.certificates import Owner, load_owner, new_owner
 
-# time limits of single examples say more about the machine than about the code
-settings.register_profile("medlocker", deadline=None)
+# how long an example takes, or takes to make, says more about the machine than about the code
+settings.register_profile("medlocker", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("medlocker")
 
 

@@ -26,6 +26,7 @@ from medlocker.release import Result, Run, find_inputs, run_release
 from medlocker.restore import restore_release
 from medlocker.testing import LinearClassifier
 from onnx_models import make_onnx
+from patience import HANGS_S
 from pictures import smooth
 
 
@@ -129,7 +130,7 @@ def medlocker(*arguments: object, **options: Any) -> Answer:
         [*COMMAND, *map(os.fspath, map(_text, arguments))],
         capture_output=True,
         env=environment(),
-        timeout=60,
+        timeout=HANGS_S,
         check=False,
         **options,
     )

@@ -17,6 +17,7 @@ from killed import killed_child
 from medlocker.certificates import Owner
 from medlocker.errors import OutputExistsError
 from medlocker.release._journal import is_unfinished
+from patience import HANGS_S
 from runs import (
     LISTEN,
     Answer,
@@ -96,7 +97,7 @@ class Command:
             [sys.executable, "-c", code, *texts],
             capture_output=True,
             env=environment(),
-            timeout=60,
+            timeout=HANGS_S,
             check=False,
         )
 
