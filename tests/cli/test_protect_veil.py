@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,18 @@ from runs import Answer, fill, images_of, medlocker, tiny_model
 WINDOW = np.s_[REGION.y : REGION.bottom, REGION.x : REGION.right]
 BYTES_STAY = (".bmp", ".dcm", ".jpg", ".nii")
 """Files that come back byte for byte without a kept original; of DICOM those that are not compressed."""
+SOME = (
+    "rgb.png",
+    "grey16.png",
+    "rgb.bmp",
+    "pages.tif",
+    "420.jpg",
+    "ct.dcm",
+    "frames.dcm",
+    "j2k.dcm",
+    "byte.nii",
+)
+"""Few of every family, for what asks a model."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +61,9 @@ def place(tmp_path_factory: pytest.TempPathFactory, owner_name: Path) -> Place:
     folder = tmp_path_factory.mktemp("veil")
     write_all(folder / "in")
     fill(folder / "few", 3)
+    (folder / "some").mkdir()
+    for name in SOME:
+        shutil.copy(folder / "in" / name, folder / "some" / name)
     tiny_model(folder)
     return Place(folder, owner_name)
 
@@ -206,15 +222,21 @@ def test_a_kept_original_comes_back_byte_for_byte(place: Place, owner: Owner) ->
         )  # there it would be the same again
 
 
-@pytest.mark.parametrize("model", [[], ["--model", "tiny.onnx"]], ids=["no model", "a model"])
-def test_two_workers_make_the_same_files(place: Place, everything: Answer, model: list[object]) -> None:
-    several, alone = (f"{name}-{len(model)}" for name in ("several", "alone"))
-    more = ["--regions", "regions.csv", *model]
-    answer = place.protect(several, "--workers", 2, *more)
+def test_two_workers_make_the_same_files(place: Place, everything: Answer) -> None:
+    answer = place.protect("several", "--workers", 2, "--regions", "regions.csv")
     assert answer.code == 0, answer.err
-    if model:
-        assert place.protect(alone, *more).code == 0
-    assert images_of(place.folder / several) == images_of(place.folder / (alone if model else "all"))
+    assert images_of(place.folder / "several") == images_of(place.folder / "all")
+
+
+def test_two_workers_that_ask_a_model_make_the_same_files(place: Place) -> None:
+    more: list[object] = ["--model", "tiny.onnx", "--budget", 40, "--out", "style"]
+    assert medlocker("prepare", "few", *more, cwd=place.folder).code == 0
+    for out, workers in (("alone", 1), ("beside", 2)):
+        more = ["--workers", workers, "--regions", "regions.csv", "--model", "tiny.onnx", "--logo", "style"]
+        answer = place.protect(out, *more, source="some")
+        assert answer.code == 0, answer.err
+    assert images_of(place.folder / "alone") == images_of(place.folder / "beside")
+    assert len(images_of(place.folder / "alone")) == len(SOME)
 
 
 def test_one_seed_makes_one_veil_and_another_seed_another(place: Place) -> None:

@@ -78,7 +78,7 @@ class Command:
         self.out = folder / "out"
         model = tiny_model(folder)
         self.arguments: list[object] = ["protect", self.source, "--model", model, "--owner", owner_name]
-        self.arguments += ["--no-ledger", "--budget", 6, "--seed", 1, "--out"]
+        self.arguments += ["--no-ledger", "--preset", "paper", "--budget", 6, "--seed", 1, "--out"]
 
     def run(self, out: Path | None = None, *more: object, **options: Any) -> Answer:
         return medlocker(*self.arguments, out or self.out, *more, **options)
