@@ -7,8 +7,8 @@ import tomllib
 
 import pytest
 
-from conftest import LONG, TESTS
 from medlocker import __version__
+from selection import LONG, TESTS
 
 ROOT = TESTS.parent
 pytest_plugins = ["pytester"]
@@ -54,7 +54,7 @@ def test_an_unexpected_skip_fails(
     monkeypatch.delenv("MEDLOCKER_DATA", raising=False)
     if real:
         monkeypatch.setenv("MEDLOCKER_DATA", real)
-    hooks = (TESTS / "conftest.py").read_text()
+    hooks = (TESTS / "selection.py").read_text()
     pytester.makeconftest(hooks)
     pytester.makepyfile(f"import pytest\ndef test(): pytest.skip({reason!r})\ndef test_other(): pass")
     result = pytester.runpytest_subprocess("--no-skips", "-p", "no:cacheprovider")

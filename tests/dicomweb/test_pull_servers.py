@@ -146,6 +146,7 @@ def test_a_server_that_goes_away_ends_it_and_what_is_there_stays(server: FakeSer
         return None
 
     server.fault = vanish
+    server.keeps_connections = False  # over an old one a closed server would still answer
     with pytest.raises(TransferError) as gone:
         fetch(server)
     # hung up on: asked again, and then there is nobody
