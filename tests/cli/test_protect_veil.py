@@ -20,7 +20,7 @@ from medlocker.certificates import Owner, open_release, owner_access
 from medlocker.images import Image, content_digest, metadata_digest, read_image
 from medlocker.veil import Veil
 from onnx_models import make_onnx, weights_for
-from runs import Answer, fill, images_of, medlocker, tiny_model
+from runs import Answer, called, fill, images_of, tiny_model
 
 WINDOW = np.s_[REGION.y : REGION.bottom, REGION.x : REGION.right]
 BYTES_STAY = (".bmp", ".dcm", ".jpg", ".nii")
@@ -46,14 +46,14 @@ class Place:
     folder: Path
     owner_name: Path
 
-    def protect(self, out: str, *more: object, source: str = "in", **options: Any) -> Answer:
+    def protect(self, out: str, *more: object, source: str = "in") -> Answer:
         arguments: list[object] = ["protect", source, "--preset", "veil", "--owner", self.owner_name]
         arguments += ["--out", out, "--no-ledger", "--seed", 1]
-        return medlocker(*arguments, *more, cwd=self.folder, **options)
+        return called(*arguments, *more, cwd=self.folder)
 
     def restore(self, release: str, out: str, *more: object) -> Answer:
         keys = ["--owner", f"{self.owner_name}.sign.pub", "--identity", f"{self.owner_name}.age.key"]
-        return medlocker("restore", release, *keys, "--out", out, *more, cwd=self.folder)
+        return called("restore", release, *keys, "--out", out, *more, cwd=self.folder)
 
 
 @pytest.fixture(scope="module")
@@ -143,9 +143,7 @@ def test_pydicom_sees_the_region_as_it_was(place: Place, everything: Answer) -> 
 
 
 def test_every_file_comes_back(place: Place, everything: Answer) -> None:
-    verified = medlocker(
-        "verify", "all", "--owner", f"{place.owner_name}.sign.pub", "--json", cwd=place.folder
-    )
+    verified = called("verify", "all", "--owner", f"{place.owner_name}.sign.pub", "--json", cwd=place.folder)
     assert verified.code == 0
     answer = place.restore("all", "back", "--json")
     assert answer.code == 0, answer.err
@@ -230,7 +228,7 @@ def test_two_workers_make_the_same_files(place: Place, everything: Answer) -> No
 
 def test_two_workers_that_ask_a_model_make_the_same_files(place: Place) -> None:
     more: list[object] = ["--model", "tiny.onnx", "--budget", 40, "--out", "style"]
-    assert medlocker("prepare", "few", *more, cwd=place.folder).code == 0
+    assert called("prepare", "few", *more, cwd=place.folder).code == 0
     for out, workers in (("alone", 1), ("beside", 2)):
         more = ["--workers", workers, "--regions", "regions.csv", "--model", "tiny.onnx", "--logo", "style"]
         answer = place.protect(out, *more, source="some")
@@ -250,31 +248,31 @@ def test_one_seed_makes_one_veil_and_another_seed_another(place: Place) -> None:
 def test_without_a_seed_no_two_releases_are_alike(place: Place) -> None:
     arguments = ["protect", "few", "--preset", "veil", "--owner", place.owner_name, "--no-ledger", "--out"]
     for out in ("secret1", "secret2"):
-        assert medlocker(*arguments, out, cwd=place.folder).code == 0
+        assert called(*arguments, out, cwd=place.folder).code == 0
     first, second = (images_of(place.folder / out) for out in ("secret1", "secret2"))
     assert all(first[name] != second[name] for name in first)
 
 
 def test_the_ledger_refuses_a_second_veil(place: Place, tmp_path: Path) -> None:
-    medlocker("key", "new", "--out", "owner", cwd=tmp_path)
+    called("key", "new", "--out", "owner", cwd=tmp_path)
     fill(tmp_path / "in", 2)
     arguments = ["protect", "in", "--preset", "veil", "--owner", "owner", "--seed"]
-    assert medlocker(*arguments, 1, "--out", "first", cwd=tmp_path).code == 0
-    answer = medlocker(*arguments, 2, "--out", "second", cwd=tmp_path)
+    assert called(*arguments, 1, "--out", "first", cwd=tmp_path).code == 0
+    answer = called(*arguments, 2, "--out", "second", cwd=tmp_path)
     assert answer.code == 1
     assert "was marked in another way" in answer.err
     assert not (tmp_path / "second" / "certificate" / "statement.dsse.json").exists()
-    assert medlocker(*arguments, 1, "--same-mark", "--out", "third", cwd=tmp_path).code == 0
+    assert called(*arguments, 1, "--same-mark", "--out", "third", cwd=tmp_path).code == 0
     assert images_of(tmp_path / "first") == images_of(tmp_path / "third")
 
 
 def test_a_grant_opens_only_what_it_names(place: Place, everything: Answer, tmp_path: Path) -> None:
-    medlocker("key", "new", "--out", tmp_path / "alice")
+    called("key", "new", "--out", tmp_path / "alice")
     owner = ["--owner", place.owner_name]
     more = ["--to", tmp_path / "alice.age.pub", "--images", "*.jpg", "--out", tmp_path / "grant"]
-    assert medlocker("grant", "all", *owner, *more, cwd=place.folder).code == 0
+    assert called("grant", "all", *owner, *more, cwd=place.folder).code == 0
     more = ["--identity", tmp_path / "alice.age.key", "--grant", tmp_path / "grant", "--out", tmp_path / "r"]
-    answer = medlocker(
+    answer = called(
         "restore", "all", "--owner", f"{place.owner_name}.sign.pub", *more, "--json", cwd=place.folder
     )
     assert answer.code == 0, answer.err
