@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from medlocker import _files
-from medlocker._files import check_relative_name
+from medlocker import files
 from medlocker.certificates import Owner
 from medlocker.errors import InputError
+from medlocker.files import check_relative_name
 from patience import HANGS_S
 from runs import check_release, environment, fill, tiny_model
 
@@ -125,7 +125,7 @@ def test_a_system_without_locks_is_told(tmp_path: Path, owner_name: Path) -> Non
 @pytest.mark.parametrize("name", ["C:a.png", "a/b:stream.png", "nul", "a/COM1.png", "aux .x", "lpt9"])
 def test_names_that_windows_takes_for_something_else(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert check_relative_name(name, what="index").as_posix() == name
-    monkeypatch.setattr(_files, "_WINDOWS", True)
+    monkeypatch.setattr(files, "_WINDOWS", True)
     with pytest.raises(InputError, match=r"^index: expected a name that Windows allows, got "):
         check_relative_name(name, what="index")
     for sound in ("a/b.png", "console.png", "com.png", "null"):

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from pydicom.encaps import encapsulate, generate_frames
 
 from dicom_samples import FOLDER, Array, Sample
-from medlocker.images import read_image
-from medlocker.images._dicomcodecs import CODECS, RLE, decode_frame, encode_frame, output_photometric
-from medlocker.images._dicomitems import find_frames, frame_item, offset_table
-from medlocker.images._dicomlayout import Layout, to_pixels, to_words
+from medlocker.formats import read_image
+from medlocker.formats.dicom import Layout, encode_frame
+from medlocker.formats.dicom._codecs import CODECS, RLE, decode_frame, output_photometric
+from medlocker.formats.dicom._items import find_frames, frame_item, offset_table
+from medlocker.formats.dicom._layout import to_pixels, to_words
 
 OUTPUTS = sorted({codec.output for codec in CODECS.values()})
 

@@ -11,7 +11,6 @@ from typing import Annotated, Any, Literal
 import typer
 
 from medlocker import evaluate as evaluation
-from medlocker._files import read_limited
 from medlocker.classifiers import batch_for
 from medlocker.cli._console import note, print_json, warn
 from medlocker.cli._evaluated import print_evaluation
@@ -32,6 +31,7 @@ from medlocker.evaluate import (
     Release,
     Result,
 )
+from medlocker.files import read_limited
 from medlocker.labels import load_labels
 from medlocker.logo import MAX_FILE_BYTES, Logo, builtin_logo, load_logo
 from medlocker.regions import load_regions

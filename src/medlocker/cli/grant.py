@@ -197,7 +197,7 @@ def choose(release: Release, images: str) -> list[int]:
 
 
 def _listed(release: Release, path: Path) -> list[int]:
-    from medlocker._files import read_limited
+    from medlocker.files import read_limited
 
     try:
         text = read_limited(path, max_bytes=_MAX_LIST_BYTES, what="list").decode("utf-8-sig")

@@ -15,9 +15,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from medlocker._files import make_folder, read_limited, write_atomic
-from medlocker._locks import REMOVES_OPEN_FILES, is_locked, open_lock, try_lock
 from medlocker.errors import InputError, WriteError
+from medlocker.files import make_folder, read_limited, write_atomic
+from medlocker.locks import REMOVES_OPEN_FILES, is_locked, open_lock, try_lock
 from medlocker.protect import Outcome
 from medlocker.release._accounts import MAX_LINE_BYTES, Accounts, Done, read_lines, to_line
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from medlocker._files import make_folder
-from medlocker._locks import REMOVES_OPEN_FILES, is_locked
 from medlocker.errors import WriteError
+from medlocker.files import make_folder
+from medlocker.locks import REMOVES_OPEN_FILES, is_locked
 from medlocker.release._journal import FOLDER, hold
 
 _START = "start"
