@@ -159,7 +159,7 @@ def test_a_kept_original_comes_back_byte_for_byte(name: str) -> None:
     assert (restored.data, restored.name, restored.identical) == (marked.original, name, True)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     seed=st.integers(0, 2**32 - 1),
     depth=st.sampled_from(("u1", "u2")),

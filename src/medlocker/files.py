@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -17,6 +18,8 @@ from medlocker.errors import InputError, OutputExistsError, WriteError
 
 MAX_NAME_BYTES = 255
 _PIECE_BYTES = 1 << 20
+_WINDOWS = os.name == "nt"
+_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])\s*(\..*)?")
 TEMPORARY_PREFIX = ".medlocker-tmp-"
 """Every unfinished file starts with this, so that leftovers of a killed run can be told and swept."""
 
@@ -201,11 +204,13 @@ def check_relative_name(name: str, *, what: str) -> PurePosixPath:
 
     Raises:
         InputError: If it is absolute, has empty, ``.`` or ``..`` parts, backslashes, control characters,
-            or a part over 255 bytes.
+            or a part over 255 bytes; on Windows also if it has a colon or a device's name.
     """
     parts = name.split("/")
     if any(part in ("", ".", "..") for part in parts) or "\\" in name or any(ord(c) < 32 for c in name):
         raise InputError(f"{what}: expected a plain relative name, got {name!r:.80}", subject=what)
+    if _WINDOWS and (":" in name or any(_DEVICE.fullmatch(part) for part in parts)):
+        raise InputError(f"{what}: expected a name that Windows allows, got {name!r:.80}")
     if any(len(part.encode("utf-8", "surrogateescape")) > MAX_NAME_BYTES for part in parts):
         raise InputError(f"{what}: expected names of at most {MAX_NAME_BYTES} bytes", subject=what)
     return PurePosixPath(name)

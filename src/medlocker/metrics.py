@@ -86,8 +86,9 @@ def wilson_interval(count: int, n: int, *, z: float = 1.959964) -> tuple[float, 
         n: Of how many, at least 1.
         z: Quantile of the normal distribution.
 
-    >>> [round(x, 3) for x in wilson_interval(0, 10)]
-    [0.0, 0.278]
+    Examples:
+        >>> [round(x, 3) for x in wilson_interval(0, 10)]
+        [0.0, 0.278]
     """
     share, square = count / n, z * z / n
     centre = (share + square / 2) / (1 + square)

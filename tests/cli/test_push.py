@@ -16,6 +16,7 @@ import pytest
 
 from fake_server import PATIENT, STUDY, FakeServer, Reply, Request, dicom, self_signed, serving
 from medlocker.certificates import new_owner
+from patience import HANGS_S
 from runs import Answer, Shell, environment, fill, images_of, tiny_model
 
 Run = Callable[..., Answer]
@@ -338,7 +339,7 @@ def test_without_the_extra(arguments: list[str], code: int) -> None:
         capture_output=True,
         env=environment(),
         check=False,
-        timeout=60,
+        timeout=HANGS_S,
     )
     assert done.returncode == code
     if code:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,15 +65,6 @@ class Fetch:
 @pytest.fixture
 def fetch(tmp_path: Path) -> Fetch:
     return Fetch(Staging(tmp_path / "release"))
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for a condition, a minute at most; a machine may be busy."""
-    for _ in range(1200):
-        if true():
-            return
-        time.sleep(0.05)
-    raise AssertionError("waited a minute in vain")
 
 
 def private(error: MedlockerError) -> str:

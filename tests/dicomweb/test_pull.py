@@ -33,6 +33,7 @@ from medlocker.dicomweb import (
     pull,
 )
 from medlocker.errors import Code, Failure, InputError, TransferError, WriteError
+from patience import HANGS_S
 
 _no_pauses = pulling._no_pauses
 server = pulling.server
@@ -59,7 +60,7 @@ def test_four_are_fetched_at_once_and_no_more(fetch: Fetch) -> None:
 
     def wait(request: Request) -> None:
         if "/instances/" in request.path:
-            four.wait(timeout=20)
+            four.wait(timeout=HANGS_S)
             time.sleep(0.05)  # a fifth would come now
 
     with serving(*(dicom(number=number) for number in range(8))) as server:

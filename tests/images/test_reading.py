@@ -54,7 +54,7 @@ def _check(data: bytes) -> None:
 
 @pytest.mark.parametrize("sample", SAMPLES)
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_flipped_bytes(sample: str, data: st.DataObject) -> None:
     damaged = bytearray(SAMPLES[sample])
     for _ in range(data.draw(st.integers(1, 4))):
@@ -77,7 +77,7 @@ def test_every_truncation(sample: str) -> None:
     start=st.sampled_from([b"", b"BM", b"II*\0", b"MM\0*", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a"]),
     rest=st.binary(max_size=200),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_garbage(start: bytes, rest: bytes) -> None:
     _check(start + rest)
 

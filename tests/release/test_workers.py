@@ -7,8 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from medlocker.release import _processes as processes_module
 from medlocker.release import _ray as ray_module
 from medlocker.release._crew import CrewEngine
 from medlocker.release._status import status_of
+from patience import HANGS_S, wait_until
 from runs import LISTEN, check_release, environment, fill, images_of, medlocker, tiny_model
 
 cluster = several.cluster
@@ -268,7 +268,7 @@ def test_the_command_killed_leaves_no_worker_and_goes_on(
         wait_until(lambda: (found := status_of(tmp_path / "b")) is not None and found.marked > 2)
         children = children_of(command.pid)
         command.send_signal(how)
-        _, err = command.communicate(timeout=60)
+        _, err = command.communicate(timeout=HANGS_S)
     assert "Traceback" not in err
     assert len(children) == 2
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
@@ -278,13 +278,6 @@ def test_the_command_killed_leaves_no_worker_and_goes_on(
     assert done.json["engine"]["workers"] == 2
     assert images_of(tmp_path / "a") == images_of(tmp_path / "b")
     assert not [path for path in (tmp_path / "b").rglob("*") if path.name.startswith(".medlocker")]
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def children_of(pid: int) -> list[int]:

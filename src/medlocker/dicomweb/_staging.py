@@ -49,7 +49,9 @@ class Staging:
         with suppress(FileExistsError), _writing(self.folder):
             self.folder.mkdir(mode=0o700)
         status = os.lstat(self.folder)
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
+        # Windows tells nothing by these: there a folder is as private as the one around it
+        shared = os.name == "posix" and (status.st_uid != os.geteuid() or status.st_mode & 0o077)
+        if not stat.S_ISDIR(status.st_mode) or shared:
             raise InputError(
                 f"{self.folder.name}: expected a folder that only this user can read",
                 subject=self.folder.name,
