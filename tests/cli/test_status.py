@@ -65,7 +65,7 @@ def test_an_unfinished_run(tmp_path: Path, owner: Owner, source: Path, shell: Sh
     assert re.fullmatch(
         rf"unfinished, begun {TIME}: marked 3 of 5 images, 1 skipped, 1 failed \(they are tried again\)\n"
         rf"the latest image was finished {TIME}\n"
-        r"no run is writing to it now: repeat the `protect` command that began it: it goes on from here\n",
+        r"no run is writing to it now: repeat the same `protect` command: it continues from here\n",
         answer.out,
     )
     told = shell("status", out, "--json", cwd=tmp_path).json
@@ -78,7 +78,7 @@ def test_an_unfinished_run(tmp_path: Path, owner: Owner, source: Path, shell: Sh
         "skipped": 1,
         "failed": 1,
         "running": False,
-        "next": "repeat the `protect` command that began it: it goes on from here",
+        "next": "repeat the same `protect` command: it continues from here",
     }
     assert contents(out) == before
 
@@ -92,9 +92,7 @@ def test_while_a_run_is_at_work(tmp_path: Path, owner: Owner, source: Path, shel
 
     run_release(make_run(source, out, owner), progress=ask)
     assert {one["running"] for one in told} == {True}
-    assert {one["next"] for one in told} == {
-        "wait for it, or interrupt it: the same command goes on from there"
-    }
+    assert {one["next"] for one in told} == {"wait for it, or interrupt it: the same command then continues"}
     assert [one["marked"] + one["skipped"] + one["failed"] for one in told][-1] == 5
     assert len(images_of(out)) == 3
 
@@ -171,8 +169,8 @@ def test_a_run_that_is_starting(tmp_path: Path, shell: Shell) -> None:
         answer = shell("status", out, cwd=tmp_path)
         assert (answer.code, answer.err) == (0, "")
         assert answer.out == (
-            "a run is starting, and opens its models: wait for it, or interrupt it: the same command goes on "
-            "from there\n"
+            "a run is starting, and opens its models: wait for it, or interrupt it: the same command then "
+            "continues\n"
         )
         told = shell("status", out, "--json", cwd=tmp_path).json
         assert re.fullmatch(TIME, told.pop("since"))
@@ -184,7 +182,7 @@ def test_a_run_that_is_starting(tmp_path: Path, shell: Shell) -> None:
             "failed": 0,
             "latest": None,
             "running": True,
-            "next": "wait for it, or interrupt it: the same command goes on from there",
+            "next": "wait for it, or interrupt it: the same command then continues",
         }
         with pytest.raises(InputError, match=r"^another run is writing to out$"), starting(out):
             pass
@@ -248,7 +246,7 @@ def test_neither(tmp_path: Path, shell: Shell) -> None:
         answer = shell("status", name, "--json", cwd=tmp_path)
         message = f"{name}: expected a release, or a run that makes one"
         hint = "a run shows itself here a moment after its command, once its inputs are listed"
-        assert (answer.code, answer.json) == (2, {"error": message, "hint": hint})
+        assert (answer.code, answer.json) == (2, {"error": message, "hint": hint, "code": "input"})
         assert answer.err == f"error: {message}\n  {hint}\n"
 
 
@@ -289,16 +287,20 @@ def test_a_run_may_begin_while_it_is_asked(
 ) -> None:
     """Asking holds the lock for a moment; a run that begins right then waits that long."""
     import fcntl
-    import threading
 
     Journal(tmp_path, run={"x": 1}).close()
     descriptor = os.open(tmp_path / FOLDER, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
-    timer = threading.Timer(0.06, os.close, [descriptor])
-    timer.start()
-    journal = Journal(tmp_path, run={"x": 1})
-    timer.join()
-    journal.close()
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            os.close(descriptor)
+
+    monkeypatch.setattr("medlocker.release._journal.time.sleep", wait)
+    Journal(tmp_path, run={"x": 1}).close()
+    assert len(waits) == 2
 
 
 def test_a_link_that_leads_to_itself(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
 import io
 import json
 import re
@@ -15,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from medlocker.classifiers import BaseClassifier, Card, Classifier, InputSpec
-from medlocker.errors import InputError, ModelError, OutputExistsError, WriteError
+from medlocker.errors import Code, Failure, InputError, ModelError, OutputExistsError, WriteError
 from medlocker.evaluate import (
     CLEAN,
     PANEL,
@@ -35,7 +37,7 @@ from medlocker.evaluate import (
     to_json,
     write_report,
 )
-from medlocker.evaluate._tables import per_image_csv
+from medlocker.evaluate.report._csv import _cell, per_image_csv
 from medlocker.formats import encode_image, read_image
 from medlocker.labels import Labels
 from medlocker.logo import builtin_logo
@@ -62,7 +64,7 @@ class Told(BaseClassifier):
         self._poison = poison
         self.largest = 0
 
-    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def answer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         self.largest = max(self.largest, len(batch))
         means = batch.mean(axis=(1, 2, 3)) * 255
         if self._poison is not None and (np.abs(means - self._poison) < 1).any():
@@ -209,21 +211,30 @@ def test_images_that_fail_do_not_stop_the_others(clean: Path, marked: Path) -> N
     (marked / "a.png").write_bytes(b"no picture")
     plain(marked, {"b.png": 120}, size=41)
     (clean / "c.png").write_bytes(b"")
-    said: list[tuple[str, str]] = []
+    said: list[tuple[str, Failure | None]] = []
     result = evaluate(
         job(clean, [marked], [Told([50, 150])], TRUTH),
-        progress=lambda name, reason: said.append((name, reason)),
+        progress=lambda name, failure: said.append((name, failure)),
     )
     expected = (
-        (
+        Failure(
             "a.png",
             "a.png (marked): expected a PNG, TIFF, BMP, JPEG, DICOM or NIfTI image, got something else",
+            Code.UNSUPPORTED_IMAGE,
         ),
-        ("b.png", "b.png: expected a marked image of 40 x 40 pixels as the original, got 41 x 41"),
-        ("c.png", "c.png: expected a PNG, TIFF, BMP, JPEG, DICOM or NIfTI image, got an empty file"),
+        Failure(
+            "b.png",
+            "b.png: expected a marked image of 40 x 40 pixels as the original, got 41 x 41",
+            Code.INPUT,
+        ),
+        Failure(
+            "c.png",
+            "c.png: expected a PNG, TIFF, BMP, JPEG, DICOM or NIfTI image, got an empty file",
+            Code.UNSUPPORTED_IMAGE,
+        ),
     )
     assert result.failed == expected
-    assert said == [*expected, ("d.png", "")]
+    assert said == [*((one.name, one) for one in expected), ("d.png", None)]
     assert [judged.pair.name for judged in result.images.values()] == ["d.png"]
     (target,) = add_up(result).targets
     assert target.numbers(CLEAN).n == 1
@@ -232,7 +243,9 @@ def test_images_that_fail_do_not_stop_the_others(clean: Path, marked: Path) -> N
 def test_another_depth_is_another_image(clean: Path, marked: Path) -> None:
     Pillow.fromarray(np.full((40, 40), 30_000, np.uint16)).save(marked / "a.png")
     result = evaluate(job(clean, [marked], [Told([50, 150])], TRUTH))
-    assert result.failed == (("a.png", "a.png: expected a marked image of 8 bits as the original, got 16"),)
+    assert result.failed == (
+        Failure("a.png", "a.png: expected a marked image of 8 bits as the original, got 16", Code.INPUT),
+    )
 
 
 def test_nothing_left_to_judge(clean: Path, marked: Path) -> None:
@@ -246,7 +259,7 @@ def test_nothing_left_to_judge(clean: Path, marked: Path) -> None:
 
 def test_a_picture_on_which_a_model_fails_costs_only_its_own_answer(clean: Path, marked: Path) -> None:
     result = evaluate(job(clean, [marked], [Told([50, 150], poison=120)], TRUTH))
-    assert result.failed == (("b.png", "told: it fails"),)
+    assert result.failed == (Failure("b.png", "told: it fails", Code.MODEL),)
     (target,) = add_up(result).targets
     assert (target.numbers(CLEAN).n, target.numbers(PROTECTED).n) == (4, 3)
     assert target.numbers(PROTECTED).left.n == 2
@@ -282,7 +295,7 @@ def test_few_images_are_in_memory_and_batches_are_full(
             most = max(most, ahead)
         return original(*arguments, **options)
 
-    def done(name: str, reason: str) -> None:
+    def done(name: str, failure: Failure | None) -> None:
         nonlocal ahead
         with lock:
             ahead -= 2
@@ -336,9 +349,13 @@ def test_targets_that_cannot_be_used_are_told(tmp_path: Path) -> None:
     targets, failed = open_targets([tmp_path / name for name in names], labels)
     assert [target.name for target in targets] == ["tiny"]
     assert failed == (
-        ("gone.onnx", "model gone.onnx: no such file"),
-        ("two.onnx", "model two.onnx: labels labels.csv: expected a class from 0 to 1, got '2'"),
-        ("broken.onnx", "model broken.onnx: ONNX Runtime cannot open it"),
+        Failure("gone.onnx", "model gone.onnx: no such file", Code.MODEL),
+        Failure(
+            "two.onnx",
+            "model two.onnx: labels labels.csv: expected a class from 0 to 1, got '2'",
+            Code.INPUT,
+        ),
+        Failure("broken.onnx", "model broken.onnx: ONNX Runtime cannot open it", Code.MODEL),
     )
     with pytest.raises(
         ModelError, match=r"^no target can be used; the first: model gone.onnx: no such file$"
@@ -373,6 +390,7 @@ HOSTILE = {
     "a&\"b'.png": "2",
     "line\nbreak.png": "0",
     "https:x.png": "1",
+    "right\u202etol.png": "1",
 }
 
 
@@ -385,9 +403,16 @@ def hostile(tmp_path: Path) -> Evaluation:
     return job(clean, [marked], [model], HOSTILE, surrogates=surrogates)
 
 
+def digest(page: str, tag: str) -> str:
+    (content,) = re.findall(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+    return base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
+
+
 def test_the_page_loads_nothing_and_runs_no_name(hostile: Evaluation, tmp_path: Path) -> None:
     extra = Extra(
-        skipped=(("<u>gone", "<u>why"),), failed_targets=(("<u>t", "<u>t: no"),), notes=("<u>note",)
+        skipped=(Failure("<u>gone", "<u>why", Code.INPUT),),
+        failed_targets=(Failure("<u>t", "<u>t: no", Code.MODEL),),
+        notes=("<u>note",),
     )
     write_report(evaluate(hostile), tmp_path / "report", extra=extra)
     page = (tmp_path / "report" / "report.html").read_text("utf-8")
@@ -396,6 +421,17 @@ def test_the_page_loads_nothing_and_runs_no_name(hostile: Evaluation, tmp_path: 
     tags = set(re.findall(r"<(\w+)", page))
     assert not tags & {"u", "link", "iframe", "object"}
     assert page.count("<script>") == 1
+    assert "right\\u202etol.png" in page
+    assert not {c for c in page if not c.isprintable()} - {"\n"}
+    policy = re.findall(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', page)
+    allowed = [
+        f"{kind}-src 'sha256-{digest(page, tag)}'" for kind, tag in (("style", "style"), ("script", "script"))
+    ]
+    assert policy == [
+        "; ".join(["default-src 'none'", "base-uri 'none'", "form-action 'none'", *allowed, "img-src data:"])
+    ]
+    bare = re.sub(r'"[^"]*"', '""', page)  # without what attributes hold: a name in one stays in it
+    assert not re.search(r"<[^>]+\s(?:style|on\w+)=", bare)
     assert "&lt;script&gt;alert(2)" in page
     for raw in ("<img src=x", "<b>model", "<i>surrogate", "<u>", "line\nbreak"):
         assert raw not in page
@@ -410,6 +446,34 @@ def test_cells_are_no_formulas(hostile: Evaluation) -> None:
     assert "'=cmd()|'x'.png" in names
     assert names - {"'=cmd()|'x'.png"} == set(HOSTILE) - {"=cmd()|'x'.png"}
     assert {row["target"] for row in rows} == {"<b>model"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "=1+1",
+        "+1",
+        "-1",
+        "@sum(1)",
+        "\t=1",
+        "\r=1",
+        "\n=1",
+        " =1",
+        "＝1",
+        "＋1",
+        "－1",
+        "＠sum",
+        "\u200b=1",
+        "\ufeff@x",
+    ],
+)
+def test_no_cell_runs_in_a_spreadsheet(name: str) -> None:
+    assert _cell(name) == f"'{name}"
+
+
+@pytest.mark.parametrize("value", ["a=1.png", "1-2.png", "", " a", "−1", -1.5, -3])
+def test_other_cells_stay_as_they_are(value: object) -> None:
+    assert _cell(value) == str(value)
 
 
 def test_the_report_is_written_whole_or_not_at_all(
@@ -430,7 +494,7 @@ def test_the_report_is_written_whole_or_not_at_all(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("medlocker.evaluate._report.write_atomic", full)
+        patch.setattr("medlocker.evaluate.report._write.write_atomic", full)
         with pytest.raises(WriteError, match=r"^cannot write report: no space left on device$"):
             write_report(result, out, extra=Extra(), overwrite=True)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
 from hypothesis import strategies as st
 from image_samples import Array
 
-from medlocker.formats import mark_file, metadata_digest, read_image, unmark_file
+from medlocker.formats import check_keep, mark_file, metadata_digest, read_image, unmark_file
 from medlocker.images import Image, content_digest
 from medlocker.logo import builtin_logo
 from medlocker.mark import Mark
@@ -39,12 +40,17 @@ def marks(draw: st.DrawFn, height: int, width: int) -> list[Mark]:
 
 
 def check_stack(
-    data: bytes, chosen: list[Mark], *, name: str = "a", method: str = "frames-v1"
+    data: bytes,
+    chosen: list[Mark],
+    *,
+    name: str = "a",
+    method: str = "frames-v1",
+    keep: Collection[str] = (),
 ) -> tuple[bytes, bytes]:
     """Mark a file in memory and take the marks off; returns the marked and the restored file."""
     image, logo = read_image(data, name=name), builtin_logo()
     before = all_frames(image)
-    marked = mark_file(image, chosen, logo=logo)
+    marked = mark_file(image, chosen, logo=logo, keep=check_keep(keep))
     again = read_image(marked.data, name=name)
     assert (again.kind, again.format, again.pixels.dtype) == (image.kind, image.format, image.pixels.dtype)
     assert dict(again.facts) == dict(image.facts)

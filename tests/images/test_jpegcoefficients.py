@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 
 from jpeg_pictures import FILES, jpeg
 from medlocker.errors import UnsupportedImageError
-from medlocker.formats import metadata_digest, read_image
+from medlocker.formats import check_keep, metadata_digest, read_image
 from medlocker.formats.jpeg import read_coefficients
 from medlocker.formats.jpeg._coefficients import write_coefficients
 from medlocker.formats.jpeg._jpeglib import encode_coefficients
@@ -129,7 +129,7 @@ def test_the_darkest_and_brightest_means_have_codes() -> None:
 
 
 @given(data=st.data(), name=st.sampled_from(sorted(FILES)))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_a_damaged_file_is_refused_or_comes_back(data: st.DataObject, name: str) -> None:
     damaged = bytearray(FILES[name])
     for _ in range(data.draw(st.integers(1, 3))):
@@ -165,7 +165,8 @@ def test_pictures_beside_the_picture_are_held_back() -> None:
         Segment(COM, b"a comment"),
         Segment(COM, small),
     )
-    passed, withheld = without_previews(segments)
+    keep = check_keep(["all"])
+    passed, withheld = without_previews(segments, keep=keep)
     contents = [segment.content for segment in passed]
     assert contents[0] == jfif + b"\0\0"
     assert contents[1].startswith(b"Exif\0\0")
@@ -177,9 +178,16 @@ def test_pictures_beside_the_picture_are_held_back() -> None:
     assert [one.index for one in withheld] == [0, 1, 2, 4, 5, 7, 8, 9, 11, 15]
     assert [one.index for one in withheld if one.changed] == [0, 2]
     assert restored_metadata(passed, withheld) == segments
-    assert without_previews(passed) == (passed, ())
+    assert without_previews(passed, keep=keep) == (passed, ())
     with pytest.raises(ValueError, match=r"^expected a segment where one was held back$"):
         restored_metadata(passed[:2], withheld[-1:])
+    # without being asked for, less passes
+    passed, withheld = without_previews(segments)
+    assert [segment.content[:5] for segment in passed] == [b"JFIF\0", b"Exif\0", b"Adobe", b"a com"]
+    assert b"Cam\0" in passed[1].content
+    assert len(passed[1].content) < len(exif.content)
+    assert restored_metadata(passed, withheld) == segments
+    assert without_previews(passed) == (passed, ())
 
 
 def test_lengths_that_lead_nowhere() -> None:

@@ -27,6 +27,7 @@ from medlocker.certificates import (
 )
 from medlocker.demo import builtin_model, write_samples
 from medlocker.release import status_of
+from patience import HANGS_S
 from pictures import smooth
 from runs import check_release, images_of, picture
 
@@ -86,14 +87,14 @@ class Command:
     def start(self, out: Path) -> BaseProcess:
         arguments: list[object] = ["protect", self.source, "--model", builtin_model(), "--owner"]
         arguments += [self.folder / "owner", "--out", out, "--preset", "paper", "--search", "screened"]
-        arguments += ["--budget", 40, "--seed", 5, "--same-mark", "--lesions", "none"]
+        arguments += ["--budget", 40, "--seed", 5, "--allow-identical-mark", "--lesions", "none"]
         process = FORKS.Process(target=_run, args=([str(a) for a in arguments], str(self.log)))
         process.start()
         return process
 
     def finish(self, out: Path) -> int | None:
         process = self.start(out)
-        process.join(60)
+        process.join(HANGS_S)
         return process.exitcode
 
     def known_originals(self) -> int:

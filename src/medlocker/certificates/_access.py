@@ -20,7 +20,6 @@ class Access:
     """Identities for one release.
 
     Args:
-        release: The release.
         whole: Opens every record, or None.
         images: Else by index of the image, ``AGE-SECRET-KEY-1...``.
     """
@@ -46,7 +45,7 @@ class Access:
         identity = self.whole
         if identity is None:
             if index not in self.images:
-                raise NoMatchingKeyError(f"{what}: none of the given identities opens it")
+                raise NoMatchingKeyError(f"{what}: none of the given identities opens it", subject=what)
             identity = Identity.from_secrets([self.images[index]], what=what)
         record = open_record(self.release.read_seal(line), [identity], what=what)
         check_binding(record, line, self.release)
@@ -65,7 +64,7 @@ def open_secret(release: Release, identity: Identity) -> ReleaseSecret:
         secret = parse_owner_grant(unseal(blob, [identity], what="owner's grant"), owner=release.owner)
     except NoMatchingKeyError as error:
         raise NoMatchingKeyError(
-            str(error), hint="only the owner opens a release without a grant: give --grant GRANT_DIR"
+            str(error), hint="only the owner can open a release without a grant: use --grant GRANT_DIR"
         ) from None
     if secret.release != release.statement.release:
         raise WrongImageError("owner's grant: it belongs to another release")

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from medlocker.classifiers._paired import PairedClassifier
 from medlocker.classifiers._torch import TorchClassifier
+from medlocker.classifiers.abilities import torch_form
 from medlocker.classifiers.protocol import Classifier
 from medlocker.errors import ModelError
 from medlocker.geometry import Box
@@ -84,7 +84,9 @@ class Attention:
                 features = self._noted()
                 (slopes,) = torch.autograd.grad(logits.max(dim=1).values.sum(), features)
             except RuntimeError as error:
-                raise ModelError(f"model {model.name}: its attention cannot be computed") from error
+                raise ModelError(
+                    f"model {model.name}: its attention cannot be computed", subject=model.name
+                ) from error
             finally:
                 self._features = None
         maps, weights = features.detach()[0], slopes[0]
@@ -99,7 +101,10 @@ class Attention:
 
     def _noted(self) -> torch.Tensor:
         if self._features is None:
-            raise ModelError(f"model {self._model.name}: expected feature maps to find its attention in")
+            raise ModelError(
+                f"model {self._model.name}: expected feature maps to find its attention in",
+                subject=self._model.name,
+            )
         return self._features
 
     def _note(self, module: nn.Module, inputs: Any, output: Any) -> None:
@@ -115,8 +120,8 @@ class Attention:
 def attention_of(models: Sequence[Classifier]) -> Attention | None:
     """Return the attention of the first model that torch runs and that has feature maps, None without any."""
     for model in models:
-        inner = model._differentiable if isinstance(model, PairedClassifier) else model
-        if isinstance(inner, TorchClassifier):
+        inner = torch_form(model)
+        if inner is not None:
             attention = Attention(inner)
             try:  # a network without feature maps tells only when it is asked
                 attention.heat(np.full((inner.height, inner.width, 3), 128, np.uint8))

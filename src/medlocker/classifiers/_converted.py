@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from medlocker.classifiers._onnx import OnnxClassifier
 from medlocker.classifiers._paired import PairedClassifier
+from medlocker.classifiers.abilities import has_gradients
 from medlocker.classifiers.protocol import Classifier
 from medlocker.errors import ModelError, install_hint
 
@@ -33,7 +35,7 @@ def with_gradients(model: Classifier, path: Path) -> Classifier:
     """
     if path.is_dir():
         path = path / "model.onnx"
-    if model.has_gradients or not isinstance(model, OnnxClassifier):
+    if has_gradients(model) or not isinstance(model, OnnxClassifier):
         return model
     if not all(importlib.util.find_spec(name) for name in ("torch", "onnx2torch")):
         return _noted(model, f"model {model.name}: no gradients without torch ({install_hint('torch')})")
@@ -55,7 +57,7 @@ def _rebuilt(model: OnnxClassifier, path: Path, opset: int | None) -> Classifier
     from onnx2torch import convert
 
     from medlocker.classifiers._featurenetwork import FeatureNetwork
-    from medlocker.classifiers._layout import ChannelsLast
+    from medlocker.classifiers._layout import ChannelsLast, TwoColumns
     from medlocker.classifiers._torch import TorchClassifier
 
     try:
@@ -74,9 +76,13 @@ def _rebuilt(model: OnnxClassifier, path: Path, opset: int | None) -> Classifier
                 network = FeatureNetwork(network)
             if model.card.input.layout == "NHWC":
                 network = ChannelsLast(network)
+            card = model.card
+            if model.one_number:
+                card = replace(card, output="probabilities" if model.is_softmaxed else "logits")
+                network = TwoColumns(network, is_probability=model.is_softmaxed)
             rebuilt = TorchClassifier(
                 network,
-                card=model.card,
+                card=card,
                 name=model.name,
                 fingerprint=model.fingerprint,
                 classes=model.classes,

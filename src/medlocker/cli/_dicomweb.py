@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medlocker.cli._console import note, shown, stdout, warn
+from medlocker.cli._panels import INPUT, RUN
 from medlocker.cli._progress import image_progress
 from medlocker.cli._releasefacts import STATEMENT
-from medlocker.errors import InputError, MedlockerError
+from medlocker.errors import Failure, InputError, MedlockerError
 
 if TYPE_CHECKING:
     from medlocker.certificates import VerifyKey
@@ -24,22 +25,47 @@ _AUTH = "File with `user:password` or `Bearer TOKEN` for"
 
 AuthOption = Annotated[
     Path | None,
-    typer.Option("--auth", metavar="FILE", help=f"{_AUTH} INPUT's server; or set MEDLOCKER_PULL_AUTH."),
+    typer.Option(
+        "--auth",
+        metavar="FILE",
+        help=f"{_AUTH} the server of INPUT; or set MEDLOCKER_PULL_AUTH.",
+        rich_help_panel=INPUT,
+    ),
 ]
 PushAuthOption = Annotated[
     Path | None,
-    typer.Option("--push-auth", metavar="FILE", help=f"{_AUTH} that server; or set MEDLOCKER_PUSH_AUTH."),
+    typer.Option(
+        "--push-auth",
+        metavar="FILE",
+        help=f"{_AUTH} the server of --push; or set MEDLOCKER_PUSH_AUTH.",
+        rich_help_panel=RUN,
+    ),
 ]
 CaOption = Annotated[
     Path | None,
-    typer.Option("--ca", metavar="FILE", help="Authorities to trust for https, PEM; default the system's."),
+    typer.Option(
+        "--ca",
+        metavar="FILE",
+        help="PEM file of certificate authorities for https; default the system's.",
+        rich_help_panel=INPUT,
+    ),
 ]
 PushOption = Annotated[
     str | None,
-    typer.Option("--push", metavar="dicomweb:URL", help="Send the marked DICOM files to this server too."),
+    typer.Option(
+        "--push",
+        metavar="dicomweb:URL",
+        help="Send the marked DICOM files to this server too.",
+        rich_help_panel=RUN,
+    ),
 ]
 PartialOption = Annotated[
-    bool, typer.Option("--partial", help="Go on if a server does not hand out every instance.")
+    bool,
+    typer.Option(
+        "--allow-partial",
+        help="Continue if a server does not deliver every instance.",
+        rich_help_panel=INPUT,
+    ),
 ]
 
 
@@ -47,12 +73,9 @@ class Transfers:
     """What one `protect` does with servers: nothing if neither input nor target is one.
 
     Args:
-        source: INPUT as given.
-        out: The release.
         push: Where to send what was marked, or None.
         auth: File with credentials for the source.
         push_auth: File with credentials for the target.
-        ca: File of authorities.
         partial: Go on with a part of the study.
 
     Raises:
@@ -95,7 +118,7 @@ class Transfers:
             store = parse_store(push)
             if self._source is not None and store.base == self._source.address.base:
                 raise InputError(
-                    "expected another server to push to: there lie the originals, in the same series"
+                    "expected another server for --push: this one stores the originals, in the same series"
                 )
             self._target = connect(store, push_auth, variable=PUSH_VARIABLE, ca=ca)
 
@@ -135,7 +158,6 @@ class Transfers:
         """Remove what was fetched and push what was marked; an error waits for :meth:`close`.
 
         Args:
-            key: Of the owner.
             facts: The run's, to which those of the transfers are added.
         """
         if self._source is not None:
@@ -151,8 +173,8 @@ class Transfers:
             facts["pushed"] = pushed_json(self._pushed)
         except MedlockerError as error:
             self._error = error
-            facts["pushed"] = {"error": str(error)}
-            facts["error"] = str(error)
+            facts["pushed"] = {"error": str(error), "code": error.code}
+            facts |= facts["pushed"]
 
     def close(self, exit_code: int, *, as_json: bool) -> None:
         """Tell how pushing ended, and leave with an exit code if anything failed.
@@ -201,7 +223,7 @@ def push_release(release: Path, key: VerifyKey, server: Server, staging: Staging
     opened = open_release(release, key)
     marked = find_marked(opened)
     if not marked.entries:
-        raise InputError(f"{release.name}: expected DICOM files to push, found none")
+        raise InputError(f"{release.name}: expected DICOM files to push, found none", subject=release.name)
     if marked.other:
         note(f"{marked.other} files are no DICOM files and are not pushed")
     staging.make()
@@ -209,14 +231,14 @@ def push_release(release: Path, key: VerifyKey, server: Server, staging: Staging
     log = PushLog(staging.log_path(target), release=opened.statement.release)
     with image_progress("pushing", len(marked.entries), unit="instance") as bar:
 
-        def progress(name: str, reason: str) -> None:
-            if reason:
-                bar.say(f"failed: {_named(name, reason)}")
+        def progress(name: str, failure: Failure | None) -> None:
+            if failure is not None:
+                bar.say(f"failed: {failure}")
             bar.advance()
 
         pushed = push(opened, marked, server, log, progress=progress)
     if pushed.changed:
-        warn(f"the server changed {pushed.changed} instances: there they are no longer what the owner signed")
+        warn(f"the server changed {pushed.changed} instances: its copies are no longer what the owner signed")
     if not pushed.exit_code:
         staging.discard_job(target)
     return pushed
@@ -235,7 +257,8 @@ def run_push(release: Path, key: VerifyKey, server: Server, staging: Staging, *,
         pushed = push_release(release, key, server, staging)
     except MedlockerError as error:
         if as_json:
-            print_json({"error": str(error), "pushed": {"error": str(error)}})
+            told = {"error": str(error), "code": error.code}
+            print_json({**told, "pushed": told})
         raise
     if as_json:
         print_json({"pushed": pushed_json(pushed), "seconds": round(time.perf_counter() - started, 3)})
@@ -253,11 +276,11 @@ def say_pushed(pushed: Pushed) -> None:
     stdout.print(line, markup=False)
     if pushed.failed:
         stdout.print(f"not pushed {len(pushed.failed)}:", markup=False)
-        for name, reason in pushed.failed[:_SHOWN]:
-            stdout.print(f"  {shown(_named(name, reason))}", markup=False)
+        for failure in pushed.failed[:_SHOWN]:
+            stdout.print(f"  {shown(str(failure))}", markup=False)
         if len(pushed.failed) > _SHOWN:
             stdout.print(f"  ... and {len(pushed.failed) - _SHOWN} more, see --json", markup=False)
-        note("the same command pushes the rest")
+        note("repeat the command to push the rest")
 
 
 def pushed_json(pushed: Pushed) -> dict[str, Any]:
@@ -267,7 +290,7 @@ def pushed_json(pushed: Pushed) -> dict[str, Any]:
         "sent": pushed.sent,
         "already": pushed.already,
         "changed": pushed.changed,
-        "failed": [{"image": name, "reason": reason} for name, reason in pushed.failed],
+        "failed": [failure.to_json() for failure in pushed.failed],
     }
 
 
@@ -277,7 +300,7 @@ def _pulled_json(pulled: Pulled) -> dict[str, Any]:
         "present": pulled.present,
         "fetched": pulled.fetched,
         "passed_over": pulled.passed_over,
-        "missing": [{"image": name, "reason": reason} for name, reason in pulled.failed],
+        "missing": [failure.to_json() for failure in pulled.failed],
     }
 
 
@@ -291,9 +314,9 @@ def _check_options(
     partial: bool,
 ) -> None:
     if not remote and (auth is not None or partial):
-        raise InputError(f"expected --auth and --partial with an INPUT that begins with {PREFIX}")
+        raise InputError(f"--auth and --allow-partial require an INPUT that begins with {PREFIX}")
     if push is None and push_auth is not None:
-        raise InputError("expected --push-auth together with --push")
+        raise InputError("--push-auth requires --push")
     if not remote and push is None and ca is not None:
         raise InputError(f"expected --ca with an INPUT or --push that begins with {PREFIX}")
 
@@ -306,25 +329,21 @@ def _fetch(server: Server, staging: Staging, *, partial: bool) -> Pulled:
         note(f"{plan.passed_over} reports, presentation states and the like stay on the server")
     with image_progress("fetching", len(plan.planned), unit="instance") as bar:
 
-        def progress(name: str, reason: str) -> None:
-            if reason:
-                bar.say(f"failed: {_named(name, reason)}")
+        def progress(name: str, failure: Failure | None) -> None:
+            if failure is not None:
+                bar.say(f"failed: {failure}")
             bar.advance()
 
         try:
             pulled = pull(server, plan, staging, progress=progress)
         except KeyboardInterrupt:
-            bar.say("interrupted: the same command again goes on from here")
+            bar.say("interrupted: repeat the command to continue")
             raise typer.Exit(130) from None
         finally:
             bar.say(
-                f"what is fetched lies in {staging.folder.name} beside the release until the run has ended"
+                f"downloaded files are kept in {staging.folder.name} beside the release until the run ends"
             )
     if not partial:
         check_whole(pulled)
     staging.close_plan()
     return pulled
-
-
-def _named(name: str, reason: str) -> str:
-    return reason if name in reason else f"{name}: {reason}"

@@ -9,14 +9,13 @@ import typer
 from medlocker.cli._clusters import outcome_line
 from medlocker.cli._console import note, print_json, shown, stdout, warn
 from medlocker.cli._progress import ImageProgress, image_bar
-from medlocker.errors import InputError
+from medlocker.errors import Code, InputError
 from medlocker.labels import Labels
-from medlocker.protect import Outcome
+from medlocker.protect import Outcome, finder_called
 from medlocker.regions import Finder, Regions, WithAnatomy, lesion_finder
 from medlocker.release import Inputs, Result, Run, run_release
 
-_MARKED_BEFORE = "was marked in another way"
-_BY_UNFINISHED = "by a run that has not finished"
+_MARKED_BEFORE = (Code.ALREADY_MARKED, Code.ALREADY_MARKED_UNFINISHED)
 
 
 def say_inputs(inputs: Inputs, labels: Labels | None, regions: Regions | None, finder: Finder | None) -> None:
@@ -24,9 +23,9 @@ def say_inputs(inputs: Inputs, labels: Labels | None, regions: Regions | None, f
     names = [item.name for item in inputs.items]
     note(f"{len(names)} images")
     if inputs.passed_over:
-        note(f"passed over {_some(inputs.passed_over)}: no images, or links out of the folder")
+        note(f"skipped {_some(inputs.passed_over)}: no images, or links to outside the folder")
     if inputs.masks:
-        note(f"passed over {_some(inputs.masks)}: masks beside their pictures; --regions takes them")
+        note(f"skipped {_some(inputs.masks)}: masks of other images; give them with --regions")
     if inputs.unreadable:
         warn(f"cannot list {_some(inputs.unreadable)}")
     if labels is not None:
@@ -45,19 +44,19 @@ def say_inputs(inputs: Inputs, labels: Labels | None, regions: Regions | None, f
         if len(missing) == len(names) and unknown:
             raise _of_no_image("regions", names, unknown, "or leave --regions out if no image has any")
         if missing:
-            rest = "nothing is" if lesions is None else "only what the segmenter finds is"
+            rest = "nothing is" if lesions is None else f"only what {finder_called(lesions)} finds is"
             warn(f"no regions for {_some(missing)}: {rest} kept out there")
         if unknown:
             warn(f"the regions name {_some(unknown)}, which the input does not have")
     if lesions is not None:
-        kind = "candidates" if lesions.droppable else "what the segmenter finds"
-        note(f"kept out as lesions: {kind}, not a clinician's; the certificate says so")
+        kind = "candidates" if lesions.droppable else f"what {finder_called(lesions)} finds"
+        note(f"kept out as lesions: {kind}, found by a program, not a clinician; the certificate says so")
     elif regions is None:
         note("no lesions are kept out: see --regions, --segmenter, --lesions")
     if isinstance(finder, WithAnatomy):
         note(
             "kept clear: optic disc and macula of fundus photographs, where classical means find them, "
-            "not a clinician's; the certificate says so"
+            "found by a program, not a clinician; the certificate says so"
         )
 
 
@@ -66,7 +65,7 @@ def _of_no_image(what: str, names: Sequence[str], entries: Sequence[str], otherw
     return InputError(
         f"{what}: expected names of the images, for instance {names[0]}, got none of them"
         + (f" ({entries[0]!s:.80}, ...)" if entries else ""),
-        hint=f"give the names as below the input, {otherwise}",
+        hint=f"name files by their path below the input, {otherwise}",
     )
 
 
@@ -89,25 +88,25 @@ def run_with_progress(run: Run) -> Result:
 
         def progress(outcome: Outcome) -> None:
             if outcome.status != "marked":
-                bar.say(f"{outcome.status}: {_named(outcome.name, outcome.reason)}")
+                bar.say(f"{outcome.status}: {outcome.failure}")
             bar.advance()
 
         try:
             result = run_release(run, progress=progress, checking=checking)
         except KeyboardInterrupt:
-            bar.say("interrupted: the same command again goes on from here")
+            bar.say("interrupted: repeat the command to continue")
             raise typer.Exit(130) from None
-    reasons = [reason for _, reason in result.summary.failed if _MARKED_BEFORE in reason]
-    if any(_BY_UNFINISHED in reason for reason in reasons):
+    codes = {failure.code for failure in result.summary.failed}
+    if Code.ALREADY_MARKED_UNFINISHED in codes:
         note(
-            "finish a run that has not finished by the command that began it; where that cannot be done, and "
-            "only if none of its marked files was ever handed out, --give-up with its id lets its images be "
-            "marked anew"
+            "finish an unfinished run with the command that started it; if that is impossible, and "
+            "only if none of its files was given away, --abandon-run ID frees its images to be marked again"
         )
-    if reasons:
+    if codes.intersection(_MARKED_BEFORE):
         note(
-            "the owner's ledger refuses a second, different mark of an image: two give the original back; "
-            "--same-mark with the same --seed and options repeats a mark, --no-ledger is for experiments"
+            "the owner's ledger refuses a second, different mark of an image: two different marks reveal the "
+            "original; --allow-identical-mark with the same --seed and options repeats a mark; "
+            "--no-ledger is for experiments"
         )
     return result
 
@@ -116,12 +115,8 @@ def warn_of_nothing_found(run: Run, result: Result) -> None:
     """Say so if a finder found no lesion in any image."""
     finder = lesion_finder(run.finder)
     if finder is not None and result.summary.marked and not result.summary.with_found:
-        what = "the search for candidates" if finder.droppable else "the segmenter"
+        what = "the search for candidates" if finder.droppable else finder_called(finder)
         warn(f"{what} found no lesion in any image: a mark may cover one")
-
-
-def _named(name: str, reason: str) -> str:
-    return reason if name in reason else f"{name}: {reason}"
 
 
 def _counts(result: Result) -> str:
@@ -140,7 +135,7 @@ def say_result(result: Result, run: Run, *, as_json: bool) -> None:
     stdout.print(f"marked {summary.marked} of {summary.images} images into {run.release}", markup=False)
     for model, correct, fooled in zip(run.classifiers, summary.clean_correct, summary.fooled, strict=True):
         stdout.print(outcome_line(model, correct=correct, fooled=fooled), markup=False)
-    for attack in run.settings.against:
+    for attack in run.settings.against_names:
         count = summary.against.get(attack, 0)
         stdout.print(f"misled after {attack} too: {count} of {summary.marked}", markup=False)
     if summary.followed:
@@ -154,8 +149,7 @@ def say_result(result: Result, run: Run, *, as_json: bool) -> None:
     elif summary.shrunk:
         stdout.print(f"smaller logo on {summary.shrunk} images, where regions left little room", markup=False)
     for text, count in sorted(summary.notes.items()):
-        if text.startswith("regions: "):
-            stdout.print(f"{text} ({count} images)", markup=False)
+        stdout.print(f"{text} ({count} images)", markup=False)
     if lesion_finder(run.finder) is not None:
         rest = "nothing" if run.regions is None else "only what was given"
         found = f"{summary.with_found} of {summary.marked} images"
@@ -163,8 +157,8 @@ def say_result(result: Result, run: Run, *, as_json: bool) -> None:
     for kind, items in (("skipped", summary.skipped), ("failed", summary.failed)):
         if items:
             stdout.print(f"{kind} {len(items)}:", markup=False)
-            for name, reason in items[:20]:
-                stdout.print(f"  {shown(_named(name, reason))}", markup=False)
+            for failure in items[:20]:
+                stdout.print(f"  {shown(str(failure))}", markup=False)
             if len(items) > 20:
                 stdout.print(f"  ... and {len(items) - 20} more, see --json", markup=False)
     looks = value["marks"]

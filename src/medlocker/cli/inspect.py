@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from medlocker.classifiers import Classifier, is_feature_extractor, load_classifier
+from medlocker.classifiers import Classifier, has_gradients, is_feature_extractor, load_classifier
 from medlocker.cli._console import print_json, stdout, warn
 from medlocker.cli._releasefacts import STATEMENT, release_facts
 from medlocker.errors import InputError
@@ -20,7 +20,7 @@ from medlocker.preparedveil import PreparedVeil, is_prepared_veil, load_prepared
 from medlocker.regions import Segmenter, is_segmenter, load_segmenter
 from medlocker.release import FOLDER
 
-_NOT_TRIED = "whether torch can rebuild it for gradients is not tried here: `protect` does, and tells"
+_NOT_TRIED = "whether torch can rebuild it for gradients is not tested here: `protect` tests it"
 _MODEL_SUFFIXES = (".onnx", ".safetensors", ".pt", ".pth")
 
 
@@ -28,7 +28,7 @@ def inspect(
     path: Annotated[Path, typer.Argument(metavar="FILE|RELEASE|MODEL", help="What to look at.")],
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Tell what an image, a release, or a model holds, without changing or trusting it.
+    """Show what an image, a release, or a model contains, without changing or trusting it.
 
     For images: size, depth, kind, and whether metadata such as GPS positions travel with them (never their
     values). For releases: what the statement says, unverified; use `verify` to check it.
@@ -61,7 +61,7 @@ def inspect(
 
 def _image_facts(path: Path) -> dict[str, Any]:
     if not path.exists():
-        raise InputError(f"{path.name}: no such file or folder")
+        raise InputError(f"{path.name}: no such file or folder", subject=path.name)
     data = read_limited(path, max_bytes=LIMITS.max_file_bytes, what="image")
     image = read_image(data, name=path.name)
     return {
@@ -84,8 +84,8 @@ def _model_facts(model: Classifier) -> dict[str, Any]:
         "input": f"{model.width} x {model.height}, {model.channels} channels",
         **answers,
         # not tried: rebuilding a model in torch takes seconds and much memory
-        "gradients": model.has_gradients or None,
-        "notes": list(model.notes) if model.has_gradients else [*model.notes, _NOT_TRIED],
+        "gradients": has_gradients(model) or None,
+        "notes": list(model.notes) if has_gradients(model) else [*model.notes, _NOT_TRIED],
     }
 
 

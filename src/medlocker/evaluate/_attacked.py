@@ -9,17 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker.classifiers import Classifier, load_classifier
-from medlocker.classifiers._penultimate import Features, penultimate_features
+from medlocker.attacks import Attack, find_attack
+from medlocker.classifiers import Classifier, Features, features_of, load_classifier
 from medlocker.errors import MissingExtraError, ModelError
 from medlocker.evaluate._attacked_state import check_state, claim_state, finished_cells
 from medlocker.evaluate._cases import Case, find_cases
-from medlocker.evaluate._covering import clear
-from medlocker.evaluate._quality import MOSTLY
+from medlocker.evaluate._covering import clear, is_lossy
 from medlocker.evaluate._run import Judged, Result
 from medlocker.evaluate._scene import read_pair
 from medlocker.evaluate._sidechannels import (
@@ -43,6 +43,7 @@ from medlocker.evaluate.removal import (
     run_battery,
     verdict,
 )
+from medlocker.evaluate.removal._levels import NEED_THE_LOGO
 from medlocker.evaluate.removal._state import STATE_VERSION
 from medlocker.images import viewed
 from medlocker.legibility import differences
@@ -51,18 +52,14 @@ from medlocker.logo import Logo
 DEFAULT_LIMIT = 100
 """Images that are attacked if nothing else is said: every one takes seconds."""
 
-_NEED_THE_LOGO = frozenset({6, 7, 10, 14, 15, 16})
-"""Numbers of the attacks that start from the owner's logo."""
-
 
 @dataclass(frozen=True, eq=False)
 class Removal:
     """What attackers got.
 
     Args:
-        battery: All numbers.
         verdict: The same in plain words.
-        cases: The images that came out worst and best for the owner, with pictures.
+        cases: The images that came out worst and best for the owner, with pictures; then of each attack.
         notes: What was left out or assumed, one sentence each.
         side_channels: What the release tells without a look at its pictures.
         relearned: What can be learned from the targets about marked images that are not attacked.
@@ -96,6 +93,14 @@ class MarkedImages:
     def names(self) -> tuple[str, ...]:
         """Their names, in order."""
         return tuple(judged.pair.name for judged in self._images)
+
+    @property
+    def labels(self) -> dict[str, tuple[int, ...]]:
+        """The right class for each target, by name."""
+        return {judged.pair.name: self._labels(judged) for judged in self._images}
+
+    def _labels(self, judged: Judged) -> tuple[int, ...]:
+        return tuple(target.indices[judged.label] for target in self._targets)
 
     def __iter__(self) -> Iterator[Item]:
         """Read them one after the other.
@@ -134,14 +139,12 @@ class MarkedImages:
 
     def _read(self, judged: Judged) -> Item:
         clean, marked = (viewed(image) for image in read_pair(judged.pair, 0))
-        labels = tuple(target.indices[judged.label] for target in self._targets)
         difference = differences(clean, marked)
         # the first release's come first
         quality = next(iter(judged.qualities.values()))
         # a file that was not stored without loss differs nearly everywhere: its marks differ clearly
-        is_lossy = (difference > 0).mean() > MOSTLY and not quality.is_covering
-        mask = clear(difference) if is_lossy else None
-        return Item(judged.pair.name, clean, marked, labels, mask, is_veil=quality.is_covering)
+        mask = clear(difference) if is_lossy(difference, is_covering=quality.is_covering) else None
+        return Item(judged.pair.name, clean, marked, self._labels(judged), mask, is_veil=quality.is_covering)
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,9 +152,7 @@ class Attackers:
     """Who attacks, and where what they finished is kept; made by :func:`gather_attackers`.
 
     Args:
-        targets: Of the evaluation.
         models: The same under the targets' names, in the form that attackers need.
-        level: Of the battery.
         names: Rows of the battery.
         logo: The owner's; None if it is not known.
         state_dir: An interrupted battery goes on from what is there.
@@ -160,6 +161,7 @@ class Attackers:
         workers: Threads that attack.
         notes: What was left out or assumed.
         minutes: Of the training of one network at most; the same battery may go on with more.
+        own: Attacks of the user's own.
     """
 
     targets: tuple[Target, ...]
@@ -173,6 +175,7 @@ class Attackers:
     workers: int
     notes: tuple[str, ...]
     minutes: float = DEFAULT_MINUTES
+    own: tuple[Attack, ...] = ()
 
     def choose(self, result: Result) -> tuple[MarkedImages, tuple[str, ...]]:
         """Return the images to attack, evenly spread if there are too many, and notes on those left out."""
@@ -203,7 +206,6 @@ class Attackers:
 
         Args:
             images: From :meth:`choose`.
-            observer: Told of progress.
 
         Raises:
             InputError: If a file cannot be read any more, or the state belongs to another battery.
@@ -220,6 +222,7 @@ class Attackers:
             logo=self.logo,
             level=self.level,
             names=self.names,
+            own=self.own,
             state_dir=self.state_dir,
             observer=observer,
             seed=self.seed,
@@ -229,10 +232,12 @@ class Attackers:
         cases = find_cases(
             finished_cells(self.state_dir, images.names),
             images,
-            battery=make_battery(self.level, names=self.names),
+            battery=make_battery(self.level, names=self.names, own=self.own, seed=self.seed),
             logo=self.logo,
             models=self.models,
             seed=self.seed,
+            labels=images.labels,
+            rows={rows[0].attack for rows in rows_by_number(battery.rows).values()},
         )
         traces = images.traces(workers=self.workers)
         return Removal(
@@ -260,9 +265,10 @@ class Attackers:
 def gather_attackers(
     targets: Sequence[Target],
     *,
-    level: Level,
+    level: Level | Literal["none"],
     logo: Logo | None,
     state_dir: Path,
+    own: Sequence[str | Attack] = (),
     limit: int = DEFAULT_LIMIT,
     seed: int = 0,
     workers: int = 2,
@@ -272,9 +278,10 @@ def gather_attackers(
 
     Args:
         targets: Opened.
-        level: ``full`` also trains networks and needs torch.
+        level: ``full`` also trains networks and needs torch; ``none`` tries only the user's own.
         logo: The owner's; without it the attacks that need it are left out.
         state_dir: See :class:`Attackers`.
+        own: Attacks of the user's own, by name or as objects; see :class:`medlocker.attacks.Attack`.
         limit: Most images, at least 1.
         seed: Of everything random.
         workers: Threads that attack.
@@ -286,16 +293,21 @@ def gather_attackers(
     """
     if level == "full" and importlib.util.find_spec("torch") is None:
         raise MissingExtraError("torch", "torch")
+    mine = tuple(find_attack(one) for one in own)
+    chosen: Level = "standard" if level == "none" else level
+    make_battery(chosen, own=mine)  # refuses names that are there twice
+    rows = ("none",) if level == "none" else attack_names(chosen, knows_logo=logo is not None)
     notes = []
-    if logo is None:
+    if logo is None and level != "none":
         notes.append(
             "removal attacks: the logo is not known, so the attacks that need it are left out; see --logo"
         )
     attackers = Attackers(
         targets=tuple(targets),
-        models=tuple(_as_attacked(target, level) for target in targets),
-        level=level,
-        names=attack_names(level, knows_logo=logo is not None),
+        models=tuple(_as_attacked(target, chosen) for target in targets),
+        level=chosen,
+        names=(*rows, *(one.name for one in mine)),
+        own=mine,
         logo=logo,
         state_dir=state_dir,
         limit=limit,
@@ -311,23 +323,32 @@ def gather_attackers(
 def attack_names(level: Level, *, knows_logo: bool) -> tuple[str, ...]:
     """Return the rows of a battery, without those that need a logo where there is none."""
     return tuple(
-        kind.name for kind in make_battery(level).kinds if knows_logo or kind.number not in _NEED_THE_LOGO
+        kind.name for kind in make_battery(level).kinds if knows_logo or kind.number not in NEED_THE_LOGO
     )
 
 
 def worst_first(rows: Iterable[Row]) -> list[Row]:
-    """Return rows by what they leave, the most first; attacks beyond a release's reach behind the others."""
-    return sorted(rows, key=lambda row: (not row.combined, -(row.left or 0.0), -(row.psnr_region or 0.0)))
+    """Return rows by what they tell, the most first; attacks beyond a release's reach behind the others."""
+    ranked = sorted(rows, key=lambda row: (*row.strength, row.psnr_region or 0.0), reverse=True)
+    return sorted(ranked, key=lambda row: not row.combined)
+
+
+def rows_by_number(rows: Iterable[Row]) -> dict[int, list[Row]]:
+    """Return rows by the number of their attack, of each the one that tells most first."""
+    found: dict[int, list[Row]] = {}
+    for row in worst_first(rows):
+        found.setdefault(row.number, []).append(row)
+    return dict(sorted(found.items()))
 
 
 def _features_of(target: Target) -> Features | None:
     """Return what gives a target's features; a folder of ``train`` holds a torch form too."""
     if target.path is not None and target.path.is_dir():
         try:
-            return penultimate_features(load_classifier(target.path))
+            return features_of(load_classifier(target.path))
         except ModelError:  # its answers are there all the same
             return None
-    return penultimate_features(target.model)
+    return features_of(target.model)
 
 
 def _as_attacked(target: Target, level: Level) -> Classifier:

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medlocker.classifiers import Classifier, load_classifier
-from medlocker.errors import InputError, MedlockerError, ModelError
+from medlocker.classifiers import Classifier, find_classifier, is_named, load_classifier
+from medlocker.errors import Failure, InputError, MedlockerError, ModelError
 from medlocker.evaluate._pairs import different_names
 from medlocker.labels import Labels, class_indices
+from medlocker.plugins import type_name
 
 _WEIGHTS = frozenset({".onnx", ".safetensors", ".pt", ".pth"})
 
@@ -20,11 +21,9 @@ class Target:
     """One model to judge on.
 
     Args:
-        model: Opened.
         name: Different for every target of an evaluation.
         indices: From label text to class index.
         fingerprints: SHA-256 of every file that holds its weights: ``train`` writes two.
-        notes: What was assumed.
         path: Where it was opened; a folder of ``train`` also holds a form with gradients.
     """
 
@@ -41,36 +40,38 @@ class Target:
 
 
 def open_targets(
-    paths: Sequence[Path], labels: Labels
-) -> tuple[tuple[Target, ...], tuple[tuple[str, str], ...]]:
+    models: Sequence[Path | Classifier], labels: Labels
+) -> tuple[tuple[Target, ...], tuple[Failure, ...]]:
     """Open all models that can be opened.
 
     Args:
-        paths: As for :func:`medlocker.classifiers.load_classifier`.
+        models: As for :func:`medlocker.classifiers.load_classifier`; or classifiers of the user's own.
         labels: What they will be compared with.
 
     Returns:
-        The targets, and (name, reason) of those that cannot be used.
+        The targets, and why the others cannot be used.
 
     Raises:
         ModelError: If none can be used.
     """
-    opened: list[tuple[Path, Classifier, Mapping[str, int], tuple[str, ...]]] = []
-    failed: list[tuple[str, str]] = []
+    opened: list[tuple[Path | None, Classifier, Mapping[str, int], tuple[str, ...]]] = []
+    failed: list[Failure] = []
     hint = ""
-    for path in paths:
+    for given in models:
+        path = given if isinstance(given, Path) else None
+        called = path.name if path is not None else type_name(given)
         try:
-            model = _open(path)
+            model = find_classifier(given) if not isinstance(given, Path) else _open(given)
             found = class_indices(labels, model.classes)
         except (ModelError, InputError) as error:
-            reason = str(error)
-            failed.append((path.name, reason if path.name in reason else f"model {path.name}: {reason}"))
+            reason = str(error) if error.subject == called else f"model {called}: {error}"
+            failed.append(Failure(called, reason, error.code, called))
             hint = hint or error.hint
         else:
             opened.append((path, model, found.indices, (*model.notes, *found.notes)))
     if not opened:
         raise _none_of(failed, hint)
-    names = different_names([_short_name(path, model) for path, model, _, _ in opened])
+    names = different_names([model.name for _, model, _, _ in opened])
     targets = tuple(
         Target(model, name, indices, _fingerprints(path, model), notes, path)
         for name, (path, model, indices, notes) in zip(names, opened, strict=True)
@@ -78,10 +79,10 @@ def open_targets(
     return targets, tuple(failed)
 
 
-def _none_of(failed: Sequence[tuple[str, str]], hint: str) -> MedlockerError:
+def _none_of(failed: Sequence[Failure], hint: str) -> MedlockerError:
     if not failed:
         return ModelError("expected at least one target")
-    text = failed[0][1] if len(failed) == 1 else f"no target can be used; the first: {failed[0][1]}"
+    text = failed[0].reason if len(failed) == 1 else f"no target can be used; the first: {failed[0].reason}"
     return ModelError(text, hint=hint)
 
 
@@ -94,13 +95,10 @@ def _open(path: Path) -> Classifier:
     return model
 
 
-def _short_name(path: Path, model: Classifier) -> str:
-    """Return the model's name, or its folder's if the file is called ``model``."""
-    return path.resolve().parent.name if model.name == "model" and path.is_file() else model.name
-
-
-def _fingerprints(path: Path, model: Classifier) -> frozenset[str]:
+def _fingerprints(path: Path | None, model: Classifier) -> frozenset[str]:
     """Hash the model's own file and its siblings: a release may name another form of the same weights."""
+    if path is None or is_named(path):
+        return frozenset({model.fingerprint})
     folder, stem = (path, "model") if path.is_dir() else (path.parent, path.stem)
     found = {model.fingerprint}
     for suffix in sorted(_WEIGHTS):

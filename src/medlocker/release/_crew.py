@@ -33,8 +33,8 @@ from pathlib import Path
 from typing import Any
 
 from medlocker import __version__
-from medlocker.classifiers import prototypes_of
-from medlocker.errors import InputError, MedlockerError, WriteError
+from medlocker.classifiers import has_gradients, is_named, prototypes_of
+from medlocker.errors import Code, Failure, InputError, MedlockerError, WriteError
 from medlocker.files import TEMPORARY_PREFIX, read_limited, sweep_temporaries, write_atomic
 from medlocker.images import LIMITS
 from medlocker.protect import Job, Lesions, Outcome
@@ -81,8 +81,6 @@ class CrewEngine:
     """Works through a crew.
 
     Args:
-        duty: What to do.
-        crew: Starts the workers.
         models: Where workers find the run's classifiers, in the same order.
         segmenter: Where they find its segmenter, or None.
         lesions: Which candidates its finder looks for without a segmenter.
@@ -105,7 +103,13 @@ class CrewEngine:
             version=__version__,
             common=duty.common,
             models=tuple(
-                ModelRecipe(_absolute(path), one.name, one.fingerprint, one.has_gradients, prototypes_of(one))
+                ModelRecipe(
+                    path if is_named(path) else _absolute(path),
+                    one.name,
+                    one.fingerprint,
+                    has_gradients(one),
+                    prototypes_of(one),
+                )
                 for path, one in zip(models, duty.classifiers, strict=True)
             ),
             finder=FinderRecipe(
@@ -263,7 +267,7 @@ class CrewEngine:
             found = b""
         if found != self._token.encode("ascii"):
             raise InputError(
-                f"{where}expected the release on shared storage, what it wrote there does not arrive",
+                f"{where}expected the release on shared storage, but files of the worker do not arrive",
                 hint="mount the same folders on every machine, under the same paths and for the same user",
             )
         with suppress(OSError):
@@ -323,7 +327,9 @@ class CrewEngine:
             return None
         data = read_limited(job.source, max_bytes=LIMITS.max_file_bytes, what="image")
         if hashlib.sha256(data).hexdigest() != sha256:
-            raise InputError(f"image {job.source.name}: it was changed while it was worked on")
+            raise InputError(
+                f"image {job.source.name}: it was changed while it was worked on", subject=job.source.name
+            )
         return data
 
     def _replace(self, slot: _Slot) -> Iterator[tuple[Job, Outcome]]:
@@ -341,7 +347,8 @@ class CrewEngine:
                 self._suspects.append(job)
             else:
                 reason = f"the process that worked on it ended without an answer {losses} times"
-                yield job, Outcome(job.index, job.name, "failed", reason)
+                failure = Failure(job.name, reason, Code.WORKER_LOST)
+                yield job, Outcome.left_out(job.index, "failed", failure)
         if slot.is_open:
             slot.starts = 0
         if slot.starts < MOST_LOSSES:
@@ -353,8 +360,8 @@ class CrewEngine:
         self._given_up += 1
         if not self._slots:
             raise WriteError(
-                f"no worker lives long enough to open the models, {self._lost} have ended",
-                hint="mostly for want of memory (Ray has logs); the same command again goes on from here",
+                f"every worker ended before it had opened the models, {self._lost} have ended",
+                hint="usually for lack of memory (see the logs of Ray); repeat the command to continue",
             )
 
 

@@ -10,7 +10,9 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker.errors import InputError
+from medlocker.errors import InputError, MedlockerError
+from medlocker.mark import Mark
+from medlocker.plugins import raised
 from medlocker.search._ask import Answer
 from medlocker.search._problem import Candidate, Problem
 
@@ -51,18 +53,15 @@ class Found:
     """The outcome of a search.
 
     Args:
-        marks: The best candidate.
         margin: Its smallest margin over the models.
         evaluations: What the search cost.
         reached: Whether the wanted margin was reached.
-        first_margin: Margin of the first marked candidate tried.
     """
 
     marks: Candidate
     margin: float
     evaluations: int
     reached: bool
-    first_margin: float
 
 
 Steps: TypeAlias = Generator[Proposal, Scored, None]
@@ -100,8 +99,6 @@ class Search(ABC):
         """Search one image.
 
         Args:
-            problem: What is allowed.
-            rng: All randomness.
             judge: Called with a candidate that reaches the margin; a generator that returns the margins of
                 the real, written image. If any is not above 0 the search goes on with what is left.
 
@@ -110,7 +107,7 @@ class Search(ABC):
             small for every model.
         """
         tally = _Tally()
-        steps = self.steps(problem, rng)
+        steps = self._guarded(problem, rng)
         proposal = next(steps, None)
         while proposal is not None:
             price = len(problem.labels) * problem.looks * (2 if proposal.gradients else 1)
@@ -142,7 +139,45 @@ class Search(ABC):
                 break
         steps.close()
         reached = tally.reaches(max(self.margin, 0.0)) if judge is None else tally.judged > 0
-        return Found(tally.best, tally.value, tally.spent, reached, tally.first)
+        return Found(tally.best, tally.value, tally.spent, reached)
+
+    def _guarded(self, problem: Problem, rng: np.random.Generator) -> Steps:
+        """Pass on the strategy's proposals, checked; what it raises costs this image only.
+
+        Raises:
+            InputError: If the strategy, which may be anybody's, fails or proposes what is not allowed.
+        """
+        steps: Steps | None = None
+        scored: Scored | None = None
+        try:
+            while True:
+                try:
+                    steps = steps or self.steps(problem, rng)
+                    proposal = next(steps) if scored is None else steps.send(scored)
+                except StopIteration:
+                    return
+                except (MedlockerError, MemoryError):
+                    raise
+                except Exception as error:
+                    raise InputError(f"search {self.name}: {raised(error)}") from error
+                self._check(proposal, problem)
+                scored = yield proposal
+        finally:
+            if isinstance(steps, Generator):
+                steps.close()
+
+    def _check(self, proposal: Proposal, problem: Problem) -> None:
+        if not isinstance(proposal, Proposal):
+            raise InputError(f"search {self.name}: expected a Proposal, got {type(proposal).__name__}")
+        for candidate in proposal.candidates:
+            if not isinstance(candidate, tuple) or not all(isinstance(mark, Mark) for mark in candidate):
+                raise InputError(f"search {self.name}: expected candidates that are tuples of marks")
+            if strange := problem.not_allowed(candidate):
+                raise InputError(f"search {self.name}: {strange}")
+        if proposal.gradients and not self.needs_gradients:
+            raise InputError(
+                f"search {self.name}: expected needs_gradients = True where gradients are asked for"
+            )
 
     def worth(self, margins: F64, *, looks: int) -> F64:
         """Say how good candidates are.
@@ -174,7 +209,6 @@ class _Tally:
 
     best: Candidate = ()
     value: float = -np.inf
-    first: float = -np.inf
     spent: int = 0
     refusals: int = 0
     judged: float = -np.inf
@@ -183,8 +217,6 @@ class _Tally:
         for candidate, value in zip(candidates, values, strict=True):
             if not candidate:
                 continue
-            if not self.best:
-                self.first = float(value)
             if not self.best or value > self.value:
                 self.best, self.value = candidate, float(value)
 

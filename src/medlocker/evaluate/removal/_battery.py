@@ -17,13 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from medlocker.attacks import Bytes, Floats, Mask, as_bytes, shrink
+from medlocker.attacks import Attack as UsersOwn
+from medlocker.attacks import Bytes, Floats, as_bytes, shrink
 from medlocker.classifiers import Classifier
 from medlocker.errors import InputError, ModelError
 from medlocker.evaluate.removal._breakdowns import BREAKDOWNS, UNTRAINED
 from medlocker.evaluate.removal._classify import outputs_of, view_of
 from medlocker.evaluate.removal._difference import DifferenceAttack, another_version
 from medlocker.evaluate.removal._evidence import WHOLE_PX, Attack, Evidence, Facts, Vote
+from medlocker.evaluate.removal._gaps import find_gaps
 from medlocker.evaluate.removal._item import Exhibit, Item
 from medlocker.evaluate.removal._levels import Battery, Level, make_battery
 from medlocker.evaluate.removal._measures import psnr, similarity
@@ -34,10 +36,11 @@ from medlocker.evaluate.removal._network import (
     NetworkLearner,
 )
 from medlocker.evaluate.removal._observer import BatteryObserver, course_watch
-from medlocker.evaluate.removal._painter import kinds_of, small_mask
+from medlocker.evaluate.removal._painter import kinds_of
 from medlocker.evaluate.removal._result import BatteryResult, add_up
 from medlocker.evaluate.removal._state import STATE_VERSION, Cell, State
 from medlocker.evaluate.removal._teaching import teach
+from medlocker.evaluate.removal._users import USERS_NUMBER
 from medlocker.logo import Logo
 
 MOST_STUDIED = 32
@@ -76,7 +79,7 @@ def run_battery(
     logo: Logo | None,
     level: Level = "standard",
     names: Collection[str] | None = None,
-    public: Sequence[NDArray[np.uint8]] | None = None,
+    own: Sequence[UsersOwn] = (),
     state_dir: Path | None = None,
     observer: BatteryObserver | None = None,
     seed: int = 0,
@@ -94,10 +97,8 @@ def run_battery(
         logo: The owner's logo; None if attackers shall not know it.
         level: See :func:`make_battery`.
         names: Only attacks with one of these rows.
-        public: Clean images of the same kind, for the removal network. Without any it learns from the clean
-            images of every second item and is judged on the others.
+        own: Attacks of the user's own, which are always among them; see :class:`medlocker.attacks.Attack`.
         state_dir: Where finished attacks are kept, so that the same call goes on after an interruption.
-        observer: Told of progress.
         seed: Of everything random.
         workers: Threads that attack.
         minutes: Of the training of one network at most. What a removal network has learned is kept in
@@ -111,11 +112,11 @@ def run_battery(
         raise InputError("removal: expected images that can be gone through several times, got an iterator")
     started = time.perf_counter()
     watch = observer or BatteryObserver()
-    battery = make_battery(level, names=names, minutes=minutes)
-    state = State(state_dir, run=_facts(battery, targets, logo, seed, public is not None))
+    battery = make_battery(level, names=names, minutes=minutes, own=own, seed=seed)
+    state = State(state_dir, run=_facts(battery, targets, logo, seed))
     try:
         with _single_threads():
-            run = _Run(items, targets, logo, battery, public, state, state_dir, watch, seed)
+            run = _Run(items, targets, logo, battery, state, state_dir, watch, seed)
             labels = run.attack(workers)
             trained = [
                 note
@@ -135,10 +136,18 @@ def run_battery(
             notes = (*run.left_out(), *run.broken(), *run.notes, *trained)
     finally:
         state.close()
-    named = [(target.name, len(target.classes)) for target in targets]
+    named = [(target.name, target.classes) for target in targets]
     cells = {key: state.cells[key] for key in labels}
     rows, best = add_up(cells, labels, battery.kinds, named)
-    return BatteryResult(len(labels), rows, best, notes, time.perf_counter() - started)
+    gaps = find_gaps(
+        battery,
+        tried={row.attack for row in rows},
+        broken=run.breakdowns,
+        images=len(labels),
+        veils=run.veils,
+        knows_logo=logo is not None,
+    )
+    return BatteryResult(len(labels), rows, best, notes, time.perf_counter() - started, gaps)
 
 
 @contextmanager
@@ -154,7 +163,7 @@ def _single_threads() -> Iterator[None]:
 
 
 def _facts(
-    battery: Battery, targets: Sequence[Classifier], logo: Logo | None, seed: int, public: bool
+    battery: Battery, targets: Sequence[Classifier], logo: Logo | None, seed: int
 ) -> dict[str, object]:
     return {
         "version": STATE_VERSION,
@@ -162,7 +171,6 @@ def _facts(
         "targets": [[target.name, target.fingerprint] for target in targets],
         "logo": None if logo is None else logo.digest,
         "seed": seed,
-        "public": public,
     }
 
 
@@ -187,19 +195,19 @@ class _Run:
         targets: Sequence[Classifier],
         logo: Logo | None,
         battery: Battery,
-        public: Sequence[NDArray[np.uint8]] | None,
         state: State,
         state_dir: Path | None,
         watch: BatteryObserver,
         seed: int,
     ) -> None:
         self._items, self._targets, self._logo, self._battery = items, targets, logo, battery
-        self._public, self._state, self._watch, self._seed = public, state, watch, seed
+        self._state, self._watch, self._seed = state, watch, seed
         self._state_dir = state_dir
         self.notes: list[str] = []
         self._learned: tuple[Attack, ...] | None = None
-        self._broken: Counter[str] = Counter()
-        self._veils = 0
+        self.breakdowns: Counter[str] = Counter()
+        self._reasons: dict[str, str] = {}
+        self.veils = 0
 
     def left_out(self) -> tuple[str, ...]:
         """Return a sentence on attacks that mean nothing on a veil, if there is one."""
@@ -209,9 +217,9 @@ class _Run:
             if not facts.means_something_on(is_veil=True)
             for name in facts.variants
         ]
-        if not self._veils or not names:
+        if not self.veils or not names:
             return ()
-        images = "one image" if self._veils == 1 else f"{self._veils} images"
+        images = "one image" if self.veils == 1 else f"{self.veils} images"
         return (
             f"removal attacks: {images} with a veil: attacks that look for separate marks are left out "
             f"there ({'; '.join(names)})",  # some names have commas
@@ -221,7 +229,8 @@ class _Run:
         """Return a sentence for every attack that broke down somewhere: its row lacks those images."""
         return tuple(
             f"attack {name}: broke down {'once' if count == 1 else f'{count} times'}"
-            for name, count in sorted(self._broken.items())
+            + (f"; the first time: {self._reasons[name]}" if name in self._reasons else "")
+            for name, count in sorted(self.breakdowns.items())
             if count
         )
 
@@ -235,9 +244,9 @@ class _Run:
             for number, item in enumerate(self._items):
                 exhibit = Exhibit(item, self._logo)
                 if exhibit.key in labels:
-                    raise InputError(f"image {item.name}: expected every image once")
+                    raise InputError(f"image {item.name}: expected every image once", subject=item.name)
                 labels[exhibit.key] = item.labels
-                self._veils += exhibit.is_veil
+                self.veils += exhibit.is_veil
                 todo = self._todo(exhibit, number)
                 votes = self._votes(exhibit)
                 if not todo and not votes:
@@ -274,21 +283,20 @@ class _Run:
 
     def _studied(self, learner: object, number: int) -> bool:
         """Tell whether the removal network learned from this very image."""
-        return isinstance(learner, NetworkLearner) and self._public is None and number % 2 == 1
+        return isinstance(learner, NetworkLearner) and number % 2 == 1
 
     def _learn(self) -> tuple[Attack, ...]:
         crowd: list[Evidence] = []
-        masks: list[Mask] = []
+        veils: list[bool] = []
         seen: list[Evidence] = []
-        public: list[Bytes] = [shrink(picture, STORED_PX) for picture in (self._public or ())[:_MOST_PUBLIC]]
-        wants_public = self._public is None and any(
-            isinstance(one, NetworkLearner) for one in self._battery.learners
-        )
+        public: list[Bytes] = []
+        # only the removal network, which `standard` has not, looks at whole images
+        wants_public = any(isinstance(one, NetworkLearner) for one in self._battery.learners)
         count = 2 * _MOST_PUBLIC if wants_public else MOST_STUDIED
         for number, item in enumerate(islice(self._items, count)):
             exhibit = Exhibit(item, self._logo)
-            if len(masks) < MOST_STUDIED:
-                masks.append(small_mask(exhibit.mask))
+            if wants_public and len(veils) < MOST_STUDIED:
+                veils.append(exhibit.is_veil)
                 seen = seen or [exhibit.evidence(STORED_PX)]
             if len(crowd) < MOST_STUDIED and not exhibit.is_veil:  # which has no separate marks to study
                 crowd += exhibit.surroundings()
@@ -300,12 +308,12 @@ class _Run:
         for learner in self._battery.learners:
             name = learner.facts.variants[0]
             if isinstance(learner, NetworkLearner):
-                learned += self._trained(learner, seen, masks, public)
+                learned += self._trained(learner, seen, veils, public)
             else:
                 try:
                     learned.append(learner.learn(crowd, public=public, seed=self._seed))
                 except BREAKDOWNS:
-                    self._broken[name] += len(crowd)
+                    self.breakdowns[name] += len(crowd)
             self._watch.learned(name)
         return tuple(learned)
 
@@ -313,14 +321,14 @@ class _Run:
         self,
         learner: NetworkLearner,
         seen: Sequence[Evidence],
-        masks: Sequence[Mask],
+        veils: Sequence[bool],
         public: Sequence[Bytes],
     ) -> list[Attack]:
         """Train the removal network; whatever goes wrong costs its row alone."""
         name = learner.facts.variants[0]
         self._watch.training(name)
         ready = replace(
-            learner, kinds=kinds_of(masks), folder=self._state_dir, watch=course_watch(self._watch, name)
+            learner, kinds=kinds_of(veils), folder=self._state_dir, watch=course_watch(self._watch, name)
         )
         try:
             attack = ready.learn(seen, public=public, seed=self._seed)
@@ -346,12 +354,15 @@ class _Run:
             kept = [len(canvas) for canvas in canvases]
             try:
                 results.append(self._attacked(attack, exhibit, number, clean_at=clean_at, shown=shown))
-            except BREAKDOWNS:
+            except BREAKDOWNS as error:
                 if "none" in attack.facts.variants:  # without it there is nothing to compare with
                     raise
                 for canvas, count in zip(canvases, kept, strict=True):
                     del canvas[count:]
-                self._broken[attack.facts.variants[0]] += 1
+                name = attack.facts.variants[0]
+                self.breakdowns[name] += 1
+                if attack.facts.number == USERS_NUMBER:  # who wrote it wants to know
+                    self._reasons.setdefault(name, str(error))
         return _Done(exhibit, results, canvases)
 
     def _attacked(
@@ -384,8 +395,8 @@ class _Run:
         return _Restored(places, controls, psnrs, likenesses, seconds)
 
     def _with_second(self, exhibit: Exhibit, number: int) -> Evidence:
-        second = exhibit.second
-        if second is None and self._logo is not None:
+        second = None
+        if self._logo is not None:
             rng = np.random.default_rng([self._seed, 14, number])
             second = another_version(exhibit.clean, exhibit.mask, self._logo, rng)
         seen = exhibit.evidence(max(exhibit.mask.shape))
@@ -414,12 +425,12 @@ class _Run:
                 for name, place in one.places.items()
             }
             for name, cell in cells.items():
-                self._broken[name] += min((*cell.answers, *cell.control)) < 0
+                self.breakdowns[name] += min((*cell.answers, *cell.control)) < 0
             self._state.add(key, cells)
         for vote in self._votes(done.exhibit):
             cells = self._vote(vote, done.exhibit)
             for name, cell in cells.items():
-                self._broken[name] += min((*cell.answers, *cell.control)) < 0
+                self.breakdowns[name] += min((*cell.answers, *cell.control)) < 0
             if any(max(cell.answers) >= 0 for cell in cells.values()):  # else tried again if it goes on
                 self._state.add(key, cells)
         self._watch.attacked(done.exhibit.name)

@@ -56,32 +56,20 @@ class _Judge:
         """Return an element as it is passed on, or None to leave it out."""
         tag, whole = element.tag, bytes(data[element.at : element.end])
         value = bytes(data[element.value_at : element.value_end])
-        group = tag >> 16
-        if tag == _ICON or (group == 0x7FE0 and depth):
-            return None  # known to be pictures
-        if group % 2 or tag == _PADDING or group & 0xFF00 == 0x6000 or group & 0xFF00 == 0x5000:
-            return whole if self._special(tag) in self.keep else None
-        try:
-            vr = dictionary_VR(tag) if tag & 0xFFFF else "UL"
-        except KeyError:
-            return whole if "private" in self.keep else None
-        if tag == _WAVEFORMS:
-            return whole if "waveforms" in self.keep else None
-        if vr == "SQ":
-            return self._sequence(element, whole, value, dialect, depth)
-        if element.undefined or element.vr == "SQ":
+        known_picture = tag == _ICON or (tag >> 16 == 0x7FE0 and depth > 0)
+        vr = _representation(tag)
+        kind = _unusual(element, vr) or self._kind(tag, vr, value)
+        if known_picture or (kind and kind not in self.keep):
             return None
-        if tag == _PROFILE:
-            return whole if "profiles" in self.keep or is_plain_profile(_unpadded(value)) else None
-        return whole if "text" in self.keep or len(value) <= self._most(tag, vr) else None
+        return self._sequence(element, whole, value, dialect, depth) if vr == "SQ" and not kind else whole
 
-    def _special(self, tag: int) -> str:
-        group = tag >> 16
-        if group % 2:
-            return "private"
-        if tag == _PADDING:
-            return "trailing"
-        return "overlays" if group & 0xFF00 == 0x6000 else "waveforms"
+    def _kind(self, tag: int, vr: str, value: bytes) -> str:
+        """Return what a standard element must be let through as, nothing if it is harmless or a sequence."""
+        if vr == "SQ":
+            return ""
+        if tag == _PROFILE:
+            return "" if is_plain_profile(_unpadded(value)) else "profiles"
+        return "" if len(value) <= self._most(tag, vr) else "text"
 
     def _most(self, tag: int, vr: str) -> int:
         if tag in _TABLES:
@@ -116,6 +104,29 @@ class _Judge:
             changed = changed or any(old != new for old, new in kept)
             pieces.append(build_item(b"".join(new for _, new in kept if new is not None), dialect=dialect))
         return b"".join(pieces) if changed else value
+
+
+def _representation(tag: int) -> str:
+    """Return the value representation that the dictionary gives a tag, nothing for an unknown one."""
+    if tag & 0xFFFF == 0:  # the length of a group
+        return "UL"
+    try:
+        return dictionary_VR(tag)
+    except KeyError:
+        return ""
+
+
+def _unusual(element: Element, vr: str) -> str:
+    """Return what an element that is no plain one of the standard must be let through as, else nothing."""
+    tag, group = element.tag, element.tag >> 16
+    special = {0x6000: "overlays", 0x5000: "waveforms"}.get(group & 0xFF00, "")
+    if tag == _PADDING:
+        special = "trailing"
+    elif tag == _WAVEFORMS:
+        special = "waveforms"
+    elif group % 2 or not vr or (vr != "SQ" and (element.undefined or element.vr == "SQ")):
+        special = "private"
+    return special
 
 
 def _unpadded(profile: bytes) -> bytes:
