@@ -239,6 +239,14 @@ def _unknown_sequence(secret: bytes) -> bytes:
     return plain[:at] + whole + plain[at:]
 
 
+def _unused_bits(secret: bytes) -> bytes:
+    """Eight bits beside each sample of eight in words of sixteen."""
+    words = PICTURE.astype(np.uint16).ravel()
+    words |= np.frombuffer(secret.ljust(words.size, b"\0"), np.uint8).astype(np.uint16) << 8
+    sample = Sample((words & 255).reshape(1, SIDE, SIDE, 1), stored=8)
+    return write(sample).replace((words & 255).astype("<u2").tobytes(), words.astype("<u2").tobytes())
+
+
 _SPLT = b"palette\0\x08"
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 PLACES: Mapping[str, Build] = {
@@ -338,6 +346,7 @@ PLACES: Mapping[str, Build] = {
     "dicom: trailing padding": _dicom_bytes(behind=b"element"),
     "dicom: behind the data set": _dicom_bytes(behind=b"bytes"),
     "dicom: padding of the pixels": _dicom_bytes(pad=True),
+    "dicom: unused bits": _unused_bits,
     "dicom: preamble": _dicom_bytes(preamble=b"yes"),
 }  # fmt: skip
 """A place that is missing here is not tried."""

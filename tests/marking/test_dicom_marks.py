@@ -73,7 +73,7 @@ def check(data: bytes, marks: list[Mark] | None = None) -> tuple[Image, MarkedFi
     image = read_image(data, name="a.dcm")
     marks = marks or mark_of(image)
     marked = mark_file(image, marks, logo=LOGO)
-    assert marked.method == "dicom-v1"
+    assert marked.method in ("dicom-v1", "sealed-v1")
     again = read_image(marked.data, name="a.dcm")
     assert content_digest(again) == marked.pixels
     untouched = np.ones((image.height, image.width), bool)
@@ -116,7 +116,7 @@ def elements_of(data: bytes) -> set[str]:
 
 
 def _check_unused_bits(sample: Sample, marked: bytes) -> None:
-    """Overlays in unused bits stay, but for the sign that is repeated above a sample."""
+    """Nothing is in unused bits, but for the sign that is repeated above a sample."""
     if sample.syntax not in NATIVE or sample.photometric == "YBR_FULL_422" or sample.signed:
         return
     plain = sample.words.dtype
@@ -124,8 +124,7 @@ def _check_unused_bits(sample: Sample, marked: bytes) -> None:
     raw = np.frombuffer(parsed(marked).PixelData, swapped)
     raw = raw[: sample.words.size]
     unused = ~(((1 << sample.stored) - 1) << sample.shift) & ((1 << sample.allocated) - 1)
-    before = np.moveaxis(sample.words, 3, 1) if sample.planar else sample.words
-    assert np.array_equal(raw & unused, before.ravel() & unused)
+    assert not (raw & unused).any()
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -5,14 +5,17 @@ from __future__ import annotations
 import base64
 import io
 import re
+import struct
 import zlib
 from collections.abc import Iterator
 
 import pytest
 from hiding_places import PICTURE, PLACES
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image as Pillow
 
-from medlocker.errors import InputError
+from medlocker.errors import InputError, RestoreError
 from medlocker.formats import check_keep, mark_file, metadata_digest, read_image, unmark_file
 from medlocker.images import content_digest
 from medlocker.logo import builtin_logo
@@ -21,7 +24,7 @@ from medlocker.veil import AnyMark
 from veils import make_veil
 
 LOGO = builtin_logo()
-COPY = PICTURE[::2, ::2]
+COPY = PICTURE[::2, ::-2]  # mirrored: the picture itself has no run of its bytes
 NOT_WRITTEN = {
     "png: behind the end", "tiff: unreferenced", "tiff: Photoshop", "tiff: Photoshop's layers",
 }  # fmt: skip
@@ -47,8 +50,10 @@ FORMS = {
 
 
 def _layers(data: bytes, depth: int = 0) -> Iterator[bytes]:
-    """Yield a file, and all that can be unpacked from it."""
+    """Yield a file, every second byte of it, and all that can be unpacked from it."""
     yield data
+    if not depth:
+        yield from (data[::2], data[1::2])
     if depth == 2:
         return
     for found in re.finditer(rb"\x78[\x01\x5e\x9c\xda]|\x1f\x8b\x08", data):
@@ -108,7 +113,8 @@ def test_no_copy_is_in_the_marked_file_and_it_comes_back(place: str) -> None:
         ("tiff: EXIF maker's note", "exif"), ("tiff: private tag of a profile", "profiles"),
         ("bmp: gap before the pixels", "trailing"), ("nifti: extension of a volume", "private"),
         ("nifti: packed behind the voxels", "trailing"),
-        ("dicom: private element in a sequence", "private"), ("dicom: overlay", "overlays"),
+        ("dicom: private element in a sequence", "private"),
+        ("dicom: overlay", "overlays"), ("dicom: unused bits", "overlays"),
         ("dicom: curve", "waveforms"), ("dicom: waveform", "waveforms"), ("dicom: long text", "text"),
         ("dicom: profile", "profiles"), ("dicom: behind the data set", "trailing"),
         ("dicom: trailing padding", "trailing"), ("dicom: preamble", "trailing"),
@@ -120,6 +126,30 @@ def test_what_is_asked_for_passes_and_nothing_else(place: str, name: str) -> Non
     marks: list[AnyMark] = [Mark(3, 2, 40, 40000)]
     assert _holds(_both(data, marks, frozenset((name,)))[0], secret)
     assert not _holds(_both(data, marks, check_keep(["all"]) - {name})[0], secret)
+
+
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_damaged_residuals_give_our_error_or_a_file(data: st.DataObject) -> None:
+    places = ["png: text", "tiff: EXIF maker's note", "tiff: private tag of every page", "bmp: gap before the pixels",
+              "nifti: extension of a volume", "dicom: unused bits"]  # fmt: skip
+    marks: list[AnyMark] = [Mark(3, 2, 40, 40000)]
+    image = read_image(PLACES[data.draw(st.sampled_from(places))](FORMS["raw"]), name="a")
+    marked = mark_file(image, marks, logo=LOGO)
+    assert marked.method == "sealed-v1"
+    name, size = struct.unpack_from("<BI", marked.residual)
+    held = bytearray(zlib.decompress(marked.residual[5 + name : 5 + name + size]))
+    for _ in range(data.draw(st.integers(1, 3))):
+        held[data.draw(st.integers(0, min(len(held), 80) - 1))] ^= data.draw(st.integers(1, 255))
+    packed = zlib.compress(held[: data.draw(st.sampled_from([None, -1, 20, 0]))])
+    start = marked.residual[5 : 5 + name]
+    broken = struct.pack("<BI", name, len(packed)) + start + packed + marked.residual[5 + name + size :]
+    broken = broken[: data.draw(st.sampled_from([None, None, None, 3, 40]))]
+    again = read_image(marked.data, name="m")
+    try:
+        read_image(unmark_file(again, marks, logo=LOGO, residual=broken, method="sealed-v1"), name="r")
+    except (RestoreError, InputError):
+        return
 
 
 def test_known_pictures_pass_in_no_case() -> None:

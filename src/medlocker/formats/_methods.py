@@ -19,7 +19,7 @@ from medlocker.logo import Logo
 from medlocker.veil import AnyMark
 
 METHODS: Mapping[str, Method] = {
-    method.name: method for method in (Dicom(), JpegDct(), Sealed(), Volumes(), Stills(), Stacks())
+    method.name: method for method in (JpegDct(), Sealed(), Dicom(), Volumes(), Stills(), Stacks())
 }
 """By the names that sealed records give; the first that suits an image marks it."""
 

@@ -17,6 +17,8 @@ from medlocker.formats._registry import metadata_digest
 from medlocker.formats._stacks import Stacks
 from medlocker.formats._stills import Stills
 from medlocker.formats.bmp import complete_bmp, hold_bmp
+from medlocker.formats.dicom import complete_dicom, hold_dicom
+from medlocker.formats.dicom.mark import Dicom
 from medlocker.formats.nifti import complete_nifti, hold_nifti
 from medlocker.formats.nifti.mark import Volumes
 from medlocker.formats.png import complete_png, hold_png
@@ -28,7 +30,7 @@ from medlocker.veil import AnyMark
 
 _LENGTHS = struct.Struct("<BI")
 _MOST_BYTES = 1 << 30
-_INNER: Mapping[str, Method] = {method.name: method for method in (Volumes(), Stills(), Stacks())}
+_INNER: Mapping[str, Method] = {method.name: method for method in (Dicom(), Volumes(), Stills(), Stacks())}
 
 
 @dataclass(frozen=True)
@@ -49,12 +51,13 @@ _FORMATS: Mapping[str, _Format] = {
     "tiff": _Format(hold_tiff, complete_tiff),
     "bmp": _Format(hold_bmp, complete_bmp),
     "nifti": _Format(hold_nifti, complete_nifti),
+    "dicom": _Format(hold_dicom, complete_dicom),
 }
 
 
 @dataclass(frozen=True)
 class Sealed:
-    """PNG, TIFF, BMP and NIfTI with more than what is known to be harmless; else as without it."""
+    """All but JPEG: with more than what is known to be harmless; else as the inner method has it."""
 
     name: str = "sealed-v1"
 
@@ -70,7 +73,7 @@ class Sealed:
         """Put marks on; see :class:`medlocker.formats._method.Method`."""
         bare, held = _FORMATS[image.format].hold(image, keep)
         inner = next(method for method in _INNER.values() if method.suits(bare))
-        marked = inner.mark(bare, marks, logo=logo)
+        marked = inner.mark(bare, marks, logo=logo, keep=keep)
         if not held:
             return marked
         packed, name = zlib.compress(held, 6), inner.name.encode("ascii")

@@ -2,9 +2,11 @@
 
 from medlocker.formats.dicom._codecs import encode_frame
 from medlocker.formats.dicom._file import (
+    complete_dicom,
     dicom_of,
     encode_dicom,
     encode_dicom_frames,
+    hold_dicom,
     metadata_dicom,
     read_dicom,
 )
@@ -16,12 +18,14 @@ from medlocker.formats.dicom._tags import read_tags
 
 __all__ = [
     "Layout",
+    "complete_dicom",
     "dicom_identity",
     "dicom_of",
     "encode_dicom",
     "encode_dicom_frames",
     "encode_frame",
     "has_dicom_name",
+    "hold_dicom",
     "is_dicom_file",
     "looks_like_dicom",
     "metadata_dicom",

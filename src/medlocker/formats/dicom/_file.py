@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from medlocker.errors import InputError
+from medlocker.formats._keep import Keep
 from medlocker.formats.dicom._codecs import CODECS, output_photometric, stream_colors
 from medlocker.formats.dicom._edit import lossless
 from medlocker.formats.dicom._frames import DicomFrames, FrameWriter
-from medlocker.formats.dicom._layout import check_payload, read_layout
+from medlocker.formats.dicom._layout import check_payload, odd_bits, read_layout, to_pixels
 from medlocker.formats.dicom._parts import (
     DEFLATED,
     EXPLICIT_BIG,
@@ -20,7 +23,7 @@ from medlocker.formats.dicom._parts import (
     take_apart,
 )
 from medlocker.formats.dicom._shown import Window, read_palette, read_shown
-from medlocker.images import Image, Limits, Pixels, refuse, translated
+from medlocker.images import NO_LIMITS, Image, Limits, Pixels, refuse, translated
 
 _UID = re.compile(r"[0-9.]{5,64}")
 _WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
@@ -169,3 +172,38 @@ def metadata_dicom(image: Image) -> Iterator[bytes]:
     yield parts.head
     yield parts.start_of_pixels(None)
     yield parts.tail
+
+
+def hold_dicom(image: Image, keep: Keep) -> tuple[Image, bytes]:
+    """Return the image with nothing in the bits of its words beside the samples, and what was there.
+
+    Old overlays lie there, and as many bits of a picture would have room.
+
+    Args:
+        image: Read from DICOM.
+        keep: What passes although it may hold a picture.
+
+    Returns:
+        The image, and frame by frame the words' other bits, little-endian; nothing if they are as usual.
+    """
+    own = dicom_of(image)
+    layout = own.dicom.layout
+    if layout.stored == layout.allocated or "overlays" in keep:
+        return image, b""
+    odd = [odd_bits(own.dicom.words(index), layout) for index in range(len(own.dicom))]
+    if not any(bits.any() for bits in odd):
+        return image, b""
+    held = b"".join(bits.astype(bits.dtype.newbyteorder("<")).tobytes() for bits in odd)
+    return replace(own, dicom=replace(own.dicom, blank=True)), held
+
+
+def complete_dicom(bare: bytes, held: bytes) -> bytes:
+    """Return a file with what :func:`hold_dicom` held back."""
+    source = dicom_of(read_dicom(bare, "image", limits=NO_LIMITS)).dicom
+    layout = source.layout
+    writer = FrameWriter(*lossless(source.parts, layout), pad=source.pad)
+    bits = np.frombuffer(held, np.dtype(layout.dtype).newbyteorder("<"))
+    for index, odd in enumerate(bits.reshape(len(source), layout.height, layout.width, layout.samples)):
+        words = source.words(index)
+        writer.add(to_pixels(words, layout), like=words ^ odd.astype(words.dtype))
+    return writer.finish()

@@ -10,7 +10,7 @@ import numpy as np
 
 from medlocker.formats.dicom._codecs import decode_frame, encode_frame
 from medlocker.formats.dicom._items import find_frames, frame_item, offset_table, table_bytes
-from medlocker.formats.dicom._layout import Layout, Words, to_pixels, to_words
+from medlocker.formats.dicom._layout import Layout, Words, odd_bits, to_pixels, to_words
 from medlocker.formats.dicom._parts import DEFLATED, Parts
 from medlocker.images import translated
 
@@ -24,12 +24,14 @@ class DicomFrames:
         layout: What its header says.
         name: How messages call it.
         places: The fragments of each compressed frame; empty if they are not compressed.
+        blank: Whether words are given with nothing in their unused bits.
     """
 
     parts: Parts
     layout: Layout
     name: str
     places: list[tuple[memoryview, ...]]
+    blank: bool = False
 
     @classmethod
     def of(cls, parts: Parts, layout: Layout, name: str) -> DicomFrames:
@@ -66,8 +68,10 @@ class DicomFrames:
         """
         with translated(self.name, what="DICOM"):
             if self.parts.encapsulated:
-                return decode_frame(b"".join(self.places[index]), self.parts.syntax, self.layout)
-            return self._native(index)
+                words = decode_frame(b"".join(self.places[index]), self.parts.syntax, self.layout)
+            else:
+                words = self._native(index)
+        return np.asarray(words ^ odd_bits(words, self.layout)) if self.blank else words
 
     def _native(self, index: int) -> Words:
         layout, order = self.layout, self.parts.dialect.order

@@ -219,6 +219,11 @@ def _sign_extension(words: Words, layout: Layout) -> Words:
     return np.asarray(np.where(words & kind(1 << layout.high), kind(layout.above), kind(0)))
 
 
+def odd_bits(words: Words, layout: Layout) -> Words:
+    """Return what differs in the unused bits from zeros, or from the sign repeated above a sample."""
+    return np.asarray((words & layout.dtype.type(layout.unused)) ^ _sign_extension(words, layout))
+
+
 def sign_extended(words: Words, layout: Layout) -> Words:
     """Return words of decoders that know no signs, with their signs repeated above where all is zero."""
     if not layout.signed or not layout.above or (words & layout.dtype.type(layout.above)).any():
