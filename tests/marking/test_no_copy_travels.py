@@ -131,8 +131,8 @@ def test_what_is_asked_for_passes_and_nothing_else(place: str, name: str) -> Non
 @given(data=st.data())
 @settings(max_examples=60, deadline=None)
 def test_damaged_residuals_give_our_error_or_a_file(data: st.DataObject) -> None:
-    places = ["png: text", "tiff: EXIF maker's note", "tiff: private tag of every page", "bmp: gap before the pixels",
-              "nifti: extension of a volume", "dicom: unused bits"]  # fmt: skip
+    places = ["png: text", "tiff: EXIF maker's note", "tiff: private tag of every page",
+              "bmp: gap before the pixels", "nifti: extension of a volume", "dicom: unused bits"]  # fmt: skip
     marks: list[AnyMark] = [Mark(3, 2, 40, 40000)]
     image = read_image(PLACES[data.draw(st.sampled_from(places))](FORMS["raw"]), name="a")
     marked = mark_file(image, marks, logo=LOGO)
