@@ -90,10 +90,11 @@ def test_files_of_pydicom_come_back(name: str) -> None:
 
 
 def test_no_bit_beside_the_samples_changes() -> None:
-    """Overlays of old lie in the bits above a sample."""
+    """Overlays of old lie in the bits above a sample, and stay there if that is asked for."""
     words = np.random.default_rng(3).integers(0, 1 << 16, (1, 40, 40, 1)).astype(np.uint16)
     data = write(Sample(words, stored=12))
-    marked = mark_file(read_image(data, name="x"), [make_veil()], logo=LOGO)
+    keep = frozenset(("overlays",))
+    marked = mark_file(read_image(data, name="x"), [make_veil()], logo=LOGO, keep=keep)
     again = np.frombuffer(marked.data[-len(words.tobytes()) :], "<u2").reshape(words.shape)
     assert (again != words).mean() > 0.3
     assert np.array_equal(again >> 12, words >> 12)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from rich.console import Console
@@ -17,6 +18,9 @@ stderr = Console(stderr=True, emoji=False, highlight=False, soft_wrap=True)
 
 stdout = Console(emoji=False, highlight=False, soft_wrap=True)
 """For results that a person reads."""
+
+
+_MOST_FACTS, _MOST_CHARACTERS = 1000, 10_000
 
 
 class JsonOutput:
@@ -70,6 +74,34 @@ def print_json(value: Mapping[str, Any]) -> None:
 def shown(text: str) -> str:
     """Return text that is safe to print: control characters and undecodable bytes are escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def print_facts(facts: Mapping[str, Any]) -> None:
+    """Print names and values, one pair a line; both may be a stranger's, and there may be very many."""
+    lines = [
+        f"{_short(shown(name)) + ':':<16} {_short(_plain(value))}"
+        for name, value in islice(facts.items(), _MOST_FACTS)
+    ]
+    if len(facts) > _MOST_FACTS:
+        lines.append(f"... and {len(facts) - _MOST_FACTS} more, see --json")
+    stdout.print("\n".join(lines), markup=False)
+
+
+def _plain(value: object) -> str:
+    """Show any JSON value in one line; control characters of untrusted text are escaped."""
+    if isinstance(value, str):
+        return shown(value)
+    if isinstance(value, list) and all(isinstance(item, str) for item in value):
+        return _plain(", ".join(value)) or "-"
+    if value is None:
+        return "not known"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return _plain(json.dumps(value, ensure_ascii=False)) if isinstance(value, dict | list) else str(value)
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]} ... (see --json)"
 
 
 def note(text: str) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json as json_library
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from medlocker.classifiers import Classifier, has_gradients, is_feature_extractor, load_classifier
-from medlocker.cli._console import print_json, stdout, warn
+from medlocker.cli._console import print_facts, print_json, warn
 from medlocker.cli._releasefacts import STATEMENT, release_facts
 from medlocker.errors import InputError
 from medlocker.files import read_limited
@@ -53,8 +52,7 @@ def inspect(
     if json:
         print_json(facts)
         return
-    for name, value in facts.items():
-        stdout.print(f"{name + ':':<16} {_plain(value)}", markup=False)
+    print_facts(facts)
     if facts.get("gps"):
         warn("this file carries a GPS position in its metadata; marking keeps it")
 
@@ -113,20 +111,3 @@ def _veil_facts(prepared: PreparedVeil) -> dict[str, Any]:
 
 def _segmenter_facts(segmenter: Segmenter) -> dict[str, Any]:
     return {"what": "lesion segmenter", "source": segmenter.source}
-
-
-def _plain(value: object) -> str:
-    """Show any JSON value in one line; control characters of untrusted text are escaped."""
-    if isinstance(value, str):
-        return "".join(c if c.isprintable() else repr(c)[1:-1] for c in value)
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return _plain(", ".join(value)) or "-"
-    if value is None:
-        return "not known"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return (
-        _plain(json_library.dumps(value, ensure_ascii=False))
-        if isinstance(value, dict | list)
-        else str(value)
-    )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medlocker.cli._console import print_json, stdout
+from medlocker.cli._console import print_json, shown, stdout
 from medlocker.cli._progress import image_progress
 
 if TYPE_CHECKING:
@@ -105,6 +105,6 @@ def _print(report: RestoreReport, out: Path) -> None:
     if report.failed:
         stdout.print(f"failed {report.failed}:", markup=False)
         for one in report.failures[:_SHOWN]:
-            stdout.print(f"  {one.failure}", markup=False)
+            stdout.print(f"  {shown(str(one.failure))}", markup=False)
         if report.failed > _SHOWN:
             stdout.print(f"  ... and {report.failed - _SHOWN} more, see --json", markup=False)

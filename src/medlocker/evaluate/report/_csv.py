@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
@@ -12,6 +13,9 @@ from medlocker.evaluate._numbers import Numbers, TargetNumbers
 from medlocker.evaluate._pairs import CLEAN, RANDOM
 from medlocker.evaluate._qualities import quality_values
 from medlocker.information import Information
+
+_MISLEADING = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Controls, ends of lines, and what turns the direction of text round."""
 
 _FORMULA_STARTS = "=+-@"
 
@@ -156,7 +160,7 @@ def _removal_rows(removal: Removal) -> Iterable[Sequence[object]]:
 def _csv(head: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
     stream = io.StringIO()
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(head)
+    writer.writerow([_cell(name) for name in head])
     writer.writerows([_cell(value) for value in row] for row in rows)
     # names may hold bytes that are no UTF-8
     return stream.getvalue().encode("utf-8", "backslashreplace")
@@ -169,8 +173,9 @@ def _cell(value: object) -> str:
         return str(int(value))
     if isinstance(value, float):
         return f"{value:.6g}"
-    text = str(value)
-    return f"'{text}" if isinstance(value, str) and _may_be_formula(text) else text
+    # what turns text round, or ends a line, would show another table than the one that is there
+    text = _MISLEADING.sub(lambda found: repr(found[0])[1:-1], str(value))
+    return f"'{text}" if isinstance(value, str) and _may_be_formula(str(value)) else text
 
 
 def _may_be_formula(text: str) -> bool:
