@@ -73,7 +73,7 @@ def run_with_progress(run: Run) -> Result:
             bar.advance()
 
         try:
-            result = run_release(run, progress=progress, checking=checking)
+            result = run_release(run, progress=progress, checking=checking, say=warn)
         except KeyboardInterrupt:
             bar.say("interrupted: the same command again goes on from here")
             raise typer.Exit(130) from None

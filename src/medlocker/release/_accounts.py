@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from medlocker._files import opened_regular
-from medlocker.errors import WriteError
+from medlocker._typed import from_json
+from medlocker.certificates import IndexEntry
 from medlocker.protect import Outcome
-
-MAX_LINE_BYTES = 1 << 20
+from medlocker.store import Blob
 
 K = TypeVar("K", int, str)
 
@@ -23,44 +20,58 @@ class Done:
 
     Args:
         outcome: How it ended.
-        entry: Public facts (name, file, pixels), empty if it was skipped.
-        offset: Where its sealed record starts.
-        length: Its length, 0 if it was skipped.
+        entry: Its public line, None if it was not marked.
         stamp: What tells whether the input was changed since.
         series: Concealed name of the series whose marks it carries, empty if it stands alone.
+        blob: Where its sealed record lies, None if it was not marked.
     """
 
     outcome: Outcome
-    entry: dict[str, str]
-    offset: int
-    length: int
+    entry: IndexEntry | None = None
     stamp: str = ""
     series: str = ""
+    blob: Blob | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return its line, without what the store gives: where the record lies."""
+        value = asdict(self)
+        del value["blob"]
+        return value
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any], *, images: int) -> Done:
+        """Read a line.
+
+        Args:
+            value: As it lies in the journal.
+            images: How many the run has.
+
+        Raises:
+            ValueError: If it has another form, or its parts do not fit together.
+        """
+        done = from_json(cls, {"blob": None, **value})
+        index = done.outcome.index
+        is_marked = done.outcome.status == "marked"
+        if index >= images or (done.entry is not None) != is_marked or (done.blob is not None) != is_marked:
+            raise ValueError("expected a number of this run, and a record with every marked image")
+        if done.entry is not None and done.entry.index != index:
+            raise ValueError("expected one number")
+        return done
 
 
 class Accounts(Mapping[K, Done], Generic[K]):
     """Finished images by a key; in memory is only where each one's line starts.
 
-    Asking for one raises WriteError if the file cannot be read any more.
-
     Args:
-        path: File of lines; what is added to it does not move what is there.
+        read: From that place to the account.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, read: Callable[[int], Done]) -> None:
+        self._read = read
         self._starts: dict[K, int] = {}
 
     def __getitem__(self, key: K, /) -> Done:
-        start = self._starts[key]
-        try:
-            with opened_regular(self._path) as stream:
-                stream.seek(start)
-                return from_line(stream.readline(MAX_LINE_BYTES))
-        except OSError as error:
-            raise WriteError(f"cannot read the journal: {(error.strerror or '').lower()}") from error
-        except (ValueError, KeyError, TypeError) as error:
-            raise WriteError("cannot read the journal: somebody changed it") from error
+        return self._read(self._starts[key])
 
     def __contains__(self, key: object, /) -> bool:
         return key in self._starts
@@ -78,43 +89,3 @@ class Accounts(Mapping[K, Done], Generic[K]):
     def forget(self, key: K) -> None:
         """Let a key count no longer, if it does."""
         self._starts.pop(key, None)
-
-
-def read_lines(path: Path) -> Iterator[tuple[int, Done]]:
-    """Yield the length in bytes and the content of every line up to the first that is not whole."""
-    with opened_regular(path) as stream:
-        while line := stream.readline(MAX_LINE_BYTES):
-            try:
-                done = from_line(line)
-            except (ValueError, KeyError, TypeError, RecursionError):
-                return
-            if not line.endswith(b"\n"):
-                return
-            yield len(line), done
-
-
-def to_line(done: Done) -> bytes:
-    """Return the line about one image."""
-    value: dict[str, Any] = {
-        "outcome": asdict(done.outcome),
-        "entry": done.entry,
-        "offset": done.offset,
-        "length": done.length,
-        "stamp": done.stamp,
-        "series": done.series,
-    }
-    return json.dumps(value).encode("ascii") + b"\n"
-
-
-def from_line(line: bytes) -> Done:
-    """Return what a line says.
-
-    Raises:
-        ValueError, KeyError, TypeError, RecursionError: If it is no such line.
-    """
-    value = json.loads(line)
-    fields = dict(value["outcome"])
-    for name in ("clean_correct", "fooled", "notes", "withstood"):
-        fields[name] = tuple(fields[name])
-    offset, length = int(value["offset"]), int(value["length"])
-    return Done(Outcome(**fields), value["entry"], offset, length, str(value["stamp"]), str(value["series"]))
