@@ -2,8 +2,8 @@
 
     python benchmarks/store.py [--images 100000] [--record 4096] [--folder DIR]
 
-Both write what a run writes of one image: facts, and a sealed record that is on the disk before the image counts.
-Ratios in one run: the machine's other work hits all alike.
+Both write what a run writes of one image: facts, and a sealed record that is on the disk before the image
+counts. Ratios in one run: the machine's other work hits all alike.
 """
 
 from __future__ import annotations
@@ -23,7 +23,13 @@ from pathlib import Path
 from medlocker.store import Store
 
 FACTS = {
-    "outcome": {"index": 0, "name": "left/eye_000001.png", "status": "marked", "evaluations": 1, "notes": ["a"]},
+    "outcome": {
+        "index": 0,
+        "name": "left/eye_000001.png",
+        "status": "marked",
+        "evaluations": 1,
+        "notes": ["a"],
+    },
     "entry": {"index": 0, "name": "left/eye_000001.png", "file": "0" * 64, "pixels": "1" * 64},
     "stamp": "312345 1700000000000000000",
     "series": "",

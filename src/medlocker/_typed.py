@@ -7,7 +7,7 @@ import types
 from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from medlocker.errors import MedlockerError
 
@@ -20,18 +20,20 @@ def from_json(kind: type[T], value: object) -> T:
     """Return what :func:`dataclasses.asdict` and JSON made of a dataclass.
 
     Args:
-        kind: Its fields are text, truth values, integers of 0 to 2**53 - 1, finite numbers, literals, None,
-            ``tuple[X, ...]`` or ``dict[str, X]`` of these, or such dataclasses.
+        kind: Its fields are text, truth values, integers of at most 2**53 - 1, finite numbers, literals,
+            None, ``tuple[X, ...]`` or ``dict[str, X]`` of these, or such dataclasses.
         value: As parsed from JSON.
 
     Raises:
         ValueError: If a field is missing or unknown, has another type, or breaks a rule of the class.
     """
-    return cast(T, _reader(kind)(value))
+    any_kind: Any = kind  # mypy takes no type for a key of the cache
+    reader: Callable[[object], T] = _reader(any_kind)
+    return reader(value)
 
 
 @cache
-def _reader(kind: Any) -> _Reader:
+def _reader(kind: Any, /) -> _Reader:
     simple = {str: _text, bool: _truth, int: _integer, float: _number, type(None): _nothing}
     if kind in simple:
         return simple[kind]
@@ -64,8 +66,8 @@ def _truth(value: Any) -> bool:
 
 
 def _integer(value: Any) -> int:
-    if type(value) is not int or not 0 <= value <= MAX_INTEGER:
-        raise ValueError(f"expected an integer of 0 to {MAX_INTEGER}")
+    if type(value) is not int or abs(value) > MAX_INTEGER:
+        raise ValueError(f"expected an integer of at most {MAX_INTEGER}")
     return value
 
 

@@ -6,9 +6,9 @@ A head says whose work it is, then comes one line for each thing done::
 
 A code is HMAC-SHA256 over the code before it and the object. So a line counts only in the place where it was
 written, and only if whoever wrote it had the key: from the first one that others changed, put in or took out,
-nothing counts. (The end may be missing: that is what a kill leaves.) Without a key codes only find damage, which
-is enough where nobody else can write. Bytes that belong to a line lie in ``<file>.blobs``; the line has their
-digest.
+nothing counts. (The end may be missing: that is what a kill leaves.) Without a key codes only find damage,
+which is enough where nobody else can write. Bytes that belong to a line lie in ``<file>.blobs``; the line has
+their digest.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class Store:
         key: Proves who wrote a line.
         take: Gets every line that counts and its place; a ValueError says that it does not count either.
         mode: Permission bits of new files.
+        what: Its name in messages.
 
     Raises:
         MalformedError: If the head was not written with this key.
@@ -68,8 +69,10 @@ class Store:
         key: bytes = b"",
         take: Callable[[Value, int], None] = lambda value, place: None,
         mode: int = 0o644,
+        what: str = "",
     ) -> None:
         self._path, self._blobs_path, self._key = path, blobs_path(path), key
+        self._what = what or path.name
         self._lock = threading.Lock()
         self.lost = False
         """Whether there was more than counts, and more than the half line that a kill leaves."""
@@ -80,8 +83,10 @@ class Store:
             # unbuffered: what the system refuses must not be tried again when closing
             self._mode = mode
             self._lines = _open(path, mode)
-            self._blobs = _open(self._blobs_path, mode) if os.path.lexists(self._blobs_path) else None
+            self._blobs: IO[bytes] | None = None
             try:
+                if os.path.lexists(self._blobs_path):
+                    self._blobs = _open(self._blobs_path, mode)
                 self._read(take)
             except BaseException:
                 self.close()
@@ -99,7 +104,7 @@ class Store:
                     if "blob" in value:
                         blob = from_json(Blob, value["blob"])
                         end += blob.length
-                        if blob.offset != self._blobs_size or end > there:
+                        if blob.length < 0 or blob.offset != self._blobs_size or end > there:
                             raise ValueError("the bytes of a line are missing")
                     if self._size:
                         take(value, self._size)
@@ -163,7 +168,7 @@ class Store:
         except OSError as error:
             raise self._refused(error) from error
         except ValueError as error:
-            raise WriteError(f"cannot read {self._path.name}: somebody changed it") from error
+            raise WriteError(f"cannot read {self._what}: somebody changed it") from error
 
     def blob(self, blob: Blob) -> bytes:
         """Return the bytes of a line.
@@ -193,7 +198,7 @@ class Store:
             raise self._refused(error) from error
 
     def _refused(self, error: OSError) -> WriteError:
-        return WriteError(f"cannot write {self._path.name}: {(error.strerror or '').lower()}")
+        return WriteError(f"cannot write {self._what}: {(error.strerror or '').lower()}")
 
 
 def blobs_path(path: Path) -> Path:

@@ -104,7 +104,9 @@ class Ledger:
         base.execute(
             "CREATE TABLE IF NOT EXISTS run (release TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID"
         )
-        base.execute("CREATE TABLE IF NOT EXISTS place (place BLOB PRIMARY KEY, release TEXT NOT NULL) WITHOUT ROWID")
+        base.execute(
+            "CREATE TABLE IF NOT EXISTS place (place BLOB PRIMARY KEY, release TEXT NOT NULL) WITHOUT ROWID"
+        )
         base.execute("COMMIT")
 
     def _write_ahead(self) -> None:
@@ -176,8 +178,8 @@ class Ledger:
         Args:
             release: Its id.
             folder: Where; only a keyed digest of the path is kept.
-            is_new: Whether it begins there. Else it must be the latest that began there: somebody could have put
-                an earlier state of another one into the folder, whose secret others have been granted since.
+            is_new: Whether it begins there. Else it must be the latest that began there: somebody could have
+                put an earlier state of another one into the folder, whose secret was granted since.
 
         Raises:
             InputError: If it was given up, or another run began in the folder later.

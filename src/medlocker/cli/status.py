@@ -126,7 +126,9 @@ def _print_unfinished(found: RunStatus, facts: dict[str, Any]) -> None:
         markup=False,
     )
     if found.damaged:
-        stdout.print("its journal is damaged: what lies behind does not count, and is made again", markup=False)
+        stdout.print(
+            "its journal is damaged: what lies behind does not count, and is made again", markup=False
+        )
     if found.latest is not None:
         stdout.print(f"the latest image was finished {facts['latest']}", markup=False)
     stdout.print(

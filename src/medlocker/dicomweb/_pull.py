@@ -16,8 +16,9 @@ from medlocker.dicomweb._http import NotFoundError, Server
 from medlocker.dicomweb._multipart import DICOM, dicom_file
 from medlocker.dicomweb._parallel import run_parallel
 from medlocker.dicomweb._plan import Planned, has_pixels, name_instances
+from medlocker.dicomweb._pushlog import PRIVATE
 from medlocker.dicomweb._qido import find_instances
-from medlocker.dicomweb._staging import PRIVATE, Staging
+from medlocker.dicomweb._staging import Staging
 from medlocker.errors import InputError, MedlockerError, TransferError
 from medlocker.images import LIMITS
 

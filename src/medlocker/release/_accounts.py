@@ -52,10 +52,15 @@ class Done:
         done = from_json(cls, {"blob": None, **value})
         index = done.outcome.index
         is_marked = done.outcome.status == "marked"
-        if index >= images or (done.entry is not None) != is_marked or (done.blob is not None) != is_marked:
-            raise ValueError("expected a number of this run, and a record with every marked image")
+        counts = (index, done.outcome.evaluations, done.outcome.size_px, done.outcome.marks)
+        if min(counts) < 0 or index >= images:
+            raise ValueError("expected numbers of this run")
+        if (done.entry is not None) != is_marked or (done.blob is not None) != is_marked:
+            raise ValueError("expected a record with every marked image")
         if done.entry is not None and done.entry.index != index:
             raise ValueError("expected one number")
+        if len(done.outcome.clean_correct) != len(done.outcome.fooled):
+            raise ValueError("expected answers of the same models")
         return done
 
 

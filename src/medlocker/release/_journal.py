@@ -1,8 +1,8 @@
 """The journal of an unfinished run: what is done is never done again, what is half-done never counts.
 
-Somebody else may be able to write into the folder of a release, on a shared drive for instance. So nothing in it
-counts that the owner's key does not prove: the release's secret lies sealed in the head, every line has a code
-(:mod:`medlocker.store`), and a line has the digests of marked file and sealed record. What is not proved is made
+Somebody else may be able to write into the folder of a release, on a shared drive for instance. So nothing in
+it counts that the owner's key does not prove: the release's secret lies sealed in the head, every line has a
+code (:mod:`medlocker.store`) and the digests of marked file and sealed record. What is not proved is made
 again, with the same secret and therefore the same mark; a head that is not proved ends the run, since another
 secret would draw another mark. All of it is removed when the run ends.
 """
@@ -37,7 +37,7 @@ from medlocker.store import Blob, Store, read_head, read_unproved
 FOLDER = ".medlocker-run"
 STATEMENT = Path("certificate", "statement.dsse.json")
 """With this, written last, a release is complete."""
-_LINES = "journal"
+_LINES, _WHAT = "journal", "the journal"
 _TRIES, _PAUSE_S = 4, 0.05
 
 
@@ -96,7 +96,7 @@ class Journal:
             # a series keeps its marks, whatever became of the image that has them
             self.leads: Accounts[str] = Accounts(self._at)
             self._donors: int | None = None
-            self._store = Store(self._folder / _LINES, head, key=_key(owner), take=self._take)
+            self._store = Store(self._folder / _LINES, head, key=_key(owner), take=self._take, what=_WHAT)
             stack.callback(self._store.close)
             self._stack = stack.pop_all()
 
@@ -198,7 +198,7 @@ class Journal:
         Raises:
             WriteError: If the system refuses.
         """
-        self._store.add({"donors": True}, sealed)
+        self._donors = self._store.add({"donors": True}, sealed)
 
     def close(self) -> None:
         """Close the files and let others go on."""
@@ -241,7 +241,7 @@ def _key(owner: Owner) -> bytes:
 
 
 def kept_of(release: Path, owner: Owner) -> dict[str, Any]:
-    """Return what a run that is unfinished was told to remember, nothing if this owner's key does not prove it.
+    """Return what an unfinished run was told to remember, nothing if this owner's key does not prove it.
 
     Raises:
         WriteError: If it cannot be read.
@@ -254,7 +254,7 @@ def kept_of(release: Path, owner: Owner) -> dict[str, Any]:
 
 
 def unproved_head(release: Path) -> dict[str, Any] | None:
-    """Return what an unfinished run says of itself, None if it cannot be read; **anybody may have written it**."""
+    """Return what an unfinished run says of itself, None if unreadable; **anybody may have written it**."""
     try:
         return next(read_unproved(lines_path(release)), None)
     except (OSError, ValueError):
@@ -336,5 +336,4 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise WriteError(f"cannot write the journal: {(error.strerror or '').lower()}") from error
-
+        raise WriteError(f"cannot write {_WHAT}: {(error.strerror or '').lower()}") from error

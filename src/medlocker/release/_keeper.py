@@ -7,7 +7,15 @@ import os
 from contextlib import suppress
 from functools import partial
 
-from medlocker.certificates import IndexEntry, Ledger, Owner, ReleaseSecret, SealedRecord, open_record, seal_record
+from medlocker.certificates import (
+    IndexEntry,
+    Ledger,
+    Owner,
+    ReleaseSecret,
+    SealedRecord,
+    open_record,
+    seal_record,
+)
 from medlocker.errors import CertificateError, WriteError
 from medlocker.logo import Logo
 from medlocker.protect import Lead, Marked, Outcome, about_series, marks_digest

@@ -221,7 +221,7 @@ def run_release(
         progress: Called with each outcome as it is known, also with those of an earlier, interrupted run.
         checking: Called before, with the number of images that an interrupted run has finished, once for each
             as it was looked at again.
-        say: Called with a sentence if something in an unfinished release is not the owner's, and is made again.
+        say: Called with a sentence if something in an unfinished release is not the owner's: it is made anew.
 
     Returns:
         Counts and timings. If nothing was marked there is no release.
@@ -257,7 +257,7 @@ def _attempt(
         make_folder(run.release / IMAGES)
         secret = journal.secret
         if journal.lost:
-            say("somebody changed the journal of the unfinished run: what is not proved by your key is made again")
+            say("somebody changed the journal of the unfinished run: what is not proved is made again")
         if not journal.is_new:
             begin(secret.release, is_new=False)
         summary = Summary(
