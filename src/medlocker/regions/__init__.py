@@ -8,6 +8,7 @@ from medlocker.regions._anatomy import ANATOMY, WithAnatomy, lesion_finder
 from medlocker.regions._candidates import CANDIDATES, CandidateFinder
 from medlocker.regions._finder import Finder, Findings
 from medlocker.regions._load import load_regions
+from medlocker.regions._maskfolder import masks_beside
 from medlocker.regions._masks import boxes_from_mask
 from medlocker.regions._regions import Regions
 from medlocker.regions._segmenter import Segmenter, is_segmenter, load_segmenter
@@ -26,4 +27,5 @@ __all__ = [
     "lesion_finder",
     "load_regions",
     "load_segmenter",
+    "masks_beside",
 ]
