@@ -73,7 +73,7 @@ def open_lines(folder: Path) -> int:
     """Open our file again: every code is checked."""
     starts: dict[int, int] = {}
     Store(
-        folder / "journal", {}, key=KEY, take=lambda value, place: starts.__setitem__(len(starts), place)
+        folder / "journal", {}, key=KEY, take=lambda value, mark: starts.__setitem__(len(starts), mark)
     ).close()
     return len(starts)
 

@@ -30,11 +30,11 @@ def fill(path: Path, key: bytes = KEY) -> None:
 
 def read(path: Path, key: bytes = KEY) -> tuple[list[tuple[int, bytes | None]], bool]:
     taken: list[tuple[dict[str, Any], int]] = []
-    store = Store(path, {}, key=key, take=lambda value, place: taken.append((value, place)))
+    store = Store(path, {}, key=key, take=lambda value, mark: taken.append((value, mark)))
     try:
         found = []
-        for value, place in taken:
-            assert store.value(place) == value
+        for value, mark in taken:
+            assert store.value(mark) == value
             blob = store.blob(from_json(Blob, value["blob"])) if "blob" in value else None
             found.append((value["number"], blob))
         return found, store.lost

@@ -18,11 +18,12 @@ import hashlib
 import hmac
 import json
 import os
+import secrets
 import stat
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
@@ -52,7 +53,7 @@ class Store:
         path: The file; its folder must exist.
         head: What a new file begins with; of one that is there see :func:`read_head`.
         key: Proves who wrote a line.
-        take: Gets every line that counts and its place; a ValueError says that it does not count either.
+        take: Gets every line that counts and its mark; a ValueError says that it does not count either.
         mode: Permission bits of new files.
         what: Its name in messages.
 
@@ -67,13 +68,14 @@ class Store:
         head: Mapping[str, Any],
         *,
         key: bytes = b"",
-        take: Callable[[Value, int], None] = lambda value, place: None,
+        take: Callable[[Value, int], None] = lambda value, mark: None,
         mode: int = 0o644,
         what: str = "",
     ) -> None:
         self._path, self._blobs_path, self._key = path, blobs_path(path), key
         self._what = what or path.name
         self._lock = threading.Lock()
+        self._tag_key = secrets.token_bytes(16)
         self.lost = False
         """Whether there was more than counts, and more than the half line that a kill leaves."""
         with self._errors():
@@ -107,7 +109,7 @@ class Store:
                         if blob.length < 0 or blob.offset != self._blobs_size or end > there:
                             raise ValueError("the bytes of a line are missing")
                     if self._size:
-                        take(value, self._size)
+                        take(value, self._mark(self._size, line))
                 except ValueError:
                     self.lost = line.endswith(b"\n") or len(line) == MAX_LINE_BYTES
                     break
@@ -129,7 +131,7 @@ class Store:
             blob: Bytes that belong to it.
 
         Returns:
-            Its place.
+            Its mark, by which :meth:`value` finds it.
 
         Raises:
             WriteError: If the system refuses; everything is as before.
@@ -138,7 +140,7 @@ class Store:
             data = blob or b""
             if blob is not None:
                 there = Blob(self._blobs_size, len(blob), hashlib.sha256(blob).hexdigest())
-                value = {**value, "blob": asdict(there)}
+                value = {**value, "blob": vars(there)}
             code, line = _line(self._key, self._code, value)
             try:
                 if data:
@@ -151,20 +153,29 @@ class Store:
                 with suppress(OSError):
                     self._cut()
                 raise self._refused(error) from error
-            place = self._size
-            self._code, self._size, self._blobs_size = code, place + len(line), self._blobs_size + len(data)
-            return place
+            mark = self._mark(self._size, line)
+            self._code, self._size = code, self._size + len(line)
+            self._blobs_size += len(data)
+            return mark
 
-    def value(self, place: int) -> Value:
+    def _mark(self, place: int, line: bytes) -> int:
+        """Return place and content of a line in one number; without its key nobody finds other content."""
+        tag = hashlib.blake2b(line, digest_size=8, key=self._tag_key).digest()
+        return place << 64 | int.from_bytes(tag, "big")
+
+    def value(self, mark: int) -> Value:
         """Return one line again.
 
         Raises:
-            WriteError: If it cannot be read any more.
+            WriteError: If it cannot be read any more, or was changed since.
         """
         try:
             with opened_regular(self._path) as stream:
-                stream.seek(place)
-                return _parsed(stream.readline(MAX_LINE_BYTES))
+                stream.seek(mark >> 64)
+                line = stream.readline(MAX_LINE_BYTES)
+            if self._mark(mark >> 64, line) != mark:
+                raise ValueError("expected the line that was taken")
+            return _parsed(line)
         except OSError as error:
             raise self._refused(error) from error
         except ValueError as error:

@@ -32,7 +32,7 @@ class PushLog:
             self.names.clear()
             self._store.add({"release": release})
 
-    def _take(self, value: dict[str, Any], place: int) -> None:
+    def _take(self, value: dict[str, Any], mark: int) -> None:
         if "release" in value:
             self._release = value["release"]
             self.names.clear()

@@ -79,7 +79,7 @@ class Staging:
         planned: list[Planned] = []
         ends: dict[str, Any] = {}
 
-        def take(value: dict[str, Any], place: int) -> None:
+        def take(value: dict[str, Any], mark: int) -> None:
             if value.keys() & {"passed_over", "closed"}:
                 ends.update(value)
             else:

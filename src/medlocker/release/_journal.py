@@ -72,7 +72,7 @@ class Journal:
     ) -> None:
         self._folder = release / FOLDER
         self._lock = threading.Lock()
-        self._images = run["images"]
+        self._images = int(run["images"])
         with ExitStack() as stack, _errors():
             make_folder(self._folder)
             stack.callback(os.close, hold(self._folder, release=release))
@@ -105,19 +105,19 @@ class Journal:
         """Whether lines were found that the owner's key does not prove."""
         return self._store.lost
 
-    def _at(self, place: int) -> Done:
-        return self._done(self._store.value(place))
+    def _at(self, mark: int) -> Done:
+        try:
+            return Done.from_json(self._store.value(mark), images=self._images)
+        except ValueError as error:
+            raise WriteError(f"cannot read {_WHAT}: {error}") from error
 
-    def _done(self, value: Mapping[str, Any]) -> Done:
-        return Done.from_json(value, images=int(self._images))
-
-    def _take(self, value: dict[str, Any], place: int) -> None:
+    def _take(self, value: dict[str, Any], mark: int) -> None:
         if value.keys() == {"dropped"}:
             self.done.forget(value["dropped"])
         elif value.keys() == {"donors", "blob"}:
-            self._donors = place
+            self._donors = mark
         else:
-            self._count(self._done(value), place)
+            self._count(*Done.brief(value, images=self._images), mark)
 
     def add(
         self,
@@ -135,15 +135,15 @@ class Journal:
         """
         done = Done(outcome, entry, stamp, series)
         with self._lock:
-            self._count(done, self._store.add(done.to_json(), record))
+            self._count(outcome.index, outcome.status, series, self._store.add(done.to_json(), record))
 
-    def _count(self, done: Done, place: int) -> None:
-        if done.outcome.status == "failed":  # is tried again when the run is resumed
-            self.done.forget(done.outcome.index)
+    def _count(self, index: int, status: str, series: str, mark: int) -> None:
+        if status == "failed":  # is tried again when the run is resumed
+            self.done.forget(index)
         else:
-            self.done.note(done.outcome.index, place)
-            if done.series and done.series not in self.leads:
-                self.leads.note(done.series, place)
+            self.done.note(index, mark)
+            if series and series not in self.leads:
+                self.leads.note(series, mark)
 
     def marked(self) -> Iterator[tuple[IndexEntry, bytes]]:
         """Yield public line and sealed record of every marked image, in order of their numbers.

@@ -73,7 +73,7 @@ class State:
                 hint="repeat its command exactly to finish it, or choose another folder",
             )
 
-    def _take(self, value: dict[str, Any], place: int) -> None:
+    def _take(self, value: dict[str, Any], mark: int) -> None:
         if value.keys() == {"run"}:
             self._known.append(value["run"])
         else:
