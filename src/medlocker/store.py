@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from medlocker._files import opened_regular, write_atomic
-from medlocker._typed import from_json
 from medlocker.errors import MalformedError, WriteError
 
 MAX_LINE_BYTES = 1 << 20
@@ -104,9 +103,8 @@ class Store:
                     code, value = _checked(self._key, self._code, line)
                     end = self._blobs_size
                     if "blob" in value:
-                        blob = from_json(Blob, value["blob"])
-                        end += blob.length
-                        if blob.length < 0 or blob.offset != self._blobs_size or end > there:
+                        end += _length(value["blob"], self._blobs_size)
+                        if end > there:
                             raise ValueError("the bytes of a line are missing")
                     if self._size:
                         take(value, self._mark(self._size, line))
@@ -277,6 +275,14 @@ def _parsed(line: bytes) -> Value:
     if type(value) is not dict:
         raise ValueError("expected a JSON object")
     return value
+
+
+def _length(blob: Any, offset: int) -> int:
+    """Return how many bytes a line has behind those before it."""
+    length = blob.get("length") if type(blob) is dict and blob.get("offset") == offset else None
+    if type(length) is not int or length < 0:
+        raise ValueError("expected the place of the bytes of a line")
+    return length
 
 
 def _foreign(path: Path) -> MalformedError:

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from medlocker import store as store_module
 from medlocker.certificates import Ledger, Owner, open_release
 from medlocker.errors import InputError, MalformedError, OutputExistsError
 from medlocker.protect import Outcome
@@ -50,7 +49,7 @@ def test_a_hundred_attacks(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_attacks_would_succeed_without_codes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bench = ATTACKS["make_bench"](tmp_path)
-    monkeypatch.setattr(store_module.hmac, "compare_digest", lambda one, other: True)
+    monkeypatch.setattr("medlocker.store.hmac.compare_digest", lambda one, other: True)
 
     def often() -> None:
         for seed in range(40):
