@@ -27,8 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from medlocker._files import opened_regular, write_atomic
 from medlocker.errors import MalformedError, WriteError
+from medlocker.files import opened_regular, write_atomic
 
 MAX_LINE_BYTES = 1 << 20
 _CODE = 64

@@ -9,7 +9,8 @@ import pytest
 
 from medlocker.certificates import Owner, open_release
 from medlocker.demo.samples import SampleSet, write_samples
-from medlocker.images import read_image, viewed
+from medlocker.formats import read_image
+from medlocker.images import viewed
 from medlocker.regions import ANATOMY
 from medlocker.regions._anatomy import KEPT_CLEAR, NO_FUNDUS, find_anatomy
 from runs import Answer, Shell, fill, tiny_model
@@ -38,7 +39,7 @@ def test_disc_and_macula_are_kept_clear_beside_given_regions(
     answer = run(shell, tmp_path, owner_name, "--regions", "eyes/masks")
     assert answer.code == 0, answer.err
     said = "kept clear: optic disc and macula of fundus photographs, where classical means find them, "
-    assert said + "not a clinician's; the certificate says so" in answer.err
+    assert said + "found by a program, not a clinician; the certificate says so" in answer.err
     assert "the segmenter" not in answer.err
     assert f"{KEPT_CLEAR} (2 images)" in answer.out.splitlines()
     assert "regions were found in" not in answer.out

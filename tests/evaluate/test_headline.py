@@ -33,8 +33,8 @@ from medlocker.evaluate import (
     gain_text,
     write_report,
 )
-from medlocker.evaluate._headline import _judge
-from medlocker.images import encode_image, read_image
+from medlocker.evaluate.report._headline import _judge
+from medlocker.formats import encode_image, read_image
 from medlocker.information import Gain, Information
 from runs import fill
 

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from pydicom.encaps import encapsulate, generate_frames
 
 from dicom_samples import FOLDER, Array, Sample
-from medlocker.images import read_image
-from medlocker.images._dicomcodecs import CODECS, RLE, decode_frame, encode_frame, output_photometric
-from medlocker.images._dicomitems import find_frames, frame_item, offset_table
-from medlocker.images._dicomlayout import Layout, to_pixels, to_words
+from medlocker.formats import read_image
+from medlocker.formats.dicom import Layout, encode_frame
+from medlocker.formats.dicom._codecs import CODECS, RLE, decode_frame, output_photometric
+from medlocker.formats.dicom._items import find_frames, frame_item, offset_table
+from medlocker.formats.dicom._layout import to_pixels, to_words
 
 OUTPUTS = sorted({codec.output for codec in CODECS.values()})
 
@@ -129,7 +130,7 @@ def test_without_a_table_frames_end_where_their_codestreams_do() -> None:
     ended = [b"ab\xff\xd9", b"cdef", b"gh\xff\xd9"]
     payload = memoryview(b"".join([offset_table([]), *(frame_item(part) for part in ended)]))
     assert [b"".join(parts) for parts in find_frames(payload, 2)] == [ended[0], ended[1] + ended[2]]
-    with pytest.raises(ValueError, match="expected to be told where frames begin"):
+    with pytest.raises(ValueError, match="expected a table of where frames begin"):
         find_frames(memoryview(b"".join([offset_table([]), *[frame_item(b"abcd")] * 3])), 2)
     with pytest.raises(ValueError, match="expected a fragment for each frame"):
         find_frames(payload, 4)

@@ -20,19 +20,9 @@ from pydicom.pixels.utils import pixel_array
 
 from dicom_samples import FOLDER, NATIVE, PERSON, Array, Sample, header, saved, write
 from medlocker.errors import InputError, NoPixelsError, UnsupportedImageError
-from medlocker.images import (
-    Limits,
-    content_digest,
-    dicom_identity,
-    encode_frames,
-    encode_image,
-    has_dicom_name,
-    metadata_digest,
-    read_image,
-    series_key,
-    viewed,
-)
-from medlocker.images._dicomparts import looks_like_dicom
+from medlocker.formats import encode_frames, encode_image, metadata_digest, read_image
+from medlocker.formats.dicom import dicom_identity, has_dicom_name, looks_like_dicom, series_key
+from medlocker.images import Limits, content_digest, viewed
 
 FUZZED = ("CT_small.dcm", "MR_small_RLE.dcm", "examples_palette.dcm", "SC_rgb_small_odd_jpeg.dcm")
 GREY = Sample(np.arange(64, dtype=np.uint8).reshape(1, 8, 8, 1))

@@ -11,8 +11,8 @@ from PIL import Image as Pillow
 
 from jpeg_pictures import jpeg
 from medlocker.errors import UnsupportedImageError
-from medlocker.images import encode_image, output_suffix, read_image
-from medlocker.images._jpegcoefficients import read_coefficients
+from medlocker.formats import encode_image, output_suffix, read_image
+from medlocker.formats.jpeg._coefficients import read_coefficients
 
 
 def smooth(channels: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

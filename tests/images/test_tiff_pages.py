@@ -17,7 +17,8 @@ from PIL import Image as Pillow
 from stack_checks import all_frames, check_stack, marks
 
 from medlocker.errors import InputError, UnsupportedImageError
-from medlocker.images import Limits, encode_frames, encode_image, read_image
+from medlocker.formats import encode_frames, encode_image, read_image
+from medlocker.images import Limits
 from medlocker.mark import Mark
 
 DAMAGED = "expected a whole TIFF image, got a damaged or cut one"

@@ -21,11 +21,8 @@ from medlocker.regions._orientation import shown_size, stored_box
 def test_boxes_lie_where_pillow_turns_them(
     orientation: int, width: int, height: int, data: st.DataObject
 ) -> None:
-    stored = Box(
-        *(data.draw(st.integers(0, side - 2)) for side in (width, height)),
-        data.draw(st.integers(1, 2)),
-        data.draw(st.integers(1, 2)),
-    )
+    x, y = (data.draw(st.integers(0, side - 2)) for side in (width, height))
+    stored = Box(x, y, data.draw(st.integers(1, 2)), data.draw(st.integers(1, 2)))
     picture = np.zeros((height, width), np.uint8)
     picture[stored.y : stored.bottom, stored.x : stored.right] = 255
     image = PillowImage.fromarray(picture)

@@ -20,7 +20,8 @@ from several import SETTINGS, SIZE, Stop, local_run, stopped_after
 
 from medlocker.certificates import Ledger, Owner
 from medlocker.errors import InputError, WriteError
-from medlocker.images import content_digest, read_image
+from medlocker.formats import read_image
+from medlocker.images import content_digest
 from medlocker.protect import Lesions, Outcome, make_finder
 from medlocker.release import EngineMaker, Run, process_engine, ray_engine, run_release
 from medlocker.release import _processes as processes_module
@@ -226,7 +227,7 @@ def test_workers_that_die_at_once_end_the_run(
     with monkeypatch.context() as patch:
         team.send(patch, "stillborn")
         with pytest.raises(
-            WriteError, match=r"^no worker lives long enough to open the models, 3 have ended$"
+            WriteError, match=r"^every worker ended before it had opened the models, 3 have ended$"
         ):
             run_release(run_of(source, tmp_path / "out", owner, model, on=team))
     assert run_release(run_of(source, tmp_path / "out", owner, model, on=team)).summary.marked == 1

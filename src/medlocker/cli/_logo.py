@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from medlocker._files import read_limited
 from medlocker.cli._console import warn
+from medlocker.files import read_limited
 from medlocker.logo import MAX_FILE_BYTES, Logo, builtin_logo, load_logo
 
 

@@ -42,7 +42,7 @@ app = typer.Typer(
     cls=_DefaultGroup,
     no_args_is_help=True,
     help="Make somebody able to restore: `grant RELEASE --owner NAME --to KEY.pub --out GRANT_DIR`.\n\n"
-    "That is short for `grant new RELEASE ...`: all its options (--images, --until, --purpose) are told by "
+    "That is short for `grant new RELEASE ...`: all its options (--images, --until, --purpose) are listed by "
     "`medlocker grant new --help`.\n" + _EXAMPLES,
 )
 
@@ -197,7 +197,7 @@ def choose(release: Release, images: str) -> list[int]:
 
 
 def _listed(release: Release, path: Path) -> list[int]:
-    from medlocker._files import read_limited
+    from medlocker.files import read_limited
 
     try:
         text = read_limited(path, max_bytes=_MAX_LIST_BYTES, what="list").decode("utf-8-sig")

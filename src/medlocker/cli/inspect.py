@@ -8,18 +8,19 @@ from typing import Annotated, Any
 
 import typer
 
-from medlocker._files import read_limited
 from medlocker.classifiers import Classifier, is_feature_extractor, load_classifier
 from medlocker.cli._console import print_json, stdout, warn
 from medlocker.cli._releasefacts import STATEMENT, release_facts
 from medlocker.errors import InputError
-from medlocker.images import LIMITS, content_digest, read_image
+from medlocker.files import read_limited
+from medlocker.formats import read_image
+from medlocker.images import LIMITS, content_digest
 from medlocker.logo import LEARNED_FILE, LearnedLogo, load_learned
 from medlocker.preparedveil import PreparedVeil, is_prepared_veil, load_prepared_veil
 from medlocker.regions import Segmenter, is_segmenter, load_segmenter
 from medlocker.release import FOLDER
 
-_NOT_TRIED = "whether torch can rebuild it for gradients is not tried here: `protect` does, and tells"
+_NOT_TRIED = "whether torch can rebuild it for gradients is not tested here: `protect` tests it"
 _MODEL_SUFFIXES = (".onnx", ".safetensors", ".pt", ".pth")
 
 
@@ -27,7 +28,7 @@ def inspect(
     path: Annotated[Path, typer.Argument(metavar="FILE|RELEASE|MODEL", help="What to look at.")],
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Tell what an image, a release, or a model holds, without changing or trusting it.
+    """Show what an image, a release, or a model contains, without changing or trusting it.
 
     For images: size, depth, kind, and whether metadata such as GPS positions travel with them (never their
     values). For releases: what the statement says, unverified; use `verify` to check it.

@@ -200,7 +200,7 @@ def load_access(release: Release, identity: Path, grant: Path | None) -> Access:
 
 
 def _read_parameters(path: Path) -> tuple[Mark, ...]:
-    from medlocker._files import read_limited
+    from medlocker.files import read_limited
     from medlocker.mark import Mark
 
     data = read_limited(path, max_bytes=_MAX_LIST_BYTES, what="parameter list")

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from medlocker._files import make_folder, write_atomic
 from medlocker.dicomweb._http import NotFoundError, Server
 from medlocker.dicomweb._multipart import DICOM, dicom_file
 from medlocker.dicomweb._parallel import run_parallel
@@ -20,6 +19,7 @@ from medlocker.dicomweb._pushlog import PRIVATE
 from medlocker.dicomweb._qido import find_instances
 from medlocker.dicomweb._staging import Staging
 from medlocker.errors import InputError, MedlockerError, TransferError
+from medlocker.files import make_folder, write_atomic
 from medlocker.images import LIMITS
 
 _ACCEPT = f'multipart/related; type="{DICOM}"; transfer-syntax=*'
@@ -145,7 +145,7 @@ def check_whole(pulled: Pulled) -> None:
     if pulled.present < pulled.instances:
         raise TransferError(
             f"{pulled.present} of {pulled.instances} instances fetched: nothing is marked yet",
-            hint=f"{_AGAIN}; with --partial the run goes on without it",
+            hint=f"{_AGAIN}; with --allow-partial the run continues without it",
         )
 
 

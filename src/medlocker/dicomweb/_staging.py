@@ -16,12 +16,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from medlocker._files import check_relative_name, make_folder
 from medlocker._typed import from_json
 from medlocker.dicomweb._address import is_uid
 from medlocker.dicomweb._plan import Planned
 from medlocker.dicomweb._pushlog import PRIVATE, PushLog
 from medlocker.errors import InputError, MedlockerError, WriteError
+from medlocker.files import check_relative_name, make_folder
 from medlocker.store import Store, read_head
 
 _PLAN = "plan"
@@ -96,7 +96,7 @@ class Staging:
             raise self._damaged(_PLAN) from None
         if head["source"] != source:
             raise InputError(
-                "an unfinished transfer of another study or series lies beside the release",
+                "there is an unfinished transfer of another study or series beside the release",
                 hint=f"repeat its command, choose another --out, or remove {self.folder.name}",
             )
         if plan.lost:

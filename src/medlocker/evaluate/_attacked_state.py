@@ -6,9 +6,9 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from medlocker._files import make_folder, sweep_temporaries
 from medlocker.errors import InputError, MalformedError
 from medlocker.evaluate.removal._state import STATE, Cell, State
+from medlocker.files import make_folder, sweep_temporaries
 from medlocker.store import Store, read_head
 
 _TRAININGS = "removal-network-*.pt"

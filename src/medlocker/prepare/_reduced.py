@@ -10,12 +10,12 @@ from functools import partial
 import cv2
 import numpy as np
 
-from medlocker._files import read_limited
 from medlocker.attacks import as_bytes
 from medlocker.classifiers import Classifier
+from medlocker.files import read_limited
+from medlocker.formats import reach, read_image
 from medlocker.geometry import Box
-from medlocker.images import LIMITS, Image, read_image, viewed
-from medlocker.marking import reach
+from medlocker.images import LIMITS, Image, viewed
 from medlocker.protect import beside
 from medlocker.protect._veiled import check_free
 from medlocker.regions import Finder, Findings, Regions

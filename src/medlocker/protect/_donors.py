@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from medlocker._files import read_limited
 from medlocker.errors import MedlockerError
+from medlocker.files import read_limited
+from medlocker.formats import read_image
 from medlocker.geometry import Box
-from medlocker.images import LIMITS, Image, read_image, viewed
+from medlocker.images import LIMITS, Image, viewed
 from medlocker.regions import Finder, Regions
 
 MOST_DONORS = 64

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from medlocker.errors import AlreadyMarkedError, InputError, MedlockerError, NoRoomError
+from medlocker.formats import reach
 from medlocker.geometry import Box
 from medlocker.images import Image
 from medlocker.logo import Logo, render
-from medlocker.marking import reach
 from medlocker.placements import FreePlacements
 from medlocker.regions import Findings, Regions
 from medlocker.search import Work

@@ -8,10 +8,10 @@ from functools import partial
 
 from medlocker.classifiers import Classifier
 from medlocker.errors import InputError, NoRoomError
+from medlocker.formats import reach
 from medlocker.geometry import Box
 from medlocker.images import Image
 from medlocker.logo import Logo
-from medlocker.marking import reach
 from medlocker.protect._decoys import draw_decoys
 from medlocker.protect._donors import Donors
 from medlocker.protect._settings import Settings
@@ -126,7 +126,7 @@ def check_legible(psnr_db: float, *, settings: Settings) -> None:
         raise InputError(
             f"expected a veil that leaves {settings.legibility:g} dB, got {psnr_db:.1f} dB at the lowest "
             f"opacity, {settings.opacities[0]:g}",
-            hint="give a lower one with --opacity LOW HIGH, or less --legibility",
+            hint="give a lower one with --opacity LOW HIGH, or less --min-psnr",
         )
 
 

@@ -19,7 +19,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from medlocker._files import make_folder
 from medlocker._typed import from_json
 from medlocker.certificates import (
     IndexEntry,
@@ -30,6 +29,7 @@ from medlocker.certificates import (
     utc_now,
 )
 from medlocker.errors import InputError, MalformedError, WriteError
+from medlocker.files import make_folder
 from medlocker.protect import Outcome
 from medlocker.release._accounts import Accounts, Done
 from medlocker.store import Blob, Store, read_head, read_unproved

@@ -14,9 +14,9 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from medlocker._files import sha256_of
 from medlocker.certificates import IndexEntry
 from medlocker.errors import CertificateError
+from medlocker.files import sha256_of
 from medlocker.release._accounts import Done
 from medlocker.release._inputs import Input
 from medlocker.release._journal import Journal

@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker._files import read_limited
 from medlocker.errors import InputError
-from medlocker.images import LIMITS, read_image, viewed
+from medlocker.files import read_limited
+from medlocker.formats import read_image
+from medlocker.images import LIMITS, viewed
 from medlocker.regions import Regions
 from medlocker.regions._maskfolder import MaskFolder
 from medlocker.regions._scale import mask_to_scale, scale_for, to_scale
@@ -52,7 +53,7 @@ class FoundPictures:
 
     Args:
         files: Name and path of every image with masks that is not left out, sorted by name.
-        without_mask: Images without any mask: not used, for nobody looked for lesions there.
+        without_mask: Images without any mask: not used, for so its lesions are not known.
         without_image: Masks without an image.
         excluded: Images left out on demand.
         unmatched: Names on the list of exclusions that no image has.

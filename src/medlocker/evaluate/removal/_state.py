@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from medlocker._files import make_folder
 from medlocker._typed import from_json
 from medlocker.errors import InputError
+from medlocker.files import make_folder
 from medlocker.store import Store
 
 STATE = "removal"
