@@ -35,7 +35,8 @@ from medlocker.certificates import (
     verify_release,
 )
 from medlocker.errors import MedlockerError
-from medlocker.images import content_digest, read_image
+from medlocker.formats import read_image
+from medlocker.images import content_digest
 from medlocker.logo import builtin_logo
 from medlocker.protect import Outcome, Settings
 from medlocker.release import FOLDER, Run, find_inputs, run_release
