@@ -20,6 +20,7 @@ from medlocker.evaluate import _attacked
 from medlocker.evaluate.removal import run_battery
 from medlocker.evaluate.removal._fill import FillAttack
 from medlocker.evaluate.removal._state import State
+from medlocker.store import read_unproved
 from runs import Answer, Shell, medlocker
 
 CHEAPEST = frozenset({"none", "filled, harmonic"})
@@ -122,8 +123,7 @@ def test_the_report_of_an_interrupted_run_is_that_of_a_whole_one(
         "interrupted: repeat the command to continue"
     ]
     assert not removal.out.exists()
-    kept = [json.loads(line) for line in (removal.state / "removal.jsonl").read_bytes().splitlines()]
-    finished = {line["image"] for line in kept}
+    finished = {line["image"] for line in read_unproved(removal.state / "removal") if "image" in line}
     assert 1 <= len(finished) < 3
 
     filled: list[int] = []
@@ -269,7 +269,7 @@ def test_a_full_disk_costs_nothing_that_is_finished(
     removal: Removal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*arguments: Any) -> NoReturn:
-        raise WriteError("cannot write removal.jsonl: no space left on device")
+        raise WriteError("cannot write removal: no space left on device")
 
     removal.names = CHEAPEST
     with monkeypatch.context() as patch:
@@ -277,7 +277,7 @@ def test_a_full_disk_costs_nothing_that_is_finished(
         answer = removal()
     assert answer.code == 1
     assert answer.err.splitlines()[-2:] == [
-        "error: cannot write removal.jsonl: no space left on device",
+        "error: cannot write removal: no space left on device",
         "  solve this problem and repeat the command: it continues where it stopped",
     ]
     assert removal.state.is_dir()

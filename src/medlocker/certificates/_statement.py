@@ -201,6 +201,13 @@ def read_time(reader: Fields, name: str) -> str:
 
 def _check_subjects(statement: Statement) -> None:
     shards = statement.shards
+    inputs, *without = (statement.counts.get(name) for name in ("inputs", "skipped", "failed"))
+    if inputs is not None and None not in without:
+        left = sum(count or 0 for count in without)
+        if statement.images + left != inputs:
+            raise MalformedError(
+                f"{STATEMENT}: expected {inputs - left} images of {inputs} inputs, got {statement.images}"
+            )
     expected = {LOGO, POLICY, OWNER_AGE}
     expected.update(index_name(shard) for shard in shards)
     expected.update(sealed_name(shard) for shard in shards)

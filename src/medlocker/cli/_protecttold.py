@@ -92,7 +92,7 @@ def run_with_progress(run: Run) -> Result:
             bar.advance()
 
         try:
-            result = run_release(run, progress=progress, checking=checking)
+            result = run_release(run, progress=progress, checking=checking, say=warn)
         except KeyboardInterrupt:
             bar.say("interrupted: repeat the command to continue")
             raise typer.Exit(130) from None

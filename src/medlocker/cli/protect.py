@@ -10,7 +10,7 @@ import typer
 from medlocker.certificates import Owner, load_owner
 from medlocker.classifiers import batch_for, load_classifier, with_gradients
 from medlocker.cli._choosing import FEWEST_IMAGES, StyleName, with_chosen_style
-from medlocker.cli._chosenkept import keep_style, kept_style
+from medlocker.cli._chosenkept import kept_style, style_to_keep
 from medlocker.cli._clusters import indices_or_own, with_clusters
 from medlocker.cli._console import note, print_json, warn
 from medlocker.cli._dicomweb import (
@@ -453,7 +453,7 @@ def protect(
     asked, is_left_open = settings, preset == "veil" and style == "auto" and veil is None
     is_chosen = is_left_open and bool(classifiers) and len(inputs.items) >= FEWEST_IMAGES
     if is_chosen:
-        settings = kept_style(out, asked) or with_chosen_style(
+        settings = kept_style(out, asked, owner_keys) or with_chosen_style(
             asked, inputs, classifiers, logo=picture, regions=known_regions, finder=finder
         )
     run = Run(
@@ -474,9 +474,8 @@ def protect(
         workers=_FILE_THREADS,
         batch=batch,
         engine=maker,
+        kept=style_to_keep(asked, settings) if is_chosen else {},
     )
-    if is_chosen:
-        keep_style(out, asked, settings)
     try:
         result = run_with_progress(run)
     except WriteError as error:
