@@ -4,6 +4,7 @@ from medlocker.protect._donors import Donors
 from medlocker.protect._keepout import Lesions, beside, make_finder, source_of
 from medlocker.protect._one import Protector
 from medlocker.protect._outcome import Job, Marked, Outcome
+from medlocker.protect._randomness import seeded
 from medlocker.protect._room import Room, find_room, pose_problem
 from medlocker.protect._series import Lead, Series, about_series, marks_digest
 from medlocker.protect._settings import (
@@ -43,5 +44,6 @@ __all__ = [
     "make_finder",
     "marks_digest",
     "pose_problem",
+    "seeded",
     "source_of",
 ]

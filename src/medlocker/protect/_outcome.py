@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from medlocker.images import Image
 from medlocker.protect._series import Lead, Series
 from medlocker.veil import AnyMark
 
@@ -25,6 +26,7 @@ class Job:
         series: The images that carry the same marks, this one included; None if it stands alone.
         lead: The marks of its series; None where they are still to be searched.
         stamp: What tells whether the source was changed since.
+        image: The image, where it is held in memory; then nothing is read or written.
     """
 
     index: int
@@ -36,6 +38,7 @@ class Job:
     series: Series | None = None
     lead: Lead | None = None
     stamp: str = ""
+    image: Image | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ candidates from classical image processing, which are not a clinician's.
 from medlocker.regions._anatomy import ANATOMY, WithAnatomy, lesion_finder
 from medlocker.regions._candidates import CANDIDATES, CandidateFinder
 from medlocker.regions._finder import Finder, Findings
+from medlocker.regions._given import regions_of
 from medlocker.regions._load import load_regions
 from medlocker.regions._masks import boxes_from_mask
 from medlocker.regions._regions import Regions
@@ -26,4 +27,5 @@ __all__ = [
     "lesion_finder",
     "load_regions",
     "load_segmenter",
+    "regions_of",
 ]
