@@ -18,6 +18,8 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from medlocker._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from medlocker import errors as errors
     from medlocker.api.found import Found as Found
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from medlocker.protect import Harden as Harden
     from medlocker.veilstyle import VeilStyle as VeilStyle
 
-__version__ = "0.1.0"
 __all__ = [
     "Box",
     "Found",
