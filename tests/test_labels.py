@@ -64,7 +64,8 @@ def test_refuses_to_guess_among_several_columns(tmp_path: Path, header: str, got
     with pytest.raises(InputError) as caught:
         load_labels(path)
     assert str(caught.value) == (
-        f"labels labels.csv: expected one column called label, class, diagnosis or grade, got {got or 'none'}"
+        "labels labels.csv: expected one column called label, class, diagnosis, grade or dx, "
+        f"got {got or 'none'}"
     )
     assert caught.value.hint == "choose the label's column with --label-column NAME"
 
@@ -88,6 +89,79 @@ def test_reads_a_named_column(tmp_path: Path, column: str) -> None:
 )
 def test_tolerates_dialects(tmp_path: Path, text: bytes) -> None:
     assert dict(load_labels(write(tmp_path, text)).rows) == {"d/a.jpg": "yes"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sep=;\nimage;label\na.png;mild\n",
+        "Grades of 2024,\n\nimage,label\na.png,mild\n",
+        "image,label\na.png,mild\n".encode("utf-16"),
+        "a.png,mild\n",
+        ",image,label\n0,a.png,mild\n",
+        "lesion_id,image_id,dx\nL7,a,mild\n",
+        "image,mild,severe\na,1.0,0.0\n",
+        "image,label\na.png,mild\nb.png,nan\nc.png,NA\n",
+        "image,label\nA.PNG,mild\n",
+    ],
+    ids=["sep", "title", "utf-16", "no header", "index", "HAM10000", "one-hot", "gaps", "capitals"],
+)
+def test_takes_tables_as_programs_write_them(tmp_path: Path, text: str | bytes) -> None:
+    labels = load_labels(write(tmp_path, text))
+    assert (labels.for_name("a.png"), len(labels)) == ("mild", 1)
+
+
+def test_one_hot_tables(tmp_path: Path) -> None:
+    labels = load_labels(write(tmp_path, "image,none,mild,severe\na,1.0,0.0,0.0\nb,0,1,0\nc,0,0,1\n"))
+    assert dict(labels.rows) == {"a": "none", "b": "mild", "c": "severe"}
+    assert labels.notes == ("labels labels.csv: a column for each class, none, mild, severe",)
+    assert class_indices(labels, ("none", "mild", "severe")).notes == labels.notes
+
+
+@pytest.mark.parametrize("row", ["b,0,0", "b,1,1", "b,0.5,0.5", "b,2,1"])
+def test_a_table_that_is_not_one_hot_in_every_row_is_refused(tmp_path: Path, row: str) -> None:
+    with pytest.raises(InputError, match="expected one column called"):
+        load_labels(write(tmp_path, f"image,mild,severe\na,1,0\n{row}\n"))
+
+
+def test_a_column_of_a_class_says_yes_or_no(tmp_path: Path) -> None:
+    path = write(tmp_path, "image,melanoma,keratosis\na,1.0,0.0\nb,0.0,0.0\n")
+    labels = load_labels(path, column="melanoma")
+    found = class_indices(labels, ("Melanoma", "nevus"))
+    assert (labels.for_name("a"), dict(found.indices)) == ("1.0", {"1.0": 0, "0.0": 1})
+    assert found.notes == ("labels labels.csv: 1 in column melanoma is taken as Melanoma",)
+    with pytest.raises(InputError, match="says only whether an image is of that class, expected which of 3"):
+        class_indices(labels, ("nevus", "melanoma", "keratosis"))
+
+
+def test_unsure_labels_are_none(tmp_path: Path) -> None:
+    labels = load_labels(write(tmp_path, "image,label\na,0.0\nb,-1.0\nc,1.0\n"))
+    assert dict(labels.rows) == {"a": "0.0", "c": "1.0"}
+    assert labels.notes == ("labels labels.csv: rows with -1.0 are taken as not labelled",)
+    assert len(load_labels(write(tmp_path, "image,label\na,-1\nb,x\n"))) == 2
+
+
+def test_an_images_column_can_be_named(tmp_path: Path) -> None:
+    path = write(tmp_path, "patient,photo,label\np1,a,1\np1,b,2\n")
+    assert dict(load_labels(path, image_column="Photo").rows) == {"a": "1", "b": "2"}
+    with pytest.raises(InputError, match="expected p1 to be '1' as in line 2, got '2'"):
+        load_labels(path)
+
+
+def test_paths_from_another_folder(tmp_path: Path) -> None:
+    text = "Path,label\nset/train/p1/view1.png,none\nset/train/p2/view1.png,severe\n"
+    labels = load_labels(write(tmp_path, text))
+    assert [labels.for_name(f"p{k}/view1.png") for k in (1, 2)] == ["none", "severe"]
+    with pytest.raises(InputError, match=r"several rows may mean p3/view1\.png"):
+        labels.for_name("p3/view1.png")
+
+
+def test_a_stranger_is_named_with_its_line(tmp_path: Path) -> None:
+    labels = load_labels(write(tmp_path, "image,label\na,mild\nb,mild\nc,sever\n"))
+    with pytest.raises(
+        InputError, match=r"^labels labels\.csv, line 4: expected a class of the model, got 'sever'$"
+    ):
+        class_indices(labels, ("mild", "severe"))
 
 
 @pytest.mark.parametrize(
@@ -141,7 +215,8 @@ def test_digest_tells_columns_and_rows_apart(tmp_path: Path) -> None:
     [
         ("", "labels labels.csv: expected a header with at least two columns, got 0"),
         ("image\na.jpg\n", "labels labels.csv: expected a header with at least two columns, got 1"),
-        ("a.jpg,1\nb.jpg,2\n", "labels labels.csv, line 1: expected a header, got an image's name"),
+        ("a.jpg,1,2\nb.jpg,2,2\n", "labels labels.csv, line 1: expected a header, got an image's name"),
+        (b"PK\x03\x04...", "labels labels.csv: expected CSV, got a spreadsheet"),
         ("image,label\n", "labels labels.csv: expected at least one labelled image"),
         ("image,label\na.jpg\n", "labels labels.csv, line 2: expected 2 columns, got 1"),
         ("image,label\n,1\n", "labels labels.csv, line 2: expected an image's name, got an empty cell"),

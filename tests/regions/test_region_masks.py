@@ -5,6 +5,7 @@ import zlib
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,7 +15,8 @@ from PIL import Image as PillowImage
 
 from medlocker.errors import InputError
 from medlocker.geometry import Box
-from medlocker.regions import boxes_from_mask, load_regions
+from medlocker.images import read_image
+from medlocker.regions import boxes_from_mask, load_regions, masks_beside
 
 WIDTH, HEIGHT = 12, 9
 
@@ -211,3 +213,44 @@ def test_folders_that_hold_both_or_nothing_are_refused(tmp_path: Path) -> None:
     (tmp_path / "1.txt").write_text("0 0.5 0.5 0.1 0.1", encoding="utf-8")
     with pytest.raises(InputError, match=r"either masks or YOLO text files, got both \(1\.png, 1\.txt\)"):
         load_regions(tmp_path)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.int32])
+def test_masks_of_whole_and_real_numbers_of_32_bits(tmp_path: Path, kind: type[np.generic]) -> None:
+    mask: NDArray[Any] = np.zeros((HEIGHT, WIDTH), kind)
+    mask[2:5, 3:9] = 1
+    PillowImage.fromarray(mask).save(tmp_path / "a.tif")
+    assert load_regions(tmp_path).boxes_for("a.png", width=WIDTH, height=HEIGHT) == (Box(3, 2, 6, 3),)
+
+
+def test_a_word_before_the_name(tmp_path: Path) -> None:
+    put(tmp_path, "mask_0001.png", 1)
+    put(tmp_path, "Seg-0002_EX.png", 3)
+    put(tmp_path, "other_0001.png", 5)
+    names = ["0001.png", "0002.png"]
+    assert [columns(tmp_path, name, names=names) for name in names] == [[1], [3]]
+    assert columns(tmp_path, "0002.png", only=["EX"]) == [3]
+    assert load_regions(tmp_path).unknown(names) == ("other_0001.png",)
+
+
+def test_masks_beside_their_pictures(tmp_path: Path) -> None:
+    for name, x in (("benign (1)", 0), ("benign (1)_mask", 1), ("benign (1)_mask_1", 3), ("b_mask", 5)):
+        put(tmp_path, f"{name}.png", x)
+    names = {path.name for path in tmp_path.iterdir()}
+    masks = {"benign (1)_mask.png", "benign (1)_mask_1.png"}
+    assert masks_beside(names) == masks  # b_mask.png lies beside no b: a picture
+    pictures = {name: tmp_path / name for name in names - masks}
+    assert columns(tmp_path, "benign (1).png", names=sorted(pictures), images=pictures) == [1, 3]
+    assert columns(tmp_path, "b_mask.png", names=sorted(pictures), images=pictures) == []
+
+
+def test_volumes_of_labels_keep_out_what_any_slice_marks(tmp_path: Path) -> None:
+    labels = np.zeros((WIDTH, HEIGHT, 3), np.uint8)
+    labels[2:4, 1:5, 1] = 3
+    path = tmp_path / "case.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(labels, np.eye(4)), path)  # type: ignore[no-untyped-call]
+    volume = read_image(path.read_bytes(), name="case.nii.gz")
+    boxes = load_regions(tmp_path).boxes_for("case.nii.gz", width=volume.width, height=volume.height)
+    assert volume.frames is not None
+    assert boxes == boxes_from_mask(np.asarray(np.asarray(volume.frames[1]).any(axis=2)))
+    assert len(boxes) == 1

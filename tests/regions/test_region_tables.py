@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from medlocker.errors import InputError
 from medlocker.geometry import Box
 from medlocker.regions import Regions, load_regions
+from medlocker.regions._runs import box_from_runs
 
 HEADER = "image,region,x,y,width,height\n"
 
@@ -202,8 +204,18 @@ def test_bad_coco_files_are_refused(tmp_path: Path, changes: dict[str, Any], fac
         ({"bbox": [1, 2, 3, float("nan")]}, "expected finite numbers"),
         ({"bbox": [1, 2, 3, 10**400]}, "expected finite numbers"),
         ({"bbox": [1, 2, 3, -1]}, "expected a width and height above 0, got 3 x -1"),
-        ({}, "expected a bbox or a polygon"),
-        ({"segmentation": {"counts": "abc", "size": [3, 3]}}, "expected a bbox or a polygon"),
+        ({}, "expected a bbox, a polygon or runs (RLE)"),
+        ({"segmentation": {"counts": [1, 2], "size": [3, 3]}}, "expected runs (RLE) of 3 x 3 pixels in all"),
+        ({"segmentation": {"counts": [9], "size": [3, 3]}}, "expected a region, got an empty mask"),
+        (
+            {"segmentation": {"counts": [9], "size": [3]}},
+            "expected runs (RLE) with a size of height and width",
+        ),
+        (
+            {"segmentation": {"counts": [-1, 10], "size": [3, 3]}},
+            "expected runs (RLE) as a list of numbers, or as COCO's text",
+        ),
+        ({"segmentation": {"counts": "a b", "size": [3, 3]}}, "expected runs (RLE) as COCO's text"),
         ({"segmentation": [[1, 2, 3, 4]]}, "expected polygons of x, y pairs"),
     ],
 )
@@ -270,3 +282,40 @@ def test_every_box_covers_its_row_inside_the_image(
     assert box.y <= max(y - margin, 0)
     assert min(x + width + margin, 50) <= box.right <= 50
     assert min(y + height + margin, 40) <= box.bottom <= 40
+
+
+def compressed(runs: list[int]) -> str:
+    """COCO's compression of runs, from its description."""
+    text = ""
+    for k, run in enumerate(runs):
+        value = run - (runs[k - 2] if k > 2 else 0)
+        more = True
+        while more:
+            code, value = value & 0x1F, value >> 5
+            more = value != (-1 if code & 0x10 else 0)
+            text += chr((code | 0x20 if more else code) + 48)
+    return text
+
+
+@given(st.lists(st.lists(st.booleans(), min_size=3, max_size=5), min_size=2, max_size=70), st.booleans())
+def test_runs_give_the_box_of_their_mask(rows: list[list[bool]], as_text: bool) -> None:
+    width = min(map(len, rows))
+    mask = np.array([row[:width] for row in rows])
+    flat = mask.T.ravel().astype(int)
+    changes = np.flatnonzero(np.diff(flat)) + 1
+    ends = [*([] if not flat[0] else [0]), *changes.tolist(), flat.size]
+    runs = np.diff([0, *ends]).tolist()
+    value = {"size": list(mask.shape), "counts": compressed(runs) if as_text else runs}
+    if not mask.any():
+        with pytest.raises(ValueError, match="got an empty mask"):
+            box_from_runs(value)
+        return
+    (top, left), (bottom, right) = np.argwhere(mask).min(axis=0), np.argwhere(mask).max(axis=0) + 1
+    assert box_from_runs(value) == (left, top, right - left, bottom - top)
+
+
+@pytest.mark.parametrize("mark", [";", "\t"])
+def test_other_marks_between_cells(tmp_path: Path, mark: str) -> None:
+    path = tmp_path / "boxes.csv"
+    path.write_text("image,region,x,y,width,height\na.png,ex,1,2,3,4\n".replace(",", mark))
+    assert load_regions(path).boxes_for("a.png", width=40, height=30) == (Box(1, 2, 3, 4),)

@@ -45,6 +45,16 @@ def test_a_folder_is_walked_in_order(tmp_path: Path) -> None:
     assert (inputs.unreadable, inputs.root, inputs.walked) == ((), tmp_path, True)
 
 
+def test_masks_beside_their_pictures_are_no_images(tmp_path: Path) -> None:
+    for name in ("d/x.png", "d/x_mask.png", "d/x_superpixels.png", "x_mask.png", "y.png"):
+        path = tmp_path / "in" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"")
+    inputs = find_inputs(tmp_path / "in")
+    assert [item.name for item in inputs.items] == ["d/x.png", "x_mask.png", "y.png"]
+    assert inputs.masks == ("d/x_mask.png", "d/x_superpixels.png")
+
+
 def test_links_are_followed_only_inside(tmp_path: Path) -> None:
     put(tmp_path, "in/a.png", "outside/b.png")
     (tmp_path / "in" / "inner.png").symlink_to("a.png")

@@ -23,15 +23,26 @@ LabelColumn = Annotated[
 """The option ``--label-column`` of all commands that compare with labels."""
 
 
-def labels_of(path: Path | None, *, column: str | None) -> Labels | None:
+ImageColumn = Annotated[
+    str | None,
+    typer.Option(
+        help="Column of the images' names in --labels; default the first, "
+        "or one that is called image, image_id, filename, path or the like."
+    ),
+]
+"""The option ``--image-column`` of all commands that compare with labels."""
+
+
+def labels_of(path: Path | None, *, column: str | None, image_column: str | None = None) -> Labels | None:
     """Read a command's labels, if it has any.
 
     Raises:
-        InputError: If they cannot be read, or only their column was named.
+        InputError: If they cannot be read, or only their columns were named.
     """
-    if path is None and column is not None:
-        raise InputError("expected --labels FILE with --label-column")
-    return None if path is None else load_labels(path, column=column)
+    for option, value in (("--label-column", column), ("--image-column", image_column)):
+        if path is None and value is not None:
+            raise InputError(f"{option} requires --labels")
+    return None if path is None else load_labels(path, column=column, image_column=image_column)
 
 
 def label_indices(labels: Labels | None, classifiers: Sequence[Classifier]) -> tuple[Mapping[str, int], ...]:

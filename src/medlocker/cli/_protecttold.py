@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import typer
 
 from medlocker.cli._clusters import outcome_line
 from medlocker.cli._console import note, print_json, shown, stdout, warn
 from medlocker.cli._progress import ImageProgress, image_bar
+from medlocker.errors import InputError
 from medlocker.labels import Labels
 from medlocker.protect import Outcome
 from medlocker.regions import Finder, Regions, WithAnatomy, lesion_finder
@@ -22,10 +25,16 @@ def say_inputs(inputs: Inputs, labels: Labels | None, regions: Regions | None, f
     note(f"{len(names)} images")
     if inputs.passed_over:
         note(f"passed over {_some(inputs.passed_over)}: no images, or links out of the folder")
+    if inputs.masks:
+        note(f"passed over {_some(inputs.masks)}: masks beside their pictures; --regions takes them")
     if inputs.unreadable:
         warn(f"cannot list {_some(inputs.unreadable)}")
     if labels is not None:
         missing, unknown = labels.missing(names), labels.unknown(names)
+        if len(missing) == len(names):
+            raise _of_no_image(
+                f"labels {labels.file}", names, unknown, "or name its column with --image-column"
+            )
         if missing:
             warn(f"no label for {_some(missing)}: the model's own answer is taken")
         if unknown:
@@ -33,6 +42,8 @@ def say_inputs(inputs: Inputs, labels: Labels | None, regions: Regions | None, f
     lesions = lesion_finder(finder)
     if regions is not None:
         missing, unknown = regions.missing(names), regions.unknown(names)
+        if len(missing) == len(names) and unknown:
+            raise _of_no_image("regions", names, unknown, "or leave --regions out if no image has any")
         if missing:
             rest = "nothing is" if lesions is None else "only what the segmenter finds is"
             warn(f"no regions for {_some(missing)}: {rest} kept out there")
@@ -48,6 +59,15 @@ def say_inputs(inputs: Inputs, labels: Labels | None, regions: Regions | None, f
             "kept clear: optic disc and macula of fundus photographs, where classical means find them, "
             "not a clinician's; the certificate says so"
         )
+
+
+def _of_no_image(what: str, names: Sequence[str], entries: Sequence[str], otherwise: str) -> InputError:
+    """A file of which nothing belongs to an image is a mistake; going on would mark lesions for good."""
+    return InputError(
+        f"{what}: expected names of the images, for instance {names[0]}, got none of them"
+        + (f" ({entries[0]!s:.80}, ...)" if entries else ""),
+        hint=f"give the names as below the input, {otherwise}",
+    )
 
 
 def _some(names: tuple[str, ...]) -> str:

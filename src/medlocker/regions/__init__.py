@@ -9,6 +9,7 @@ from medlocker.regions._candidates import CANDIDATES, CandidateFinder
 from medlocker.regions._finder import Finder, Findings
 from medlocker.regions._given import regions_of
 from medlocker.regions._load import load_regions
+from medlocker.regions._maskfolder import masks_beside
 from medlocker.regions._masks import boxes_from_mask
 from medlocker.regions._regions import Regions
 from medlocker.regions._segmenter import Segmenter, is_segmenter, load_segmenter
@@ -27,5 +28,6 @@ __all__ = [
     "lesion_finder",
     "load_regions",
     "load_segmenter",
+    "masks_beside",
     "regions_of",
 ]

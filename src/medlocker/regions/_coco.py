@@ -11,13 +11,14 @@ from typing import Any
 from medlocker._files import read_limited
 from medlocker.errors import InputError
 from medlocker.regions._names import normal_name
+from medlocker.regions._runs import box_from_runs
 from medlocker.regions._table import Table, TableBuilder
 
 MAX_JSON_BYTES = 1 << 29
 
 
 def read_coco(path: Path) -> Table:
-    """Read images, annotations and categories; a polygon counts only where there is no ``bbox``.
+    """Read images, annotations and categories; a polygon or runs count only where there is no ``bbox``.
 
     An image without annotations is known to be without regions. The category's name is the kind.
 
@@ -95,8 +96,10 @@ def _box(item: Mapping[str, Any]) -> tuple[float, float, float, float]:
         x, y, width, height = _numbers(box, "a bbox of 4 numbers", count=4)
         return x, y, width, height
     polygons = item.get("segmentation")
+    if isinstance(polygons, dict):
+        return box_from_runs(polygons)
     if not isinstance(polygons, list) or not polygons:
-        raise ValueError("expected a bbox or a polygon")
+        raise ValueError("expected a bbox, a polygon or runs (RLE)")
     points = [value for polygon in polygons for value in _numbers(polygon, "polygons of x, y pairs")]
     if len(points) < 6 or len(points) % 2:
         raise ValueError("expected polygons of x, y pairs")

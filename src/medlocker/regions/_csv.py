@@ -9,7 +9,7 @@ from typing import TextIO
 
 from medlocker.errors import InputError
 from medlocker.regions._names import normal_name
-from medlocker.regions._rows import RowLines
+from medlocker.regions._rows import MAX_ROW_CHARACTERS, RowLines
 from medlocker.regions._table import Table, TableBuilder
 
 COLUMNS = ("image", "region", "x", "y", "width", "height")
@@ -17,6 +17,8 @@ COLUMNS = ("image", "region", "x", "y", "width", "height")
 
 def read_csv(path: Path) -> Table:
     """Read ``image,region,x,y,width,height`` in pixels; more columns and any order are allowed.
+
+    Commas, semicolons or tabs separate.
 
     Raises:
         InputError: Naming the line, if a column, name or number is missing or wrong.
@@ -35,8 +37,10 @@ def _place(file: str, _: str, line: int) -> str:
 
 
 def _read(stream: TextIO, file: str) -> Table:
+    header_line = stream.readline(MAX_ROW_CHARACTERS)
+    stream.seek(0)
     lines = RowLines(stream, f"regions {file}")
-    reader = csv.reader(lines)
+    reader = csv.reader(lines, delimiter=max(",;\t", key=header_line.count))
     builder = TableBuilder()
 
     place = partial(_place, file)

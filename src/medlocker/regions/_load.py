@@ -37,7 +37,8 @@ def load_regions(
       one folder of the mask's is left out (``EX/IDRiD_01.png``: a folder per lesion type), else to the one
       with the same stem in any folder; suffixes of the files are ignored. In each step the mask's stem may
       go on after the image's with ``_``, ``-``, ``.`` or a space (``IDRiD_01_EX.tif``, ``x_mask.png``),
-      but an equal stem goes first. All masks of an image are united. The kind is that continuation, unless
+      or have ``mask_`` or the like before it, but an equal stem goes first. All masks of an image are
+      united. The kind is that continuation, unless
       it says only ``mask``, ``segmentation`` or the like, else the folder, else ``mask``. Masks are read
       when their image is asked for.
     - A CSV file ``image,region,x,y,width,height``, pixels. Fractions grow outwards to whole pixels.
@@ -54,7 +55,8 @@ def load_regions(
         min_area_px: Regions of fewer pixels (of the connected part, or of the box in a table) are left out.
         only: Kinds to use, default all.
         exclude: Kinds to leave out, for instance ``optic_disc``.
-        images: Where each image lies, by its name; only DICOM segmentations need it.
+        images: Where each image lies, by its name: DICOM segmentations need it, and masks that lie beside
+            the images.
 
     Raises:
         InputError: If the path is none of these, a row is wrong, or a kind does not occur.
@@ -66,7 +68,7 @@ def load_regions(
     if isinstance(only, str) or isinstance(exclude, str):
         raise InputError("expected a list of kinds of regions, got a single text")
     source = _open_segmentations(path, images or {}) or (
-        _open_folder(path) if path.is_dir() else _open_file(path)
+        _open_folder(path, images or {}) if path.is_dir() else _open_file(path)
     )
     for kind in sorted({*(only or ()), *exclude}):
         if not source.check_kind(kind):
@@ -103,14 +105,16 @@ def _open_file(path: Path) -> Source:
     return read_csv(path)
 
 
-def _open_folder(path: Path) -> Source:
+def _open_folder(path: Path, images: Mapping[str, Path]) -> Source:
+    pictures = {os.path.realpath(image) for image in images.values()}
     masks: list[str] = []
     texts: list[str] = []
     for name in _files_below(path):
-        suffix = PurePosixPath(name).suffix.lower()
-        if suffix in MASK_SUFFIXES:
+        if pictures and os.path.realpath(path / name) in pictures:
+            continue  # masks may lie beside the pictures
+        if name.lower().endswith(MASK_SUFFIXES):
             masks.append(name)
-        elif suffix == ".txt" and name != CLASSES_FILE and not _is_note(name):
+        elif name.lower().endswith(".txt") and name != CLASSES_FILE and not _is_note(name):
             texts.append(name)
     if masks and texts:
         raise InputError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,12 +15,17 @@ from medlocker.geometry import Box
 from medlocker.regions._masks import boxes_from_mask, read_mask
 from medlocker.regions._names import split_name, without_suffix
 
-MASK_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg"})
+MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg", ".nii", ".nii.gz")
 UNNAMED = "mask"
 """The kind of a mask whose name tells none."""
 
 _SEPARATORS = "_-. "
 _GENERIC = frozenset({"mask", "masks", "segmentation", "seg", "gt", "groundtruth", "label", "labels"})
+_BESIDE = re.compile(
+    r"(.+?)[_\-. ](mask|masks|segmentation|seg|groundtruth|superpixels)([_\-. ]?\d+)?", re.IGNORECASE
+)
+"""The name of a mask that lies beside its picture."""
+_PREFIXED = re.compile(r"([A-Za-z]+)[_\-. ](.+)", re.DOTALL)
 _NONE_LEFT_OUT = ""
 
 
@@ -42,6 +47,8 @@ class MaskFolder:
     root: Path
     names: Sequence[str]
     _masks: Sequence[_Mask] = field(init=False, repr=False)
+    _stems: Sequence[tuple[str, int]] = field(init=False, repr=False)
+    """Sorted stems by which masks are found, and whose; ``mask_x`` is found by ``x`` as well."""
 
     exclusive = True
     """A mask belongs to one image; one that fits several is refused."""
@@ -50,6 +57,9 @@ class MaskFolder:
         masks = sorted(_Mask(without_suffix(split_name(name)[1]), name) for name in self.names)
         object.__setattr__(self, "_masks", masks)
         object.__setattr__(self, "names", tuple(mask.name for mask in masks))
+        stems = [(mask.stem, index) for index, mask in enumerate(masks)]
+        stems += [(stem, index) for index, mask in enumerate(masks) if (stem := _without_prefix(mask.stem))]
+        object.__setattr__(self, "_stems", sorted(stems))
 
     @property
     def kinds(self) -> Mapping[str, int]:
@@ -89,14 +99,17 @@ class MaskFolder:
                 yield index, 4 + has_suffix
 
     def _of_stem(self, stem: str) -> Iterator[int]:
+        seen: set[int] = set()
         for start in (stem, *(stem + separator for separator in _SEPARATORS)):
-            index = bisect_left(self._masks, start, key=lambda mask: mask.stem)
-            while index < len(self._masks):
-                found = self._masks[index].stem
+            place = bisect_left(self._stems, start, key=lambda one: one[0])
+            while place < len(self._stems):
+                found, index = self._stems[place]
                 if found != stem if start == stem else not found.startswith(start):
                     break
-                yield index
-                index += 1
+                if index not in seen:
+                    yield index
+                seen.add(index)
+                place += 1
 
     def alone(self, name: str) -> tuple[int, ...]:
         """Return every mask that may belong to an image whose siblings are not known."""
@@ -110,7 +123,9 @@ class MaskFolder:
         """Return a mask's kind, given the image it belongs to."""
         mask = self._masks[index]
         folder, file = split_name(image)
-        suffix = mask.stem[len(without_suffix(file)) :].strip(_SEPARATORS)
+        own = without_suffix(file)
+        stem = mask.stem if mask.stem.startswith(own) else _without_prefix(mask.stem)
+        suffix = stem[len(own) :].strip(_SEPARATORS)
         own_folder = split_name(mask.name)[0]
         left_out = _left_out(own_folder, folder)
         if left_out is None and own_folder != folder:
@@ -135,6 +150,23 @@ class MaskFolder:
         """Read one mask of an image of (width, height); returns (height, width) bool."""
         name = self.names[index]
         return read_mask(self.root / name, name=name, width=size[0], height=size[1])
+
+
+def masks_beside(names: Set[str]) -> frozenset[str]:
+    """Return the files that are masks of others: ``a/x_mask.png``, ``a/x_mask_1.png`` beside ``a/x.png``.
+
+    Args:
+        names: Relative paths with forward slashes.
+    """
+    stems = {without_suffix(name) for name in names}
+    found = ((name, _BESIDE.fullmatch(without_suffix(name))) for name in names)
+    return frozenset(name for name, match in found if match and match[1] in stems)
+
+
+def _without_prefix(stem: str) -> str:
+    """Return what follows ``mask_``, ``seg-`` and the like; empty if nothing of that kind is before."""
+    found = _PREFIXED.fullmatch(stem)
+    return found[2] if found and found[1].lower() in _GENERIC else ""
 
 
 def _kind(suffix: str, folder: str) -> str:

@@ -65,7 +65,7 @@ def read_mask(path: Path, *, name: str, width: int, height: int) -> NDArray[np.b
 
     Args:
         path: The file: what :func:`medlocker.images.read_image` reads, or a picture of
-            1, 2 or 4 bits.
+            1, 2 or 4 bits, or of 32 (whole or real numbers).
         name: How messages call it.
         width: Columns the mask must have; another size is refused before anything is decoded.
         height: Rows.
@@ -77,13 +77,13 @@ def read_mask(path: Path, *, name: str, width: int, height: int) -> NDArray[np.b
         InputError: If the file cannot be read or is of another size.
     """
     data = read_limited(path, max_bytes=MAX_MASK_BYTES, what="mask")
-    is_packed = _check_header(data, name=name, width=width, height=height)
+    only_masks = _check_header(data, name=name, width=width, height=height)
     try:
         image = read_image(data, name=f"mask {name}", limits=Limits(max_pixels=width * height))
     except UnsupportedImageError:
-        if not is_packed:
+        if not only_masks:
             raise
-        marked = _read_packed(data, name=name)
+        marked = _read_other(data, name=name)
     else:
         marked = _lesion_pixels(image)
     if marked.shape != (height, width):
@@ -92,20 +92,21 @@ def read_mask(path: Path, *, name: str, width: int, height: int) -> NDArray[np.b
 
 
 def _check_header(data: bytes, *, name: str, width: int, height: int) -> bool:
-    """Refuse another size from the header alone; tells whether a sample has fewer than 8 bits."""
+    """Refuse another size from the header alone; tells whether samples are of a kind that only masks have."""
     try:
         # only the size matters here, and it is checked below
         with quiet(), PillowImage.open(io.BytesIO(data)) as picture:
-            size, is_packed = picture.size, _is_packed(picture, data)
+            size, only_masks = picture.size, _only_masks_have(picture, data)
     except Exception:  # decoders raise anything on foreign bytes; the real reader words the refusal
         return False
     if size != (width, height):
         raise _wrong_size(name, expected=(width, height), got=size)
-    return is_packed
+    return only_masks
 
 
-def _is_packed(picture: PillowImage.Image, data: bytes) -> bool:
-    if picture.mode == "1":
+def _only_masks_have(picture: PillowImage.Image, data: bytes) -> bool:
+    """Tell whether samples have fewer than 8 bits, or are whole or real numbers of 32."""
+    if picture.mode in ("1", "F", "I"):
         return True
     if picture.format == "PNG" and picture.mode in ("L", "P"):
         return data[_PNG_BIT_DEPTH_AT] < 8
@@ -114,8 +115,8 @@ def _is_packed(picture: PillowImage.Image, data: bytes) -> bool:
     return False
 
 
-def _read_packed(data: bytes, *, name: str) -> NDArray[np.bool_]:
-    """Decode a picture of 1, 2 or 4 bits, which no image to be marked may be, but a mask may."""
+def _read_other(data: bytes, *, name: str) -> NDArray[np.bool_]:
+    """Decode a picture of 1, 2, 4 or 32 bits, which no image to be marked may be, but a mask may."""
     try:
         with quiet(), PillowImage.open(io.BytesIO(data)) as picture:
             pictures = getattr(picture, "n_frames", 1)

@@ -11,6 +11,7 @@ from pathlib import Path
 from medlocker._files import TEMPORARY_PREFIX, read_limited
 from medlocker.errors import InputError
 from medlocker.images import is_dicom_file
+from medlocker.regions import masks_beside
 
 IMAGE_SUFFIXES = frozenset(
     {".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg", ".jpe", ".jfif"}
@@ -51,6 +52,7 @@ class Inputs:
         unreadable: Names of folders that could not be listed.
         root: The folder that the names are relative to.
         walked: Whether the whole folder was taken, so that an output in it would become an input.
+        masks: Names of pictures in the folder that are masks of others beside them: not marked, not released.
     """
 
     items: tuple[Input, ...]
@@ -58,6 +60,7 @@ class Inputs:
     unreadable: tuple[str, ...]
     root: Path
     walked: bool = False
+    masks: tuple[str, ...] = ()
 
 
 def find_inputs(source: Path) -> Inputs:
@@ -86,9 +89,10 @@ def find_inputs(source: Path) -> Inputs:
         raise InputError(
             f"input {source.name}: expected images ({', '.join(sorted(IMAGE_SUFFIXES))}), found none"
         )
-    names = sorted(found)
+    masks = masks_beside(found.keys()) if walked else frozenset()
+    names = sorted(found.keys() - masks)
     items = tuple(Input(name, str(found[name]), output_name=name) for name in names)
-    return Inputs(items, tuple(passed_over), tuple(unreadable), root, walked)
+    return Inputs(items, tuple(passed_over), tuple(unreadable), root, walked, tuple(sorted(masks)))
 
 
 def _is_folder(source: Path) -> bool:
