@@ -22,11 +22,21 @@ from medlocker._version import __version__ as __version__
 
 if TYPE_CHECKING:
     from medlocker import errors as errors
+    from medlocker.api.evaluate import Evaluated as Evaluated
+    from medlocker.api.evaluate import evaluate as evaluate
     from medlocker.api.found import Found as Found
+    from medlocker.api.grant import Granted as Granted
+    from medlocker.api.grant import grant as grant
     from medlocker.api.images import read_image as read_image
     from medlocker.api.marks import Marks as Marks
     from medlocker.api.models import OnnxModel as OnnxModel
     from medlocker.api.models import load_model as load_model
+    from medlocker.api.protect import protect as protect
+    from medlocker.api.protection import Protected as Protected
+    from medlocker.api.restore import Restored as Restored
+    from medlocker.api.restore import restore as restore
+    from medlocker.api.trust import Verified as Verified
+    from medlocker.api.trust import verify as verify
     from medlocker.api.veil import Veil as Lattice
     from medlocker.api.veil import Veil as Veil
     from medlocker.classifiers.torchmodel import TorchModel as TorchModel
@@ -36,31 +46,51 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Box",
+    "Evaluated",
     "Found",
+    "Granted",
     "Harden",
     "Lattice",
     "Marks",
     "OnnxModel",
+    "Protected",
+    "Restored",
     "TorchModel",
     "Veil",
     "VeilStyle",
+    "Verified",
     "errors",
+    "evaluate",
+    "grant",
     "load_model",
+    "protect",
     "read_image",
+    "restore",
+    "verify",
 ]
 
 _HOMES = {
     "Box": "geometry:Box",
+    "Evaluated": "api.evaluate:Evaluated",
     "Found": "api.found:Found",
+    "Granted": "api.grant:Granted",
     "Harden": "protect:Harden",
     "Lattice": "api.veil:Veil",
     "Marks": "api.marks:Marks",
     "OnnxModel": "api.models:OnnxModel",
+    "Protected": "api.protection:Protected",
+    "Restored": "api.restore:Restored",
     "TorchModel": "classifiers.torchmodel:TorchModel",
     "Veil": "api.veil:Veil",
     "VeilStyle": "veilstyle:VeilStyle",
+    "Verified": "api.trust:Verified",
+    "evaluate": "api.evaluate:evaluate",
+    "grant": "api.grant:grant",
     "load_model": "api.models:load_model",
+    "protect": "api.protect:protect",
     "read_image": "api.images:read_image",
+    "restore": "api.restore:restore",
+    "verify": "api.trust:verify",
 }
 
 

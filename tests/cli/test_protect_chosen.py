@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from medlocker.cli._chosenkept import keep_style, kept_style
+from medlocker.api.keptstyle import keep_style, kept_style
 from medlocker.errors import WriteError
 from medlocker.protect import Settings
 from medlocker.release import FOLDER

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from medlocker._files import read_limited
+from medlocker.api.listener import Listener
 from medlocker.errors import InputError
 from medlocker.logo import MAX_FILE_BYTES, Logo, builtin_logo, load_logo
 
@@ -42,3 +43,15 @@ def as_logo(given: Any) -> Logo:
         raise InputError(f"logo: expected pixels or a path, got {type(given).__name__}")
     path = Path(given)
     return load_logo(read_limited(path, max_bytes=MAX_FILE_BYTES, what="logo"), name=path.name)
+
+
+def read_logo(given: GivenLogo, *, listener: Listener) -> Logo:
+    """Return a logo, and tell what was assumed.
+
+    Raises:
+        InputError: If it is none.
+    """
+    logo = as_logo(given)
+    for text in logo.notes:
+        listener.warn(text)
+    return logo

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from medlocker.api.arrays import Array, Form, to_image
 from medlocker.api.found import Found
@@ -37,7 +38,7 @@ class MarkStyle:
 
     def __init__(self, settings: Settings, *, search: Search | None = None) -> None:
         self.settings = settings
-        self._search = search
+        self.search = search
 
     def __call__(
         self,
@@ -73,7 +74,7 @@ class MarkStyle:
     def each(
         self,
         models: Models,
-        arrays: Sequence[Array],
+        arrays: Any,
         *,
         keep_out: Sequence[Sequence[Box]] | None = None,
         labels: Sequence[Label] | None = None,
@@ -116,7 +117,7 @@ class MarkStyle:
             classifiers=classifiers,
             logo=logo,
             settings=self.settings,
-            search=self._search or make_search(self.settings, classifiers),
+            search=self.search or make_search(self.settings, classifiers),
             regions=None if keep_out is None else regions_of(dict(zip(names, keep_out, strict=True))),
             randomness=partial(_random, secrets.token_bytes(32)) if seed is None else partial(seeded, seed),
             admit=_admit,

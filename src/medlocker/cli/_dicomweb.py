@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from medlocker.api.releasefacts import STATEMENT
 from medlocker.cli._console import note, shown, stdout, warn
 from medlocker.cli._progress import image_progress
-from medlocker.cli._releasefacts import STATEMENT
 from medlocker.errors import InputError, MedlockerError
 
 if TYPE_CHECKING:

@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
-from medlocker import evaluate as evaluation
-from medlocker._files import read_limited
-from medlocker.classifiers import batch_for
-from medlocker.cli._console import note, print_json, warn
+from medlocker.api import evaluate as api
+from medlocker.cli._console import print_json
 from medlocker.cli._evaluated import print_evaluation
 from medlocker.cli._labels import LabelColumn
-from medlocker.cli._logo import read_logo
-from medlocker.cli._progress import image_progress
-from medlocker.cli._releasefacts import release_facts
-from medlocker.cli._removal import attack_with_progress, state_folder
-from medlocker.errors import InputError, MalformedError, OutputExistsError
-from medlocker.evaluate import (
-    Attackers,
-    Control,
-    Evaluation,
-    Extra,
-    Numbers,
-    Original,
-    Pairs,
-    Release,
-    Result,
-)
-from medlocker.labels import load_labels
-from medlocker.logo import MAX_FILE_BYTES, Logo, builtin_logo, load_logo
-from medlocker.regions import load_regions
-from medlocker.release import Inputs, find_inputs
+from medlocker.cli._progress import Telling
+from medlocker.evaluate import DEFAULT_LIMIT, DEFAULT_MINUTES, DEFAULT_OPACITY
 
 Removal = Literal["none", "standard", "full"]
 
@@ -88,9 +65,7 @@ def evaluate(
             "large as the marks that are found, a quarter where they cover the image."
         ),
     ] = None,
-    opacity: Annotated[
-        float, typer.Option(help="Opacity of the control's logo.")
-    ] = evaluation.DEFAULT_OPACITY,
+    opacity: Annotated[float, typer.Option(help="Opacity of the control's logo.")] = DEFAULT_OPACITY,
     seed: Annotated[int, typer.Option(help="Of the control's places and of the attacks.")] = 0,
     limit: Annotated[
         int | None,
@@ -112,14 +87,14 @@ def evaluate(
         typer.Option(
             min=1, help="Attack at most this many of the images that are judged, evenly spread over them."
         ),
-    ] = evaluation.DEFAULT_LIMIT,
+    ] = DEFAULT_LIMIT,
     removal_minutes: Annotated[
         float,
         typer.Option(
             min=0.1,
             help="Of --removal full: train one network at most this long; what was stopped so is said.",
         ),
-    ] = evaluation.DEFAULT_MINUTES,
+    ] = DEFAULT_MINUTES,
     workers: Annotated[int, typer.Option(min=1, help="Threads that read files, and that attack.")] = 2,
     batch: Annotated[
         int | None,
@@ -129,211 +104,33 @@ def evaluate(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure how well a release protects: models asked about originals, a control, and marked files."""
-    found = [_open_release(path) for path in release]
-    _check_place(out, [clean, *release], overwrite=overwrite)
-    given = None if logo is None else read_logo(logo)
-    control = Control(_logo(found, given), opacity=opacity, size=size, seed=seed)
-    originals = find_inputs(clean)
-    releases = [one.release for one in found]
-    pairs = evaluation.pair_up(
-        [Original(item.name, item.path, item.output_name) for item in originals.items], releases
-    )
-    truth = load_labels(labels, column=label_column)
-    names = [pair.name for pair in pairs.pairs]
-    places = {item.name: item.path for item in originals.items}
-    known = load_regions(regions, images=places).among(names) if regions else None
-    _say_inputs(originals, pairs, releases)
-    if known is not None and (missing := known.missing(names)):
-        warn(f"no regions for {_some(missing)}: nothing is kept out there")
-    targets, failed_targets = evaluation.open_targets(target, truth)
-    for name, reason in failed_targets:
-        warn(f"target {name} is left out: {reason}")
-    assumed = tuple(dict.fromkeys(text for one in targets for text in one.notes))
-    for text in assumed:
-        note(text)
-    attackers: Attackers | None = None
-    if removal != "none":
-        attackers = evaluation.gather_attackers(
-            targets,
-            level=removal,
-            logo=_logo_of(found[0]) or given,
-            state_dir=state_folder(out),
-            limit=removal_limit,
-            seed=seed,
-            workers=workers,
-            minutes=removal_minutes,
-        )
-    job = Evaluation(
-        pairs=pairs,
-        releases=releases,
-        labels=truth,
-        targets=targets,
-        control=control,
-        regions=known,
+    done = api.evaluate(
+        clean,
+        release,
+        labels=labels,
+        target=target,
+        out=out,
+        label_column=label_column,
+        regions=regions,
+        logo=logo,
+        size=size,
+        opacity=opacity,
+        seed=seed,
         limit=limit,
+        removal=removal,
+        removal_limit=removal_limit,
+        removal_minutes=removal_minutes,
         workers=workers,
-        batch=batch or batch_for([one.model for one in targets]),
+        batch=batch,
+        overwrite=overwrite,
+        progress=Telling(),
     )
-    result = _run_with_progress(job)
-    numbers = evaluation.add_up(result)
-    noticed = _notes(result, numbers)
-    for text in noticed:
-        note(text)
-    attacked = None if attackers is None else attack_with_progress(attackers, result)
-    extra = Extra(
-        skipped=_skipped(result, pairs, releases),
-        failed_targets=failed_targets,
-        failed_removal=attacked.failed if attacked else "",
-        notes=(
-            *(text for one in found for text in one.notes),
-            *assumed,
-            *noticed,
-            *(attacked.notes if attacked else ()),
-        ),
-    )
-    removed = attacked.removal if attacked else None
-    value = evaluation.write_report(result, out, extra=extra, removal=removed, overwrite=overwrite)
-    if removed is not None:
-        evaluation.forget_state(state_folder(out))  # all that it held is in the report now
     if json:
-        print_json(value)
+        print_json(done.facts)
     else:
-        print_evaluation(value, numbers, removed, out)
-    if value["failed"]:
+        print_evaluation(done.facts, done.numbers, done.removal, out)
+    if done.facts["failed"]:
         raise typer.Exit(1)
 
 
 evaluate.__doc__ = f"{evaluate.__doc__}\n\n{_EXAMPLES}"
-
-
-@dataclass(frozen=True)
-class _Found:
-    release: Release
-    logo: bytes | None
-    notes: tuple[str, ...]
-
-
-def _open_release(path: Path) -> _Found:
-    """List a release's images and read what it says about itself; nothing is trusted."""
-    if not path.is_dir():
-        raise InputError(f"release {path.name}: expected a folder")
-    name = path.resolve().name
-    images = path / "images"
-    try:
-        files = find_inputs(images if images.is_dir() else path)
-    except InputError as error:
-        raise InputError(f"release {name}: {str(error).partition(': ')[2]}") from error
-    certificate = path / "certificate"
-    logo: bytes | None = None
-    notes: list[str] = []
-    surrogates: tuple[tuple[str, str], ...] = ()
-    if not certificate.is_dir():
-        notes.append(f"release {name}: no certificate, so the models it was searched on are not known")
-    else:
-        try:
-            surrogates = _surrogates(release_facts(path))
-        except (InputError, MalformedError) as error:
-            notes.append(f"release {name}: {error}; the models it was searched on are not known")
-        if (certificate / "logo.png").is_file():
-            logo = read_limited(certificate / "logo.png", max_bytes=MAX_FILE_BYTES, what="logo")
-    for text in notes:
-        note(text)
-    listed = Release(name, {item.name: item.path for item in files.items}, surrogates)
-    return _Found(listed, logo, tuple(notes))
-
-
-def _surrogates(facts: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    models = facts.get("models")
-    try:
-        return tuple((str(model["name"]), str(model["sha256"])) for model in models or ())
-    except (TypeError, KeyError):
-        raise MalformedError("the statement names its models in an unknown way") from None
-
-
-def _logo(found: Sequence[_Found], given: Logo | None) -> Logo:
-    """Return the logo of the first release that has one, else the given one, else the built-in one."""
-    for one in found:
-        if (logo := _logo_of(one)) is not None:
-            return logo
-    if given is not None:
-        return given
-    note("no release holds a logo: the control uses the built-in padlock")
-    return builtin_logo()
-
-
-def _logo_of(found: _Found) -> Logo | None:
-    if found.logo is None:
-        return None
-    return load_logo(found.logo, name=f"{found.release.folder}/certificate/logo.png")
-
-
-def _check_place(out: Path, inputs: Sequence[Path], *, overwrite: bool) -> None:
-    evaluation.check_report(out, overwrite=overwrite)
-    target = Path(os.path.realpath(out))
-    for path in inputs:
-        if path.is_dir() and target.is_relative_to(Path(os.path.realpath(path))):
-            raise OutputExistsError(
-                f"the output {out.name} lies inside {path.name}", hint="choose an output elsewhere"
-            )
-
-
-def _say_inputs(originals: Inputs, pairs: Pairs, releases: Sequence[Release]) -> None:
-    note(f"{len(pairs.pairs)} images with a marked version")
-    if originals.passed_over:
-        note(f"passed over {_some(originals.passed_over)}: no images, or links out of the folder")
-    if originals.unreadable:
-        warn(f"cannot list {_some(originals.unreadable)}")
-    if pairs.only_clean:
-        warn(f"no marked version of {_some(pairs.only_clean)}")
-    for release, strangers in zip(releases, pairs.only_marked, strict=True):
-        if strangers:
-            warn(f"release {release.folder}: no original of {_some(strangers)}")
-
-
-def _some(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{len(names)} files ({names[0]}, ...)"
-
-
-def _run_with_progress(job: Evaluation) -> Result:
-    chosen, unlabelled = job.labelled()
-    if unlabelled:
-        warn(f"no label for {_some(unlabelled)}: left out")
-    with image_progress("evaluating", len(chosen)) as bar:
-
-        def progress(name: str, reason: str) -> None:
-            if reason:
-                bar.say(f"failed: {_named(name, reason)}")
-            bar.advance()
-
-        return evaluation.evaluate(job, progress=progress)
-
-
-def _named(name: str, reason: str) -> str:
-    return reason if name in reason else f"{name}: {reason}"
-
-
-def _skipped(result: Result, pairs: Pairs, releases: Sequence[Release]) -> tuple[tuple[str, str], ...]:
-    strangers = zip(releases, pairs.only_marked, strict=True)
-    return (
-        *((name, "no label") for name in result.unlabelled),
-        *((name, "no marked version") for name in pairs.only_clean),
-        *((name, f"no original, in {release.folder}") for release, names in strangers for name in names),
-    )
-
-
-def _notes(result: Result, numbers: Numbers) -> tuple[str, ...]:
-    notes = []
-    limit, usable = result.evaluation.limit, len(result.evaluation.pairs.pairs) - len(result.unlabelled)
-    if limit is not None and limit < usable:
-        notes.append(f"--limit: only the first {limit} of {usable} images by name were judged")
-    if numbers.targets[0].is_one_class:
-        notes.append("all labels are the same class: kappa and AUC mean nothing and are null")
-    if result.without_room:
-        notes.append(f"no room for a random logo on {result.without_room} images: the control lacks them")
-    for key in numbers.keys:
-        same = sum(
-            judged.qualities[key].area == 0 for judged in result.images.values() if key in judged.qualities
-        )
-        if same:
-            notes.append(f"{same} images of {key} are identical to their originals: they carry no mark")
-    return tuple(notes)

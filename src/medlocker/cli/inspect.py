@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from medlocker._files import read_limited
+from medlocker.api.releasefacts import STATEMENT, release_facts
 from medlocker.classifiers import Classifier, is_feature_extractor, load_classifier
 from medlocker.cli._console import print_json, stdout, warn
-from medlocker.cli._releasefacts import STATEMENT, release_facts
 from medlocker.errors import InputError
 from medlocker.images import LIMITS, content_digest, read_image
 from medlocker.logo import LEARNED_FILE, LearnedLogo, load_learned

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from medlocker.cli._keepout import KeepOut
+from medlocker.api.keepout import KeepOut
 from medlocker.cli._labels import LabelColumn
 from medlocker.cli._preparelogo import Asked, learn_logo
 from medlocker.cli._prepareveil import choose_veil
