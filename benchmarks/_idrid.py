@@ -13,8 +13,9 @@ import numpy as np
 from _split import held_out
 from medlocker.classifiers import Classifier
 from medlocker.errors import NoRoomError
+from medlocker.formats import encode_image, read_image
 from medlocker.geometry import Box
-from medlocker.images import Image, encode_image, read_image, viewed
+from medlocker.images import Image, viewed
 from medlocker.labels import load_labels
 from medlocker.logo import builtin_logo, render
 from medlocker.marking import mark_pixels

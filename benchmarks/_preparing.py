@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from _spoiling import Painter, Pixels
-from medlocker._files import make_folder, replacing_folder
 from medlocker.evaluate.removal._prepared import painted, shrunk_to_shorter
-from medlocker.images import read_image, viewed
+from medlocker.files import make_folder, replacing_folder
+from medlocker.formats import read_image
+from medlocker.images import viewed
 from medlocker.labels import order_classes
 from medlocker.metrics import Metrics, choose_criterion, measure
 from medlocker.train import Weights

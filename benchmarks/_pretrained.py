@@ -13,9 +13,9 @@ from pathlib import Path
 import safetensors.torch
 import timm
 
-from medlocker._files import make_folder, write_atomic
 from medlocker.classifiers._architectures import head_names, read_state
 from medlocker.errors import InputError
+from medlocker.files import make_folder, write_atomic
 from medlocker.train._backbone import match_by_order
 
 # backbone: package, file in it, how to get the package, licence of the weights

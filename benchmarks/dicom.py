@@ -24,13 +24,10 @@ from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 
-from medlocker.images import read_image
-from medlocker.images._dicom import dicom_of
-from medlocker.images._dicomcodecs import encode_frame
-from medlocker.images._dicomlayout import Layout
+from medlocker.formats import mark_file, read_image, unmark_file
+from medlocker.formats.dicom import Layout, dicom_of, encode_frame
 from medlocker.logo import builtin_logo
 from medlocker.mark import Mark
-from medlocker.marking import mark_file, unmark_file
 
 CASES: dict[str, tuple[tuple[int, int, int, int], str]] = {
     "CT 512 x 512, 12 bit": ((1, 512, 512, 1), uid.ExplicitVRLittleEndian),

@@ -29,8 +29,9 @@ from medlocker.demo import GRADES, synthesise
 from medlocker.errors import NoRoomError
 from medlocker.evaluate import ssim_map
 from medlocker.evaluate.removal import Guess, Inverted, blind, candidates, fill_telea, psnr, weigh_colors
+from medlocker.formats import read_image
 from medlocker.geometry import Box
-from medlocker.images import Image, read_image
+from medlocker.images import Image
 from medlocker.logo import builtin_logo, render
 from medlocker.mark import Mark
 from medlocker.marking import mark_pixels

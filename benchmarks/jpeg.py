@@ -24,10 +24,11 @@ from PIL import Image as Pillow
 
 from _idrid import LOGO, data_folder
 from _tables import table
-from medlocker.images import Image, content_digest, read_image
+from medlocker.formats import MarkedFile, mark_file, read_image, unmark_file
+from medlocker.images import Image, content_digest
 from medlocker.logo import pack_overlay, render
 from medlocker.mark import Mark
-from medlocker.marking import MarkedFile, covered_px, mark_file, unmark_file
+from medlocker.marking import covered_px
 
 ROUNDS = 5
 SAMPLE = 40

@@ -16,7 +16,7 @@ import numpy as np
 
 from _idrid import LOGO, data_folder
 from _tables import table
-from medlocker.images import encode_image, read_image
+from medlocker.formats import encode_image, read_image
 from medlocker.mark import Mark
 from medlocker.marking import mark_pixels, unmark_pixels
 

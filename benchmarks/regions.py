@@ -22,8 +22,9 @@ from _idrid import LOGO, data_folder, held_out_names, lesion_boxes
 from _split import held_out
 from _tables import share, table
 from medlocker.errors import NoRoomError
+from medlocker.formats import read_image
 from medlocker.geometry import Box
-from medlocker.images import Image, read_image, viewed
+from medlocker.images import Image, viewed
 from medlocker.protect import Settings, beside
 from medlocker.protect._room import find_room
 from medlocker.regions import CandidateFinder, Finder, Findings, load_regions, load_segmenter

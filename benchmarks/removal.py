@@ -24,7 +24,8 @@ from _tables import share, table
 from medlocker.certificates import load_owner, new_owner
 from medlocker.classifiers import Classifier, load_classifier
 from medlocker.evaluate.removal import BatteryObserver, BatteryResult, Item, Row, run_battery, verdict
-from medlocker.images import read_image, viewed
+from medlocker.formats import read_image
+from medlocker.images import viewed
 from medlocker.labels import Labels, class_indices, load_labels
 from medlocker.protect import STANDARD_HARDENING, Settings
 from medlocker.release import Input, Run, find_inputs, run_release

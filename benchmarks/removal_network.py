@@ -32,7 +32,8 @@ from medlocker.evaluate.removal._course import Remover, train_remover
 from medlocker.evaluate.removal._plan import Course, CourseObserver, course_digest
 from medlocker.evaluate.removal._tiles import repaint
 from medlocker.evaluate.removal._windows import STORED, WindowMaker, digest_of
-from medlocker.images import read_image, viewed
+from medlocker.formats import read_image
+from medlocker.images import viewed
 from medlocker.labels import load_labels
 from medlocker.metrics import Weighting, cohen_kappa, kappa_interval, kappa_weighting, measure
 from medlocker.protect import Settings

@@ -31,11 +31,10 @@ from _tables import table
 from medlocker.errors import NoRoomError
 from medlocker.evaluate import Traces, measure_side_channels, trace
 from medlocker.evaluate._layout import layout_numbers
+from medlocker.formats import reach, read_image
 from medlocker.geometry import Box
-from medlocker.images import read_image
 from medlocker.labels import load_labels
 from medlocker.logo import render
-from medlocker.marking import reach
 from medlocker.placements import FreePlacements
 from medlocker.protect import Settings, find_room
 from medlocker.regions._scale import covered

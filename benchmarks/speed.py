@@ -31,10 +31,10 @@ from PIL import Image as Pillow
 
 from _idrid import data_folder
 from _tables import table
-from medlocker._cores import usable_cores
 from medlocker.certificates import new_owner
 from medlocker.classifiers._torch import load_torch
-from medlocker.images import encode_image, read_image
+from medlocker.cores import usable_cores
+from medlocker.formats import encode_image, read_image
 from medlocker.logo import pack_overlay
 from medlocker.search._preview import block_mean
 

@@ -28,8 +28,9 @@ from _split import held_out
 from _tables import share, table
 from medlocker.classifiers import Classifier, load_classifier, with_gradients
 from medlocker.errors import NoRoomError
+from medlocker.formats import encode_image, read_image
 from medlocker.geometry import Box
-from medlocker.images import Image, encode_image, read_image, viewed
+from medlocker.images import Image, viewed
 from medlocker.labels import class_indices, load_labels
 from medlocker.logo import LearnedLogo, load_learned
 from medlocker.marking import likeness, mark_pixels

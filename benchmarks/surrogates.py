@@ -25,10 +25,11 @@ import numpy as np
 
 from _pretrained import starting_weights
 from _split import held_out, kept_to_tune_on
-from medlocker._files import make_folder, write_atomic
 from medlocker.classifiers import load_classifier
 from medlocker.errors import MedlockerError
-from medlocker.images import read_image, viewed
+from medlocker.files import make_folder, write_atomic
+from medlocker.formats import read_image
+from medlocker.images import viewed
 from medlocker.labels import Labels, class_indices, load_labels
 from medlocker.train import Metrics, measure
 

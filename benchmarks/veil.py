@@ -34,12 +34,13 @@ from _tables import share, table
 from medlocker.classifiers import Classifier, load_classifier, with_gradients
 from medlocker.errors import NoRoomError
 from medlocker.evaluate import Control
+from medlocker.formats import mark_file, reach, read_image
 from medlocker.geometry import Box
-from medlocker.images import Image, read_image, viewed
+from medlocker.images import Image, viewed
 from medlocker.information import measure_information
 from medlocker.labels import class_indices, load_labels
 from medlocker.legibility import measure_legibility
-from medlocker.marking import mark_file, mark_pixels, reach
+from medlocker.marking import mark_pixels
 from medlocker.metrics import cohen_kappa, kappa_interval, kappa_weighting, measure
 from medlocker.preparedveil import load_prepared_veil
 from medlocker.protect import Donors, Settings, find_room, pose_problem

@@ -28,8 +28,8 @@ from medlocker.evaluate.removal import DENSE_STYLE, Evidence, make_battery, psnr
 from medlocker.evaluate.removal._copies import Copy
 from medlocker.evaluate.removal._evidence import WHOLE_PX
 from medlocker.evaluate.removal._unveil import undone
+from medlocker.formats import read_image
 from medlocker.geometry import Box
-from medlocker.images import read_image
 from medlocker.logo._lattice import _looks, _places
 from medlocker.logo._render import rendered_size
 from medlocker.protect import Settings

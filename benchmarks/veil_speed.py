@@ -23,7 +23,8 @@ import numpy as np
 from _idrid import data_folder
 from _tables import table
 from medlocker.classifiers import Classifier, load_classifier
-from medlocker.images import read_image, viewed
+from medlocker.formats import read_image
+from medlocker.images import viewed
 
 _BATCH = 16
 

@@ -26,11 +26,11 @@ from _idrid import LOGO, data_folder, lesion_boxes, lesion_donors
 from _split import held_out, kept_to_tune_on
 from _tables import share, table
 from medlocker.classifiers import Classifier, load_classifier
+from medlocker.formats import mark_file, reach, read_image
 from medlocker.geometry import Box
-from medlocker.images import Image, read_image, viewed
+from medlocker.images import Image, viewed
 from medlocker.information import measure_information
 from medlocker.labels import class_indices, load_labels
-from medlocker.marking import mark_file, reach
 from medlocker.metrics import cohen_kappa, kappa_interval, kappa_weighting
 from medlocker.prepare import ChosenVeil, VeilPreparation, prepare_veil
 from medlocker.protect import Settings

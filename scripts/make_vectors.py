@@ -38,7 +38,8 @@ from medlocker.certificates._grantfile import GrantedIdentities
 from medlocker.certificates._ownergrant import owner_grant_text
 from medlocker.certificates._record import MAGIC, padded_length
 from medlocker.certificates._statement import make_statement
-from medlocker.images import encode_image, metadata_digest, pixel_digest, read_image
+from medlocker.formats import encode_image, metadata_digest, read_image
+from medlocker.images import pixel_digest
 from medlocker.mark import Mark
 from medlocker.marking import mark_pixels
 from vector_parts import (

@@ -13,10 +13,11 @@ from pydicom import uid
 from pydicom.dataset import Dataset, FileMetaDataset
 
 from medlocker.certificates import SealedRecord, seal_record
+from medlocker.formats import mark_file, metadata_digest, read_image
 from medlocker.geometry import Box
-from medlocker.images import content_digest, metadata_digest, pixel_digest, read_image
+from medlocker.images import content_digest, pixel_digest
 from medlocker.mark import Mark
-from medlocker.marking import mark_file, mark_pixels
+from medlocker.marking import mark_pixels
 from medlocker.veil import AnyMark, Veil
 from vector_parts import SECRET, SIGNING, Vector, encoded, fixed, logo, picture, sha256
 

@@ -17,7 +17,7 @@ import numpy as np
 from medlocker.geometry import Box
 from medlocker.images import Image, Kind
 from medlocker.logo import Logo
-from medlocker.marking._layer import lay, lay_coarsely
+from medlocker.marking import lay, lay_coarsely
 from medlocker.veil import Veil
 from veils import make_veil
 

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker.images import Image, Kind
-from medlocker.images._image import CHANNELS
+from medlocker.images import CHANNELS, Image, Kind
 
 KINDS: tuple[Kind, ...] = ("grey", "grey-alpha", "rgb", "rgba", "palette")
 

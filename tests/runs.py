@@ -19,7 +19,8 @@ from PIL import Image as Pillow
 from medlocker.certificates import Owner, open_release, owner_access, verify_release
 from medlocker.classifiers import Classifier
 from medlocker.cli import main
-from medlocker.images import content_digest, read_image
+from medlocker.formats import read_image
+from medlocker.images import content_digest
 from medlocker.logo import builtin_logo
 from medlocker.protect import Settings
 from medlocker.release import Result, Run, find_inputs, run_release

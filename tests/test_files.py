@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medlocker._files import TEMPORARY_PREFIX, check_relative_name, make_folder, read_limited, write_atomic
 from medlocker.errors import InputError, OutputExistsError, WriteError
+from medlocker.files import TEMPORARY_PREFIX, check_relative_name, make_folder, read_limited, write_atomic
 
 
 def names(folder: Path) -> list[str]:

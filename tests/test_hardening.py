@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from medlocker.certificates import Owner
 from medlocker.demo import GRADES, synthesise
 from medlocker.evaluate.removal import blind, candidates, psnr
-from medlocker.images import Image, Kind, read_image
+from medlocker.formats import read_image
+from medlocker.images import Image, Kind
 from medlocker.logo import Hardening, Logo, builtin_logo, render
 from medlocker.logo._hardening import texture
 from medlocker.mark import Mark

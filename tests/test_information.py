@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from medlocker._logistic import _minimise
 from medlocker.information import FEWEST, measure_information
+from medlocker.logistic import _minimise
 
 Labels = NDArray[np.int64]
 TWO: Labels = np.arange(100) % 2

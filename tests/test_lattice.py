@@ -19,7 +19,7 @@ from medlocker.images import Image
 from medlocker.logo import Lattice, Logo, Raster, builtin_logo, render, render_lattice
 from medlocker.logo._copies import Look, render_looks
 from medlocker.logo._lattice import _looks, _places
-from medlocker.marking._layer import lay, lay_coarsely
+from medlocker.marking import lay, lay_coarsely
 from veils import make_veil, veils
 
 LOGO = plain_logo()

@@ -18,10 +18,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
-from medlocker import _onnxparts
-from medlocker._onnxfile import open_onnx
-from medlocker._onnxparts import PARTS, has_external_data
 from medlocker.errors import ModelError
+from medlocker.modelfiles import onnxparts as _onnxparts
+from medlocker.modelfiles.onnxfile import open_onnx
+from medlocker.modelfiles.onnxparts import PARTS, has_external_data
 from onnx_models import make_onnx
 
 NAMES = {

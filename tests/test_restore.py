@@ -32,10 +32,11 @@ from medlocker.certificates import (
     write_owner_grant,
 )
 from medlocker.errors import OutputExistsError, RestoreError, WrongImageError
-from medlocker.images import encode_image, metadata_digest, pixel_digest, read_image
+from medlocker.formats import encode_image, mark_file, metadata_digest, read_image
+from medlocker.images import pixel_digest
 from medlocker.logo import Logo, builtin_logo
 from medlocker.mark import Mark
-from medlocker.marking import mark_file, mark_pixels
+from medlocker.marking import mark_pixels
 from medlocker.restore import ImageResult, check_output, restore_image, restore_release
 
 LOGO = builtin_logo()

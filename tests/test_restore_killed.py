@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from killed import in_child
-from medlocker._files import TEMPORARY_PREFIX
 from medlocker.certificates import Access, Owner, open_release, owner_access
 from medlocker.errors import OutputExistsError
+from medlocker.files import TEMPORARY_PREFIX
 from medlocker.restore import restore_release
 from runs import fill, protect
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker._logistic import LogisticRegression
+from medlocker.logistic import LogisticRegression
 
 SPLITS = 5
 """How often the images are halved; both halves are learned from and judged on."""

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medlocker._files import read_limited
 from medlocker.errors import InputError
+from medlocker.files import read_limited
 from medlocker.logo import LOGO_FILE, MAX_FILE_BYTES, Logo, load_logo
 from medlocker.veilstyle import VeilStyle
 

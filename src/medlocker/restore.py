@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from medlocker._files import TEMPORARY_PREFIX, make_folder, read_limited, sweep_temporaries, write_atomic
 from medlocker.certificates import (
     SHARD_SIZE,
     Access,
@@ -36,9 +35,10 @@ from medlocker.errors import (
     UnsupportedImageError,
     WrongImageError,
 )
-from medlocker.images import Limits, content_digest, metadata_digest, read_image
+from medlocker.files import TEMPORARY_PREFIX, make_folder, read_limited, sweep_temporaries, write_atomic
+from medlocker.formats import metadata_digest, read_image, unmark_file
+from medlocker.images import Limits, content_digest
 from medlocker.logo import Logo
-from medlocker.marking import unmark_file
 
 _MAX_WORKERS = 8
 _MAX_FAILURES = 1000

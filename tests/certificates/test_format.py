@@ -15,7 +15,8 @@ import pytest
 import veil_reader
 
 from medlocker.certificates import Identity, open_record
-from medlocker.images import pixel_digest, read_image
+from medlocker.formats import read_image
+from medlocker.images import pixel_digest
 from medlocker.logo import load_logo
 from medlocker.mark import Mark
 from medlocker.marking import mark_pixels

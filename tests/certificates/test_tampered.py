@@ -24,9 +24,9 @@ from medlocker.certificates import (
     write_owner_grant,
 )
 from medlocker.errors import MalformedError, MedlockerError, RestoreError, SignatureError, WrongImageError
+from medlocker.formats import METHODS
 from medlocker.logo import Logo
 from medlocker.mark import Mark
-from medlocker.marking import METHODS
 from medlocker.restore import RestoreReport, restore_release
 
 Tamper = Callable[[Sample, Sample], object]
@@ -451,7 +451,8 @@ def test_a_bad_image_costs_only_itself(name: str, sample: Sample, foreign: Sampl
 
 
 def _assert_original(sample: Sample, index: int, path: Path) -> None:
-    from medlocker.images import pixel_digest, read_image
+    from medlocker.formats import read_image
+    from medlocker.images import pixel_digest
 
     pixels = read_image(path.read_bytes(), name="x").pixels
     assert pixel_digest(pixels) == sample.records[index].original_pixels

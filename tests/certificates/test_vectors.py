@@ -35,7 +35,8 @@ from medlocker.errors import (
     SignatureError,
     WrongImageError,
 )
-from medlocker.images import content_digest, pixel_digest, read_image
+from medlocker.formats import read_image
+from medlocker.images import content_digest, pixel_digest
 from medlocker.logo import load_logo
 from medlocker.marking import mark_pixels, unmark_pixels
 from medlocker.restore import restore_image

@@ -28,7 +28,8 @@ from medlocker.certificates import (
     write_owner_grant,
 )
 from medlocker.certificates._dsse import sign_statement
-from medlocker.images import encode_image, metadata_digest, pixel_digest, read_image
+from medlocker.formats import encode_image, metadata_digest, read_image
+from medlocker.images import pixel_digest
 from medlocker.logo import builtin_logo
 from medlocker.mark import Mark
 from medlocker.marking import mark_pixels

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from medlocker.api.protectoptions import aim_of
-from medlocker.images import read_image
+from medlocker.formats import read_image
 from medlocker.logo import builtin_logo
 from medlocker.preparedveil import PreparedVeil
 from medlocker.veilstyle import DEFAULT_STYLE

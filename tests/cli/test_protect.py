@@ -19,7 +19,7 @@ import pytest
 from PIL import Image as Pillow
 
 from medlocker.certificates import Owner
-from medlocker.images import read_image
+from medlocker.formats import read_image
 from onnx_models import make_onnx, weights_for
 from runs import Answer, Shell, check_release, fill, images_of, medlocker, picture, tiny_model
 

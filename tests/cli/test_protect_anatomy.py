@@ -9,7 +9,8 @@ import pytest
 
 from medlocker.certificates import Owner, open_release
 from medlocker.demo.samples import SampleSet, write_samples
-from medlocker.images import read_image, viewed
+from medlocker.formats import read_image
+from medlocker.images import viewed
 from medlocker.regions import ANATOMY
 from medlocker.regions._anatomy import KEPT_CLEAR, NO_FUNDUS, find_anatomy
 from runs import Answer, Shell, fill, tiny_model

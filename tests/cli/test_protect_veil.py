@@ -16,7 +16,8 @@ from PIL import Image as Pillow
 
 from every_format import REGION, slice_of_ct, write_all
 from medlocker.certificates import Owner, open_release, owner_access
-from medlocker.images import Image, content_digest, metadata_digest, read_image
+from medlocker.formats import metadata_digest, read_image
+from medlocker.images import Image, content_digest
 from medlocker.veil import Veil
 from onnx_models import make_onnx, weights_for
 from runs import Answer, fill, images_of, medlocker, tiny_model

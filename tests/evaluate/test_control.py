@@ -5,8 +5,9 @@ import pytest
 
 from medlocker.errors import InputError, NoRoomError
 from medlocker.evaluate import Control
+from medlocker.formats import encode_image, read_image
 from medlocker.geometry import Box
-from medlocker.images import encode_image, read_image, viewed
+from medlocker.images import viewed
 from medlocker.logo import builtin_logo, render
 from medlocker.marking import mark_pixels
 from pictures import make_image

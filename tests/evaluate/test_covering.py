@@ -15,8 +15,9 @@ from medlocker.evaluate import measure_quality
 from medlocker.evaluate._blocks import changed_blocks
 from medlocker.evaluate._covering import is_covering
 from medlocker.evaluate._quality import find_marked
+from medlocker.formats import read_image
 from medlocker.geometry import Box
-from medlocker.images import Image, read_image, viewed
+from medlocker.images import Image, viewed
 from medlocker.legibility import differences
 from medlocker.logo import Logo
 from medlocker.mark import Mark

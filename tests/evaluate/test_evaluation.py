@@ -37,7 +37,7 @@ from medlocker.evaluate import (
     write_report,
 )
 from medlocker.evaluate._tables import per_image_csv
-from medlocker.images import encode_image, read_image
+from medlocker.formats import encode_image, read_image
 from medlocker.labels import Labels
 from medlocker.logo import builtin_logo
 from medlocker.mark import Mark

@@ -34,7 +34,7 @@ from medlocker.evaluate import (
     write_report,
 )
 from medlocker.evaluate._headline import _judge
-from medlocker.images import encode_image, read_image
+from medlocker.formats import encode_image, read_image
 from medlocker.information import Gain, Information
 from runs import fill
 

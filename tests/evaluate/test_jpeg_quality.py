@@ -16,13 +16,15 @@ from PIL import Image as Pillow
 from jpeg_pictures import FILES, jpeg
 from medlocker.evaluate import Quality, measure_quality
 from medlocker.evaluate._blocks import changed_blocks
+from medlocker.formats import mark_file, read_image
+from medlocker.formats.jpeg import read_coefficients
+from medlocker.formats.jpeg._blocks import touched_blocks
+from medlocker.formats.jpeg._coefficients import write_coefficients
 from medlocker.geometry import Box
-from medlocker.images import Image, read_image, viewed
-from medlocker.images._jpegcoefficients import read_coefficients, write_coefficients
+from medlocker.images import Image, viewed
 from medlocker.logo import builtin_logo
 from medlocker.mark import Mark
-from medlocker.marking import lay, mark_file
-from medlocker.marking._jpegblocks import touched_blocks
+from medlocker.marking import lay
 
 LOGO = builtin_logo()
 KINDS = sorted(set(FILES) - {"one block"})

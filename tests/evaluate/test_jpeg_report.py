@@ -13,9 +13,9 @@ from test_evaluation import LOGO, Told, job
 from jpeg_pictures import jpeg
 from medlocker.cli._evaluated import quality_line
 from medlocker.evaluate import Extra, Result, add_up_quality, evaluate, write_report
-from medlocker.images import encode_image, read_image
+from medlocker.formats import encode_image, mark_file, read_image
 from medlocker.mark import Mark
-from medlocker.marking import mark_file, mark_pixels
+from medlocker.marking import mark_pixels
 
 NAMES = ("a.jpg", "b.jpg", "c.png")
 

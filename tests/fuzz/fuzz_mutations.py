@@ -9,8 +9,8 @@ import struct
 import zlib
 from collections.abc import Callable
 
-from medlocker.images._ifd import Directory, parse_directory, parse_header
-from medlocker.images._jpegstream import SOS
+from medlocker.formats._ifd import Directory, parse_directory, parse_header
+from medlocker.formats.jpeg._stream import SOS
 
 Mutation = Callable[[bytes, random.Random], bytes]
 Pieces = list[bytes]

@@ -43,13 +43,14 @@ from medlocker.classifiers import load_classifier
 from medlocker.classifiers.card import load_card
 from medlocker.cli.inspect import inspect
 from medlocker.errors import MedlockerError
+from medlocker.formats import encode_frames, encode_image, mark_file, metadata_digest, read_image, unmark_file
+from medlocker.formats.jpeg import read_coefficients
+from medlocker.formats.jpeg._coefficients import write_coefficients
 from medlocker.geometry import Box
-from medlocker.images import content_digest, encode_frames, encode_image, metadata_digest, read_image
-from medlocker.images._jpegcoefficients import read_coefficients, write_coefficients
+from medlocker.images import content_digest
 from medlocker.labels import class_indices, load_labels
 from medlocker.logo import LEARNED_FILE, LOGO_FILE, builtin_logo, load_learned, load_logo
 from medlocker.mark import Mark
-from medlocker.marking import mark_file, unmark_file
 from medlocker.regions import load_regions, load_segmenter
 from medlocker.regions._masks import read_mask
 from medlocker.release import find_inputs

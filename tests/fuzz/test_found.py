@@ -21,22 +21,21 @@ from nasty_parts import field, onnx_model
 from pydicom import uid
 
 from dicom_samples import Sample, write
-from medlocker._files import read_limited
-from medlocker._onnxfile import open_onnx
 from medlocker.certificates import Ledger, Owner
 from medlocker.certificates._dsse import sign_statement
 from medlocker.certificates._statement import PREDICATE_TYPE, read_statement
 from medlocker.cli._console import print_json
 from medlocker.errors import InputError, MalformedError, MedlockerError, ModelError, UnsupportedImageError
-from medlocker.images import read_image, series_key
-from medlocker.images._dicomcodecs import decode_frame, encode_frame
-from medlocker.images._dicomlayout import Layout
-from medlocker.images._dicomsegments import check_segments
-from medlocker.images._ifd import Entry, weight
+from medlocker.files import read_limited
+from medlocker.formats import mark_file, read_image
+from medlocker.formats._ifd import Entry, weight
+from medlocker.formats.dicom import Layout, encode_frame, series_key
+from medlocker.formats.dicom._codecs import decode_frame
+from medlocker.formats.dicom._segments import check_segments
 from medlocker.logo import Hardening, Logo, builtin_logo, render, rendered_size
 from medlocker.mark import Mark
-from medlocker.marking import mark_file
-from medlocker.marking._layer import lay
+from medlocker.marking import lay
+from medlocker.modelfiles.onnxfile import open_onnx
 from medlocker.regions import load_regions
 from pictures import make_image
 from runs import fill, medlocker, picture, tiny_model

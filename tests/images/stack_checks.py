@@ -8,10 +8,11 @@ import numpy as np
 from hypothesis import strategies as st
 from image_samples import Array
 
-from medlocker.images import Image, content_digest, metadata_digest, read_image
+from medlocker.formats import mark_file, metadata_digest, read_image, unmark_file
+from medlocker.images import Image, content_digest
 from medlocker.logo import builtin_logo
 from medlocker.mark import Mark
-from medlocker.marking import lay, mark_file, mark_pixels, unmark_file
+from medlocker.marking import lay, mark_pixels
 
 
 def all_frames(image: Image) -> list[Array]:

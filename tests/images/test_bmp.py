@@ -10,7 +10,7 @@ from image_samples import Array, noise, pillow, pillow_palette
 from PIL import Image as Pillow
 
 from medlocker.errors import UnsupportedImageError
-from medlocker.images import encode_image, metadata_digest, read_image
+from medlocker.formats import encode_image, metadata_digest, read_image
 
 
 def _check(data: bytes, pixels: Array, kind: str) -> bytes:

@@ -20,10 +20,10 @@ from pydicom.pixels.processing import (
 )
 
 from dicom_samples import FOLDER, Array, Sample, write
-from medlocker.images import Image, read_image, viewed
-from medlocker.images._dicom import dicom_of
-from medlocker.images._dicomshown import Window
-from medlocker.images._image import rgb_to_ybr
+from medlocker.formats import read_image
+from medlocker.formats.dicom import dicom_of
+from medlocker.formats.dicom._shown import Window
+from medlocker.images import Image, rgb_to_ybr, viewed
 
 RAMP = np.arange(4096, dtype=np.uint16).reshape(1, 64, 64, 1)
 

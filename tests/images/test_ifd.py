@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medlocker.images._ifd import (
+from medlocker.formats._ifd import (
     EXIF_IFD,
     GPS_IFD,
     DirectoryError,

@@ -12,9 +12,10 @@ import simplejpeg
 from PIL import Image as Pillow
 
 from medlocker.errors import UnsupportedImageError
-from medlocker.images import read_image
-from medlocker.images._jpegcoefficients import Surroundings, read_coefficients, write_coefficients
-from medlocker.images._jpegstream import DQT, Component, Frame, Segment
+from medlocker.formats import read_image
+from medlocker.formats.jpeg import read_coefficients
+from medlocker.formats.jpeg._coefficients import Surroundings, write_coefficients
+from medlocker.formats.jpeg._stream import DQT, Component, Frame, Segment
 
 Factors = tuple[tuple[int, int], ...]
 BOTH = [(across, down) for across in range(1, 5) for down in range(1, 5)]

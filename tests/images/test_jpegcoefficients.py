@@ -14,11 +14,12 @@ from PIL import Image as Pillow
 
 from jpeg_pictures import FILES, jpeg
 from medlocker.errors import UnsupportedImageError
-from medlocker.images import metadata_digest, read_image
-from medlocker.images._jpegcoefficients import read_coefficients, write_coefficients
-from medlocker.images._jpeglib import encode_coefficients
-from medlocker.images._jpegpreviews import restored_metadata, without_previews
-from medlocker.images._jpegstream import APP1, COM, DRI, SOS, Segment, parse_stream
+from medlocker.formats import metadata_digest, read_image
+from medlocker.formats.jpeg import read_coefficients
+from medlocker.formats.jpeg._coefficients import write_coefficients
+from medlocker.formats.jpeg._jpeglib import encode_coefficients
+from medlocker.formats.jpeg._previews import restored_metadata, without_previews
+from medlocker.formats.jpeg._stream import APP1, COM, DRI, SOS, Segment, parse_stream
 
 
 @pytest.mark.parametrize("name", FILES)

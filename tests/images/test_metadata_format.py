@@ -14,7 +14,8 @@ import tifffile
 from image_samples import noise, pillow, png_chunks
 from nifti_samples import nifti
 
-from medlocker.images import content_digest, metadata_digest, read_image
+from medlocker.formats import metadata_digest, read_image
+from medlocker.images import content_digest
 
 _TYPES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 16: 8}
 _LEFT_OUT = {273, 279, 324, 325, 259, 278, 317, 322, 323}

@@ -19,7 +19,8 @@ from nifti_samples import CLASSES, PERSON, RGB, nifti, patched
 from stack_checks import all_frames, check_stack, marks
 
 from medlocker.errors import UnsupportedImageError
-from medlocker.images import Limits, encode_frames, encode_image, metadata_digest, output_suffix, read_image
+from medlocker.formats import encode_frames, encode_image, metadata_digest, output_suffix, read_image
+from medlocker.images import Limits
 from medlocker.mark import Mark
 
 DAMAGED = "expected a whole NIfTI image, got a damaged or cut one"

@@ -14,12 +14,13 @@ from image_samples import Array
 from nifti_samples import nifti
 
 from medlocker.errors import InputError, RestoreError
-from medlocker.images import Image, ShownRange, content_digest, read_image, viewed
-from medlocker.images._png import build_png, header_of
+from medlocker.formats import mark_file, read_image, unmark_file
+from medlocker.formats.nifti import ShownRange
+from medlocker.formats.nifti.mark import Volumes
+from medlocker.formats.png import build_png, header_of
+from medlocker.images import Image, content_digest, viewed
 from medlocker.logo import builtin_logo
 from medlocker.mark import OPACITY_ONE, Mark
-from medlocker.marking import mark_file, unmark_file
-from medlocker.marking._volumes import Volumes
 
 MARK = Mark(x=2, y=3, size_px=20, opacity=OPACITY_ONE)
 

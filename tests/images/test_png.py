@@ -22,7 +22,8 @@ from image_samples import (
 from PIL import Image as Pillow
 
 from medlocker.errors import InputError, UnsupportedImageError
-from medlocker.images import encode_image, metadata_digest, read_image, viewed
+from medlocker.formats import encode_image, metadata_digest, read_image
+from medlocker.images import viewed
 
 PALETTE = noise((7, 3), seed=3)
 

@@ -10,18 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from image_samples import exif_block, loop_png, noise, pillow, pillow_palette, tiff
 
-import medlocker.images
 from medlocker.errors import UnsupportedImageError
-from medlocker.images import (
-    Image,
-    Limits,
-    encode_image,
-    metadata_digest,
-    output_suffix,
-    pixel_digest,
-    read_image,
-)
-from medlocker.images._image import CHANNELS
+from medlocker.formats import encode_image, metadata_digest, output_suffix, read_image
+from medlocker.images import CHANNELS, Image, Limits, pixel_digest
 
 _RGB = noise((12, 9, 3), top=40)
 SAMPLES = {
@@ -123,10 +114,3 @@ def test_content_decides_and_digests_are_stable(sample: str) -> None:
     assert pixel_digest(again.pixels) == pixel_digest(image.pixels)
     assert {"bit depth", "kind", "compression", "icc", "exif", "gps"} <= set(image.facts)
     assert all(isinstance(value, str | int) and len(str(value)) < 40 for value in image.facts.values())
-
-
-def test_public_names() -> None:
-    assert medlocker.images.__all__ == sorted(
-        medlocker.images.__all__, key=lambda name: (name != "LIMITS", name)
-    )
-    assert all(hasattr(medlocker.images, name) for name in medlocker.images.__all__)

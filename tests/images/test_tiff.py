@@ -11,7 +11,8 @@ from image_samples import Array, noise, pillow, pillow_palette, tiff
 from PIL import Image as Pillow
 
 from medlocker.errors import UnsupportedImageError
-from medlocker.images import Limits, encode_image, metadata_digest, read_image, viewed
+from medlocker.formats import encode_image, metadata_digest, read_image
+from medlocker.images import Limits, viewed
 from medlocker.logo import builtin_logo
 from medlocker.mark import OPACITY_ONE, Mark
 from medlocker.marking import mark_pixels

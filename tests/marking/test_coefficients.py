@@ -18,13 +18,14 @@ from PIL import Image as Pillow
 
 from jpeg_pictures import FILES, jpeg
 from medlocker.errors import InputError, RestoreError
+from medlocker.formats import kept, mark_file, metadata_digest, reach, read_image, unmark_file
+from medlocker.formats.jpeg import extent, read_coefficients
+from medlocker.formats.jpeg._blocks import touched_blocks
 from medlocker.geometry import Box
-from medlocker.images import Image, content_digest, metadata_digest, read_image
-from medlocker.images._jpegcoefficients import read_coefficients
+from medlocker.images import Image, content_digest
 from medlocker.logo import builtin_logo, render
 from medlocker.mark import Mark
-from medlocker.marking import kept, lay, mark_file, mark_pixels, reach, unmark_file
-from medlocker.marking._jpegblocks import extent, touched_blocks
+from medlocker.marking import lay, mark_pixels
 
 LOGO = builtin_logo()
 LARGE = {name: data for name, data in FILES.items() if name != "one block"}
@@ -217,7 +218,7 @@ def test_a_mark_outside_and_a_huge_trailer_are_refused(monkeypatch: pytest.Monke
     image = image_of("4:2:0")
     with pytest.raises(InputError, match=r"^expected a mark inside 67 x 51 pixels, got 34 x "):
         mark_file(image, [Mark(60, 4, 34, 50000)], logo=LOGO)
-    monkeypatch.setattr("medlocker.marking._jpegresidual.MAX_WITHHELD", 20)
+    monkeypatch.setattr("medlocker.formats.jpeg._residual.MAX_WITHHELD", 20)
     data = FILES["4:2:0"] + bytes(30)
     with pytest.raises(
         InputError, match=r"^expected at most 20 bytes of previews and behind the picture, got 34$"

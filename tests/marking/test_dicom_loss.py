@@ -12,10 +12,9 @@ from pydicom.encaps import encapsulate
 from test_dicom_marks import elements, parsed
 
 from dicom_samples import FOLDER, Array, Sample, header, saved
-from medlocker.images import read_image
+from medlocker.formats import mark_file, read_image, unmark_file
 from medlocker.logo import builtin_logo
 from medlocker.mark import Mark
-from medlocker.marking import mark_file, unmark_file
 
 LOGO = builtin_logo()
 _START = "1.2.840.10008.1.2.4."

@@ -18,11 +18,12 @@ from pydicom.encaps import encapsulate_extended, generate_frames
 
 from dicom_samples import FOLDER, NATIVE, PERSON, Array, Sample, jpeg, sample_kinds, saved, write
 from medlocker.errors import RestoreError
-from medlocker.images import Image, content_digest, metadata_digest, read_image, viewed
-from medlocker.images._dicom import dicom_of
+from medlocker.formats import MarkedFile, mark_file, metadata_digest, read_image, unmark_file
+from medlocker.formats.dicom import dicom_of
+from medlocker.images import Image, content_digest, viewed
 from medlocker.logo import builtin_logo
 from medlocker.mark import Mark
-from medlocker.marking import MarkedFile, lay, mark_file, unmark_file
+from medlocker.marking import lay
 
 LOGO = builtin_logo()
 CHANGED = {

@@ -12,10 +12,10 @@ import pytest
 from pydicom import uid
 
 from dicom_samples import FOLDER, Array, Sample, write
-from medlocker.images import Image, read_image, viewed
+from medlocker.formats import mark_file, read_image
+from medlocker.images import Image, viewed
 from medlocker.logo import builtin_logo
 from medlocker.mark import Mark
-from medlocker.marking import mark_file
 
 pytestmark = [
     pytest.mark.slow,

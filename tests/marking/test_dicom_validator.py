@@ -10,10 +10,9 @@ from pathlib import Path
 import pytest
 
 from dicom_samples import FOLDER
-from medlocker.images import read_image
+from medlocker.formats import mark_file, read_image
 from medlocker.logo import builtin_logo
 from medlocker.mark import Mark
-from medlocker.marking import mark_file
 
 pytestmark = [
     pytest.mark.slow,

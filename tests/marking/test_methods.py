@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from medlocker.errors import RestoreError
+from medlocker.formats import unmark_file
 from medlocker.images import Image, content_digest, frames_digest, pixel_digest
 from medlocker.logo import builtin_logo
-from medlocker.marking import unmark_file
 
 
 class Stack:

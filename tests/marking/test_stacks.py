@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from medlocker.errors import InputError, RestoreError
-from medlocker.images import Image, Kind, content_digest, encode_frames, frames_digest
-from medlocker.images import _registry as registry
+from medlocker.formats import _registry as registry
+from medlocker.formats import encode_frames, mark_file, unmark_file
+from medlocker.formats._stacks import Stacks
+from medlocker.images import Image, Kind, content_digest, frames_digest
 from medlocker.mark import Mark
-from medlocker.marking import mark_file, mark_pixels, unmark_file
-from medlocker.marking._stacks import Stacks
+from medlocker.marking import mark_pixels
 from pictures import make_image
 from test_logo import arrow
 

@@ -15,13 +15,12 @@ import jpeg_pictures
 from dicom_samples import FOLDER, Sample, sample_kinds, write
 from every_format import every_file
 from medlocker.errors import InputError
+from medlocker.formats import MarkedFile, kept, mark_file, metadata_digest, reach, read_image, unmark_file
+from medlocker.formats.jpeg import extent, read_coefficients
 from medlocker.geometry import Box
-from medlocker.images import Image, content_digest, metadata_digest, read_image
-from medlocker.images._jpegcoefficients import read_coefficients
+from medlocker.images import Image, content_digest
 from medlocker.logo import builtin_logo
 from medlocker.mark import Mark
-from medlocker.marking import MarkedFile, kept, mark_file, reach, unmark_file
-from medlocker.marking._jpegblocks import extent
 from medlocker.veil import AnyMark, Veil
 from veils import make_veil, veils
 

@@ -15,8 +15,9 @@ from medlocker.certificates import Owner, open_release
 from medlocker.demo.paint import synthesise
 from medlocker.demo.samples import write_samples
 from medlocker.errors import NoRoomError
+from medlocker.formats import read_image
 from medlocker.geometry import Box
-from medlocker.images import read_image, viewed
+from medlocker.images import viewed
 from medlocker.logo import builtin_logo
 from medlocker.protect import Settings, beside, make_finder
 from medlocker.protect._decoys import draw_decoys

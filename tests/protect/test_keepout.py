@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from medlocker.certificates import Owner, open_release
 from medlocker.errors import InputError, NoRoomError
+from medlocker.formats import read_image
 from medlocker.geometry import Box
-from medlocker.images import read_image
 from medlocker.protect import beside, make_finder, source_of
 from medlocker.protect._keepout import GIVEN_UP
 from medlocker.regions import CANDIDATES, Findings, load_regions

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from medlocker._files import TEMPORARY_PREFIX
 from medlocker.errors import InputError, WriteError
-from medlocker.images import read_image
+from medlocker.files import TEMPORARY_PREFIX
+from medlocker.formats import read_image
 from medlocker.logo import builtin_logo
 from medlocker.mark import Mark
 from medlocker.marking import unmark_pixels

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from dicom_samples import Sample, write
-from medlocker.images import Image, read_image
-from medlocker.images._image import rgb_to_ybr
+from medlocker.formats import read_image
+from medlocker.images import Image, rgb_to_ybr
 from medlocker.protect._legibility import seen_change
 from pictures import KINDS, make_image
 

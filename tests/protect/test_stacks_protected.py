@@ -13,9 +13,9 @@ import tifffile
 from numpy.typing import NDArray
 
 from medlocker.certificates import Owner
+from medlocker.formats import MarkedFile, mark_file, read_image
 from medlocker.geometry import Box
-from medlocker.images import Frames, Image, read_image
-from medlocker.marking import MarkedFile, mark_file
+from medlocker.images import Frames, Image
 from medlocker.protect import _attempt
 from medlocker.regions import Findings
 from medlocker.release import run_release

@@ -18,8 +18,8 @@ from jpeg_pictures import jpeg
 from medlocker.certificates import Owner
 from medlocker.classifiers import Classifier
 from medlocker.errors import InputError, NoRoomError
+from medlocker.formats import read_image
 from medlocker.geometry import Box
-from medlocker.images import read_image
 from medlocker.logo import Logo, builtin_logo
 from medlocker.protect import Harden, Outcome, Settings
 from medlocker.protect._veiled import check_free, check_legible, check_seen, draw, fainter, wanted_classes

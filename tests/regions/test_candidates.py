@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from medlocker.demo.paint import synthesise
 from medlocker.errors import InputError
+from medlocker.formats import read_image
 from medlocker.geometry import Box
-from medlocker.images import read_image, viewed
+from medlocker.images import viewed
 from medlocker.regions import CANDIDATES, CandidateFinder, Findings, load_regions
 from medlocker.regions._candidates import look, strongest
 from medlocker.regions._scale import covered

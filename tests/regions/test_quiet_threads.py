@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image as Pillow
 
-from medlocker.images._dicomquiet import quiet
+from medlocker.formats.dicom import quiet
 from medlocker.regions._masks import read_mask
 from runs import picture
 

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
 from medlocker.errors import InputError
+from medlocker.formats import read_image
 from medlocker.geometry import Box
-from medlocker.images import read_image
 from medlocker.regions import boxes_from_mask, load_regions, masks_beside
 
 WIDTH, HEIGHT = 12, 9

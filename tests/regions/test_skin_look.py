@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from test_candidates import skin
 
 from dicom_samples import FOLDER
-from medlocker.images import read_image, viewed
+from medlocker.formats import read_image
+from medlocker.images import viewed
 from medlocker.regions import CandidateFinder, Findings
 from medlocker.regions._candidates import look
 

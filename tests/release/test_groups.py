@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
-from medlocker.images import series_key
+from medlocker.formats.dicom import series_key
 from medlocker.protect import Lead, Outcome
 from medlocker.release._groups import Groups, Order, Planned, dicom_instance, find_groups
 from medlocker.release._inputs import Input

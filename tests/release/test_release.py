@@ -12,7 +12,8 @@ import pytest
 from medlocker.certificates import Owner, open_release
 from medlocker.classifiers import Gradients
 from medlocker.errors import InputError, ModelError, OutputExistsError, WriteError
-from medlocker.images import encode_image, read_image, viewed
+from medlocker.formats import encode_image, read_image
+from medlocker.images import viewed
 from medlocker.labels import class_indices, load_labels
 from medlocker.protect import Outcome, Settings
 from medlocker.regions import CandidateFinder, Finder, load_regions, load_segmenter
@@ -222,7 +223,7 @@ def test_a_model_that_fails_on_one_image_costs_only_that_one(tmp_path: Path, own
 def test_a_writer_that_changes_pixels_is_noticed(
     tmp_path: Path, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from medlocker.marking import _stills
+    from medlocker.formats import _stills as _stills
 
     honest = encode_image
 
@@ -242,7 +243,7 @@ def test_a_writer_that_changes_pixels_is_noticed(
 
 def test_fooling_is_judged_on_the_file(tmp_path: Path, owner: Owner, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file that reads back as the original fools nobody, whatever the search believed."""
-    from medlocker.marking import MarkedFile
+    from medlocker.formats import MarkedFile
     from medlocker.protect import _attempt
 
     source = fill(tmp_path / "in", 2)

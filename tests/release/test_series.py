@@ -15,8 +15,8 @@ from PIL import Image as Pillow
 from killed import killed_child
 from medlocker.certificates import Ledger, Owner, open_release, owner_access
 from medlocker.errors import WriteError
+from medlocker.formats import read_image
 from medlocker.geometry import Box
-from medlocker.images import read_image
 from medlocker.mark import Mark
 from medlocker.protect import Harden, Outcome, Settings
 from medlocker.regions import CANDIDATES, Findings, load_regions

@@ -20,7 +20,8 @@ from several import SETTINGS, SIZE, Stop, local_run, stopped_after
 
 from medlocker.certificates import Ledger, Owner
 from medlocker.errors import InputError, WriteError
-from medlocker.images import content_digest, read_image
+from medlocker.formats import read_image
+from medlocker.images import content_digest
 from medlocker.protect import Lesions, Outcome, make_finder
 from medlocker.release import EngineMaker, Run, process_engine, ray_engine, run_release
 from medlocker.release import _processes as processes_module

@@ -14,7 +14,8 @@ from train_samples import BACKBONE, OPTIONS, Photographs, photograph
 from medlocker.classifiers import OnnxClassifier, load_classifier
 from medlocker.classifiers._torch import TorchClassifier
 from medlocker.errors import InputError, ModelError, OutputExistsError
-from medlocker.images import read_image, viewed
+from medlocker.formats import read_image
+from medlocker.images import viewed
 from medlocker.labels import Labels, load_labels
 from medlocker.train import TrainObserver, TrainOptions, TrainResult, measure, train_classifier
 

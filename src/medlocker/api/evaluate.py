@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from medlocker._files import read_limited
 from medlocker.api.attacking import attack, state_folder
 from medlocker.api.choices import one_of
 from medlocker.api.listener import Callback, Listener, as_listener, named
@@ -39,6 +38,7 @@ from medlocker.evaluate import (
     write_report,
 )
 from medlocker.evaluate import evaluate as judge
+from medlocker.files import read_limited
 from medlocker.labels import load_labels
 from medlocker.logo import MAX_FILE_BYTES, Logo, builtin_logo, load_logo
 from medlocker.regions import load_regions

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from pathlib import Path
 
-from medlocker._files import read_limited
 from medlocker.api.listener import Listener
 from medlocker.certificates import (
     Grant,
@@ -21,6 +20,7 @@ from medlocker.certificates import (
     write_grant,
 )
 from medlocker.errors import InputError, OutputExistsError
+from medlocker.files import read_limited
 
 _MAX_LIST_BYTES = 64 * 1024 * 1024
 _Path = str | os.PathLike[str]

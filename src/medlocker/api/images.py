@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from medlocker._files import read_limited
+from medlocker.files import read_limited
+from medlocker.formats import read_image as decode
 from medlocker.images import LIMITS, Image
-from medlocker.images import read_image as decode
 
 
 def read_image(path: str | os.PathLike[str]) -> Image:

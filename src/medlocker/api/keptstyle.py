@@ -8,8 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from medlocker._files import read_limited, write_atomic
 from medlocker.errors import InputError
+from medlocker.files import read_limited, write_atomic
 from medlocker.protect import Settings
 from medlocker.release import FOLDER, is_unfinished
 from medlocker.veilstyle import VeilStyle

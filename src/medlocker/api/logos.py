@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
-from medlocker._files import read_limited
 from medlocker.api.listener import Listener
 from medlocker.errors import InputError
+from medlocker.files import read_limited
 from medlocker.logo import MAX_FILE_BYTES, Logo, builtin_logo, load_logo
 
 GivenLogo: TypeAlias = "Logo | NDArray[np.uint8] | str | os.PathLike[str] | None"

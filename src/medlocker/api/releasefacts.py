@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from medlocker._files import read_limited
 from medlocker.errors import MalformedError
+from medlocker.files import read_limited
 
 STATEMENT = Path("certificate", "statement.dsse.json")
 """Where the statement of a finished release lies in it."""

@@ -15,7 +15,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import IO
 
-from medlocker._files import TEMPORARY_PREFIX, make_folder, write_atomic
 from medlocker.certificates._age import AGE_MAGIC, Recipient
 from medlocker.certificates._foreign import os_reason
 from medlocker.certificates._index import SHARD_SIZE, IndexEntry, IndexLine, index_name, sealed_name
@@ -37,6 +36,7 @@ from medlocker.certificates._statement import (
     utc_now,
 )
 from medlocker.errors import MalformedError, WriteError
+from medlocker.files import TEMPORARY_PREFIX, make_folder, write_atomic
 from medlocker.logo import Logo
 
 CERTIFICATE = "certificate"

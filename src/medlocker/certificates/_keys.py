@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from medlocker._files import make_folder, read_limited, write_atomic
 from medlocker.certificates._age import Identity, Recipient, new_secret, public_text, seal, unseal
 from medlocker.certificates._signing import SigningKey, VerifyKey
 from medlocker.errors import InputError, NoMatchingKeyError, OutputExistsError
+from medlocker.files import make_folder, read_limited, write_atomic
 
 SIGN_KEY, SIGN_PUB, AGE_KEY, AGE_PUB = ".sign.key", ".sign.pub", ".age.key", ".age.pub"
 _MAX_KEY_BYTES = 64 * 1024

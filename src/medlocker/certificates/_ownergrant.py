@@ -11,11 +11,11 @@ import hashlib
 import re
 from pathlib import Path
 
-from medlocker._files import make_folder, read_limited, write_atomic
 from medlocker.certificates._age import Identity, Recipient, seal, unseal
 from medlocker.certificates._secret import ReleaseSecret
 from medlocker.certificates._signing import SigningKey, VerifyKey
 from medlocker.errors import MalformedError
+from medlocker.files import make_folder, read_limited, write_atomic
 
 OWNER_GRANT = "certificate/grants/owner.age"
 MAX_OWNER_GRANT_BYTES = 64 * 1024

@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from medlocker._files import check_relative_name
 from medlocker.certificates._age import Identity, seal, unseal
 from medlocker.certificates._canonical import MAX_INTEGER, Fields, is_plain, parse_canonical, to_canonical
 from medlocker.certificates._secret import RELEASE_ID_BYTES, ReleaseSecret
 from medlocker.errors import InputError, MalformedError
+from medlocker.files import check_relative_name
 from medlocker.patch import ENCODING
 from medlocker.veil import AnyMark, read_mark
 

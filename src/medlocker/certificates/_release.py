@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from medlocker._files import read_limited
 from medlocker.certificates._dsse import MAX_STATEMENT_BYTES
 from medlocker.certificates._foreign import os_reason
 from medlocker.certificates._index import (
@@ -25,6 +24,7 @@ from medlocker.certificates._record import SealedRecord
 from medlocker.certificates._signing import VerifyKey
 from medlocker.certificates._statement import LOGO, STATEMENT, Statement, read_statement
 from medlocker.errors import CertificateError, InputError, MalformedError, WrongImageError
+from medlocker.files import read_limited
 from medlocker.logo import Logo, load_logo
 
 IMAGES = "images"

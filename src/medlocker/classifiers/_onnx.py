@@ -10,7 +10,6 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from medlocker._onnxfile import FLOATS, open_onnx
 from medlocker.classifiers._base import BaseClassifier, log_probabilities
 from medlocker.classifiers._pooling import pooled
 from medlocker.classifiers.card import (
@@ -22,6 +21,7 @@ from medlocker.classifiers.card import (
     load_card,
 )
 from medlocker.errors import ModelError
+from medlocker.modelfiles.onnxfile import FLOATS, open_onnx
 
 MAX_BATCH = 1024
 """Of a model that takes no other number of pictures at once."""

@@ -13,8 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from medlocker._cores import usable_cores
-from medlocker._files import sha256_of
 from medlocker.classifiers._architectures import build, head_names, load_state, read_state
 from medlocker.classifiers._base import BaseClassifier, log_probabilities
 from medlocker.classifiers._featurenetwork import PrototypeHead, backbone, feature_count
@@ -22,7 +20,9 @@ from medlocker.classifiers._folded import folded
 from medlocker.classifiers._prototypes import Prototypes
 from medlocker.classifiers.card import Card, card_path, load_card
 from medlocker.classifiers.protocol import Gradients
+from medlocker.cores import usable_cores
 from medlocker.errors import ModelError
+from medlocker.files import sha256_of
 
 _CHUNK = 32
 """Images in one forward pass; more only costs memory on a CPU."""

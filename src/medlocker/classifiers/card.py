@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
-from medlocker._cardfields import (
+from medlocker.classifiers.resize import ResizeRule
+from medlocker.errors import ModelError
+from medlocker.modelfiles.cardfields import (
     as_choice,
     as_digest,
     as_integer,
@@ -17,8 +19,6 @@ from medlocker._cardfields import (
     card_path,
     read_card,
 )
-from medlocker.classifiers.resize import ResizeRule
-from medlocker.errors import ModelError
 
 __all__ = ["Card", "InputSpec", "Layout", "Output", "card_path", "load_card", "parse_card"]
 

@@ -8,12 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
-from medlocker._files import read_limited
 from medlocker.api.releasefacts import STATEMENT, release_facts
 from medlocker.classifiers import Classifier, is_feature_extractor, load_classifier
 from medlocker.cli._console import print_json, stdout, warn
 from medlocker.errors import InputError
-from medlocker.images import LIMITS, content_digest, read_image
+from medlocker.files import read_limited
+from medlocker.formats import read_image
+from medlocker.images import LIMITS, content_digest
 from medlocker.logo import LEARNED_FILE, LearnedLogo, load_learned
 from medlocker.preparedveil import PreparedVeil, is_prepared_veil, load_prepared_veil
 from medlocker.regions import Segmenter, is_segmenter, load_segmenter

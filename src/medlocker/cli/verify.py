@@ -182,7 +182,7 @@ def _digest(file: Path) -> str:
 
 
 def _read_parameters(path: Path) -> tuple[Mark, ...]:
-    from medlocker._files import read_limited
+    from medlocker.files import read_limited
     from medlocker.mark import Mark
 
     data = read_limited(path, max_bytes=_MAX_LIST_BYTES, what="parameter list")

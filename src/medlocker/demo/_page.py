@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from medlocker._files import write_atomic
 from medlocker.demo._sheet import caption
 from medlocker.demo._story import Story
 from medlocker.evaluate import html_page, slider, text, thumbnail
+from medlocker.files import write_atomic
 
 _SIDE_PX = 320
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
-from medlocker._files import write_atomic
 from medlocker.demo._story import Story
+from medlocker.files import write_atomic
 
 _COLUMNS = 6
 _SIDE_PX = 220

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
 
-from medlocker._files import make_folder, write_atomic
 from medlocker.demo.lesions import GRADES
 from medlocker.demo.paint import synthesise
 from medlocker.errors import InputError
+from medlocker.files import make_folder, write_atomic
 
 MAX_SAMPLES = 10_000
 _NAME_RANGE = 1 << 12

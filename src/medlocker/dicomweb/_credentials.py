@@ -9,8 +9,8 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from medlocker._files import read_limited
 from medlocker.errors import InputError
+from medlocker.files import read_limited
 
 PULL_VARIABLE, PUSH_VARIABLE = "MEDLOCKER_PULL_AUTH", "MEDLOCKER_PUSH_AUTH"
 _MAX_BYTES = 64 * 1024

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from medlocker._files import make_folder, write_atomic
 from medlocker.dicomweb._http import NotFoundError, Server
 from medlocker.dicomweb._multipart import DICOM, dicom_file
 from medlocker.dicomweb._parallel import run_parallel
@@ -19,6 +18,7 @@ from medlocker.dicomweb._plan import Planned, has_pixels, name_instances
 from medlocker.dicomweb._qido import find_instances
 from medlocker.dicomweb._staging import PRIVATE, Staging
 from medlocker.errors import InputError, MedlockerError, TransferError
+from medlocker.files import make_folder, write_atomic
 from medlocker.images import LIMITS
 
 _ACCEPT = f'multipart/related; type="{DICOM}"; transfer-syntax=*'

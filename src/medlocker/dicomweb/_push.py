@@ -16,7 +16,6 @@ from pathlib import Path
 
 import pydicom
 
-from medlocker._files import read_limited
 from medlocker.certificates import IndexEntry, Release
 from medlocker.dicomweb._address import is_uid
 from medlocker.dicomweb._http import ForbiddenError, Server, ServerGoneError
@@ -25,8 +24,9 @@ from medlocker.dicomweb._pushlog import PushLog
 from medlocker.dicomweb._qido import find_instances
 from medlocker.dicomweb._stow import store
 from medlocker.errors import CertificateError, InputError, MedlockerError, TransferError, WrongImageError
-from medlocker.images import LIMITS, has_dicom_name, is_dicom_file
-from medlocker.images._dicomquiet import quiet
+from medlocker.files import read_limited
+from medlocker.formats.dicom import has_dicom_name, is_dicom_file, quiet
+from medlocker.images import LIMITS
 
 _STUDY, _SERIES, _INSTANCE = 0x0020000D, 0x0020000E, 0x00080018
 _REMEMBERED = 16

@@ -17,10 +17,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from medlocker._files import check_relative_name, make_folder, write_atomic
 from medlocker.dicomweb._address import is_uid
 from medlocker.dicomweb._plan import Planned
 from medlocker.errors import InputError, WriteError
+from medlocker.files import check_relative_name, make_folder, write_atomic
 
 _PLAN, _JOB = "plan.json", "job.json"
 PRIVATE = 0o600

@@ -7,9 +7,9 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from medlocker._files import make_folder, sweep_temporaries, write_atomic
 from medlocker.errors import InputError
 from medlocker.evaluate.removal._state import Cell, State
+from medlocker.files import make_folder, sweep_temporaries, write_atomic
 
 _COMMAND = "command.json"
 _FILES = (_COMMAND, "removal.json", "removal.jsonl")

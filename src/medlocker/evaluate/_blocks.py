@@ -9,10 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.errors import InputError
+from medlocker.formats.jpeg import extent, frame_of, read_coefficients
 from medlocker.images import Image
-from medlocker.images._jpegcoefficients import read_coefficients
-from medlocker.images._jpegstream import frame_of
-from medlocker.marking._jpegblocks import extent
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from PIL import Image as PillowImage
 
-from medlocker._files import read_limited
 from medlocker.attacks import as_bytes
-from medlocker.images import LIMITS, read_image, viewed
+from medlocker.files import read_limited
+from medlocker.formats import read_image
+from medlocker.images import LIMITS, viewed
 
 _STYLE = """
 body{font:16px/1.5 system-ui,sans-serif;color:#1c2028;background:#fafaf8}

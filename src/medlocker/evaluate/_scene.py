@@ -9,7 +9,6 @@ from typing import Any, TypeAlias
 
 from numpy.typing import NDArray
 
-from medlocker._files import read_limited
 from medlocker.classifiers import Canvas, Classifier
 from medlocker.errors import InputError, NoRoomError
 from medlocker.evaluate._blocks import changed_blocks
@@ -17,8 +16,10 @@ from medlocker.evaluate._control import Control
 from medlocker.evaluate._pairs import CLEAN, RANDOM, Pair, panel_keys
 from medlocker.evaluate._panel import lay_panel
 from medlocker.evaluate._quality import Found, Quality, find_marked, measure_found
+from medlocker.files import read_limited
+from medlocker.formats import read_image
 from medlocker.geometry import Box
-from medlocker.images import LIMITS, Image, read_image, viewed
+from medlocker.images import LIMITS, Image, viewed
 from medlocker.regions import Regions
 
 
@@ -91,7 +92,9 @@ class Looker:
         clean = _read(pair.clean, pair.name)
         boxes: tuple[Box, ...] | None = None
         if self.regions is not None:
-            boxes = self.regions.boxes_for(pair.name, width=clean.width, height=clean.height)
+            boxes = self.regions.boxes_for(
+                pair.name, width=clean.width, height=clean.height, orientation=clean.orientation
+            )
         original = viewed(clean)
         marked: dict[str, Image] = {}
         qualities: dict[str, Quality] = {}

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker._logistic import LogisticRegression
+from medlocker.logistic import LogisticRegression
 from medlocker.metrics import are_grades, cohen_kappa, kappa_interval, kappa_weighting, mean_auc
 
 FEWEST = 20

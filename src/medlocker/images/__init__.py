@@ -1,7 +1,7 @@
-"""Read and write medical stills losslessly."""
+"""One image in memory, whatever file it came from; and how much of a file is believed."""
 
-from medlocker.images._dicomids import dicom_identity, has_dicom_name, is_dicom_file, series_key
 from medlocker.images._image import (
+    CHANNELS,
     Frames,
     FramesHash,
     Image,
@@ -10,38 +10,40 @@ from medlocker.images._image import (
     content_digest,
     frames_digest,
     pixel_digest,
+    rgb_to_ybr,
     viewed,
+    ybr_to_rgb,
 )
-from medlocker.images._limits import LIMITS, Limits
-from medlocker.images._niftiwindow import ShownRange
-from medlocker.images._registry import (
-    encode_frames,
-    encode_image,
-    metadata_digest,
-    output_suffix,
-    read_image,
+from medlocker.images._limits import (
+    LIMITS,
+    NO_LIMITS,
+    DamagedError,
+    Limits,
+    check_frames,
+    check_size,
+    refuse,
+    translated,
 )
 
 __all__ = [
+    "CHANNELS",
     "LIMITS",
+    "NO_LIMITS",
+    "DamagedError",
     "Frames",
     "FramesHash",
     "Image",
     "Kind",
     "Limits",
     "Pixels",
-    "ShownRange",
+    "check_frames",
+    "check_size",
     "content_digest",
-    "dicom_identity",
-    "encode_frames",
-    "encode_image",
     "frames_digest",
-    "has_dicom_name",
-    "is_dicom_file",
-    "metadata_digest",
-    "output_suffix",
     "pixel_digest",
-    "read_image",
-    "series_key",
+    "refuse",
+    "rgb_to_ybr",
+    "translated",
     "viewed",
+    "ybr_to_rgb",
 ]

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from medlocker._files import read_limited
 from medlocker.errors import InputError
+from medlocker.files import read_limited
 from medlocker.labels._labels import Labels, whole_number
 from medlocker.labels._table import Table, open_table
 from medlocker.regions._names import normal_name

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from medlocker._files import read_limited
 from medlocker.errors import InputError
+from medlocker.files import read_limited
 from medlocker.logo._logo import MAX_FILE_BYTES, Logo, load_logo
 from medlocker.logo._overlay import unpack_overlay
 

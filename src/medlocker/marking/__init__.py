@@ -1,28 +1,15 @@
-"""Putting marks on images of every format, and taking them off again bit for bit."""
+"""Putting marks on pixels of any format, and taking them off again bit for bit."""
 
-from medlocker.marking._layer import Layer, lay
-from medlocker.marking._method import MarkedFile
-from medlocker.marking._methods import METHODS, kept, mark_file, reach, unmark_file
-from medlocker.marking._pixels import (
-    MarkedPixels,
-    covered_px,
-    likeness,
-    mark_pixels,
-    unmark_pixels,
-)
+from medlocker.marking._layer import Layer, lay, lay_coarsely
+from medlocker.marking._pixels import MarkedPixels, covered_px, likeness, mark_pixels, unmark_pixels
 
 __all__ = [
-    "METHODS",
     "Layer",
-    "MarkedFile",
     "MarkedPixels",
     "covered_px",
-    "kept",
     "lay",
+    "lay_coarsely",
     "likeness",
-    "mark_file",
     "mark_pixels",
-    "reach",
-    "unmark_file",
     "unmark_pixels",
 ]

@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from medlocker.errors import InputError
 from medlocker.geometry import Box
-from medlocker.images import Image
-from medlocker.images._image import rgb_to_ybr
+from medlocker.images import Image, rgb_to_ybr
 from medlocker.logo import Logo, fit_color, mounted, render, render_lattice, rendered_size, weights
 from medlocker.mark import Mark
 from medlocker.marking._keepouts import spared

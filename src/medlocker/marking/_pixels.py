@@ -9,8 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.errors import InputError, RestoreError
-from medlocker.images import Image
-from medlocker.images._image import Pixels
+from medlocker.images import Image, Pixels
 from medlocker.logo import Logo, blend, render, unblend
 from medlocker.mark import Mark
 from medlocker.marking._layer import Layer, lay

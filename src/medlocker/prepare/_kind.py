@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from medlocker._files import read_limited
 from medlocker.errors import InputError, MedlockerError
-from medlocker.images import LIMITS, read_image
+from medlocker.files import read_limited
+from medlocker.formats import read_image
+from medlocker.images import LIMITS
 from medlocker.logo import LearnedLogo
 from medlocker.preparedveil import PreparedVeil
 from medlocker.release import Inputs

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from medlocker._files import read_limited
 from medlocker.classifiers import Classifier
 from medlocker.errors import InputError, MedlockerError, ModelError
+from medlocker.files import read_limited
+from medlocker.formats import read_image
 from medlocker.geometry import Box
-from medlocker.images import LIMITS, Image, read_image
+from medlocker.images import LIMITS, Image
 from medlocker.labels import Labels
 from medlocker.logo import MAX_CELLS, LearnedLogo, Logo, pack_overlay
 from medlocker.prepare._sampling import choose_sample
@@ -174,7 +175,9 @@ def _problem(
 ) -> Problem:
     boxes: tuple[Box, ...] = ()
     if preparation.regions is not None:
-        boxes = preparation.regions.boxes_for(item.name, width=image.width, height=image.height)
+        boxes = preparation.regions.boxes_for(
+            item.name, width=image.width, height=image.height, orientation=image.orientation
+        )
     settings = preparation.settings
     key = hashlib.sha256(f"{preparation.seed} {item.name}".encode("utf-8", "surrogateescape")).digest()
     room = find_room(

@@ -10,12 +10,12 @@ from functools import partial
 import cv2
 import numpy as np
 
-from medlocker._files import read_limited
 from medlocker.attacks import as_bytes
 from medlocker.classifiers import Classifier
+from medlocker.files import read_limited
+from medlocker.formats import reach, read_image
 from medlocker.geometry import Box
-from medlocker.images import LIMITS, Image, read_image, viewed
-from medlocker.marking import reach
+from medlocker.images import LIMITS, Image, viewed
 from medlocker.protect import beside
 from medlocker.protect._veiled import check_free
 from medlocker.regions import Finder, Findings, Regions
@@ -82,7 +82,9 @@ def read_reduced(item: Input, *, side_px: int, regions: Regions | None, finder: 
 def _kept_out(image: Image, name: str, regions: Regions | None, finder: Finder | None) -> tuple[Box, ...]:
     """Return what protecting the image would keep out of it."""
     size = image.width, image.height
-    given = regions.boxes_for(name, width=size[0], height=size[1]) if regions is not None else ()
+    given: tuple[Box, ...] = ()
+    if regions is not None:
+        given = regions.boxes_for(name, width=size[0], height=size[1], orientation=image.orientation)
     found = finder.find(viewed(image)) if finder is not None else Findings(())
     room = partial(check_free, width=size[0], height=size[1])
     _, boxes, _ = beside(given, found, size=size, finder=finder, room=room)

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image as PillowImage
 
-from medlocker._files import check_output_folder, replacing_folder
 from medlocker.errors import MedlockerError, OutputExistsError
+from medlocker.files import check_output_folder, replacing_folder
 from medlocker.logo import LEARNED_FILE, LOGO_FILE, LearnedLogo, Logo, load_learned, render
 from medlocker.prepare._veilpicture import veil_picture
 from medlocker.preparedveil import VEIL_FILE, PreparedVeil, is_prepared_veil, load_prepared_veil

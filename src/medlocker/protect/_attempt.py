@@ -13,13 +13,14 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker._files import TEMPORARY_PREFIX, make_folder, read_limited, write_atomic
 from medlocker.classifiers import Classifier
 from medlocker.errors import UnsupportedImageError
+from medlocker.files import TEMPORARY_PREFIX, make_folder, read_limited, write_atomic
+from medlocker.formats import kept, mark_file, metadata_digest, read_image
 from medlocker.geometry import Box
-from medlocker.images import LIMITS, Image, Pixels, content_digest, metadata_digest, read_image
+from medlocker.images import LIMITS, Image, Pixels, content_digest
 from medlocker.logo import Logo
-from medlocker.marking import kept, mark_file, mark_pixels
+from medlocker.marking import mark_pixels
 from medlocker.protect._against import attacked_views, attacks_for, withstood
 from medlocker.protect._legibility import Seen, seen_change
 from medlocker.protect._outcome import Job, Marked

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from medlocker._files import read_limited
 from medlocker.errors import MedlockerError
+from medlocker.files import read_limited
+from medlocker.formats import read_image
 from medlocker.geometry import Box
-from medlocker.images import LIMITS, Image, read_image, viewed
+from medlocker.images import LIMITS, Image, viewed
 from medlocker.regions import Finder, Regions
 
 MOST_DONORS = 64
@@ -142,7 +143,9 @@ def _with_regions(
     for name, path in images[: 4 * MOST_DONORS]:
         try:
             image = _read(name, path)
-            boxes = regions.boxes_for(name, width=image.width, height=image.height)
+            boxes = regions.boxes_for(
+                name, width=image.width, height=image.height, orientation=image.orientation
+            )
         except MedlockerError:  # said when the image's own turn comes
             continue
         if boxes:

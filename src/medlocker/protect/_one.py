@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from medlocker._files import check_relative_name, read_limited
 from medlocker.classifiers import Classifier
 from medlocker.errors import (
     InputError,
@@ -20,17 +19,13 @@ from medlocker.errors import (
     NoRoomError,
     WriteError,
 )
+from medlocker.files import check_relative_name, read_limited
+from medlocker.formats import reach, read_image
 from medlocker.geometry import Box
-from medlocker.images import (
-    LIMITS,
-    Image,
-    content_digest,
-    read_image,
-    viewed,
-)
+from medlocker.images import LIMITS, Image, content_digest, viewed
 from medlocker.logo import LearnedLogo, Logo
 from medlocker.mark import Mark
-from medlocker.marking import covered_px, likeness, reach
+from medlocker.marking import covered_px, likeness
 from medlocker.protect._against import attacks_for
 from medlocker.protect._attempt import Attempt, Canvases, Original, ask_about
 from medlocker.protect._donors import Donors

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from medlocker.errors import AlreadyMarkedError, InputError, MedlockerError, NoRoomError
+from medlocker.formats import reach
 from medlocker.geometry import Box
 from medlocker.images import Image
 from medlocker.logo import Logo, render
-from medlocker.marking import reach
 from medlocker.placements import FreePlacements
 from medlocker.regions import Findings, Regions
 from medlocker.search import Work
@@ -120,9 +120,10 @@ def given_boxes(regions: Regions | None, image: Image, names: Sequence[str]) -> 
         InputError: If those of the first cannot be read.
     """
     boxes: dict[Box, None] = {}
+    seen = {"width": image.width, "height": image.height, "orientation": image.orientation}
     for number, name in enumerate(names if regions is not None else ()):
         try:
-            found = regions.boxes_for(name, width=image.width, height=image.height) if regions else ()
+            found = regions.boxes_for(name, **seen) if regions else ()
         except InputError:
             if number == 0:
                 raise

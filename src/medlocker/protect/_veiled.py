@@ -8,10 +8,10 @@ from functools import partial
 
 from medlocker.classifiers import Classifier
 from medlocker.errors import InputError, NoRoomError
+from medlocker.formats import reach
 from medlocker.geometry import Box
 from medlocker.images import Image
 from medlocker.logo import Logo
-from medlocker.marking import reach
 from medlocker.protect._decoys import draw_decoys
 from medlocker.protect._donors import Donors
 from medlocker.protect._settings import Settings

@@ -8,8 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from medlocker._files import read_limited
 from medlocker.errors import InputError
+from medlocker.files import read_limited
 from medlocker.regions._names import normal_name
 from medlocker.regions._runs import box_from_runs
 from medlocker.regions._table import Table, TableBuilder

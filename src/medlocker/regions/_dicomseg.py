@@ -16,10 +16,8 @@ from pydicom.dataset import Dataset
 from pydicom.pixels.utils import pixel_array
 
 from medlocker.errors import InputError
+from medlocker.formats.dicom import has_dicom_name, is_dicom_file, quiet, read_tags
 from medlocker.geometry import Box
-from medlocker.images import has_dicom_name, is_dicom_file
-from medlocker.images._dicomquiet import quiet
-from medlocker.images._dicomtags import read_tags
 from medlocker.regions._masks import boxes_from_mask
 
 _SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")

@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL.TiffImagePlugin import TiffImageFile
 
-from medlocker._files import read_limited
 from medlocker.errors import InputError, UnsupportedImageError
+from medlocker.files import read_limited
+from medlocker.formats import read_image
+from medlocker.formats.dicom import quiet
 from medlocker.geometry import Box
-from medlocker.images import Image, Limits, Pixels, read_image
-from medlocker.images._dicomquiet import quiet
+from medlocker.images import Image, Limits, Pixels
 
 MAX_MASK_BYTES = 1 << 30
 
@@ -64,7 +65,7 @@ def read_mask(path: Path, *, name: str, width: int, height: int) -> NDArray[np.b
     not wholly transparent belongs to a lesion. Of several frames a lesion in any one counts.
 
     Args:
-        path: The file: what :func:`medlocker.images.read_image` reads, or a picture of
+        path: The file: what :func:`medlocker.formats.read_image` reads, or a picture of
             1, 2 or 4 bits, or of 32 (whole or real numbers).
         name: How messages call it.
         width: Columns the mask must have; another size is refused before anything is decoded.

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker._cardfields import card_path
-from medlocker._onnxfile import FLOATS, OnnxFile, open_onnx
 from medlocker.errors import ModelError
+from medlocker.modelfiles.cardfields import card_path
+from medlocker.modelfiles.onnxfile import FLOATS, OnnxFile, open_onnx
 from medlocker.regions._finder import Findings
 from medlocker.regions._parts import parts_of
 from medlocker.regions._scale import scale_for, to_scale

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medlocker._cardfields import (
+from medlocker.errors import ModelError
+from medlocker.modelfiles.cardfields import (
     as_choice,
     as_digest,
     as_integer,
@@ -16,7 +17,6 @@ from medlocker._cardfields import (
     as_range,
     read_card,
 )
-from medlocker.errors import ModelError
 
 TASK = "segmentation"
 MAX_TILE_PX = 2048

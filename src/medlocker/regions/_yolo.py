@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from medlocker._files import read_limited
 from medlocker.errors import InputError
+from medlocker.files import read_limited
 from medlocker.regions._csv import to_number
 from medlocker.regions._table import Table, TableBuilder
 

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from medlocker._files import opened_regular
 from medlocker.errors import WriteError
+from medlocker.files import opened_regular
 from medlocker.protect import Outcome
 
 MAX_LINE_BYTES = 1 << 20

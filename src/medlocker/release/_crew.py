@@ -32,10 +32,10 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from medlocker._files import TEMPORARY_PREFIX, read_limited, sweep_temporaries, write_atomic
 from medlocker._version import __version__
 from medlocker.classifiers import prototypes_of
 from medlocker.errors import InputError, MedlockerError, WriteError
+from medlocker.files import TEMPORARY_PREFIX, read_limited, sweep_temporaries, write_atomic
 from medlocker.images import LIMITS
 from medlocker.protect import Job, Lesions, Outcome
 from medlocker.regions import WithAnatomy

@@ -10,9 +10,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from medlocker._files import read_limited, write_atomic
 from medlocker.certificates import ReleaseSecret, seal, unseal
 from medlocker.errors import MalformedError
+from medlocker.files import read_limited, write_atomic
 from medlocker.protect import Donors
 from medlocker.release._journal import FOLDER
 

@@ -6,8 +6,8 @@ import hashlib
 import os
 from pathlib import Path
 
-from medlocker._files import sha256_of
 from medlocker.errors import InputError
+from medlocker.files import sha256_of
 
 
 def fingerprint_path(path: Path) -> str:

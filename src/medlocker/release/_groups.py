@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
-from medlocker.images import dicom_identity
+from medlocker.formats.dicom import dicom_identity
 from medlocker.protect import Lead, Outcome, Series
 from medlocker.release._inputs import Input
 from medlocker.search import file_threads

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from medlocker._files import TEMPORARY_PREFIX, read_limited
 from medlocker.errors import InputError
-from medlocker.images import is_dicom_file
+from medlocker.files import TEMPORARY_PREFIX, read_limited
+from medlocker.formats.dicom import is_dicom_file
 from medlocker.regions import masks_beside
 
 IMAGE_SUFFIXES = frozenset(

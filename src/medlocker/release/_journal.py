@@ -16,8 +16,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from medlocker._files import make_folder, read_limited, write_atomic
 from medlocker.errors import InputError, WriteError
+from medlocker.files import make_folder, read_limited, write_atomic
 from medlocker.protect import Outcome
 from medlocker.release._accounts import MAX_LINE_BYTES, Accounts, Done, read_lines, to_line
 

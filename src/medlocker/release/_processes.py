@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from medlocker._cores import usable_cores, wanted_threads
+from medlocker.cores import usable_cores, wanted_threads
 from medlocker.errors import InputError
 from medlocker.protect import Lesions
 from medlocker.release._crew import CrewEngine

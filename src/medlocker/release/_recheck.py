@@ -14,7 +14,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from medlocker._files import sha256_of
+from medlocker.files import sha256_of
 from medlocker.release._accounts import Done
 from medlocker.release._inputs import Input
 from medlocker.release._journal import Journal

@@ -14,7 +14,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from medlocker._files import make_folder, sweep_temporaries
 from medlocker.certificates import (
     IndexEntry,
     Ledger,
@@ -28,7 +27,8 @@ from medlocker.certificates import (
 )
 from medlocker.classifiers import Classifier, prototypes_of
 from medlocker.errors import OutputExistsError, WriteError
-from medlocker.images import series_key
+from medlocker.files import make_folder, sweep_temporaries
+from medlocker.formats.dicom import series_key
 from medlocker.labels import Labels
 from medlocker.logo import LearnedLogo, Logo
 from medlocker.protect import Donors, Job, Outcome, Settings, source_of

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from medlocker._files import read_limited
 from medlocker.classifiers import SAMPLE_IMAGES, Canvas, Classifier, is_feature_extractor, with_prototypes
 from medlocker.errors import InputError
-from medlocker.images import LIMITS, read_image, viewed
+from medlocker.files import read_limited
+from medlocker.formats import read_image
+from medlocker.images import LIMITS, viewed
 from medlocker.release._inputs import Input, Inputs
 from medlocker.search import file_threads
 

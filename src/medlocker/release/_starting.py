@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from medlocker._files import make_folder
 from medlocker.errors import WriteError
+from medlocker.files import make_folder
 from medlocker.release._journal import FOLDER, hold, is_locked
 
 _START = "start"

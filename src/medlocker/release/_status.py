@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from medlocker._files import read_limited
 from medlocker.certificates import MAX_SHARD_BYTES, parse_shard
 from medlocker.errors import InputError
+from medlocker.files import read_limited
 from medlocker.release._accounts import read_lines
 from medlocker.release._journal import (
     FOLDER,

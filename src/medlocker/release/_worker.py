@@ -24,11 +24,11 @@ from pathlib import Path
 
 import cv2
 
-from medlocker._cores import wanted_threads
-from medlocker._files import TEMPORARY_PREFIX, read_limited, write_atomic
 from medlocker._version import __version__
 from medlocker.classifiers import BaseClassifier, Classifier, load_classifier, with_gradients
+from medlocker.cores import wanted_threads
 from medlocker.errors import InputError, MedlockerError, ModelError, WriteError
+from medlocker.files import TEMPORARY_PREFIX, read_limited, write_atomic
 from medlocker.protect import Job, Marked, Outcome, Protector, make_finder
 from medlocker.regions import Finder, WithAnatomy, load_segmenter
 from medlocker.release._messages import (

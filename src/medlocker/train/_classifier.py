@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from medlocker._files import replacing_folder
 from medlocker.classifiers import InputSpec
 from medlocker.errors import InputError
+from medlocker.files import replacing_folder
 from medlocker.labels import Labels
 from medlocker.metrics import Criterion, Metrics, choose_criterion
 from medlocker.train._augment import MARGIN

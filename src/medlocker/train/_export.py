@@ -16,10 +16,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from medlocker._files import check_output_folder, sha256_of
 from medlocker.classifiers import load_onnx
 from medlocker.classifiers._torch import load_torch
 from medlocker.errors import ModelError
+from medlocker.files import check_output_folder, sha256_of
 
 WEIGHTS, ONNX, CARD = "model.safetensors", "model.onnx", "model.card.json"
 TOLERANCE = 1e-3

@@ -13,10 +13,11 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker._files import read_limited
 from medlocker.classifiers import InputSpec, resize_canvas
 from medlocker.errors import InputError
-from medlocker.images import Limits, read_image, viewed
+from medlocker.files import read_limited
+from medlocker.formats import read_image
+from medlocker.images import Limits, viewed
 
 MAX_MEMORY_BYTES = 1 << 30
 """Larger sets lie in a file that is mapped into memory."""

@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medlocker._files import TEMPORARY_PREFIX, read_limited
 from medlocker.errors import InputError
+from medlocker.files import TEMPORARY_PREFIX, read_limited
 from medlocker.labels import Labels, order_classes
 from medlocker.regions._names import IMAGE_SUFFIXES, normal_name, split_name, without_suffix
 

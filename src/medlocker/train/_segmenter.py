@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from medlocker._files import replacing_folder
 from medlocker.errors import InputError
+from medlocker.files import replacing_folder
 from medlocker.regions import Regions, load_segmenter
 from medlocker.regions._segmenter import Segmenter
 from medlocker.regions._segmentercard import TASK

@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker._files import read_limited
 from medlocker.errors import InputError
-from medlocker.images import LIMITS, read_image, viewed
+from medlocker.files import read_limited
+from medlocker.formats import read_image
+from medlocker.images import LIMITS, viewed
 from medlocker.regions import Regions
 from medlocker.regions._maskfolder import MaskFolder
 from medlocker.regions._scale import mask_to_scale, scale_for, to_scale

@@ -18,13 +18,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from medlocker._cores import usable_cores
-from medlocker._files import make_folder, write_atomic
 from medlocker.attacks import Floats
+from medlocker.cores import usable_cores
 from medlocker.errors import ModelError
 from medlocker.evaluate.removal._plan import Course, CourseObserver
 from medlocker.evaluate.removal._unet import UNet, count_weights
 from medlocker.evaluate.removal._windows import Pairs, WindowMaker
+from medlocker.files import make_folder, write_atomic
 
 _UNMARKED = 0.2
 """What a pixel without a mark counts, against 1 of a marked one."""

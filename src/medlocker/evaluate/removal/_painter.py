@@ -17,7 +17,7 @@ from medlocker.geometry import Box
 from medlocker.images import Image
 from medlocker.logo import Logo, blend, rendered_size
 from medlocker.mark import ONE_TURN, OPACITY_ONE, Mark
-from medlocker.marking._layer import lay
+from medlocker.marking import lay
 from medlocker.veil import Veil
 from medlocker.veilstyle import DEFAULT_STYLE, VeilStyle
 

@@ -17,9 +17,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker._cores import usable_cores
 from medlocker.attacks import Bytes, as_bytes
 from medlocker.classifiers import Classifier, resize_canvas
+from medlocker.cores import usable_cores
 from medlocker.evaluate.removal._lesson import Lesson, to_canvas
 from medlocker.evaluate.removal._painter import MarkPainter
 from medlocker.evaluate.removal._windows import Painter

@@ -8,8 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from medlocker._files import make_folder, write_atomic
 from medlocker.errors import InputError, WriteError
+from medlocker.files import make_folder, write_atomic
 
 _LINES, _RUN = "removal.jsonl", "removal.json"
 STATE_VERSION = 2

@@ -1,0 +1,25 @@
+"""One folder per file format: everything that reads, writes and marks files of that format."""
+
+from medlocker.formats._method import MarkedFile
+from medlocker.formats._methods import METHODS, kept, mark_file, reach, unmark_file
+from medlocker.formats._registry import (
+    encode_frames,
+    encode_image,
+    metadata_digest,
+    output_suffix,
+    read_image,
+)
+
+__all__ = [
+    "METHODS",
+    "MarkedFile",
+    "encode_frames",
+    "encode_image",
+    "kept",
+    "mark_file",
+    "metadata_digest",
+    "output_suffix",
+    "reach",
+    "read_image",
+    "unmark_file",
+]

@@ -1,0 +1,64 @@
+"""What a way of marking files is: one for pixels as stored, others for formats that keep something else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from medlocker.geometry import Box
+from medlocker.images import Image
+from medlocker.logo import Logo
+from medlocker.veil import AnyMark
+
+
+@dataclass(frozen=True, eq=False)
+class MarkedFile:
+    """A marked file in memory, and what takes the marks off.
+
+    Args:
+        data: The file's bytes.
+        residual: What, besides the marks, gives the original back; its form is the method's own.
+        method: Name of the method, kept in the sealed record.
+        pixels: :func:`medlocker.images.content_digest` that the file must have when it is read again; None
+            where the format rounds the marked pixels and only the reader can tell.
+        metadata: :func:`medlocker.formats.metadata_digest` of the file that restoring writes; None if it is
+            that of the marked file.
+    """
+
+    data: bytes = field(repr=False)
+    residual: bytes = field(repr=False)
+    method: str
+    pixels: str | None
+    metadata: str | None = None
+
+
+class Method(Protocol):
+    """A way of marking; stateless."""
+
+    @property
+    def name(self) -> str:
+        """What the sealed record calls it."""
+
+    def suits(self, image: Image) -> bool:
+        """Tell whether images like this are marked this way."""
+
+    def reach(self, image: Image, box: Box) -> Box:
+        """Return the pixels that may change if any pixel of a box is marked (the box itself, or more).
+
+        Symmetric: a mark that stays out of ``reach(image, lesion)`` changes nothing inside ``lesion``.
+        """
+
+    def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo) -> MarkedFile:
+        """Put marks on.
+
+        Raises:
+            InputError: If a mark leaves the image, or the file cannot be written.
+        """
+
+    def unmark(self, marked: Image, marks: Sequence[AnyMark], *, logo: Logo, residual: bytes) -> bytes:
+        """Return the original as a file of its format; the caller compares digests.
+
+        Raises:
+            RestoreError: If parameters and residual do not belong to this image.
+        """

@@ -1,0 +1,171 @@
+"""One entrance for all formats: content decides which adapter reads, the image's format which one writes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from medlocker.errors import InputError
+from medlocker.formats.bmp import encode_bmp, metadata_bmp, read_bmp
+from medlocker.formats.dicom import (
+    encode_dicom,
+    encode_dicom_frames,
+    looks_like_dicom,
+    metadata_dicom,
+    read_dicom,
+)
+from medlocker.formats.jpeg import encode_jpeg, metadata_jpeg, read_jpeg
+from medlocker.formats.nifti import (
+    NIFTI_STARTS,
+    encode_nifti,
+    encode_nifti_frames,
+    metadata_nifti,
+    read_nifti,
+)
+from medlocker.formats.png import SIGNATURE, encode_png, metadata_png, read_png
+from medlocker.formats.tiff import encode_tiff, encode_tiff_frames, metadata_tiff, read_tiff
+from medlocker.images import LIMITS, Image, Limits, Pixels, refuse
+
+
+class _Reader(Protocol):
+    def __call__(self, data: bytes, name: str, /, *, limits: Limits) -> Image: ...
+
+
+@dataclass(frozen=True)
+class _Adapter:
+    """How one format is told, read and written."""
+
+    starts: tuple[bytes, ...]
+    read: _Reader
+    encode: Callable[[Image, Pixels], bytes]
+    metadata: Callable[[Image], Iterator[bytes]]
+    encode_frames: Callable[[Image, Iterator[Pixels]], bytes] | None = None
+
+
+_ADAPTERS: Mapping[str, _Adapter] = {
+    "png": _Adapter((SIGNATURE,), read_png, encode_png, metadata_png),
+    "tiff": _Adapter(
+        (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+        read_tiff,
+        encode_tiff,
+        metadata_tiff,
+        encode_frames=encode_tiff_frames,
+    ),
+    "bmp": _Adapter((b"BM",), read_bmp, encode_bmp, metadata_bmp),
+    "jpeg": _Adapter((b"\xff\xd8\xff",), read_jpeg, encode_jpeg, metadata_jpeg),
+    "dicom": _Adapter((), read_dicom, encode_dicom, metadata_dicom, encode_frames=encode_dicom_frames),
+    "nifti": _Adapter(
+        NIFTI_STARTS, read_nifti, encode_nifti, metadata_nifti, encode_frames=encode_nifti_frames
+    ),
+}
+_EXPECTED = "expected a PNG, TIFF, BMP, JPEG, DICOM or NIfTI image"
+
+
+def read_image(data: bytes, *, name: str, limits: Limits = LIMITS) -> Image:
+    """Read one object of one frame or several, pixels exactly as stored.
+
+    Args:
+        data: The whole file. Its content tells the format, never its name.
+        name: How messages call the file.
+        limits: What is refused from the header, before anything is decoded.
+
+    Returns:
+        The image; its ``facts`` have ``bit depth``, ``kind``, ``compression``, ``icc``, ``exif``, ``gps``
+        and, where told, ``orientation`` and ``dpi``.
+
+    Raises:
+        UnsupportedImageError: If it is empty, cut, damaged, animated, of pages that differ, of an unsupported
+            pixel type, or beyond the limits; nothing else.
+    """
+    if not data:
+        refuse(name, f"{_EXPECTED}, got an empty file")
+    if len(data) > limits.max_file_bytes:
+        refuse(name, f"expected at most {limits.max_file_bytes} bytes, got {len(data)}")
+    if looks_like_dicom(data):  # before the others: its preamble may look like the start of a TIFF
+        return read_dicom(data, name, limits=limits)
+    for adapter in _ADAPTERS.values():
+        if data.startswith(adapter.starts):
+            return adapter.read(data, name, limits=limits)
+    if data.startswith((b"GIF87a", b"GIF89a")):
+        refuse(name, f"{_EXPECTED}, got a GIF")
+    refuse(name, f"{_EXPECTED}, got something else")
+
+
+def encode_image(image: Image, pixels: Pixels) -> bytes:
+    """Return a file with other pixels and everything else as in the image's source, without loss.
+
+    The format, bit depth, kind and palette stay; only a JPEG, which cannot hold chosen pixels, becomes PNG.
+    Thumbnails and editors' layers, which would show the picture unmarked, are left out.
+
+    Args:
+        image: From :func:`read_image`.
+        pixels: (H, W, C) of the image's shape and type.
+
+    Raises:
+        InputError: If the pixels do not fit the image.
+    """
+    if image.frames is not None:
+        raise InputError(f"expected {len(image.frames)} frames, got the pixels of one")
+    _check_pixels(image, pixels)
+    return _ADAPTERS[image.format].encode(image, np.ascontiguousarray(pixels))
+
+
+def encode_frames(image: Image, frames: Iterator[Pixels]) -> bytes:
+    """Return a file with other frames and everything else as in the image's source, without loss.
+
+    Args:
+        image: From :func:`read_image`, of several frames.
+        frames: As many as the image has, (H, W, C) of its shape and type each; taken one at a time.
+
+    Raises:
+        InputError: If the frames do not fit the image, or its format has none.
+    """
+    encode = _ADAPTERS[image.format].encode_frames
+    if encode is None or image.frames is None:
+        raise InputError(f"expected an image of several frames, got a {image.format} still")
+    data = encode(image, _checked(image, frames, len(image.frames)))
+    if next(frames, None) is not None:
+        raise InputError(f"expected {len(image.frames)} frames, got more")
+    return data
+
+
+def _checked(image: Image, frames: Iterator[Pixels], count: int) -> Iterator[Pixels]:
+    for index in range(count):
+        frame = next(frames, None)
+        if frame is None:
+            raise InputError(f"expected {count} frames, got {index}")
+        _check_pixels(image, frame)
+        yield np.ascontiguousarray(frame)
+
+
+def _check_pixels(image: Image, pixels: Pixels) -> None:
+    if pixels.shape != image.pixels.shape or pixels.dtype != image.pixels.dtype:
+        raise InputError(
+            f"expected pixels {image.pixels.shape} {image.pixels.dtype}, got {pixels.shape} {pixels.dtype}"
+        )
+    if image.palette is not None and pixels.max() >= len(image.palette):
+        raise InputError(f"expected palette indices below {len(image.palette)}, got {pixels.max()}")
+
+
+def metadata_digest(image: Image) -> str:
+    """Return the SHA-256 of everything a file holds besides its pixels and their layout.
+
+    A file written by :func:`encode_image` has the digest of its source, unless that is a JPEG. There,
+    quantisation tables and sampling count as metadata.
+
+    Returns:
+        64 lower-case hex digits.
+    """
+    digest = hashlib.sha256(b"medlocker-metadata-v1\n")
+    for piece in _ADAPTERS[image.format].metadata(image):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def output_suffix(image: Image, original_suffix: str) -> str:
+    """Return the file name suffix for what :func:`encode_image` writes: ``.png`` for a JPEG."""
+    return ".png" if image.format == "jpeg" else original_suffix

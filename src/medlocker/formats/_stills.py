@@ -1,0 +1,40 @@
+"""Stills of formats that keep every pixel: blended into the stored pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from medlocker.formats._method import MarkedFile
+from medlocker.formats._registry import encode_image
+from medlocker.geometry import Box
+from medlocker.images import Image, pixel_digest
+from medlocker.logo import Logo
+from medlocker.marking import mark_pixels, unmark_pixels
+from medlocker.veil import AnyMark
+
+
+@dataclass(frozen=True)
+class Stills:
+    """PNG, TIFF, BMP; older releases have JPEG written as PNG."""
+
+    name: str = "pixels-v1"
+
+    def suits(self, image: Image) -> bool:
+        """Tell whether the image is a still."""
+        return image.frames is None
+
+    def reach(self, image: Image, box: Box) -> Box:
+        """Return the box: every pixel is on its own."""
+        return box
+
+    def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo) -> MarkedFile:
+        """Put marks on; see :class:`medlocker.formats._method.Method`."""
+        marked = mark_pixels(image, marks, logo=logo)
+        return MarkedFile(
+            encode_image(image, marked.pixels), marked.residual, self.name, pixel_digest(marked.pixels)
+        )
+
+    def unmark(self, marked: Image, marks: Sequence[AnyMark], *, logo: Logo, residual: bytes) -> bytes:
+        """Take marks off; see :class:`medlocker.formats._method.Method`."""
+        return encode_image(marked, unmark_pixels(marked, marks, logo=logo, residual=residual))

@@ -1,0 +1,32 @@
+"""DICOM: every frame's samples as stored, and what is asked of a header."""
+
+from medlocker.formats.dicom._codecs import encode_frame
+from medlocker.formats.dicom._file import (
+    dicom_of,
+    encode_dicom,
+    encode_dicom_frames,
+    metadata_dicom,
+    read_dicom,
+)
+from medlocker.formats.dicom._ids import dicom_identity, has_dicom_name, is_dicom_file, series_key
+from medlocker.formats.dicom._layout import Layout
+from medlocker.formats.dicom._parts import looks_like_dicom
+from medlocker.formats.dicom._quiet import quiet
+from medlocker.formats.dicom._tags import read_tags
+
+__all__ = [
+    "Layout",
+    "dicom_identity",
+    "dicom_of",
+    "encode_dicom",
+    "encode_dicom_frames",
+    "encode_frame",
+    "has_dicom_name",
+    "is_dicom_file",
+    "looks_like_dicom",
+    "metadata_dicom",
+    "quiet",
+    "read_dicom",
+    "read_tags",
+    "series_key",
+]

@@ -1,0 +1,117 @@
+"""Changing single elements of a DICOM file, and changing them back to the very bytes they had."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from medlocker.formats.dicom._codecs import CODECS, output_photometric
+from medlocker.formats.dicom._layout import PHOTOMETRIC, Layout
+from medlocker.formats.dicom._parts import SYNTAX, Parts, with_head
+from medlocker.formats.dicom._walk import EXPLICIT, build_element
+
+_META_LENGTH = 0x00020000
+_OFFSET_TABLES = (0x7FE00001, 0x7FE00002)
+
+Changes: TypeAlias = Mapping[int, tuple[str, bytes] | None]
+"""By tag the new value representation and value, or None to leave the element out."""
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Bytes in place of others.
+
+    Args:
+        at: First byte that is replaced.
+        length: How many are.
+        data: What takes their place.
+    """
+
+    at: int
+    length: int
+    data: bytes
+
+
+def apply_edits(head: bytes, edits: Sequence[Edit]) -> tuple[bytes, tuple[Edit, ...]]:
+    """Return edited bytes and the edits that undo it.
+
+    Args:
+        head: Bytes.
+        edits: In the order of their places, not overlapping.
+
+    Raises:
+        ValueError: If they are not.
+    """
+    pieces: list[bytes] = []
+    undo: list[Edit] = []
+    at = made = 0
+    for edit in edits:
+        if not at <= edit.at <= edit.at + edit.length <= len(head):
+            raise ValueError("expected edits in the order of their places")
+        pieces += (head[at : edit.at], edit.data)
+        made += edit.at - at
+        undo.append(Edit(made, len(edit.data), head[edit.at : edit.at + edit.length]))
+        made += len(edit.data)
+        at = edit.at + edit.length
+    pieces.append(head[at:])
+    return b"".join(pieces), tuple(undo)
+
+
+def plan_edits(parts: Parts, changes: Changes) -> list[Edit]:
+    """Return the edits that replace, add and leave out elements before the pixels.
+
+    The length that the meta information gives for itself follows.
+    """
+    edits: list[Edit] = []
+    meta_grows = 0
+    for tag, change in sorted(changes.items()):
+        meta = tag >> 16 == 2
+        element = parts.elements.get(tag)
+        if element is None and (change is None or (meta and parts.meta_end == 0)):
+            continue
+        data = b"" if change is None else build_element(
+            tag, *change, dialect=EXPLICIT if meta else parts.dialect
+        )  # fmt: skip
+        at, length = (_place(parts, tag), 0) if element is None else (element.at, element.end - element.at)
+        edits.append(Edit(at, length, data))
+        meta_grows += (len(data) - length) * meta
+    told = parts.elements.get(_META_LENGTH)
+    if told is not None and meta_grows:
+        (length,) = struct.unpack_from("<I", parts.head, told.value_at)
+        edits.append(Edit(told.value_at, 4, struct.pack("<I", length + meta_grows & 0xFFFFFFFF)))
+    # those added at one place stay in the order of their tags
+    return sorted(edits, key=lambda edit: edit.at)
+
+
+def _place(parts: Parts, tag: int) -> int:
+    """Return where an element that is missing belongs."""
+    later = [e.at for e in parts.elements.values() if e.tag > tag and (e.tag >> 16 == 2) == (tag >> 16 == 2)]
+    if later:
+        return min(later)
+    return parts.meta_end if tag >> 16 == 2 else len(parts.head)
+
+
+def changed(parts: Parts, changes: Changes) -> tuple[Parts, tuple[Edit, ...]]:
+    """Return parts with other elements, and the edits that undo it."""
+    head, undo = apply_edits(parts.head, plan_edits(parts, changes))
+    return with_head(parts, head, parts.tail), undo
+
+
+def lossless(parts: Parts, layout: Layout) -> tuple[Parts, Layout]:
+    """Return parts and layout as a file is written that holds the decoded frames without loss.
+
+    A file that is not compressed stays as it is. Of a compressed one the transfer syntax and the colour
+    model follow what its frames are written in, and tables of the frames' places are left out.
+    """
+    if not parts.encapsulated:
+        return parts, layout
+    photometric = output_photometric(parts.syntax, layout.photometric)
+    changes: dict[int, tuple[str, bytes] | None] = dict.fromkeys(_OFFSET_TABLES)
+    output = CODECS[parts.syntax].output
+    if output != parts.syntax:
+        changes[SYNTAX] = ("UI", output.encode("ascii"))
+    if photometric != layout.photometric:
+        changes[PHOTOMETRIC] = ("CS", photometric.encode("ascii"))
+    return changed(parts, changes)[0], layout.with_photometric(photometric)

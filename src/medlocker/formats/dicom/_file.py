@@ -1,0 +1,171 @@
+"""DICOM images: any of 8 to 16 bits, one frame or many; all but the pixels keeps its very bytes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from medlocker.errors import InputError
+from medlocker.formats.dicom._codecs import CODECS, output_photometric, stream_colors
+from medlocker.formats.dicom._edit import lossless
+from medlocker.formats.dicom._frames import DicomFrames, FrameWriter
+from medlocker.formats.dicom._layout import check_payload, read_layout
+from medlocker.formats.dicom._parts import (
+    DEFLATED,
+    EXPLICIT_BIG,
+    EXPLICIT_LITTLE,
+    IMPLICIT_LITTLE,
+    SOP_CLASS,
+    take_apart,
+)
+from medlocker.formats.dicom._shown import Window, read_palette, read_shown
+from medlocker.images import Image, Limits, Pixels, refuse, translated
+
+_UID = re.compile(r"[0-9.]{5,64}")
+_WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
+_NATIVE_NAMES = {
+    IMPLICIT_LITTLE: "none, implicit",
+    EXPLICIT_LITTLE: "none",
+    EXPLICIT_BIG: "none, big endian",
+    DEFLATED: "deflate",
+}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class DicomImage(Image):
+    """A DICOM image.
+
+    Args:
+        dicom: The file taken apart and its frames.
+        window: The window that shows the image's own range, where its header gives none; else None.
+    """
+
+    dicom: DicomFrames = field(repr=False)
+    window: Window | None = None
+
+
+def dicom_of(image: Image) -> DicomImage:
+    """Return an image as what it is if it was read from DICOM.
+
+    Raises:
+        InputError: If it was not.
+    """
+    if not isinstance(image, DicomImage):
+        raise InputError(f"expected an image read from DICOM, got {image.format}")
+    return image
+
+
+def read_dicom(data: bytes, name: str, *, limits: Limits) -> Image:
+    """Read a DICOM file.
+
+    Raises:
+        NoPixelsError: If it is sound but holds no picture.
+        UnsupportedImageError: If it is damaged, of other samples than whole numbers of 8 to 16 bits, of a
+            transfer syntax or colour model that is not known, or beyond the limits.
+    """
+    with translated(name, what="DICOM"):
+        parts = take_apart(data, name, limits=limits)
+        if parts.encapsulated and parts.syntax not in CODECS:
+            known = _UID.fullmatch(parts.syntax)
+            refuse(
+                name,
+                "expected a transfer syntax of JPEG, JPEG-LS, JPEG 2000 or RLE, "
+                f"got {parts.syntax if known else 'another'}",
+            )
+        layout = read_layout(parts, name, limits=limits)
+        if layout.frames > 1 and parts.text(SOP_CLASS) == _WHOLE_SLIDE:
+            refuse(
+                name,
+                "expected frames of one place, got the tiles of a slide: each would have a logo of its own",
+                hint="export the region that is needed as one picture",
+            )
+        if not parts.encapsulated:
+            check_payload(parts, layout, name)
+        lossless(parts, layout)  # what cannot be written again is better refused now
+        frames = DicomFrames.of(parts, layout, name)
+        middle = frames[layout.frames // 2]
+        shown = read_shown(parts, layout, middle)
+        palette = read_palette(parts, layout)
+    return DicomImage(
+        pixels=middle,
+        kind=layout.kind,
+        format="dicom",
+        source=data,
+        palette=palette,
+        facts=_facts(frames, shown.source),
+        frames=frames if layout.frames > 1 else None,
+        shown=shown.table,
+        inks=shown.inks,
+        ybr=output_photometric(parts.syntax, layout.photometric) in ("YBR_FULL", "YBR_FULL_422"),
+        dicom=frames,
+        window=shown.window,
+    )
+
+
+def _facts(frames: DicomFrames, contrast: str) -> dict[str, str | int | bool]:
+    layout, syntax = frames.layout, frames.parts.syntax
+    codec = CODECS.get(syntax)
+    contradiction = _contradiction(frames)
+    return {
+        **({"colours": contradiction} if contradiction else {}),
+        "bit depth": layout.stored,
+        "kind": layout.kind,
+        "compression": _NATIVE_NAMES[syntax] if codec is None else codec.name,
+        "photometric": layout.photometric,
+        "signed": layout.signed,
+        "frames": layout.frames,
+        "contrast": contrast,
+        "icc": 0x00282000 in frames.parts.elements,
+        "exif": False,
+        "gps": False,
+    }
+
+
+def _contradiction(frames: DicomFrames) -> str:
+    """Say so if the first frame's stream has other colours than the header tells; the stream is believed."""
+    codec = CODECS.get(frames.parts.syntax)
+    if codec is None or not codec.undoes_color or frames.layout.samples != 3:
+        return ""
+    said = stream_colors(b"".join(frames.places[0]))
+    told = "RGB" if frames.layout.photometric == "RGB" else "YCbCr"
+    return f"{said}, as the JPEG says; its header says {told}" if said and said != told else ""
+
+
+def encode_dicom(image: Image, pixels: Pixels) -> bytes:
+    """Write pixels into a copy of the image's source, compressed ones without loss.
+
+    Args:
+        image: A still read from DICOM.
+        pixels: Checked to be of the image's shape and type.
+
+    Raises:
+        InputError: If the image has several frames.
+    """
+    if image.frames is not None:
+        raise InputError("expected a still, got an image of several frames")
+    return encode_dicom_frames(image, [pixels])
+
+
+def encode_dicom_frames(image: Image, frames: Iterable[Pixels]) -> bytes:
+    """Write frames into a copy of the image's source, compressed ones without loss.
+
+    Args:
+        image: Read from DICOM.
+        frames: As many as it has, of the image's shape and type.
+    """
+    source = dicom_of(image).dicom
+    writer = FrameWriter(*lossless(source.parts, source.layout), pad=source.pad)
+    for index, pixels in enumerate(frames):
+        writer.add(pixels, like=source.words(index))
+    return writer.finish()
+
+
+def metadata_dicom(image: Image) -> Iterator[bytes]:
+    """Yield all of a file as :func:`encode_dicom` writes it but the pixels."""
+    source = dicom_of(image).dicom
+    parts, _ = lossless(source.parts, source.layout)
+    yield f"dicom {len(parts.head)} {len(parts.tail)}\n".encode("ascii")
+    yield parts.head
+    yield parts.start_of_pixels(None)
+    yield parts.tail

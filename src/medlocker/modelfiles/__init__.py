@@ -1,0 +1,1 @@
+"""Model files of strangers and their cards, opened with limits."""
