@@ -230,8 +230,8 @@ def test_a_target_that_cannot_be_loaded_is_left_out(evaluate: Evaluate) -> None:
     lines = [line for line in answer.err.splitlines() if line.startswith("warning: target")]
     assert lines == [
         "warning: target broken.onnx is left out: model broken.onnx: ONNX Runtime cannot open it",
-        "warning: target five.onnx is left out: model five.onnx: labels labels.csv: expected a class of the "
-        "model, got 'mild'",
+        "warning: target five.onnx is left out: model five.onnx: labels labels.csv, line 2: expected a class of "
+        "the model, got 'mild'",
     ]
 
 

@@ -45,7 +45,7 @@ def test_a_run_goes_on_after_images_of_the_sample_changed(
     def never(*_: object, **__: object) -> Settings:
         raise AssertionError("chosen anew")
 
-    monkeypatch.setattr("medlocker.cli.protect.with_chosen_style", never)
+    monkeypatch.setattr("medlocker.api.protection.with_chosen_style", never)
     second = run(*arguments, cwd=tmp_path)
     assert second.code == 0, second.err
     assert not (tmp_path / "out" / FOLDER).exists()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from medlocker.api.listener import GOES_ON, Listener
+from medlocker.api.listener import Listener
 from medlocker.errors import InputError, WriteError
 from medlocker.evaluate import Attackers, MarkedImages, Removal, Result
 from medlocker.evaluate.removal import BatteryObserver
@@ -113,7 +113,8 @@ def _attack(attackers: Attackers, images: MarkedImages, *, listener: Listener) -
         try:
             return attackers.attack(images, observer=Watch(listener, lambda: advance("attacking", 1, total)))
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(GOES_ON) from None
+            listener.note("interrupted: the same command again goes on from here")
+            raise
         except WriteError as error:
             raise WriteError(
                 str(error),

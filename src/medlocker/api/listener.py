@@ -11,8 +11,6 @@ Advance: TypeAlias = Callable[[str, int, int], None]
 Callback: TypeAlias = Callable[[str, int, int], None]
 """From what is counted, how many are done, and how many there are in all."""
 
-GOES_ON = "interrupted: the same command again goes on from here"
-
 
 class Listener:
     """Keeps what is said; counts for a callback.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from medlocker.api.listener import GOES_ON, Listener, named
+from medlocker.api.listener import Listener, named
 from medlocker.errors import InputError
 from medlocker.labels import Labels
 from medlocker.protect import Outcome
@@ -95,7 +95,8 @@ def run_told(run: Run, *, listener: Listener) -> Result:
                 run, progress=progress, checking=lambda count: advance("checking what is there", 1, count)
             )
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(GOES_ON) from None
+            listener.note("interrupted: the same command again goes on from here")
+            raise
     reasons = [reason for _, reason in result.summary.failed if _MARKED_BEFORE in reason]
     if any(_BY_UNFINISHED in reason for reason in reasons):
         listener.note(

@@ -75,8 +75,8 @@ def _run() -> None:
         _say_error(str(error), error.hint)
         output.print_error(str(error), error.hint)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt as interrupt:
-        stderr.print(str(interrupt) or "interrupted", markup=False)
+    except KeyboardInterrupt:
+        stderr.print("interrupted", markup=False)
         output.print_error("interrupted")
         sys.exit(_INTERRUPTED)
     except BrokenPipeError:
