@@ -103,6 +103,6 @@ def test_wrong_words_are_refused(source: Path, tmp_path: Path, owner_name: Path)
         call(preset="x")
     with pytest.raises(ml.errors.InputError, match="engine: expected local or ray"):
         call(engine="x")
-    with pytest.raises(ml.errors.InputError, match="preset strong: expected at least one"):
+    with pytest.raises(ml.errors.InputError, match="preset strong requires at least one"):
         call(preset="strong")
     assert not (tmp_path / "r").exists()

@@ -38,7 +38,7 @@ class Watch(BatteryObserver):
     def studying(self, marks: int) -> None:
         """Say why nothing moves."""
         if marks:  # of veils alone there is nothing to study
-            self._listener.note(f"the attackers study {marks} marks first")
+            self._listener.note(f"the attackers first study {marks} marks")
 
     def training(self, attack: str) -> None:
         """Say why nothing moves for minutes."""
@@ -47,9 +47,7 @@ class Watch(BatteryObserver):
     def estimated(self, attack: str, minutes: float) -> None:
         """Say when the training ends at the latest."""
         left = f"{minutes:.0f} minutes" if minutes >= 1 else "a minute"
-        self._listener.note(
-            f"{attack}: {left} at most, less if nothing is gained any more; see --removal-minutes"
-        )
+        self._listener.note(f"{attack}: {left} at most, less if it stops improving; see --removal-minutes")
 
     def trained(self, attack: str, steps: int, loss: float, minutes: float) -> None:
         """Say how far the training is, once a minute."""
@@ -63,7 +61,7 @@ class Watch(BatteryObserver):
 
     def retraining(self, target: str) -> None:
         """Say why the bar is full and nothing ends."""
-        self._listener.note(f"training {target} on, which takes minutes")
+        self._listener.note(f"continuing the training of {target}, which takes minutes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,9 +94,9 @@ def attack(attackers: Attackers, result: Result, *, listener: Listener) -> Attac
     except (InputError, WriteError):
         raise
     except Exception as error:  # whatever an attack or a model breaks on: the evaluation itself is done
-        reason = f"removal attacks broke down: {type(error).__name__}: {error}"
+        reason = f"removal attacks failed: {type(error).__name__}: {error}"
         listener.warn(reason)
-        kept = f"what they finished is kept in {attackers.state_dir.name} for the same command"
+        kept = f"finished parts are kept in {attackers.state_dir.name} for the same command"
         listener.note(kept)
         return Attacked(None, (*attackers.notes, *notes, kept), reason)
     for text in removal.notes:
@@ -113,10 +111,10 @@ def _attack(attackers: Attackers, images: MarkedImages, *, listener: Listener) -
         try:
             return attackers.attack(images, observer=Watch(listener, lambda: advance("attacking", 1, total)))
         except KeyboardInterrupt:
-            listener.note("interrupted: the same command again goes on from here")
+            listener.note("interrupted: repeat the command to continue")
             raise
         except WriteError as error:
             raise WriteError(
                 str(error),
-                hint=error.hint or "mend that and repeat the command: it goes on where it stopped",
+                hint=error.hint or "solve this problem and repeat the command: it continues where it stopped",
             ) from error

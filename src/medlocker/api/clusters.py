@@ -58,7 +58,7 @@ def indices_or_own(
     named = [model for model in classifiers if prototypes_of(model) is None]
     if not named:
         listener.warn(
-            "the labels are not used: a feature extractor takes an image's own cluster for its class"
+            "the labels are not used: with a feature extractor, the class of an image is its own cluster"
         )
     found = iter(label_indices(labels, named, listener=listener))
     return tuple(next(found) if prototypes_of(model) is None else None for model in classifiers)

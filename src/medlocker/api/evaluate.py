@@ -165,7 +165,7 @@ def evaluate(
     )
     chosen, unlabelled = job.labelled()
     if unlabelled:
-        listener.warn(f"no label for {_some(unlabelled)}: left out")
+        listener.warn(f"left out, as they have no label: {_some(unlabelled)}")
     with listener.steps() as advance:
         advance("evaluating", 0, len(chosen))
 
@@ -276,7 +276,7 @@ def _check_place(out: Path, inputs: Sequence[Path], *, overwrite: bool) -> None:
 def _say_inputs(originals: Inputs, pairs: Pairs, releases: Sequence[Release], *, listener: Listener) -> None:
     listener.note(f"{len(pairs.pairs)} images with a marked version")
     if originals.passed_over:
-        listener.note(f"passed over {_some(originals.passed_over)}: no images, or links out of the folder")
+        listener.note(f"skipped {_some(originals.passed_over)}: no images, or links to outside the folder")
     if originals.unreadable:
         listener.warn(f"cannot list {_some(originals.unreadable)}")
     if pairs.only_clean:

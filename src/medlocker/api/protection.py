@@ -130,8 +130,8 @@ class Protection:
         preset = self.settings.preset
         if not self.models and preset != "veil":
             raise InputError(
-                f"preset {preset}: expected at least one --model",
-                hint="only --preset veil does without a model",
+                f"--preset {preset} requires at least one --model",
+                hint="only --preset veil works without a model",
             )
         self._maker = engine_maker(
             self.engine,

@@ -27,9 +27,9 @@ def say_inputs(
     names = [item.name for item in inputs.items]
     listener.note(f"{len(names)} images")
     if inputs.passed_over:
-        listener.note(f"passed over {_some(inputs.passed_over)}: no images, or links out of the folder")
+        listener.note(f"skipped {_some(inputs.passed_over)}: no images, or links to outside the folder")
     if inputs.masks:
-        listener.note(f"passed over {_some(inputs.masks)}: masks beside their pictures; --regions takes them")
+        listener.note(f"skipped {_some(inputs.masks)}: masks of other images; give them with --regions")
     if inputs.unreadable:
         listener.warn(f"cannot list {_some(inputs.unreadable)}")
     if labels is not None:
@@ -54,13 +54,15 @@ def say_inputs(
             listener.warn(f"the regions name {_some(unknown)}, which the input does not have")
     if lesions is not None:
         kind = "candidates" if lesions.droppable else "what the segmenter finds"
-        listener.note(f"kept out as lesions: {kind}, not a clinician's; the certificate says so")
+        listener.note(
+            f"kept out as lesions: {kind}, found by a program, not a clinician; the certificate says so"
+        )
     elif regions is None:
         listener.note("no lesions are kept out: see --regions, --segmenter, --lesions")
     if isinstance(finder, WithAnatomy):
         listener.note(
             "kept clear: optic disc and macula of fundus photographs, where classical means find them, "
-            "not a clinician's; the certificate says so"
+            "found by a program, not a clinician; the certificate says so"
         )
 
 
@@ -69,7 +71,7 @@ def _of_no_image(what: str, names: Sequence[str], entries: Sequence[str], otherw
     return InputError(
         f"{what}: expected names of the images, for instance {names[0]}, got none of them"
         + (f" ({entries[0]!s:.80}, ...)" if entries else ""),
-        hint=f"give the names as below the input, {otherwise}",
+        hint=f"name files by their path below the input, {otherwise}",
     )
 
 
@@ -95,19 +97,19 @@ def run_told(run: Run, *, listener: Listener) -> Result:
                 run, progress=progress, checking=lambda count: advance("checking what is there", 1, count)
             )
         except KeyboardInterrupt:
-            listener.note("interrupted: the same command again goes on from here")
+            listener.note("interrupted: repeat the command to continue")
             raise
     reasons = [reason for _, reason in result.summary.failed if _MARKED_BEFORE in reason]
     if any(_BY_UNFINISHED in reason for reason in reasons):
         listener.note(
-            "finish a run that has not finished by the command that began it; where that cannot be done, and "
-            "only if none of its marked files was ever handed out, --give-up with its id lets its images be "
-            "marked anew"
+            "finish an unfinished run with the command that started it; if that is impossible, and "
+            "only if none of its files was given away, --abandon-run ID frees its images to be marked again"
         )
     if reasons:
         listener.note(
-            "the owner's ledger refuses a second, different mark of an image: two give the original back; "
-            "--same-mark with the same --seed and options repeats a mark, --no-ledger is for experiments"
+            "the owner's ledger refuses a second, different mark of an image: two different marks reveal the "
+            "original; --allow-identical-mark with the same --seed and options repeats a mark; "
+            "--no-ledger is for experiments"
         )
     return result
 

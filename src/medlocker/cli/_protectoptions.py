@@ -9,7 +9,7 @@ from medlocker.protect import STANDARD_HARDENING, Harden
 
 
 def attack_names(text: str | None) -> tuple[AttackName, ...]:
-    """Split ``--against``; whether the names exist is checked by the settings."""
+    """Split ``--robust-to``; whether the names exist is checked by the settings."""
     names = [] if text is None else [name.strip() for name in text.split(",")]
     return cast(tuple[AttackName, ...], tuple(names))
 

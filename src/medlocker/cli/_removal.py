@@ -6,14 +6,14 @@ from collections.abc import Sequence
 
 from medlocker.cli._console import shown, stdout
 from medlocker.cli._table import aligned
-from medlocker.evaluate import Removal, gain_text, worst_first
+from medlocker.evaluate import Removal, advise, gain_text, worst_first
 from medlocker.evaluate.removal import Row
 
 _SHOWN = 8
 
 
 def print_removal(removal: Removal) -> None:
-    """Print the most successful attacks on each target, the worst for the owner first, and the verdict."""
+    """Print the most successful attacks on each target, the worst for the owner first, advice and verdict."""
     rows: list[tuple[str, ...]] = [("model", "attack", "left", "95 %", "control", "information left", "dB")]
     for best in removal.battery.best:
         mine = worst_first(row for row in removal.battery.rows if row.target == best.target and row.n)
@@ -22,10 +22,12 @@ def print_removal(removal: Removal) -> None:
         stdout.print(line, markup=False)
     more = len(removal.battery.rows) - len(rows) + 1
     if more > 0:
-        stdout.print(f"{more} attacks that get no more, see removal.csv", markup=False)
+        stdout.print(f"{more} attacks that succeed no more often, see removal.csv", markup=False)
     told = [*(one.text for one in removal.relearned), *(one.text for one in removal.side_channels)]
     for sentence in told:
         stdout.print(shown(sentence), markup=False)
+    if (advice := advise(removal.battery)) is not None:
+        stdout.print(shown(advice.text), markup=False)
     stdout.print(shown(removal.verdict), markup=False)
 
 

@@ -13,7 +13,7 @@ from medlocker.evaluate.removal._measures import psnr
 from medlocker.evaluate.removal._network import DEFAULT_MINUTES
 from medlocker.evaluate.removal._observer import BatteryObserver
 from medlocker.evaluate.removal._painter import DENSE_STYLE, Kind, MarkPainter
-from medlocker.evaluate.removal._result import BatteryResult, Best, Row
+from medlocker.evaluate.removal._result import Agreement, BatteryResult, Best, Gap, Row
 from medlocker.evaluate.removal._verdict import verdict
 from medlocker.evaluate.removal._warp import fit_warp
 
@@ -22,6 +22,7 @@ __all__ = [
     "DENSE_STYLE",
     "STANDARD_TEXTURE",
     "STANDARD_WARP",
+    "Agreement",
     "Attack",
     "Battery",
     "BatteryObserver",
@@ -29,6 +30,7 @@ __all__ = [
     "Best",
     "Control",
     "Evidence",
+    "Gap",
     "Guess",
     "Inverted",
     "Item",
