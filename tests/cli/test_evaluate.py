@@ -275,7 +275,7 @@ def test_images_without_a_label(place: Place, evaluate: Evaluate, tmp_path: Path
     value = answer.json
     assert value["images"] == 1
     assert [one["reason"] for one in value["skipped"]] == ["no label"] * 3
-    assert "warning: no label for 3 files" in answer.err
+    assert "warning: left out, as they have no label: 3 files" in answer.err
     assert "all labels are the same class: kappa and AUC mean nothing and are null" in value["notes"]
     assert value["targets"][0]["clean"]["qwk"] is None
 
