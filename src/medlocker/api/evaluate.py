@@ -82,6 +82,7 @@ def evaluate(
     removal: RemovalName = "none",
     removal_limit: int = DEFAULT_LIMIT,
     removal_minutes: float = DEFAULT_MINUTES,
+    attacks: Sequence[str] = (),
     workers: int = 2,
     batch: int | None = None,
     overwrite: bool = False,
@@ -106,6 +107,7 @@ def evaluate(
             they also train networks.
         removal_limit: Attack at most so many images.
         removal_minutes: Train one network at most so long.
+        attacks: Attacks of your own, ``package.module:Class``.
         workers: Threads that read files, and that attack.
         batch: Most pictures in one call of a model.
         overwrite: Replace an earlier report.
@@ -141,10 +143,11 @@ def evaluate(
     for text in assumed:
         listener.note(text)
     attackers: Attackers | None = None
-    if removal != "none":
+    if removal != "none" or attacks:
         attackers = gather_attackers(
             targets,
             level=removal,
+            own=attacks,
             logo=_logo_of(found[0]) or given,
             state_dir=state_folder(out),
             limit=removal_limit,

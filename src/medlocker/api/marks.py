@@ -7,10 +7,10 @@ from typing import Literal
 
 from medlocker.api.choices import harden_of, one_of
 from medlocker.api.searching import MarkStyle
-from medlocker.attacks import AttackName
+from medlocker.attacks import Attack
 from medlocker.errors import InputError
-from medlocker.protect import Harden, SearchName, Settings
-from medlocker.search import Search
+from medlocker.protect import Harden, Settings
+from medlocker.search import AnySearch, Search
 
 MarksPreset = Literal["strong", "paper"]
 
@@ -22,7 +22,7 @@ class Marks(MarkStyle):
         preset: ``strong``: up to three turned logos with a bounded texture; ``paper``: place and opacity of
             one plain logo.
         search: Name of the strategy, ``auto`` takes gradients where there are any; or a search of your own,
-            an object of a class derived from :class:`medlocker.search.Search`.
+            a subclass of :class:`medlocker.search.Search`, an object of one, or ``package.module:Class``
         opacity: Lowest and highest, above 0, at most 1. None: 0.39 and 0.8.
         size: Longer side of a logo / shorter side of the picture. None: 0.25.
         min_size: Logos shrink down to this where little room is left. None: 0.125.
@@ -51,7 +51,7 @@ class Marks(MarkStyle):
         self,
         *,
         preset: MarksPreset = "strong",
-        search: SearchName | Search = "auto",
+        search: AnySearch = "auto",
         opacity: tuple[float, float] | None = None,
         size: float | None = None,
         min_size: float | None = None,
@@ -61,21 +61,15 @@ class Marks(MarkStyle):
         marks: int | None = None,
         max_area: float | None = None,
         rotation: int | None = None,
-        against: Sequence[AttackName] = (),
+        against: Sequence[str | Attack] = (),
         harden: bool | Harden = False,
     ) -> None:
-        own = None if isinstance(search, str) else search
-        if own is not None and not callable(getattr(own, "run", None)):
-            raise InputError(
-                f"search: expected a name or an object of a class derived from medlocker.search.Search, "
-                f"got {type(own).__name__}"
-            )
-        if own is not None and budget is not None:
+        if isinstance(search, Search) and budget is not None:
             raise InputError("expected no budget beside a search of your own, which has one")
         super().__init__(
             Settings(
                 preset=one_of(preset, MarksPreset, what="preset"),
-                search=one_of(search, SearchName, what="search") if isinstance(search, str) else "auto",
+                search=search,
                 opacity=opacity,
                 size=size,
                 min_size=min_size,
@@ -87,6 +81,5 @@ class Marks(MarkStyle):
                 rotation=rotation,
                 against=tuple(against),
                 harden=harden_of(harden),
-            ),
-            search=own,
+            )
         )

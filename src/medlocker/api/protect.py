@@ -15,7 +15,6 @@ from medlocker.api.logos import GivenLogo
 from medlocker.api.protection import Protected, Protection
 from medlocker.api.protectoptions import EngineName, look_of, prepared_of
 from medlocker.api.searching import MarkStyle
-from medlocker.errors import InputError
 from medlocker.labels import load_labels
 from medlocker.preparedveil import PreparedVeil
 from medlocker.protect import Lesions, Placement, Preset, Settings
@@ -87,8 +86,6 @@ def protect(
     prepared = prepared_of(Path(logo), name) if isinstance(logo, str | os.PathLike) else None
     if own is None:
         settings = Settings(preset=name, **look_of(prepared, aim=None))
-    elif own.search is not None:
-        raise InputError("a search of your own works on pictures in memory: call the Marks themselves")
     else:
         settings = own.settings
         if isinstance(prepared, PreparedVeil):

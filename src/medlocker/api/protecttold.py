@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from medlocker.api.listener import Listener, named
 from medlocker.errors import InputError
 from medlocker.labels import Labels
-from medlocker.protect import Outcome
+from medlocker.protect import Outcome, finder_called
 from medlocker.regions import Finder, Regions, WithAnatomy, lesion_finder
 from medlocker.release import Inputs, Result, Run, run_release
 
@@ -48,12 +48,12 @@ def say_inputs(
         if len(missing) == len(names) and unknown:
             raise _of_no_image("regions", names, unknown, "or leave --regions out if no image has any")
         if missing:
-            rest = "nothing is" if lesions is None else "only what the segmenter finds is"
+            rest = "nothing is" if lesions is None else f"only what {finder_called(lesions)} finds is"
             listener.warn(f"no regions for {_some(missing)}: {rest} kept out there")
         if unknown:
             listener.warn(f"the regions name {_some(unknown)}, which the input does not have")
     if lesions is not None:
-        kind = "candidates" if lesions.droppable else "what the segmenter finds"
+        kind = "candidates" if lesions.droppable else f"what {finder_called(lesions)} finds"
         listener.note(
             f"kept out as lesions: {kind}, found by a program, not a clinician; the certificate says so"
         )
@@ -118,5 +118,5 @@ def warn_of_nothing_found(run: Run, result: Result, *, listener: Listener) -> No
     """Say so if a finder found no lesion in any image."""
     finder = lesion_finder(run.finder)
     if finder is not None and result.summary.marked and not result.summary.with_found:
-        what = "the search for candidates" if finder.droppable else "the segmenter"
+        what = "the search for candidates" if finder.droppable else finder_called(finder)
         listener.warn(f"{what} found no lesion in any image: a mark may cover one")

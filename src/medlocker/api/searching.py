@@ -21,7 +21,7 @@ from medlocker.logo import Logo
 from medlocker.protect import Job, Marked, Outcome, Protector, Settings, seeded
 from medlocker.regions import regions_of
 from medlocker.release import make_search
-from medlocker.search import Driver, Search
+from medlocker.search import Driver
 
 Label = int | str | None
 """The right class: its number, its name, or None for what the model itself answers on the original."""
@@ -33,12 +33,10 @@ class MarkStyle:
 
     Args:
         settings: Checked.
-        search: A search of the caller's own, or None.
     """
 
-    def __init__(self, settings: Settings, *, search: Search | None = None) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.search = search
 
     def __call__(
         self,
@@ -117,7 +115,7 @@ class MarkStyle:
             classifiers=classifiers,
             logo=logo,
             settings=self.settings,
-            search=self.search or make_search(self.settings, classifiers),
+            search=make_search(self.settings, classifiers),
             regions=None if keep_out is None else regions_of(dict(zip(names, keep_out, strict=True))),
             randomness=partial(_random, secrets.token_bytes(32)) if seed is None else partial(seeded, seed),
             admit=_admit,

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from torch import nn
 
 from medlocker.classifiers._torch import TorchClassifier
@@ -74,7 +75,7 @@ class TorchModel(TorchClassifier):
             device=device,
         )
         plain = np.zeros((1, self.height, self.width, self.channels), np.float32)
-        count = self._run(self.normalise(plain)).shape[1]
+        count = int(self._guarded(torch.from_numpy(self.normalise(plain)).to(self._device)).shape[1])
         self.classes = self.classes or tuple(map(str, np.arange(count)))
         if len(self.classes) != count or count < 2:
             expected = f"{len(self.classes)} classes" if classes else "at least two classes"

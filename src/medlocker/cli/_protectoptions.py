@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import cast
-
-from medlocker.attacks import AttackName
 from medlocker.protect import STANDARD_HARDENING, Harden
 
 
-def attack_names(text: str | None) -> tuple[AttackName, ...]:
+def attack_names(text: str | None) -> tuple[str, ...]:
     """Split ``--robust-to``; whether the names exist is checked by the settings."""
-    names = [] if text is None else [name.strip() for name in text.split(",")]
-    return cast(tuple[AttackName, ...], tuple(names))
+    return () if text is None else tuple(name.strip() for name in text.split(","))
 
 
 def harden_of(standard: bool, *, warp: float | None, texture: int | None, opaque: float | None) -> Harden:

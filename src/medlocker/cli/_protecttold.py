@@ -25,7 +25,7 @@ def say_result(result: Result, run: Run, *, as_json: bool) -> None:
     stdout.print(f"marked {summary.marked} of {summary.images} images into {run.release}", markup=False)
     for model, correct, fooled in zip(run.classifiers, summary.clean_correct, summary.fooled, strict=True):
         stdout.print(_outcome_line(model, correct=correct, fooled=fooled), markup=False)
-    for attack in run.settings.against:
+    for attack in run.settings.against_names:
         count = summary.against.get(attack, 0)
         stdout.print(f"misled after {attack} too: {count} of {summary.marked}", markup=False)
     if summary.followed:

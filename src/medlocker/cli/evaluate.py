@@ -45,7 +45,8 @@ def evaluate(
         list[Path],
         typer.Option(
             "--target",
-            help="Classifier to test: .onnx, torch weights, or a folder from `train`. Repeatable.",
+            help="Classifier to test: .onnx, torch weights, or a folder from `train`; or your own, "
+            "package.module:Class. Repeatable.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the report; new or empty.")],
@@ -56,6 +57,14 @@ def evaluate(
             "trains them."
         ),
     ] = "none",
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="An attack of your own, also without --removal: package.module:Class, or an entry point "
+            "medlocker.attacks. Repeatable.",
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier report.")] = False,
     label_column: LabelColumn = None,
     regions: Annotated[
@@ -147,6 +156,7 @@ def evaluate(
         removal=removal,
         removal_limit=removal_limit,
         removal_minutes=removal_minutes,
+        attacks=attack or (),
         workers=workers,
         batch=batch,
         overwrite=overwrite,

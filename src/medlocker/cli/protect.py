@@ -29,10 +29,8 @@ from medlocker.errors import WriteError
 from medlocker.protect import (
     LEAST_PSNR_DB,
     Aim,
-    Lesions,
     Placement,
     Preset,
-    SearchName,
     Settings,
 )
 
@@ -70,7 +68,7 @@ def protect(
         typer.Option(
             "--model",
             help="Classifier to mislead: .onnx, torch weights, or a folder from `train`. Repeatable. "
-            "Preset veil works without.",
+            "Preset veil works without. Or your own: package.module:Class.",
         ),
     ] = None,
     labels: Annotated[
@@ -220,11 +218,11 @@ def protect(
         ),
     ] = None,
     lesions: Annotated[
-        Lesions | None,
+        str | None,
         typer.Option(
-            metavar="KIND",
+            metavar="NAME",
             help="Without --regions and --segmenter, find possible lesions: auto, fundus, skin, attention, "
-            "none.",
+            "none. Or a finder of your own, beside --regions too: package.module:Class.",
             rich_help_panel=KEEP_OUT,
         ),
     ] = None,
@@ -245,11 +243,11 @@ def protect(
         ),
     ] = True,
     search: Annotated[
-        SearchName,
+        str,
         typer.Option(
             metavar="NAME",
             help="auto (gradients if the model has them), random, evolution, bhe, screened, gradient, "
-            "texture, square.",
+            "texture, square. Or your own: package.module:Class.",
             rich_help_panel=SEARCH,
         ),
     ] = "auto",
@@ -282,7 +280,7 @@ def protect(
         typer.Option(
             "--robust-to",
             help="Changes that marks must survive, with commas: jpeg, blur, resize, crop, flip, denoise, "
-            "inpaint.",
+            "inpaint. Or your own: package.module:Class.",
             rich_help_panel=SEARCH,
         ),
     ] = None,

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from medlocker._version import __version__
-from medlocker.classifiers import prototypes_of
+from medlocker.classifiers import has_gradients, is_named, prototypes_of
 from medlocker.errors import InputError, MedlockerError, WriteError
 from medlocker.files import TEMPORARY_PREFIX, read_limited, sweep_temporaries, write_atomic
 from medlocker.images import LIMITS
@@ -105,7 +105,13 @@ class CrewEngine:
             version=__version__,
             common=duty.common,
             models=tuple(
-                ModelRecipe(_absolute(path), one.name, one.fingerprint, one.has_gradients, prototypes_of(one))
+                ModelRecipe(
+                    path if is_named(path) else _absolute(path),
+                    one.name,
+                    one.fingerprint,
+                    has_gradients(one),
+                    prototypes_of(one),
+                )
                 for path, one in zip(models, duty.classifiers, strict=True)
             ),
             finder=FinderRecipe(

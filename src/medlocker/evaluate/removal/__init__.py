@@ -14,6 +14,7 @@ from medlocker.evaluate.removal._network import DEFAULT_MINUTES
 from medlocker.evaluate.removal._observer import BatteryObserver
 from medlocker.evaluate.removal._painter import DENSE_STYLE, Kind, MarkPainter
 from medlocker.evaluate.removal._result import Agreement, BatteryResult, Best, Gap, Row
+from medlocker.evaluate.removal._users import USERS_NUMBER
 from medlocker.evaluate.removal._verdict import verdict
 from medlocker.evaluate.removal._warp import fit_warp
 
@@ -22,6 +23,7 @@ __all__ = [
     "DENSE_STYLE",
     "STANDARD_TEXTURE",
     "STANDARD_WARP",
+    "USERS_NUMBER",
     "Agreement",
     "Attack",
     "Battery",
