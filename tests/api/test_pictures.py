@@ -164,11 +164,11 @@ NETWORK = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 16 * 16, 2
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: ml.Marks(search="nothing"), "expected a search of auto, random"),  # type: ignore[arg-type]
+        (lambda: ml.Marks(search="nothing"), "expected a search of auto, random"),
         (lambda: ml.Marks(search=3), "search int: expected a subclass of"),  # type: ignore[arg-type]
         (lambda: ml.Marks(search=Corner(budget=1), budget=2), "expected no budget beside"),
         (lambda: ml.Marks(preset="veil"), "preset: expected strong or paper, got 'veil'"),  # type: ignore[arg-type]
-        (lambda: ml.Marks(against=["x"]), "expected an attack of jpeg"),  # type: ignore[list-item]
+        (lambda: ml.Marks(against=["x"]), "expected an attack of jpeg"),
         (lambda: ml.Veil(aim="x"), "aim: expected same, key or wrong"),  # type: ignore[arg-type]
         (lambda: ml.Veil(opacity=3), "expected opacity"),
         (lambda: ml.Marks()(None, picture()), "expected at least one model"),
