@@ -10,11 +10,11 @@ from typing import Any, Literal
 
 from medlocker.api.attacking import attack, state_folder
 from medlocker.api.choices import one_of
-from medlocker.api.listener import Callback, Listener, as_listener, named
+from medlocker.api.listener import Callback, Listener, as_listener
 from medlocker.api.logos import GivenLogo, read_logo
 from medlocker.api.releasefacts import release_facts
 from medlocker.classifiers import batch_for
-from medlocker.errors import InputError, MalformedError, OutputExistsError
+from medlocker.errors import Code, Failure, InputError, MalformedError, OutputExistsError
 from medlocker.evaluate import (
     DEFAULT_LIMIT,
     DEFAULT_MINUTES,
@@ -137,8 +137,8 @@ def evaluate(
     if known is not None and (missing := known.missing(names)):
         listener.warn(f"no regions for {_some(missing)}: nothing is kept out there")
     targets, failed_targets = open_targets(models, truth)
-    for name, reason in failed_targets:
-        listener.warn(f"target {name} is left out: {reason}")
+    for failure in failed_targets:
+        listener.warn(f"target {failure.name} is left out: {failure.reason}")
     assumed = tuple(dict.fromkeys(text for one in targets for text in one.notes))
     for text in assumed:
         listener.note(text)
@@ -172,9 +172,9 @@ def evaluate(
     with listener.steps() as advance:
         advance("evaluating", 0, len(chosen))
 
-        def judged(name: str, reason: str) -> None:
-            if reason:
-                listener.note(f"failed: {named(name, reason)}")
+        def judged(name: str, failure: Failure | None) -> None:
+            if failure is not None:
+                listener.note(f"failed: {failure}")
             advance("evaluating", 1, len(chosen))
 
         result = judge(job, progress=judged)
@@ -215,13 +215,10 @@ class _Found:
 def _open_release(path: Path, *, listener: Listener) -> _Found:
     """List a release's images and read what it says about itself; nothing is trusted."""
     if not path.is_dir():
-        raise InputError(f"release {path.name}: expected a folder")
+        raise InputError(f"release {path.name}: expected a folder", subject=path.name)
     name = path.resolve().name
     images = path / "images"
-    try:
-        files = find_inputs(images if images.is_dir() else path)
-    except InputError as error:
-        raise InputError(f"release {name}: {str(error).partition(': ')[2]}") from error
+    files = find_inputs(images if images.is_dir() else path, what=f"release {name}")
     certificate = path / "certificate"
     logo: bytes | None = None
     notes: list[str] = []
@@ -293,12 +290,16 @@ def _some(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{len(names)} files ({names[0]}, ...)"
 
 
-def _skipped(result: Result, pairs: Pairs, releases: Sequence[Release]) -> tuple[tuple[str, str], ...]:
+def _skipped(result: Result, pairs: Pairs, releases: Sequence[Release]) -> tuple[Failure, ...]:
     strangers = zip(releases, pairs.only_marked, strict=True)
     return (
-        *((name, "no label") for name in result.unlabelled),
-        *((name, "no marked version") for name in pairs.only_clean),
-        *((name, f"no original, in {release.folder}") for release, names in strangers for name in names),
+        *(Failure(name, "no label", Code.NO_LABEL) for name in result.unlabelled),
+        *(Failure(name, "no marked version", Code.NO_MARKED_VERSION) for name in pairs.only_clean),
+        *(
+            Failure(name, f"no original, in {release.folder}", Code.NO_ORIGINAL)
+            for release, names in strangers
+            for name in names
+        ),
     )
 
 

@@ -55,8 +55,3 @@ class Listener:
 def as_listener(progress: Callback | Listener | None) -> Listener:
     """Return a listener for a callback, or the one that was given."""
     return progress if isinstance(progress, Listener) else Listener(progress)
-
-
-def named(name: str, reason: str) -> str:
-    """Return a reason that says of which image it speaks."""
-    return reason if name in reason else f"{name}: {reason}"

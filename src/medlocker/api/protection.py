@@ -17,7 +17,7 @@ from medlocker.api.protectoptions import EngineName, engine_maker, open_ledger, 
 from medlocker.api.protecttold import run_told, say_inputs, warn_of_nothing_found
 from medlocker.certificates import Owner, load_owner
 from medlocker.classifiers import Classifier, batch_for, load_classifier, with_gradients
-from medlocker.errors import InputError
+from medlocker.errors import Failure, InputError
 from medlocker.labels import Labels
 from medlocker.logo import LearnedLogo
 from medlocker.prepare import check_kind
@@ -64,12 +64,12 @@ class Protected:
         return self.result.summary.marked
 
     @property
-    def skipped(self) -> tuple[tuple[str, str], ...]:
+    def skipped(self) -> tuple[Failure, ...]:
         """Names and reasons of the images that were left out on purpose."""
         return tuple(self.result.summary.skipped)
 
     @property
-    def failed(self) -> tuple[tuple[str, str], ...]:
+    def failed(self) -> tuple[Failure, ...]:
         """Names and reasons of the images that could not be marked."""
         return tuple(self.result.summary.failed)
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from medlocker.api.listener import Listener, named
-from medlocker.errors import InputError
+from medlocker.api.listener import Listener
+from medlocker.errors import Code, InputError
 from medlocker.labels import Labels
 from medlocker.protect import Outcome, finder_called
 from medlocker.regions import Finder, Regions, WithAnatomy, lesion_finder
 from medlocker.release import Inputs, Result, Run, run_release
 
-_MARKED_BEFORE = "was marked in another way"
-_BY_UNFINISHED = "by a run that has not finished"
+_MARKED_BEFORE = (Code.ALREADY_MARKED, Code.ALREADY_MARKED_UNFINISHED)
 
 
 def say_inputs(
@@ -42,6 +41,12 @@ def say_inputs(
             listener.warn(f"no label for {_some(missing)}: the model's own answer is taken")
         if unknown:
             listener.warn(f"the labels name {_some(unknown)}, which the input does not have")
+    _say_regions(names, regions, finder, listener=listener)
+
+
+def _say_regions(
+    names: Sequence[str], regions: Regions | None, finder: Finder | None, *, listener: Listener
+) -> None:
     lesions = lesion_finder(finder)
     if regions is not None:
         missing, unknown = regions.missing(names), regions.unknown(names)
@@ -89,7 +94,7 @@ def run_told(run: Run, *, listener: Listener) -> Result:
 
         def progress(outcome: Outcome) -> None:
             if outcome.status != "marked":
-                listener.note(f"{outcome.status}: {named(outcome.name, outcome.reason)}")
+                listener.note(f"{outcome.status}: {outcome.failure}")
             advance("protecting", 1, total)
 
         try:
@@ -99,13 +104,13 @@ def run_told(run: Run, *, listener: Listener) -> Result:
         except KeyboardInterrupt:
             listener.note("interrupted: repeat the command to continue")
             raise
-    reasons = [reason for _, reason in result.summary.failed if _MARKED_BEFORE in reason]
-    if any(_BY_UNFINISHED in reason for reason in reasons):
+    codes = {failure.code for failure in result.summary.failed}
+    if Code.ALREADY_MARKED_UNFINISHED in codes:
         listener.note(
             "finish an unfinished run with the command that started it; if that is impossible, and "
             "only if none of its files was given away, --abandon-run ID frees its images to be marked again"
         )
-    if reasons:
+    if codes.intersection(_MARKED_BEFORE):
         listener.note(
             "the owner's ledger refuses a second, different mark of an image: two different marks reveal the "
             "original; --allow-identical-mark with the same --seed and options repeats a mark; "

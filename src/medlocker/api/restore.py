@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from medlocker.api.listener import Callback, Listener, as_listener, named
+from medlocker.api.listener import Callback, Listener, as_listener
 from medlocker.api.trust import load_access
 from medlocker.certificates import load_verify_key, open_release
 from medlocker.restore import ImageResult, RestoreReport, check_output, restore_release
@@ -71,8 +71,8 @@ def restore(
     with listener.steps() as advance:
 
         def told(result: ImageResult) -> None:
-            if result.status == "failed":
-                listener.note(f"failed: {named(result.name, result.reason)}")
+            if result.failure is not None:
+                listener.note(f"failed: {result.failure}")
             advance("restoring", 1, total)
 
         report = restore_release(access, Path(out), overwrite=overwrite, workers=workers, progress=told)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from medlocker.api.listener import named
 from medlocker.classifiers import Classifier, prototypes_of
 from medlocker.cli._console import print_json, shown, stdout
 from medlocker.regions import lesion_finder
@@ -39,8 +38,7 @@ def say_result(result: Result, run: Run, *, as_json: bool) -> None:
     elif summary.shrunk:
         stdout.print(f"smaller logo on {summary.shrunk} images, where regions left little room", markup=False)
     for text, count in sorted(summary.notes.items()):
-        if text.startswith("regions: "):
-            stdout.print(f"{text} ({count} images)", markup=False)
+        stdout.print(f"{text} ({count} images)", markup=False)
     if lesion_finder(run.finder) is not None:
         rest = "nothing" if run.regions is None else "only what was given"
         found = f"{summary.with_found} of {summary.marked} images"
@@ -48,8 +46,8 @@ def say_result(result: Result, run: Run, *, as_json: bool) -> None:
     for kind, items in (("skipped", summary.skipped), ("failed", summary.failed)):
         if items:
             stdout.print(f"{kind} {len(items)}:", markup=False)
-            for name, reason in items[:20]:
-                stdout.print(f"  {shown(named(name, reason))}", markup=False)
+            for failure in items[:20]:
+                stdout.print(f"  {shown(str(failure))}", markup=False)
             if len(items) > 20:
                 stdout.print(f"  ... and {len(items) - 20} more, see --json", markup=False)
     looks = value["marks"]

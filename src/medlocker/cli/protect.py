@@ -412,7 +412,7 @@ def protect(
         done = protection.run(images)
     except WriteError as error:
         if json:
-            print_json({"error": str(error)})
+            print_json({"error": str(error), "code": error.code})
         raise WriteError(
             str(error),
             hint=error.hint or "solve this problem and repeat the command: it continues where it stopped",

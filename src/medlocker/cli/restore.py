@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medlocker.api.listener import named
 from medlocker.cli._console import print_json, stdout
 from medlocker.cli._progress import Telling
 
@@ -74,8 +73,9 @@ def _to_json(restored: Restored) -> dict[str, object]:
         "failed": report.failed,
         "not_granted": report.not_granted,
         "failures": [
-            {"index": failure.index, "name": failure.name, "reason": failure.reason, "trust": failure.trust}
-            for failure in report.failures
+            {"index": one.index, **one.failure.to_json("name"), "trust": one.trust}
+            for one in report.failures
+            if one.failure is not None
         ],
         "seconds": seconds,
         "images_per_second": done / seconds if seconds else 0.0,
@@ -99,7 +99,7 @@ def _print(report: RestoreReport, out: Path) -> None:
         stdout.print(f"not granted: {report.not_granted}", markup=False)
     if report.failed:
         stdout.print(f"failed {report.failed}:", markup=False)
-        for failure in report.failures[:_SHOWN]:
-            stdout.print(f"  {named(failure.name, failure.reason)}", markup=False)
+        for one in report.failures[:_SHOWN]:
+            stdout.print(f"  {one.failure}", markup=False)
         if report.failed > _SHOWN:
             stdout.print(f"  ... and {report.failed - _SHOWN} more, see --json", markup=False)

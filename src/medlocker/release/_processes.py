@@ -81,11 +81,7 @@ class _Process:
 
 
 class ProcessCrew:
-    """See :class:`medlocker.release._hands.Crew`.
-
-    Args:
-        workers: How many.
-    """
+    """See :class:`medlocker.release._hands.Crew`."""
 
     name = "local"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 from array import array
 from contextlib import suppress
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from medlocker.errors import Failure
 from medlocker.protect import Outcome
 from medlocker.search import Clock
 
@@ -35,8 +35,8 @@ class Summary:
     evaluations: int = 0
     clean_correct: list[int] = field(default_factory=list)
     fooled: list[int] = field(default_factory=list)
-    skipped: list[tuple[str, str]] = field(default_factory=list)
-    failed: list[tuple[str, str]] = field(default_factory=list)
+    skipped: list[Failure] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
     notes: dict[str, int] = field(default_factory=dict)
     marks: int = 0
     area: float = 0.0
@@ -54,9 +54,9 @@ class Summary:
         """Count one image."""
         self.evaluations += outcome.evaluations
         if outcome.status == "skipped":
-            self.skipped.append((outcome.name, outcome.reason))
+            self.skipped.append(outcome.failure)
         elif outcome.status == "failed":
-            self.failed.append((outcome.name, outcome.reason))
+            self.failed.append(outcome.failure)
         else:
             self._add_marked(outcome)
 
@@ -114,8 +114,8 @@ class Summary:
                 "median_psnr_db": round(median(self.psnrs), 2) if self.psnrs else None,
                 "least_psnr_db": round(min(self.psnrs), 2) if self.psnrs else None,
             },
-            "skipped": [{"image": name, "reason": reason} for name, reason in sorted(self.skipped)],
-            "failed": [{"image": name, "reason": reason} for name, reason in sorted(self.failed)],
+            "skipped": [one.to_json() for one in sorted(self.skipped)],
+            "failed": [one.to_json() for one in sorted(self.failed)],
             "notes": self.notes,
             "evaluations": self.evaluations,
             "seconds": {
@@ -132,11 +132,15 @@ class Summary:
 
 
 def peak_rss_mb() -> float:
-    """Return the most memory this process has had, in 10^6 bytes."""
+    """Return the most memory this process has had, in 10^6 bytes; 0 where the system does not tell."""
     # Linux lets a new process begin with the peak of the one that started it, except here
     with suppress(OSError), open("/proc/self/status", encoding="ascii", errors="replace") as lines:
         for line in lines:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024 / 1e6
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
