@@ -12,8 +12,9 @@ from typing import Any, NoReturn
 import pytest
 from markupsafe import escape
 
+from medlocker.api.attacking import Watch
+from medlocker.api.listener import Listener
 from medlocker.cli._progress import ImageProgress
-from medlocker.cli._removal import _Shown
 from medlocker.demo import SampleSet, builtin_model, write_samples
 from medlocker.errors import WriteError
 from medlocker.evaluate import _attacked
@@ -99,9 +100,9 @@ def interrupt_at(image: int, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     advance = ImageProgress.advance
 
-    def pressed(bar: ImageProgress) -> None:
-        advance(bar)
-        seen.append(bar)
+    def pressed(bar: ImageProgress, steps: int) -> None:
+        advance(bar, steps)
+        seen.extend([bar] * steps)
         if len(seen) == image:
             raise KeyboardInterrupt
 
@@ -312,19 +313,12 @@ def test_full_needs_torch(removal: Removal, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_training_is_announced_and_told_of_at_most_once_a_minute() -> None:
-    class Bar(ImageProgress):
-        def __init__(self) -> None:
-            self.said: list[str] = []
-
-        def say(self, text: str) -> None:
-            self.said.append(text)
-
-    bar = Bar()
-    watch = _Shown(bar)
+    listener = Listener()
+    watch = Watch(listener, lambda: None)
     watch.estimated("removal network", 12.4)
     watch.trained("removal network", 100, 0.02134, 1.2)
     watch.trained("removal network", 200, 0.02, 1.3)
-    assert bar.said == [
+    assert listener.notes == [
         "removal network: 12 minutes at most, less if it stops improving; see --removal-minutes",
         "removal network: 100 steps, validation loss 0.0213, 1 minutes",
     ]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from medlocker.api.keptstyle import kept_style, style_to_keep
 from medlocker.certificates import Owner
-from medlocker.cli._chosenkept import kept_style, style_to_keep
 from medlocker.errors import WriteError
 from medlocker.protect import Settings
 from medlocker.release import FOLDER
@@ -46,7 +46,7 @@ def test_a_run_goes_on_after_images_of_the_sample_changed(
     def never(*_: object, **__: object) -> Settings:
         raise AssertionError("chosen anew")
 
-    monkeypatch.setattr("medlocker.cli.protect.with_chosen_style", never)
+    monkeypatch.setattr("medlocker.api.protection.with_chosen_style", never)
     second = run(*arguments, cwd=tmp_path)
     assert second.code == 0, second.err
     assert not (tmp_path / "out" / FOLDER).exists()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from medlocker import __version__
+from medlocker._version import __version__
 from medlocker.certificates._canonical import Fields, to_canonical
 from medlocker.certificates._dsse import check_statement, sign_statement
 from medlocker.certificates._index import index_name, sealed_name

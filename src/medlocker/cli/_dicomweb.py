@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from medlocker.api.releasefacts import STATEMENT
 from medlocker.cli._console import note, shown, stdout, warn
 from medlocker.cli._panels import INPUT, RUN
 from medlocker.cli._progress import image_progress
-from medlocker.cli._releasefacts import STATEMENT
 from medlocker.errors import Failure, InputError, MedlockerError
 
 if TYPE_CHECKING:

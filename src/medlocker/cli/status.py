@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from medlocker.api.releasefacts import STATEMENT, release_facts
 from medlocker.cli._console import print_json, shown, stdout
-from medlocker.cli._releasefacts import STATEMENT, release_facts
 from medlocker.errors import InputError, MalformedError
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from medlocker.certificates import (
 )
 from medlocker.errors import CertificateError, WriteError
 from medlocker.logo import Logo
-from medlocker.protect import Lead, Marked, Outcome, about_series, marks_digest
+from medlocker.protect import Lead, Marked, Outcome, about_series, marks_digest, seeded
 from medlocker.release._accounts import Done
 from medlocker.release._journal import Journal
 
@@ -52,15 +52,10 @@ class Keeper:
         self._same_mark = same_mark
 
     def randomness(self, purpose: str, original_digest: str) -> bytes:
-        """Return 32 bytes for one image; the keys of hardening are secret whatever the seed.
-
-        Who knows the seed can repeat a veil only with the original in hand: its digest is needed.
-        """
+        """Return 32 bytes for one image; the keys of hardening are secret whatever the seed."""
         if self._seed is None or purpose == "harden":
             return self._secret.derive(purpose, original_digest)
-        what = "" if purpose == "search" else f"{purpose} "
-        text = f"medlocker-seed-v1 {what}{self._seed} {original_digest}"
-        return hashlib.sha256(text.encode("ascii")).digest()
+        return seeded(self._seed, purpose, original_digest)
 
     def conceal(self, key: str) -> str:
         """Return the name of a series in the journal; without the secret it does not tell which one it is."""
