@@ -86,7 +86,8 @@ def prepare(folder: Path, count: int) -> None:
 
 def seal_and_assemble(folder: Path, count: int) -> None:
     owner = load_owner(folder / "owner")
-    secret = open_owner_grant(folder / "release", owner.identity(), owner=owner.signing.public)
+    grant = (folder / "release/certificate/grants/owner.age").read_bytes()
+    secret = open_owner_grant(grant, owner.identity(), owner=owner.signing.public)
     assemble(
         folder / "release",
         sealed(count, secret, owner.signing.public.key_id),

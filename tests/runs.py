@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import os
@@ -18,7 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from medlocker.certificates import Owner, open_release, owner_access, verify_release
+from medlocker.certificates import Owner, open_owner_grant, open_release, owner_access, verify_release
 from medlocker.classifiers import Classifier
 from medlocker.cli import main
 from medlocker.formats import read_image
@@ -26,7 +27,9 @@ from medlocker.images import content_digest
 from medlocker.logo import builtin_logo
 from medlocker.protect import Settings
 from medlocker.release import Result, Run, find_inputs, run_release
+from medlocker.release._journal import lines_path
 from medlocker.restore import restore_release
+from medlocker.store import read_head
 from medlocker.testing import LinearClassifier
 from onnx_models import make_onnx
 from patience import HANGS_S
@@ -94,6 +97,14 @@ def check_release(source: Path, out: Path, owner: Owner, restored: Path) -> dict
     leftovers = [path for path in out.rglob("*") if path.name.startswith(".medlocker")]
     assert not leftovers
     return images_of(out)
+
+
+def release_of(out: Path, owner: Owner) -> str:
+    """The id of an unfinished release."""
+    head = read_head(lines_path(out), key=owner.signing.derive("run"))
+    assert head is not None
+    grant = base64.b64decode(head["grant"])
+    return open_owner_grant(grant, owner.identity(), owner=owner.signing.public).release
 
 
 def images_of(out: Path) -> dict[str, bytes]:

@@ -333,7 +333,7 @@ def test_too_little_memory_costs_the_image(
     def refuse(*_: object, **__: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("medlocker.restore.unmark_file", refuse)
+    monkeypatch.setattr(sys.modules["medlocker.restore"], "unmark_file", refuse)
     report = restore_release(access, tmp_path / "out", workers=1)
     kept = len(range(3, len(ORIGINALS), 4))
     assert (report.restored, report.failed, report.exit_code) == (kept, len(ORIGINALS) - kept, 1)

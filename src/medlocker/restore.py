@@ -28,6 +28,7 @@ from medlocker.certificates import (
 )
 from medlocker.errors import (
     CertificateError,
+    Code,
     Failure,
     InputError,
     MedlockerError,
@@ -208,7 +209,8 @@ def restore_release(
 
     Raises:
         OutputExistsError: See :func:`check_output`.
-        CertificateError: If the logo is not the signed one; a bad index shard costs only its images.
+        CertificateError: If the logo is not the signed one; a bad index shard costs only its images. An
+            index with another number of images than stated is among the failures.
     """
     check_output(out, access.release.path, overwrite=overwrite)
     job = _Job(access, out.resolve(), access.release.logo(), overwrite)
@@ -226,6 +228,8 @@ def restore_release(
                         progress(tally.add(pending.popleft().result()))
             while pending:
                 progress(tally.add(pending.popleft().result()))
+            for fault in tally.disagreement(access.release.statement.images):
+                progress(tally.add(fault))
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
     return tally.report()
@@ -241,7 +245,10 @@ def _lines(
         name = f"certificate/{index_name(shard)}"
         found = ImageResult(shard * SHARD_SIZE, name, "failed", Failure.of(error, name), trust=True)
         progress(tally.add(found))
+        tally.listed = None
         return
+    if tally.listed is not None:
+        tally.listed += len(lines)
     for line in lines:
         if access.covers(line.entry.index):
             yield line
@@ -256,6 +263,15 @@ class _Tally:
         self.restored = self.identical = self.failed = self.not_granted = 0
         self.failures: list[ImageResult] = []
         self.trust = False
+        self.listed: int | None = 0
+        """Lines of the index; None if they cannot all be read."""
+
+    def disagreement(self, images: int) -> Iterator[ImageResult]:
+        """Yield what is wrong if the owner states another number of images than the index lists."""
+        if self.listed is not None and self.listed != images:
+            reason = f"index: expected {images} images, got {self.listed}"
+            failure = Failure("certificate/index", reason, Code.MALFORMED)
+            yield ImageResult(self.listed, failure.name, "failed", failure, trust=True)
 
     def add(self, result: ImageResult) -> ImageResult:
         if result.status == "restored":

@@ -9,6 +9,7 @@ from trust_samples import LOGO, Sample, entry_of, payload_of, sha256
 
 from medlocker.certificates import (
     PROMISE,
+    Identity,
     IndexEntry,
     ModelFact,
     PublicFacts,
@@ -216,11 +217,17 @@ def test_the_pre_authentication_encoding_is_the_one_of_dsse() -> None:
     assert pae("é", b"") == b"DSSEv1 2 \xc3\xa9 0 "
 
 
+def _secret_of(sample: Sample, identity: Identity) -> ReleaseSecret:
+    return open_owner_grant(
+        sample.certificate("grants/owner.age").read_bytes(), identity, owner=sample.pinned
+    )
+
+
 def test_a_release_keeps_its_secret(sample: Sample) -> None:
-    assert open_owner_grant(sample.path, sample.owner.identity(), owner=sample.pinned) == sample.secret
+    assert _secret_of(sample, sample.owner.identity()) == sample.secret
     reader = load_identity(sample.keys / "reader.age.key")
     with pytest.raises(NoMatchingKeyError, match="owner's grant: none of the given identities opens it"):
-        open_owner_grant(sample.path, reader, owner=sample.pinned)
+        _secret_of(sample, reader)
     with pytest.raises(OutputExistsError, match=r"owner.age exists already"):
         write_owner_grant(
             sample.path, sample.secret, recipient=sample.owner.recipient, signing=sample.owner.signing
@@ -239,10 +246,10 @@ def test_a_secret_that_somebody_else_slipped_in_is_refused(sample: Sample, forei
     with pytest.raises(
         SignatureError, match="owner's grant: the signature is not of the expected owner's key"
     ):
-        open_owner_grant(sample.path, sample.owner.identity(), owner=sample.pinned)
+        _secret_of(sample, sample.owner.identity())
     # a run that holds the right secret already puts it back
     sample.assemble(sample.records)
-    assert open_owner_grant(sample.path, sample.owner.identity(), owner=sample.pinned) == sample.secret
+    assert _secret_of(sample, sample.owner.identity()) == sample.secret
 
 
 @pytest.mark.parametrize(

@@ -547,6 +547,42 @@ def test_a_wrong_number_of_images_is_refused(sample: Sample) -> None:
         list(_open(sample).lines())
 
 
+def _without_shards(statement: dict[str, Any]) -> None:
+    statement["subject"] = [
+        one for one in statement["subject"] if not one["name"].startswith(("index/", "sealed/"))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tamper", "message", "restored"),
+    [
+        (lambda sample: sample.sign(lambda one: one["predicate"].update(images=5)), "5 images, got 3", 3),
+        (lambda sample: sample.sign(lambda one: one["predicate"].update(images=2)), "2 images, got 3", 3),
+        (lambda sample: sample.edit_index(lambda lines: lines.pop()), "3 images, got 2", 2),
+        (lambda sample: sample.sign(_without_shards), "3 images, got 0", 0),
+    ],
+)
+def test_an_index_that_does_not_fit_the_statement_is_said(
+    sample: Sample, tamper: Callable[[Sample], None], message: str, restored: int, tmp_path: Path
+) -> None:
+    """What an owner signed by mistake: some images would be missing without a word."""
+    tamper(sample)
+    with pytest.raises(MalformedError, match=f"^index: expected {message}$"):
+        verify_release(_open(sample))
+    report = _restore(sample, tmp_path / "out")
+    assert (report.restored, report.failed, report.exit_code) == (restored, 1, 3)
+    assert [one.failure.reason for one in report.failures if one.failure] == [f"index: expected {message}"]
+
+
+def test_counts_that_do_not_add_up_are_refused(sample: Sample) -> None:
+    good = {"inputs": 6, "skipped": 2, "failed": 1}
+    sample.sign(lambda statement: statement["predicate"].update(counts=good))
+    assert verify_release(_open(sample)).valid
+    sample.sign(lambda statement: statement["predicate"].update(counts={**good, "failed": 2}))
+    with pytest.raises(MalformedError, match=r"expected 2 images of 6 inputs, got 3$"):
+        _open(sample)
+
+
 def test_a_single_file_is_found_by_its_content(pristine: Sample) -> None:
     release = _open(pristine)
     assert release.find_file(pristine.records[1].file).entry.name == NAMES[1]

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from trust_samples import NAMES, Sample, flip
 
+from medlocker.api.grant import parse_until
 from medlocker.cli import main
 from medlocker.cli._console import shown
-from medlocker.cli.grant import parse_until
 from medlocker.errors import InputError
 
 

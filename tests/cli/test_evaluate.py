@@ -230,8 +230,8 @@ def test_a_target_that_cannot_be_loaded_is_left_out(evaluate: Evaluate) -> None:
     lines = [line for line in answer.err.splitlines() if line.startswith("warning: target")]
     assert lines == [
         "warning: target broken.onnx is left out: model broken.onnx: ONNX Runtime cannot open it",
-        "warning: target five.onnx is left out: model five.onnx: labels labels.csv: expected a class of the "
-        "model, got 'mild'",
+        "warning: target five.onnx is left out: model five.onnx: labels labels.csv, line 2: "
+        "expected a class of the model, got 'mild'",
     ]
 
 
@@ -275,7 +275,7 @@ def test_images_without_a_label(place: Place, evaluate: Evaluate, tmp_path: Path
     value = answer.json
     assert value["images"] == 1
     assert [one["reason"] for one in value["skipped"]] == ["no label"] * 3
-    assert "warning: no label for 3 files" in answer.err
+    assert "warning: left out, as they have no label: 3 files" in answer.err
     assert "all labels are the same class: kappa and AUC mean nothing and are null" in value["notes"]
     assert value["targets"][0]["clean"]["qwk"] is None
 

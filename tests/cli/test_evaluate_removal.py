@@ -12,14 +12,16 @@ from typing import Any, NoReturn
 import pytest
 from markupsafe import escape
 
+from medlocker.api.attacking import Watch
+from medlocker.api.listener import Listener
 from medlocker.cli._progress import ImageProgress
-from medlocker.cli._removal import _Shown
 from medlocker.demo import SampleSet, builtin_model, write_samples
 from medlocker.errors import WriteError
 from medlocker.evaluate import _attacked
 from medlocker.evaluate.removal import run_battery
 from medlocker.evaluate.removal._fill import FillAttack
 from medlocker.evaluate.removal._state import State
+from medlocker.store import read_unproved
 from runs import Answer, Shell, medlocker
 
 CHEAPEST = frozenset({"none", "filled, harmonic"})
@@ -98,9 +100,9 @@ def interrupt_at(image: int, monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
     advance = ImageProgress.advance
 
-    def pressed(bar: ImageProgress) -> None:
-        advance(bar)
-        seen.append(bar)
+    def pressed(bar: ImageProgress, steps: int) -> None:
+        advance(bar, steps)
+        seen.extend([bar] * steps)
         if len(seen) == image:
             raise KeyboardInterrupt
 
@@ -122,8 +124,7 @@ def test_the_report_of_an_interrupted_run_is_that_of_a_whole_one(
         "interrupted: repeat the command to continue"
     ]
     assert not removal.out.exists()
-    kept = [json.loads(line) for line in (removal.state / "removal.jsonl").read_bytes().splitlines()]
-    finished = {line["image"] for line in kept}
+    finished = {line["image"] for line in read_unproved(removal.state / "removal") if "image" in line}
     assert 1 <= len(finished) < 3
 
     filled: list[int] = []
@@ -269,7 +270,7 @@ def test_a_full_disk_costs_nothing_that_is_finished(
     removal: Removal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*arguments: Any) -> NoReturn:
-        raise WriteError("cannot write removal.jsonl: no space left on device")
+        raise WriteError("cannot write removal: no space left on device")
 
     removal.names = CHEAPEST
     with monkeypatch.context() as patch:
@@ -277,7 +278,7 @@ def test_a_full_disk_costs_nothing_that_is_finished(
         answer = removal()
     assert answer.code == 1
     assert answer.err.splitlines()[-2:] == [
-        "error: cannot write removal.jsonl: no space left on device",
+        "error: cannot write removal: no space left on device",
         "  solve this problem and repeat the command: it continues where it stopped",
     ]
     assert removal.state.is_dir()
@@ -312,19 +313,12 @@ def test_full_needs_torch(removal: Removal, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_training_is_announced_and_told_of_at_most_once_a_minute() -> None:
-    class Bar(ImageProgress):
-        def __init__(self) -> None:
-            self.said: list[str] = []
-
-        def say(self, text: str) -> None:
-            self.said.append(text)
-
-    bar = Bar()
-    watch = _Shown(bar)
+    listener = Listener()
+    watch = Watch(listener, lambda: None)
     watch.estimated("removal network", 12.4)
     watch.trained("removal network", 100, 0.02134, 1.2)
     watch.trained("removal network", 200, 0.02, 1.3)
-    assert bar.said == [
+    assert listener.notes == [
         "removal network: 12 minutes at most, less if it stops improving; see --removal-minutes",
         "removal network: 100 steps, validation loss 0.0213, 1 minutes",
     ]

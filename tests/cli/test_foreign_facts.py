@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from medlocker.api.releasefacts import release_facts
 from medlocker.cli._console import print_facts
-from medlocker.cli._releasefacts import release_facts
 
 TURNED = "\u202edne"
 

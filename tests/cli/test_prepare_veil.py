@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from medlocker.cli._protectoptions import aim_of
+from medlocker.api.protectoptions import aim_of
 from medlocker.formats import read_image
 from medlocker.logo import builtin_logo
 from medlocker.preparedveil import PreparedVeil

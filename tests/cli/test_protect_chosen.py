@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from medlocker.cli._chosenkept import keep_style, kept_style
+from medlocker.api.keptstyle import kept_style, style_to_keep
+from medlocker.certificates import Owner
 from medlocker.errors import WriteError
 from medlocker.protect import Settings
 from medlocker.release import FOLDER
-from medlocker.release._journal import Journal
+from medlocker.release._journal import Journal, lines_path
 from medlocker.veilstyle import VeilStyle
 from runs import Shell, fill, picture, tiny_model
 
@@ -45,34 +46,32 @@ def test_a_run_goes_on_after_images_of_the_sample_changed(
     def never(*_: object, **__: object) -> Settings:
         raise AssertionError("chosen anew")
 
-    monkeypatch.setattr("medlocker.cli.protect.with_chosen_style", never)
+    monkeypatch.setattr("medlocker.api.protection.with_chosen_style", never)
     second = run(*arguments, cwd=tmp_path)
     assert second.code == 0, second.err
     assert not (tmp_path / "out" / FOLDER).exists()
 
 
 @pytest.fixture
-def unfinished(tmp_path: Path) -> Path:
-    (tmp_path / FOLDER).mkdir()
-    keep_style(tmp_path, ASKED, CHOSEN)
-    (tmp_path / FOLDER / "run.json").write_bytes(b"{}")
+def unfinished(tmp_path: Path, owner: Owner) -> Path:
+    Journal(tmp_path, run={"images": 1}, owner=owner, kept=style_to_keep(ASKED, CHOSEN)).close()
     return tmp_path
 
 
-def test_what_was_chosen_comes_back(unfinished: Path) -> None:
-    assert kept_style(unfinished, ASKED) == CHOSEN
+def test_what_was_chosen_comes_back(unfinished: Path, owner: Owner) -> None:
+    assert kept_style(unfinished, ASKED, owner) == CHOSEN
 
 
-def test_other_settings_choose_anew(unfinished: Path) -> None:
-    assert kept_style(unfinished, Settings(preset="veil", opacity=(0.05, 0.2))) is None
+def test_other_settings_choose_anew(unfinished: Path, owner: Owner) -> None:
+    assert kept_style(unfinished, Settings(preset="veil", opacity=(0.05, 0.2)), owner) is None
 
 
-def test_a_run_that_never_began_chooses_anew(unfinished: Path) -> None:
-    (unfinished / FOLDER / "run.json").unlink()
-    assert kept_style(unfinished, ASKED) is None
+def test_a_run_that_never_began_chooses_anew(unfinished: Path, owner: Owner) -> None:
+    lines_path(unfinished).unlink()
+    assert kept_style(unfinished, ASKED, owner) is None
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b"null", b'{"asked": 1}', b"\xff", b"[" * 9999])
-def test_a_damaged_file_chooses_anew(unfinished: Path, data: bytes) -> None:
-    (unfinished / FOLDER / "style.json").write_bytes(data)
-    assert kept_style(unfinished, ASKED) is None
+def test_a_style_that_the_owner_did_not_write_does_not_count(unfinished: Path, owner: Owner) -> None:
+    path = lines_path(unfinished)
+    path.write_bytes(path.read_bytes().replace(b'"aim_class": 1', b'"aim_class": 0'))
+    assert kept_style(unfinished, ASKED, owner) is None

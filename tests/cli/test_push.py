@@ -149,7 +149,7 @@ def test_a_push_that_ends_in_the_middle_tells_the_run_and_is_finished_by_the_sam
         {"error": message, "code": "transfer"},
     )
     assert left(tmp_path) == [STAGING, "release"]
-    assert {path.name.split("-")[0] for path in (tmp_path / STAGING).iterdir()} == {"job.json", "pushed"}
+    assert {path.name.split("-")[0] for path in (tmp_path / STAGING).iterdir()} == {"pushed"}
     marked = images_of(tmp_path / "release")
     target.fault, source.requests = lambda request: None, []
     done = protect(study(source), "--push", target.address)

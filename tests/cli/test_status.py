@@ -78,6 +78,7 @@ def test_an_unfinished_run(tmp_path: Path, owner: Owner, source: Path, shell: Sh
         "skipped": 1,
         "failed": 1,
         "running": False,
+        "damaged": False,
         "next": "repeat the same `protect` command: it continues from here",
     }
     assert contents(out) == before
@@ -182,6 +183,7 @@ def test_a_run_that_is_starting(tmp_path: Path, shell: Shell) -> None:
             "failed": 0,
             "latest": None,
             "running": True,
+            "damaged": False,
             "next": "wait for it, or interrupt it: the same command then continues",
         }
         with pytest.raises(InputError, match=r"^another run is writing to out$"), starting(out):
@@ -266,20 +268,21 @@ def test_a_statement_that_lacks_numbers(tmp_path: Path, shell: Shell, predicate:
 def test_torn_lines_and_lost_facts_are_borne(tmp_path: Path, owner: Owner, source: Path) -> None:
     out = tmp_path / "out"
     interrupted(source, out, owner, after=5)
-    lines = (out / FOLDER / "journal.jsonl").read_bytes()
-    for length in range(len(lines)):
-        (out / FOLDER / "journal.jsonl").write_bytes(lines[:length])
+    path = out / FOLDER / "journal"
+    lines = path.read_bytes()
+    for length in range(lines.index(b"\n") + 1, len(lines)):
+        path.write_bytes(lines[:length])
         found = status_of(out)
         assert found is not None
-        assert found.marked + found.skipped + found.failed == lines[:length].count(b"\n")
-        assert (found.latest is None) == (b"\n" not in lines[:length])
-        assert found.images == 5
-    (out / FOLDER / "journal.jsonl").unlink()
-    for odd in (b"[]", b"{", b'{"images": "5"}', b"[" * 100_000):
-        (out / FOLDER / "run.json").write_bytes(odd)
+        assert found.marked + found.skipped + found.failed == lines[:length].count(b"\n") - 1
+        assert (found.latest is None) == (lines[:length].count(b"\n") == 1)
+        assert (found.images, found.damaged) == (5, False)
+    code = b"0" * 64 + b" "
+    for odd in (b"[]", b"{", b'{"run": {"images": "5"}}', b"[" * 100_000, b"", code, code + b"[]"):
+        path.write_bytes(odd)
         found = status_of(out)
         assert found is not None
-        assert (found.images, found.marked) == (None, 0)
+        assert (found.images, found.marked, found.damaged) == (None, 0, True)
 
 
 def test_a_run_may_begin_while_it_is_asked(
@@ -288,7 +291,7 @@ def test_a_run_may_begin_while_it_is_asked(
     """Asking holds the lock for a moment; a run that begins right then waits that long."""
     import fcntl
 
-    Journal(tmp_path, run={"x": 1}).close()
+    Journal(tmp_path, run={"images": 1}, owner=owner).close()
     descriptor = os.open(tmp_path / FOLDER, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     waits: list[float] = []
@@ -299,7 +302,7 @@ def test_a_run_may_begin_while_it_is_asked(
             os.close(descriptor)
 
     monkeypatch.setattr("medlocker.release._journal.time.sleep", wait)
-    Journal(tmp_path, run={"x": 1}).close()
+    Journal(tmp_path, run={"images": 1}, owner=owner).close()
     assert len(waits) == 2
 
 
@@ -321,7 +324,7 @@ def test_what_is_no_run(tmp_path: Path, what: str) -> None:
         folder.symlink_to(tmp_path)
     else:
         folder.mkdir()
-        (os.mkfifo if "pipe" in what else os.mkdir)(folder / "run.json")
+        (os.mkfifo if "pipe" in what else os.mkdir)(folder / "journal")
     answer = medlocker("status", tmp_path / "out", "--json")
     assert answer.code == 2
     assert answer.json["error"] == "out: expected a release, or a run that makes one"
@@ -333,10 +336,6 @@ def test_pipes_keep_nobody_waiting(tmp_path: Path) -> None:
     os.mkfifo(folder / "start")
     answer = medlocker("status", tmp_path / "out", "--json")
     assert (answer.code, answer.json["state"], answer.json["running"]) == (0, "starting", False)
-    (folder / "run.json").write_text("{}")
-    os.mkfifo(folder / "journal.jsonl")
-    answer = medlocker("status", tmp_path / "out", "--json")
-    assert (answer.code, answer.json["error"]) == (2, "out: expected a regular file")
 
 
 def test_this_folder_has_a_name(tmp_path: Path) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import threading
 import time
 import tracemalloc
+from contextlib import closing
 from pathlib import Path
 
 import pulling
@@ -33,6 +33,7 @@ from medlocker.dicomweb import (
     pull,
 )
 from medlocker.errors import Code, Failure, InputError, TransferError, WriteError
+from medlocker.store import Store, read_head
 from patience import HANGS_S
 
 _no_pauses = pulling._no_pauses
@@ -199,23 +200,38 @@ def test_an_unfinished_transfer_of_another_study_is_refused(server: FakeServer, 
 @pytest.mark.parametrize(
     "change",
     [
-        {"instances": [{"name": "../../x", "series": "1", "uid": "1"}]},
-        {"instances": [{"name": "a.dcm", "series": "1/../..", "uid": "1"}]},
-        {"instances": [{"name": 7, "series": "1", "uid": "1"}]},
-        {"instances": [1]},
-        {"instances": None},
-        {"passed_over": "x"},
+        {"name": "../../x", "series": "1", "uid": "1"},
+        {"name": "a.dcm", "series": "1/../..", "uid": "1"},
+        {"name": 7, "series": "1", "uid": "1"},
+        {"name": "a.dcm", "series": "1"},
+        {"name": None},
+        {},
     ],
 )
 def test_a_damaged_plan_is_refused(change: dict[str, object], server: FakeServer, fetch: Fetch) -> None:
     fetch(server)
-    plan = fetch.staging.folder / "plan.json"
-    plan.write_text(json.dumps({**json.loads(plan.read_text()), **change}))
-    with pytest.raises(InputError, match=r"^\.release\.medlocker-transfer: plan\.json is damaged$"):
+    plan = fetch.staging.folder / "plan"
+    source = f"{server.address}/studies/{STUDY}"
+    assert read_head(plan) == {"source": source}
+    whole = plan.read_bytes()
+    with closing(Store(plan, {})) as store:
+        store.add(change)
+    with pytest.raises(InputError, match=r"^\.release\.medlocker-transfer: plan is damaged$"):
         fetch(server)
-    plan.write_text("{")
-    with pytest.raises(InputError, match=r"^\.release\.medlocker-transfer: plan\.json is damaged$"):
-        fetch(server)
+    for damaged in (b"{", whole[:60] + b"0" + whole[61:], whole[:-60] + b"\n"):
+        plan.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"^\.release\.medlocker-transfer: plan is damaged$"):
+            fetch(server)
+
+
+def test_a_plan_that_was_killed_while_it_was_written_is_made_again(server: FakeServer, fetch: Fetch) -> None:
+    fetch(server)
+    plan = fetch.staging.folder / "plan"
+    lines = plan.read_bytes().splitlines(keepends=True)
+    for count in range(1, len(lines) - 1):
+        plan.write_bytes(b"".join(lines[:count]))
+        assert fetch.staging.read_plan(source=f"{server.address}/studies/{STUDY}") is None
+        assert fetch(server).instances == len(NAMES)
 
 
 def test_a_full_disk_ends_it(server: FakeServer, fetch: Fetch, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -234,8 +250,9 @@ def test_patient_data_goes_and_a_pending_push_stays(server: FakeServer, fetch: F
     fetch(server)
     fetch.staging.write_job("source", "target")
     fetch.staging.discard_patient_data()
-    assert [path.name for path in fetch.staging.folder.iterdir()] == ["job.json"]
-    assert "source" not in (fetch.staging.folder / "job.json").read_text().replace('"source":', "")
+    (log,) = fetch.staging.folder.iterdir()
+    assert log == fetch.staging.log_path("target")
+    assert "source" not in log.read_text()
     assert fetch.staging.has_job("source", "target")
     assert not fetch.staging.has_job("source", "elsewhere")
     fetch.staging.discard_job("target")

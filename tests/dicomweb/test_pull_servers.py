@@ -158,9 +158,10 @@ def test_a_server_that_goes_away_ends_it_and_what_is_there_stays(server: FakeSer
     assert set(fetch.files()) >= set(NAMES[:2])
     server.stop = lambda: None  # type: ignore[method-assign]
     with serving(*FILES) as again:
-        value = json.loads((fetch.staging.folder / "plan.json").read_text())
-        value["source"] = f"{again.address}/studies/{STUDY}"  # as if it had come back on its port
-        (fetch.staging.folder / "plan.json").write_text(json.dumps(value))
+        known = fetch.staging.read_plan(source=f"{server.address}/studies/{STUDY}")
+        assert known is not None
+        # as if it had come back on its port
+        fetch.staging.write_plan(known[0], source=f"{again.address}/studies/{STUDY}", passed_over=known[1])
         pulled = fetch(again)
         assert again.count("GET", "/instances/") == pulled.fetched < 6
     assert fetch.files() == dict(zip(NAMES, FILES, strict=True))

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,7 +60,10 @@ class Send:
         staging.make()
         log = PushLog(staging.log_path("target"), release=release.statement.release)
         self.seen: list[tuple[str, Failure | None]] = []
-        return push(release, find_marked(release), client, log, progress=lambda *seen: self.seen.append(seen))
+        with closing(log):
+            return push(
+                release, find_marked(release), client, log, progress=lambda *seen: self.seen.append(seen)
+            )
 
 
 @pytest.fixture
@@ -264,6 +268,7 @@ def test_another_release_does_not_count_as_pushed(server: FakeServer, send: Send
     staging = Staging(send.release)
     staging.make()
     log = PushLog(staging.log_path("target"), release="another")
-    for name in NAMES:
-        log.add(name)
+    with closing(log):
+        for name in NAMES:
+            log.add(name)
     assert send(server).sent == 6

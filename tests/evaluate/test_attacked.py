@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -113,7 +114,7 @@ def test_names_of_targets_are_the_evaluation_s_and_folders_open_with_torch_to_be
         opened.append(path)
         return torch_form
 
-    monkeypatch.setattr("medlocker.evaluate._attacked.load_classifier", opens)
+    monkeypatch.setattr(sys.modules["medlocker.evaluate._attacked"], "load_classifier", opens)
     targets = [
         target_of(model, name="a", path=folder),
         target_of(model, name="b", path=folder / "model.onnx"),

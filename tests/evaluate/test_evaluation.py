@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import re
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -300,7 +301,7 @@ def test_few_images_are_in_memory_and_batches_are_full(
         with lock:
             ahead -= 2
 
-    monkeypatch.setattr("medlocker.evaluate._scene.read_image", counted)
+    monkeypatch.setattr(sys.modules["medlocker.evaluate._scene"], "read_image", counted)
     model = Told([50, 150])
     evaluate(job(clean, [marked], [model], dict.fromkeys(levels, "0"), batch=7), progress=done)
     assert most <= 2 * 4  # two files of each image; two threads, one image ready, one in hand
@@ -495,7 +496,7 @@ def test_the_report_is_written_whole_or_not_at_all(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("medlocker.evaluate.report._write.write_atomic", full)
+        patch.setattr(sys.modules["medlocker.evaluate.report._write"], "write_atomic", full)
         with pytest.raises(WriteError, match=r"^cannot write report: no space left on device$"):
             write_report(result, out, extra=Extra(), overwrite=True)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,12 @@ from medlocker.protect import Donors, Outcome, Settings
 from medlocker.regions import load_regions
 from medlocker.release import _engine, run_release
 from medlocker.release._donors import kept_donors
-from medlocker.release._journal import FOLDER
+from medlocker.release._journal import FOLDER, Journal, lines_path
+from medlocker.store import blobs_path
 from runs import check_release, fill, images_of, make_run, protect
 
 SETTINGS = Settings(preset="veil", seed=1, budget=1)
-SECRET = ReleaseSecret("0" * 32, bytes(32))
+RUN = {"images": 1}
 
 
 class Stopped(Exception):
@@ -53,23 +55,38 @@ def test_a_mark_made_again_has_the_same_decoys(
 
 
 @pytest.mark.parametrize("donors", [None, Donors.of([((Box(1, 2, 3, 4), Box(5, 6, 7, 8)), 90, 80)] * 8)])
-def test_donors_are_found_once_and_sealed(tmp_path: Path, donors: Donors | None) -> None:
-    (tmp_path / FOLDER).mkdir()
-    assert kept_donors(tmp_path, SECRET, lambda: donors) == donors
-    written = (tmp_path / FOLDER / "donors.age").read_bytes()
+def test_donors_are_found_once_and_sealed(tmp_path: Path, owner: Owner, donors: Donors | None) -> None:
+    with closing(Journal(tmp_path, run=RUN, owner=owner)) as journal:
+        assert kept_donors(journal, journal.secret, lambda: donors) == donors
+    written = blobs_path(lines_path(tmp_path)).read_bytes()
     assert written.startswith(b"age-encryption.org/v1")
 
     def never() -> Donors | None:
         raise AssertionError("looked for again")
 
-    assert kept_donors(tmp_path, SECRET, never) == donors
-    with pytest.raises(MedlockerError):
-        kept_donors(tmp_path, ReleaseSecret("1" * 32, bytes(32)), never)
+    with closing(Journal(tmp_path, run=RUN, owner=owner)) as journal:
+        assert kept_donors(journal, journal.secret, never) == donors
+        assert not journal.done
+        with pytest.raises(MedlockerError):
+            kept_donors(journal, ReleaseSecret("1" * 32, bytes(32)), never)
 
 
-def test_donors_of_another_form_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / FOLDER).mkdir()
-    kept_donors(tmp_path, SECRET, lambda: None)
-    monkeypatch.setattr("medlocker.release._donors.unseal", lambda *_, **__: b"[[[1, 2]]]")
-    with pytest.raises(MalformedError, match="donors: expected lists of boxes"):
-        kept_donors(tmp_path, SECRET, lambda: None)
+def test_donors_that_somebody_changed_are_found_again(tmp_path: Path, owner: Owner) -> None:
+    with closing(Journal(tmp_path, run=RUN, owner=owner)) as journal:
+        kept_donors(journal, journal.secret, lambda: None)
+    path = blobs_path(lines_path(tmp_path))
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    found: list[int] = []
+    with closing(Journal(tmp_path, run=RUN, owner=owner)) as journal:
+        kept_donors(journal, journal.secret, lambda: found.append(1))
+    assert found == [1]
+
+
+def test_donors_of_another_form_are_refused(
+    tmp_path: Path, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with closing(Journal(tmp_path, run=RUN, owner=owner)) as journal:
+        kept_donors(journal, journal.secret, lambda: None)
+        monkeypatch.setattr("medlocker.release._donors.unseal", lambda *_, **__: b"[[[1, 2]]]")
+        with pytest.raises(MalformedError, match="donors: expected lists of boxes"):
+            kept_donors(journal, journal.secret, lambda: None)

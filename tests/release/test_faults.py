@@ -12,13 +12,13 @@ from typing import IO, Any
 
 import pytest
 
+from medlocker import store
 from medlocker.certificates import Ledger, Owner, _assemble
 from medlocker.errors import OutputExistsError, WriteError
-from medlocker.release import _journal
 from medlocker.release._journal import is_unfinished
 from runs import check_release, fill, images_of, picture, protect
 
-_CHANGES = {"os.rename", "os.link", "os.mkdir", "os.truncate", "os.remove", "os.rmdir"}
+_CHANGES = {"os.rename", "os.link", "os.mkdir", "os.remove", "os.rmdir"}
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _REASONS = {
     errno.ENOSPC: "no space left on device",
@@ -70,7 +70,7 @@ def hooked() -> None:
 @pytest.fixture(autouse=True)
 def faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
     """What no audit event tells: writing and flushing."""
-    sync, write = os.fsync, _journal._write_all
+    sync, write = os.fsync, store._write_all
     fdopen = os.fdopen
 
     def broken_sync(descriptor: int) -> None:
@@ -118,7 +118,7 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Iterator[Faults]:
 
     monkeypatch.setattr(os, "fsync", broken_sync)
     monkeypatch.setattr(os, "fdopen", broken_fdopen)
-    monkeypatch.setattr(_journal, "_write_all", broken_write)
+    monkeypatch.setattr(store, "_write_all", broken_write)
     monkeypatch.setattr(_assemble, "_Stream", BrokenShard)
     yield FAULTS
     FAULTS.disarm()

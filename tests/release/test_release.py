@@ -302,7 +302,7 @@ def test_a_finished_release_is_never_changed(tmp_path: Path, owner: Owner) -> No
     for leftover in (False, True):
         if leftover:  # killed while the journal was being removed
             (out / FOLDER).mkdir()
-            (out / FOLDER / "journal.jsonl").write_text("{}\n")
+            (out / FOLDER / "journal.blobs").write_text("{}\n")
         with pytest.raises(OutputExistsError, match=r"^out is a finished release$"):
             protect(source, out, owner)
         assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before

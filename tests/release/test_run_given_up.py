@@ -9,15 +9,11 @@ from pathlib import Path
 import pytest
 from test_series import failing_after
 
-from medlocker.certificates import Ledger, Owner, load_owner, new_owner, open_owner_grant
+from medlocker.certificates import Ledger, Owner, load_owner, new_owner
 from medlocker.errors import InputError, WriteError
-from runs import Shell, check_release, fill, images_of, make_run, picture, protect, tiny_model
+from runs import Shell, check_release, fill, images_of, make_run, picture, protect, release_of, tiny_model
 
 CLAIMED = "an image with these pixels was marked in another way by a run that has not finished, release "
-
-
-def release_id(out: Path, owner: Owner) -> str:
-    return open_owner_grant(out, owner.identity(), owner=owner.signing.public).release
 
 
 def begin(source: Path, out: Path, owner: Owner, monkeypatch: pytest.MonkeyPatch, ledger: Ledger) -> str:
@@ -26,7 +22,7 @@ def begin(source: Path, out: Path, owner: Owner, monkeypatch: pytest.MonkeyPatch
     with pytest.raises(WriteError):
         protect(source, out, owner, ledger=ledger)
     heal()
-    return release_id(out, owner)
+    return release_of(out, owner)
 
 
 def test_after_a_dead_run_and_another_list(
@@ -42,7 +38,7 @@ def test_after_a_dead_run_and_another_list(
     answer = shell(*command, "--out", "out", cwd=tmp_path)
     heal()
     assert (answer.code, answer.out) == (1, "")
-    dead = release_id(tmp_path / "out", load_owner(tmp_path / "o"))
+    dead = release_of(tmp_path / "out", load_owner(tmp_path / "o"))
     (source / "03.png").unlink()
     answer = shell(*command, "--out", "out", cwd=tmp_path)
     assert answer.code == 2
@@ -98,7 +94,7 @@ def test_given_up_while_it_is_at_work(tmp_path: Path, owner: Owner) -> None:
         def progress(outcome: object) -> None:
             seen.append(outcome)
             if len(seen) == 3:
-                ledger.give_up(release_id(out, owner))
+                ledger.give_up(release_of(out, owner))
 
         with pytest.raises(InputError, match=r"^release [0-9a-f]{32} was given up"):
             run_release(make_run(source, out, owner, ledger=ledger), progress=progress)

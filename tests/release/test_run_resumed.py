@@ -8,9 +8,9 @@ import pytest
 from rich.console import Console
 from test_series import failing_after
 
+from medlocker.api.protecttold import run_told
 from medlocker.certificates import Owner
 from medlocker.cli import _progress
-from medlocker.cli._protecttold import run_with_progress
 from medlocker.errors import WriteError
 from medlocker.protect import Outcome
 from medlocker.release import run_release
@@ -50,12 +50,12 @@ def test_the_command_shows_it_on_a_bar(tmp_path: Path, owner: Owner, monkeypatch
     interrupted(source, out, owner, monkeypatch)
     console = Console(record=True, width=200, force_terminal=True, quiet=False, stderr=True)
     monkeypatch.setattr(_progress, "stderr", console)
-    run_with_progress(make_run(source, out, owner))
+    run_told(make_run(source, out, owner), listener=_progress.Telling())
     shown = console.export_text()
     assert "checking what is there" in shown
     assert "3/3" in shown.rsplit("checking what is there", 1)[1].splitlines()[0]
     assert "5/5" in shown.rsplit("protecting", 1)[1].splitlines()[0]
     console = Console(record=True, width=200, force_terminal=True, stderr=True)
     monkeypatch.setattr(_progress, "stderr", console)
-    run_with_progress(make_run(source, tmp_path / "new", owner))
+    run_told(make_run(source, tmp_path / "new", owner), listener=_progress.Telling())
     assert "checking" not in console.export_text()

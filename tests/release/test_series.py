@@ -273,12 +273,12 @@ def test_the_journal_does_not_tell_series(
         protect(source, tmp_path / "out", owner, series_key=lambda path: key)
     heal()
     failing_after(monkeypatch, 2)
-    written = (tmp_path / "out" / FOLDER / "journal.jsonl").read_text()
+    written = (tmp_path / "out" / FOLDER / "journal").read_text()
     assert '"series": "' in written
     assert key not in written
     with pytest.raises(WriteError):
         protect(source, tmp_path / "b", owner, series_key=lambda path: key)
-    other = (tmp_path / "b" / FOLDER / "journal.jsonl").read_text()
+    other = (tmp_path / "b" / FOLDER / "journal").read_text()
     names = [text.split('"series": "')[1].split('"')[0] for text in (written, other)]
     assert len(names[0]) == 32
     assert names[0] != names[1]

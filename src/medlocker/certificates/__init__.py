@@ -28,12 +28,12 @@ from medlocker.certificates._keys import (
     new_owner,
 )
 from medlocker.certificates._ledger import Ledger, ledger_path
-from medlocker.certificates._ownergrant import open_owner_grant, write_owner_grant
+from medlocker.certificates._ownergrant import open_owner_grant, seal_owner_grant, write_owner_grant
 from medlocker.certificates._record import SealedRecord, open_record, seal_record
 from medlocker.certificates._release import Release, check_binding, open_release, trust_failed
 from medlocker.certificates._secret import ReleaseSecret
 from medlocker.certificates._signing import SigningKey, VerifyKey
-from medlocker.certificates._statement import PROMISE, ModelFact, PublicFacts, Statement
+from medlocker.certificates._statement import PROMISE, ModelFact, PublicFacts, Statement, utc_now
 from medlocker.certificates._verify import Faults, VerifyReport, verify_release
 
 __all__ = [
@@ -83,10 +83,12 @@ __all__ = [
     "parse_shard",
     "read_grant",
     "seal",
+    "seal_owner_grant",
     "seal_record",
     "sha256_file",
     "trust_failed",
     "unseal",
+    "utc_now",
     "verify_release",
     "write_grant",
     "write_owner_grant",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from medlocker.certificates._age import Identity, unseal
+from medlocker.certificates._age import Identity
 from medlocker.certificates._index import IndexLine
-from medlocker.certificates._ownergrant import MAX_OWNER_GRANT_BYTES, parse_owner_grant
+from medlocker.certificates._ownergrant import MAX_OWNER_GRANT_BYTES, open_owner_grant
 from medlocker.certificates._record import SealedRecord, open_record
 from medlocker.certificates._release import Release, check_binding
 from medlocker.certificates._secret import ReleaseSecret
@@ -61,7 +61,7 @@ def open_secret(release: Release, identity: Identity) -> ReleaseSecret:
     """
     blob = release.read(OWNER_AGE, max_bytes=MAX_OWNER_GRANT_BYTES)
     try:
-        secret = parse_owner_grant(unseal(blob, [identity], what="owner's grant"), owner=release.owner)
+        secret = open_owner_grant(blob, identity, owner=release.owner)
     except NoMatchingKeyError as error:
         raise NoMatchingKeyError(
             str(error), hint="only the owner can open a release without a grant: use --grant GRANT_DIR"

@@ -10,7 +10,7 @@ import hashlib
 import os
 import secrets
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from typing import IO
@@ -167,9 +167,9 @@ class _Stream:
         return self._digest.hexdigest()
 
     def __exit__(self, *_: object) -> None:
-        with ExitStack() as stack:
-            stack.callback(_remove, self._temporary)
+        with suppress(OSError):  # on a full disk closing fails as writing did; the file goes anyway
             self._file.close()
+        _remove(self._temporary)
 
 
 def _write_error(path: Path, error: OSError) -> WriteError:

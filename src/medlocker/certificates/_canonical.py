@@ -13,6 +13,7 @@ MAX_INTEGER = 2**53 - 1
 """Integers above lose digits in readers that know only double precision."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _HEX = re.compile(r"(?:[0-9a-f]{2})*")
 
 
@@ -152,4 +153,4 @@ class Fields:
 
 def is_plain(text: str) -> bool:
     """Tell whether a string is valid Unicode without control characters (safe to show on a terminal)."""
-    return not any(ord(c) < 32 or 127 <= ord(c) < 160 or 0xD800 <= ord(c) < 0xE000 for c in text)
+    return _CONTROL.search(text) is None

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from medlocker import __version__
+from medlocker._version import __version__
 from medlocker.certificates._access import Access
 from medlocker.certificates._age import Identity, Recipient, seal, unseal
 from medlocker.certificates._canonical import Fields

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 import re
 import sqlite3
 import threading
@@ -105,6 +106,9 @@ class Ledger:
         base.execute(
             "CREATE TABLE IF NOT EXISTS run (release TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID"
         )
+        base.execute(
+            "CREATE TABLE IF NOT EXISTS place (place BLOB PRIMARY KEY, release TEXT NOT NULL) WITHOUT ROWID"
+        )
         base.execute("COMMIT")
 
     def _write_ahead(self) -> None:
@@ -170,14 +174,30 @@ class Ledger:
             if found.release != release:  # this release may be published, so that claim must stay
                 self._change(found.release, _BEGUN, _FINISHED)
 
-    def begin(self, release: str) -> None:
+    def begin(self, release: str, *, folder: Path | None = None, is_new: bool = True) -> None:
         """Remember that a run is making a release, or goes on with it.
 
+        Args:
+            release: Its id.
+            folder: Where; only a keyed digest of the path is kept.
+            is_new: Whether it begins there. Else it must be the latest that began there: somebody could have
+                put an earlier state of another one into the folder, whose secret was granted since.
+
         Raises:
-            InputError: If it was given up.
+            InputError: If it was given up, or another run began in the folder later.
             WriteError: If the system refuses.
         """
         with self._writing():
+            if folder is not None:
+                place = self._digest(f"folder {os.fsencode(os.path.abspath(folder)).hex()}")
+                if is_new:
+                    self._base.execute("INSERT OR REPLACE INTO place VALUES (?, ?)", (place, release))
+                row = self._base.execute("SELECT release FROM place WHERE place = ?", (place,)).fetchone()
+                if row is not None and row[0] != release:
+                    raise InputError(
+                        f"{folder.name} holds an earlier run than the one that began there",
+                        hint="put back what was there, or choose another --out",
+                    )
             self._base.execute("INSERT INTO run VALUES (?, ?) ON CONFLICT DO NOTHING", (release, _BEGUN))
             if self._state(release) == _GIVEN_UP:
                 raise _given_up(release)

@@ -15,7 +15,7 @@ from medlocker.certificates._age import Identity, Recipient, seal, unseal
 from medlocker.certificates._secret import ReleaseSecret
 from medlocker.certificates._signing import SigningKey, VerifyKey
 from medlocker.errors import MalformedError
-from medlocker.files import make_folder, read_limited, write_atomic
+from medlocker.files import make_folder, write_atomic
 
 OWNER_GRANT = "certificate/grants/owner.age"
 MAX_OWNER_GRANT_BYTES = 64 * 1024
@@ -55,9 +55,14 @@ def write_owner_grant(
     """
     path = release / OWNER_GRANT
     make_folder(path.parent)
-    data = seal(owner_grant_text(secret, signing), [recipient], what=_WHAT)
+    data = seal_owner_grant(secret, recipient=recipient, signing=signing)
     write_atomic(path, data, overwrite=overwrite)
     return hashlib.sha256(data).hexdigest()
+
+
+def seal_owner_grant(secret: ReleaseSecret, *, recipient: Recipient, signing: SigningKey) -> bytes:
+    """Return the content of ``owner.age``: the secret, signed by the owner and sealed to the owner."""
+    return seal(owner_grant_text(secret, signing), [recipient], what=_WHAT)
 
 
 def owner_grant_text(secret: ReleaseSecret, signing: SigningKey) -> bytes:
@@ -72,18 +77,16 @@ def owner_grant_text(secret: ReleaseSecret, signing: SigningKey) -> bytes:
     return "".join(f"{line}\n" for line in lines).encode("ascii")
 
 
-def open_owner_grant(release: Path, identity: Identity, *, owner: VerifyKey) -> ReleaseSecret:
-    """Read the secret of an unfinished release back, to go on with it.
+def open_owner_grant(blob: bytes, identity: Identity, *, owner: VerifyKey) -> ReleaseSecret:
+    """Open what :func:`seal_owner_grant` returned; whose it is must be proved by the caller.
 
     Of a finished release the file's digest is signed too: there use :func:`open_secret`, which checks it.
 
     Raises:
-        InputError: If the file is missing.
         NoMatchingKeyError: If the identity is not the owner's.
         SignatureError: If somebody else made it.
         MalformedError: If the content is damaged.
     """
-    blob = read_limited(release / OWNER_GRANT, max_bytes=MAX_OWNER_GRANT_BYTES, what=_WHAT)
     return parse_owner_grant(unseal(blob, [identity], what=_WHAT), owner=owner)
 
 

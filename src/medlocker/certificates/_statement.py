@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from medlocker import __version__
+from medlocker._version import __version__
 from medlocker.certificates._canonical import Fields, to_canonical
 from medlocker.certificates._dsse import check_statement, sign_statement
 from medlocker.certificates._index import index_name, sealed_name
@@ -215,6 +215,13 @@ def read_time(reader: Fields, name: str) -> str:
 
 def _check_subjects(statement: Statement) -> None:
     shards = statement.shards
+    inputs, *without = (statement.counts.get(name) for name in ("inputs", "skipped", "failed"))
+    if inputs is not None and None not in without:
+        left = sum(count or 0 for count in without)
+        if statement.images + left != inputs:
+            raise MalformedError(
+                f"{STATEMENT}: expected {inputs - left} images of {inputs} inputs, got {statement.images}"
+            )
     expected = {LOGO, POLICY, OWNER_AGE}
     expected.update(index_name(shard) for shard in shards)
     expected.update(sealed_name(shard) for shard in shards)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from medlocker.api.releasefacts import STATEMENT
 from medlocker.cli._console import note, shown, stdout, warn
 from medlocker.cli._panels import INPUT, RUN
 from medlocker.cli._progress import image_progress
-from medlocker.cli._releasefacts import STATEMENT
 from medlocker.errors import Failure, InputError, MedlockerError
 
 if TYPE_CHECKING:
@@ -229,7 +230,7 @@ def push_release(release: Path, key: VerifyKey, server: Server, staging: Staging
     staging.make()
     target = server.address.text
     log = PushLog(staging.log_path(target), release=opened.statement.release)
-    with image_progress("pushing", len(marked.entries), unit="instance") as bar:
+    with closing(log), image_progress("pushing", len(marked.entries), unit="instance") as bar:
 
         def progress(name: str, failure: Failure | None) -> None:
             if failure is not None:

@@ -8,7 +8,7 @@ from typing import Annotated, TextIO, cast
 
 import typer
 
-from medlocker import __version__
+from medlocker._version import __version__
 from medlocker.cli import _commands
 from medlocker.cli._console import expect_json, shown, stderr, stdout
 from medlocker.cli._streams import ForgivingStream, let_go, open_missing

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
+from medlocker.api.clusters import label_indices
+from medlocker.api.keepout import KeepOut
+from medlocker.api.logos import read_logo
 from medlocker.classifiers import Classifier, load_classifier, with_gradients
 from medlocker.cli._console import note, print_json, shown, stdout, warn
-from medlocker.cli._keepout import KeepOut
-from medlocker.cli._labels import label_indices, labels_of
-from medlocker.cli._logo import read_logo
-from medlocker.cli._progress import ImageProgress, image_progress
+from medlocker.cli._labels import labels_of
+from medlocker.cli._progress import Telling
 from medlocker.errors import Failure
 from medlocker.prepare import Preparation, Prepared, check_apart, check_folder, prepare, write_learned
 from medlocker.protect import Settings
@@ -31,6 +31,7 @@ class Asked:
     logo: Path | None
     labels: Path | None
     label_column: str | None
+    image_column: str | None
     keep_out: KeepOut
     size: float | None
     opacity: tuple[float, float] | None
@@ -72,23 +73,29 @@ def learn_logo(asked: Asked, *, levels: int, marks: int, max_area: float, rounds
         marks=marks,
         max_area=max_area,
     )
-    inputs = asked.inputs()
-    known = labels_of(asked.labels, column=asked.label_column)
+    inputs, listener = asked.inputs(), Telling()
+    known = labels_of(asked.labels, column=asked.label_column, image_column=asked.image_column)
     classifiers = [with_gradients(load_classifier(path), path) for path in asked.models]
     say_notes(classifiers)
     preparation = Preparation(
         inputs=inputs,
         classifiers=classifiers,
-        logo=read_logo(asked.logo),
+        logo=read_logo(asked.logo, listener=listener),
         settings=settings,
         labels=known,
-        classes=label_indices(known, classifiers),
+        classes=label_indices(known, classifiers, listener=listener),
         regions=asked.keep_out.known(inputs),
         sample=asked.sample,
         rounds=rounds,
         seed=asked.seed,
     )
-    prepared = _with_progress(preparation)
+    count = min(preparation.sample, len(inputs.items))
+    with listener.steps() as advance:
+        prepared = prepare(
+            preparation,
+            loaded=lambda name: advance("reading", 1, count),
+            progress=lambda seen: advance("learning (passes)", 1, rounds),
+        )
     write_learned(prepared.learned, asked.out, overwrite=asked.overwrite)
     _say(prepared, asked.out, as_json=asked.as_json)
 
@@ -104,23 +111,6 @@ def say_left_out(left_out: tuple[Failure, ...]) -> None:
     """Tell which images were not used, and why."""
     for failure in left_out:
         warn(f"left out: {shown(failure.name)}: {failure.reason}")
-
-
-def _with_progress(preparation: Preparation) -> Prepared:
-    count = min(preparation.sample, len(preparation.inputs.items))
-    with ExitStack() as bars:
-        drawn: dict[str, ImageProgress] = {}
-
-        def advance(title: str, total: int) -> None:
-            if title not in drawn:  # drawn only when there is something to count
-                drawn[title] = bars.enter_context(image_progress(title, total))
-            drawn[title].advance()
-
-        return prepare(
-            preparation,
-            loaded=lambda name: advance("reading", count),
-            progress=lambda seen: advance("learning (passes)", preparation.rounds),
-        )
 
 
 def _say(prepared: Prepared, out: Path, *, as_json: bool) -> None:

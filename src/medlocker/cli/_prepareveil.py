@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from rich.progress import TaskID
-
+from medlocker.api.clusters import indices_or_own, with_clusters
+from medlocker.api.logos import read_logo
 from medlocker.classifiers import batch_for, load_classifier
-from medlocker.cli._clusters import indices_or_own, with_clusters
 from medlocker.cli._console import note, print_json, shown, stdout, warn
 from medlocker.cli._labels import labels_of
-from medlocker.cli._logo import read_logo
 from medlocker.cli._preparelogo import Asked, say_left_out, say_notes
-from medlocker.cli._progress import image_bar
+from medlocker.cli._progress import Telling
 from medlocker.prepare import ChosenVeil, Forecast, Told, VeilPreparation, prepare_veil, write_veil
 from medlocker.protect import Aim, Settings
 from medlocker.veilstyle import VeilStyle
@@ -41,10 +39,12 @@ def choose_veil(
     settings = Settings(
         preset="veil", size=asked.size, opacity=asked.opacity, aim=aim, legibility=legibility, decoys=decoys
     )
-    inputs = asked.inputs()
-    known = labels_of(asked.labels, column=asked.label_column)
+    inputs, listener = asked.inputs(), Telling()
+    known = labels_of(asked.labels, column=asked.label_column, image_column=asked.image_column)
     loaded = [load_classifier(path, features=True) for path in asked.models]
-    classifiers = with_clusters(loaded, inputs, workers=_FILE_THREADS, batch=batch_for(loaded))
+    classifiers = with_clusters(
+        loaded, inputs, workers=_FILE_THREADS, batch=batch_for(loaded), listener=listener
+    )
     say_notes(classifiers)
     regions, finder = asked.keep_out.known(inputs), asked.keep_out.finder("veil", classifiers)
     if regions is None and finder is None:
@@ -55,17 +55,18 @@ def choose_veil(
     preparation = VeilPreparation(
         inputs=inputs,
         classifiers=classifiers,
-        logo=read_logo(asked.logo),
+        logo=read_logo(asked.logo, listener=listener),
         settings=settings,
         labels=known,
-        classes=indices_or_own(known, classifiers),
+        classes=indices_or_own(known, classifiers, listener=listener),
         regions=regions,
         finder=finder,
         sample=asked.sample,
         budget=budget,
         seed=asked.seed,
     )
-    found = _with_progress(preparation)
+    with listener.steps("look") as progress:
+        found = prepare_veil(preparation, progress=progress)
     write_veil(found.prepared, asked.out, overwrite=asked.overwrite)
     say_left_out(found.left_out)
     for text in _warnings(found.forecast):
@@ -75,18 +76,6 @@ def choose_veil(
         return
     for line in (*_chosen(found, asked), *_expected(found.forecast, labelled=known is not None)):
         stdout.print(shown(line), markup=False)
-
-
-def _with_progress(preparation: VeilPreparation) -> ChosenVeil:
-    with image_bar(unit="look") as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def advance(what: str, steps: int, total: int) -> None:
-            if what not in tasks:  # drawn only when there is something to count
-                tasks[what] = bar.add_task(what, total=total)
-            bar.advance(tasks[what], steps)
-
-        return prepare_veil(preparation, progress=advance)
 
 
 def _json(found: ChosenVeil) -> dict[str, object]:

@@ -20,9 +20,11 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from medlocker.cli._console import shown, stderr
+from medlocker.api.listener import Advance, Listener
+from medlocker.cli._console import note, shown, stderr, warn
 
-_WINDOW_S = 30.0
+_WINDOW_S, _SLOW_WINDOW_S = 30.0, 120.0
+"""Seconds over which the speed is taken; longer than one image takes."""
 _FIRST_LINE_S, _NEXT_LINES_S = 1.0, 30.0
 """What is done sooner needs no line."""
 
@@ -91,9 +93,10 @@ class ImageProgress:
         self._bar = bar
         self._task = bar.add_task(title, total=total)
 
-    def advance(self) -> None:
-        """Count one image."""
-        self._bar.advance(self._task)
+    def advance(self, steps: int = 1) -> None:
+        """Count one image, or several."""
+        if steps:
+            self._bar.advance(self._task, steps)
 
     def say(self, text: str) -> None:
         """Print a line above the bar."""
@@ -127,3 +130,28 @@ def image_bar(window_s: float = _WINDOW_S, unit: str = "image") -> Progress:
         TimeRemainingColumn(),
     )
     return _Bar(*columns, console=stderr, speed_estimate_period=window_s)
+
+
+class Telling(Listener):
+    """Prints what is said, and counts on bars."""
+
+    def note(self, text: str) -> None:
+        """Print it."""
+        note(text)
+
+    def warn(self, text: str) -> None:
+        """Print it as a warning."""
+        warn(text)
+
+    @contextmanager
+    def steps(self, unit: str = "image", *, slow: bool = False) -> Iterator[Advance]:
+        """Show bars, each drawn when there is something to count."""
+        with image_bar(_SLOW_WINDOW_S if slow else _WINDOW_S, unit) as bars:
+            drawn: dict[str, ImageProgress] = {}
+
+            def advance(what: str, steps: int, total: int) -> None:
+                if what not in drawn:
+                    drawn[what] = ImageProgress(bars, what, total)
+                drawn[what].advance(steps)
+
+            yield advance

@@ -1,121 +1,15 @@
-"""`medlocker evaluate --removal`: the attacks' progress bar, what interrupts them, and their table."""
+"""`medlocker evaluate --removal`: the table of the attacks."""
 
 from __future__ import annotations
 
-import math
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-import typer
-
-from medlocker.cli._console import note, shown, stdout, warn
-from medlocker.cli._progress import ImageProgress, image_progress
+from medlocker.cli._console import shown, stdout
 from medlocker.cli._table import aligned
-from medlocker.errors import InputError, WriteError
-from medlocker.evaluate import Attackers, MarkedImages, Removal, Result, advise, gain_text, worst_first
-from medlocker.evaluate.removal import BatteryObserver, Row
+from medlocker.evaluate import Removal, advise, gain_text, worst_first
+from medlocker.evaluate.removal import Row
 
 _SHOWN = 8
-_SAID_S = 60.0
-_WINDOW_S = 120.0
-"""Seconds over which the speed is taken: one image may take many."""
-
-
-def state_folder(out: Path) -> Path:
-    """Return the folder beside a report in which its unfinished attacks are kept."""
-    whole = out.absolute()
-    return whole.with_name(f"{whole.name}.removal-state")
-
-
-class _Shown(BatteryObserver):
-    """Shows a battery's progress."""
-
-    def __init__(self, bar: ImageProgress) -> None:
-        self._bar = bar
-        self._said = -math.inf
-
-    def studying(self, marks: int) -> None:
-        """Say why nothing moves."""
-        if marks:  # of veils alone there is nothing to study
-            self._bar.say(f"the attackers first study {marks} marks")
-
-    def training(self, attack: str) -> None:
-        """Say why nothing moves for minutes."""
-        self._bar.say(f"training the {attack}, which takes minutes")
-
-    def estimated(self, attack: str, minutes: float) -> None:
-        """Say when the training ends at the latest."""
-        left = f"{minutes:.0f} minutes" if minutes >= 1 else "a minute"
-        self._bar.say(f"{attack}: {left} at most, less if it stops improving; see --removal-minutes")
-
-    def trained(self, attack: str, steps: int, loss: float, minutes: float) -> None:
-        """Say how far the training is, once a minute."""
-        if time.monotonic() - self._said > _SAID_S:
-            self._said = time.monotonic()
-            self._bar.say(f"{attack}: {steps} steps, validation loss {loss:.4f}, {minutes:.0f} minutes")
-
-    def attacked(self, name: str) -> None:
-        """Count one image."""
-        self._bar.advance()
-
-    def retraining(self, target: str) -> None:
-        """Say why the bar is full and nothing ends."""
-        self._bar.say(f"continuing the training of {target}, which takes minutes")
-
-
-@dataclass(frozen=True, eq=False)
-class Attacked:
-    """How the attacks ended.
-
-    Args:
-        removal: What came out; None if they broke down.
-        failed: Why they broke down.
-    """
-
-    removal: Removal | None
-    notes: tuple[str, ...]
-    failed: str = ""
-
-
-def attack_with_progress(attackers: Attackers, result: Result) -> Attacked:
-    """Run the battery and tell the user what was noted.
-
-    Raises:
-        InputError: If a file cannot be read any more, or the state is another's.
-        WriteError: If the state cannot be kept.
-    """
-    images, notes = attackers.choose(result)
-    for text in notes:
-        note(text)
-    try:
-        removal = _attack(attackers, images)
-    except (InputError, WriteError, typer.Exit):
-        raise
-    except Exception as error:  # whatever an attack or a model breaks on: the evaluation itself is done
-        reason = f"removal attacks failed: {type(error).__name__}: {error}"
-        warn(reason)
-        kept = f"finished parts are kept in {attackers.state_dir.name} for the same command"
-        note(kept)
-        return Attacked(None, (*attackers.notes, *notes, kept), reason)
-    for text in removal.notes:
-        note(text)
-    return Attacked(removal, (*removal.notes, *notes))
-
-
-def _attack(attackers: Attackers, images: MarkedImages) -> Removal:
-    with image_progress("attacking", len(images.names), window_s=_WINDOW_S) as bar:
-        try:
-            return attackers.attack(images, observer=_Shown(bar))
-        except KeyboardInterrupt:
-            bar.say("interrupted: repeat the command to continue")
-            raise typer.Exit(130) from None
-        except WriteError as error:
-            raise WriteError(
-                str(error),
-                hint=error.hint or "solve this problem and repeat the command: it continues where it stopped",
-            ) from error
 
 
 def print_removal(removal: Removal) -> None:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import fnmatch
-import os
-from datetime import UTC, datetime, time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from medlocker.cli._console import note, print_json, stdout, warn
-from medlocker.errors import InputError, OutputExistsError
+from medlocker.cli._console import note, print_json, stdout
+from medlocker.cli._progress import Telling
 
 if TYPE_CHECKING:
-    from medlocker.certificates import Grant, Release
+    from medlocker.certificates import Grant
 
-_MAX_LIST_BYTES = 64 * 1024 * 1024
 _DEFAULT = "new"
 _EXAMPLES = """
 [bold]Examples[/bold]
@@ -78,37 +75,20 @@ def new(
     Whom you grant images can open these and no others. Date and purpose are signed, but they bind people: who
     has opened a grant can keep what it opens.
     """
-    from medlocker.certificates import load_owner, load_recipient, open_release, open_secret, write_grant
+    from medlocker.api import grant as api
 
-    last = None if until is None else parse_until(until, now=datetime.now(UTC))
-    _check_place(out, release)
-    keys = load_owner(owner)
-    recipients = [load_recipient(path) for path in to]
-    identity = keys.identity()
-    for text in (*keys.signing.notes, *identity.notes):
-        warn(text)
-    opened = open_release(release, keys.signing.public)
-    granted = write_grant(
-        opened,
-        out,
-        secret=open_secret(opened, identity),
-        signing=keys.signing,
-        recipients=recipients,
-        images=None if images is None else choose(opened, images),
-        until=last,
+    done = api.grant(
+        release,
+        owner=owner,
+        to=to,
+        out=out,
+        images=images,
+        until=until,
         purpose=purpose,
+        progress=Telling(),
     )
-    _show(granted, as_json=json, images=opened.statement.images)
+    _show(done.grant, as_json=json, images=done.images)
     note(f"give the folder {out} and your .sign.pub file to the recipients")
-
-
-def _check_place(out: Path, release: Path) -> None:
-    """Refuse an output in the release: whoever verifies it would find files that its owner did not sign."""
-    if Path(os.path.realpath(out)).is_relative_to(Path(os.path.realpath(release))):
-        raise OutputExistsError(
-            f"the output {out.name} lies inside the release {release.name}, which must not change",
-            hint="choose an output elsewhere",
-        )
 
 
 @app.command("list")
@@ -155,65 +135,3 @@ def _show(grant: Grant, *, as_json: bool, images: int | None = None) -> None:
     for line in lines:
         stdout.print(line, markup=False)
     note(NOTICE)
-
-
-def parse_until(text: str, *, now: datetime) -> datetime:
-    """Return the last moment of a grant: the end of a day in UTC, or a UTC time.
-
-    Raises:
-        InputError: If it is neither, or lies in the past.
-    """
-    try:
-        if len(text) == 10:
-            moment = datetime.combine(datetime.strptime(text, "%Y-%m-%d").date(), time(23, 59, 59), UTC)
-        else:
-            moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-    except ValueError:
-        raise InputError(f"--until: expected a date like 2027-01-31, got {text!r:.40}") from None
-    if moment < now:
-        raise InputError(f"--until: expected a date to come, got {text}")
-    return moment
-
-
-def choose(release: Release, images: str) -> list[int]:
-    """Return the numbers of the images that a list file names or a pattern matches, ascending.
-
-    Args:
-        release: Its index is searched.
-        images: An existing file with one name a line, else a pattern: ``*`` matches across folders.
-
-    Raises:
-        InputError: If nothing matches, or a listed name is not in the release.
-    """
-    path = Path(images)
-    if path.is_file():
-        return _listed(release, path)
-    chosen = [line.entry.index for line in release.lines() if fnmatch.fnmatchcase(line.entry.name, images)]
-    if not chosen:
-        raise InputError(
-            f"--images: expected a list file or a pattern that matches names, got {images!r:.80}"
-        )
-    return chosen
-
-
-def _listed(release: Release, path: Path) -> list[int]:
-    from medlocker.files import read_limited
-
-    try:
-        text = read_limited(path, max_bytes=_MAX_LIST_BYTES, what="list").decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(f"list {path.name}: expected UTF-8 text", subject=path.name) from None
-    wanted = {line.strip() for line in text.splitlines() if line.strip()}
-    chosen = []
-    for line in release.lines():
-        if line.entry.name in wanted:
-            wanted.discard(line.entry.name)
-            chosen.append(line.entry.index)
-    if wanted:
-        raise InputError(
-            f"list {path.name}: {len(wanted)} names are not in the release, first {min(wanted)!r:.80}",
-            subject=path.name,
-        )
-    if not chosen:
-        raise InputError(f"list {path.name}: expected one name a line", subject=path.name)
-    return chosen

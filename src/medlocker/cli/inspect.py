@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from medlocker.api.releasefacts import STATEMENT, release_facts
 from medlocker.classifiers import Classifier, has_gradients, is_feature_extractor, load_classifier
 from medlocker.cli._console import print_facts, print_json, warn
-from medlocker.cli._releasefacts import STATEMENT, release_facts
 from medlocker.errors import InputError
 from medlocker.files import read_limited
 from medlocker.formats import read_image

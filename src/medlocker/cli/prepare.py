@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from medlocker.cli._keepout import KeepOut
-from medlocker.cli._labels import LabelColumn
+from medlocker.api.keepout import KeepOut
+from medlocker.cli._labels import ImageColumn, LabelColumn
 from medlocker.cli._panels import INPUT, KEEP_OUT, MARKS, SEARCH
 from medlocker.cli._preparelogo import Asked, learn_logo
 from medlocker.cli._prepareveil import choose_veil
@@ -55,6 +55,7 @@ def prepare_logo(
     regions: Annotated[Path | None, typer.Option(help="Regions that stay free, as for `protect`.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier LOGO_DIR.")] = False,
     label_column: LabelColumn = None,
+    image_column: ImageColumn = None,
     sample: Annotated[
         int,
         typer.Option(
@@ -191,6 +192,7 @@ def prepare_logo(
         logo=logo,
         labels=labels,
         label_column=label_column,
+        image_column=image_column,
         keep_out=KeepOut(regions, margin_px, segmenter, lesions, anatomy),
         size=size,
         opacity=opacity,

@@ -7,12 +7,11 @@ from typing import Annotated
 
 import typer
 
-from medlocker.certificates import Owner, load_owner
-from medlocker.classifiers import batch_for, load_classifier, with_gradients
-from medlocker.cli._choosing import FEWEST_IMAGES, StyleName, with_chosen_style
-from medlocker.cli._chosenkept import keep_style, kept_style
-from medlocker.cli._clusters import indices_or_own, with_clusters
-from medlocker.cli._console import note, print_json, warn
+from medlocker.api.chosenstyle import StyleName
+from medlocker.api.keepout import KeepOut
+from medlocker.api.protection import Protection
+from medlocker.api.protectoptions import EngineName, look_of, prepared_of
+from medlocker.cli._console import print_json
 from medlocker.cli._dicomweb import (
     AuthOption,
     CaOption,
@@ -21,25 +20,12 @@ from medlocker.cli._dicomweb import (
     PushOption,
     Transfers,
 )
-from medlocker.cli._keepout import KeepOut
-from medlocker.cli._labels import LabelColumn, labels_of
-from medlocker.cli._logo import read_logo
+from medlocker.cli._labels import ImageColumn, LabelColumn, labels_of
 from medlocker.cli._panels import CERTIFICATE, KEEP_OUT, MARKS, RUN, SEARCH
-from medlocker.cli._protectoptions import (
-    EngineName,
-    aim_of,
-    attack_names,
-    engine_maker,
-    harden_of,
-    open_ledger,
-    prepared_of,
-    veil_warnings,
-)
-from medlocker.cli._protecttold import run_with_progress, say_inputs, say_result, warn_of_nothing_found
-from medlocker.errors import InputError, WriteError
-from medlocker.logo import LearnedLogo
-from medlocker.prepare import check_kind
-from medlocker.preparedveil import PreparedVeil
+from medlocker.cli._progress import Telling
+from medlocker.cli._protectoptions import attack_names, harden_of
+from medlocker.cli._protecttold import say_result
+from medlocker.errors import WriteError
 from medlocker.protect import (
     LEAST_PSNR_DB,
     Aim,
@@ -47,18 +33,6 @@ from medlocker.protect import (
     Preset,
     Settings,
 )
-from medlocker.release import (
-    Run,
-    check_target,
-    find_inputs,
-    make_search,
-    starting,
-    way_taken,
-)
-from medlocker.veilstyle import DEFAULT_STYLE
-
-_FILE_THREADS = 2
-"""In each process; a search takes far longer than a file."""
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -75,7 +49,6 @@ access control: removing marks by inpainting, or training on marked images, stil
 
 
 def protect(
-    context: typer.Context,
     source: Annotated[
         str,
         typer.Argument(
@@ -119,6 +92,7 @@ def protect(
         ),
     ] = "veil",
     label_column: LabelColumn = None,
+    image_column: ImageColumn = None,
     auth: AuthOption = None,
     ca: CaOption = None,
     partial: PartialOption = False,
@@ -398,22 +372,12 @@ def protect(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Lay your logo over every image: people still read it, models read little of it."""
-    models = model or []
-    if not models and preset != "veil":
-        raise InputError(
-            f"--preset {preset} requires at least one --model",
-            hint="only --preset veil works without a model",
-        )
     prepared = prepared_of(logo, preset)
-    veil = prepared if isinstance(prepared, PreparedVeil) else None
     settings = Settings(
         preset=preset,
         size=size,
         min_size=min_size,
         opacity=opacity,
-        style=DEFAULT_STYLE if veil is None else veil.style,
-        aim=aim or aim_of(veil),
-        aim_class=None if veil is None else veil.aim_class,
         legibility=legibility,
         decoys=decoys,
         search=search,
@@ -430,67 +394,34 @@ def protect(
         harden=harden_of(harden, warp=warp, texture=texture, opaque=opaque),
         keep_original=keep_original,
         keep_metadata=tuple(dict.fromkeys(keep_metadata or ())),
+        **look_of(prepared, aim=aim),
     )
-    keep_out = KeepOut(regions, margin_px, segmenter, lesions, anatomy)
-    candidates = keep_out.candidates(preset)
-    maker = engine_maker(engine, workers=workers, models=models, segmenter=segmenter, lesions=candidates)
-    transfers = Transfers(source, out, push=push, auth=auth, push_auth=push_auth, ca=ca, partial=partial)
-    owner_keys = _owner(owner)
-    if transfers.resume_push(owner_keys.signing.public, as_json=json):
-        return
-    inputs = find_inputs(transfers.fetch())
-    check_target(out, inputs)
-    context.with_resource(starting(out))
-    picture = prepared.logo if prepared is not None else read_logo(logo)
-    if prepared is not None:
-        check_kind(prepared, inputs)
-    known_labels = labels_of(labels, column=label_column)
-    known_regions = keep_out.known(inputs)
-    classifiers = [load_classifier(path, features=True) for path in models]
-    if settings.wants_gradients:
-        classifiers = [with_gradients(one, path) for one, path in zip(classifiers, models, strict=True)]
-    weaker = way_taken(settings, classifiers)
-    if weaker:
-        warn(weaker)
-    for text in veil_warnings(settings, classifiers):
-        warn(text)
-    make_search(settings, classifiers)  # refuses what cannot work before anything is written
-    batch = batch or batch_for(classifiers)
-    classifiers = with_clusters(classifiers, inputs, workers=_FILE_THREADS, batch=batch)
-    for classifier in classifiers:
-        for text in classifier.notes:
-            note(text)
-    finder = keep_out.finder(preset, classifiers)
-    say_inputs(inputs, known_labels, known_regions, finder)
-    asked, is_left_open = settings, preset == "veil" and style == "auto" and veil is None
-    is_chosen = is_left_open and bool(classifiers) and len(inputs.items) >= FEWEST_IMAGES
-    if is_chosen:
-        settings = kept_style(out, asked) or with_chosen_style(
-            asked, inputs, classifiers, logo=picture, regions=known_regions, finder=finder
-        )
-    run = Run(
-        inputs=inputs,
-        release=out,
-        classifiers=classifiers,
-        logo=picture,
-        owner=owner_keys,
+    protection = Protection(
+        owner=owner,
+        out=out,
         settings=settings,
-        labels=known_labels,
-        classes=indices_or_own(known_labels, classifiers),
-        regions=known_regions,
-        finder=finder,
-        sources=tuple(path for path in (labels, regions) if path),
-        learned=prepared if isinstance(prepared, LearnedLogo) else None,
-        ledger=open_ledger(owner_keys, use=ledger, given_up=give_up or ()),
-        same_mark=same_mark,
-        workers=_FILE_THREADS,
+        models=model or [],
+        labels=labels_of(labels, column=label_column, image_column=image_column),
+        sources=(labels,) if labels else (),
+        keep_out=KeepOut(regions, margin_px, segmenter, lesions, anatomy),
+        logo=logo,
+        prepared=prepared,
+        chooses_style=style == "auto",
+        workers=workers,
+        engine=engine,
         batch=batch,
-        engine=maker,
+        ledger=ledger,
+        same_mark=same_mark,
+        give_up=give_up or (),
+        listener=Telling(),
     )
-    if is_chosen:
-        keep_style(out, asked, settings)
+    public = protection.keys.signing.public
+    transfers = Transfers(source, out, push=push, auth=auth, push_auth=push_auth, ca=ca, partial=partial)
+    if transfers.resume_push(public, as_json=json):
+        return
+    images = transfers.fetch()
     try:
-        result = run_with_progress(run)
+        done = protection.run(images)
     except WriteError as error:
         if json:
             print_json({"error": str(error), "code": error.code})
@@ -498,14 +429,6 @@ def protect(
             str(error),
             hint=error.hint or "solve this problem and repeat the command: it continues where it stopped",
         ) from error
-    warn_of_nothing_found(run, result)
-    transfers.finish(owner_keys.signing.public, result.json)
-    say_result(result, run, as_json=json)
-    transfers.close(result.exit_code, as_json=json)
-
-
-def _owner(name: Path) -> Owner:
-    owner = load_owner(name)
-    for text in owner.signing.notes:
-        warn(text)
-    return owner
+    transfers.finish(public, done.result.json)
+    say_result(done.result, done.run, as_json=json)
+    transfers.close(done.result.exit_code, as_json=json)

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from medlocker.cli._console import print_json, shown, stdout
-from medlocker.cli._progress import image_progress
+from medlocker.cli._progress import Telling
 
 if TYPE_CHECKING:
-    from medlocker.certificates import Release
-    from medlocker.restore import ImageResult, RestoreReport
+    from medlocker.api.restore import Restored
+    from medlocker.restore import RestoreReport
 
 _SHOWN = 20
 
@@ -43,36 +42,32 @@ def restore(
     and the digest of the restored pixels. Exit code 3 if any of these fails; the other images are restored
     all the same.
     """
-    from medlocker.certificates import load_verify_key, open_release
-    from medlocker.cli.verify import load_access
-    from medlocker.restore import check_output, restore_release
+    from medlocker.api import restore as api
 
-    started = time.perf_counter()
-    opened = open_release(release, load_verify_key(owner))
-    access = load_access(opened, identity, grant)
-    check_output(out, release, overwrite=overwrite)
-    total = opened.statement.images if access.whole is not None else len(access.images)
-    with image_progress("restoring", total) as bar:
-
-        def progress(result: ImageResult) -> None:
-            if result.failure is not None:
-                bar.say(f"failed: {result.failure}")
-            bar.advance()
-
-        report = restore_release(access, out, overwrite=overwrite, workers=workers, progress=progress)
+    done = api.restore(
+        release,
+        owner=owner,
+        identity=identity,
+        out=out,
+        grant=grant,
+        overwrite=overwrite,
+        workers=workers,
+        progress=Telling(),
+    )
     if json:
-        print_json(_to_json(report, opened, time.perf_counter() - started))
+        print_json(_to_json(done))
     else:
-        _print(report, out)
-    if report.exit_code:
-        raise typer.Exit(report.exit_code)
+        _print(done.report, out)
+    if done.report.exit_code:
+        raise typer.Exit(done.report.exit_code)
 
 
-def _to_json(report: RestoreReport, release: Release, seconds: float) -> dict[str, object]:
+def _to_json(restored: Restored) -> dict[str, object]:
+    report, seconds = restored.report, restored.seconds
     done = report.restored + report.failed
     return {
-        "release": release.statement.release,
-        "owner": release.owner.key_id,
+        "release": restored.release,
+        "owner": restored.owner,
         "restored": report.restored,
         "identical": report.identical,
         "failed": report.failed,

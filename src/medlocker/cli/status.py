@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from medlocker.api.releasefacts import STATEMENT, release_facts
 from medlocker.cli._console import print_json, shown, stdout
-from medlocker.cli._releasefacts import STATEMENT, release_facts
 from medlocker.errors import InputError, MalformedError
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def _unfinished(found: RunStatus) -> dict[str, Any]:
         "since": _utc(found.since),
         "latest": None if found.latest is None else _utc(found.latest),
         "running": found.running,
+        "damaged": found.damaged,
         "next": _next(found),
     }
 
@@ -126,6 +127,10 @@ def _print_unfinished(found: RunStatus, facts: dict[str, Any]) -> None:
         f"{found.skipped} skipped, {failed}",
         markup=False,
     )
+    if found.damaged:
+        stdout.print(
+            "its journal is damaged: what lies behind does not count, and is made again", markup=False
+        )
     if found.latest is not None:
         stdout.print(f"the latest image was finished {facts['latest']}", markup=False)
     stdout.print(

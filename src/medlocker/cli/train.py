@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medlocker.cli._console import note, print_json, stderr, stdout
+from medlocker.cli._labels import ImageColumn
 from medlocker.cli._panels import TRAINING, epilog
 from medlocker.cli._progress import image_bar
 from medlocker.cli._trainbar import TrainingBar, say_found
@@ -58,6 +59,7 @@ def classifier(
             help="Column of the class; default the second of two, else label, class, diagnosis or grade."
         ),
     ] = None,
+    image_column: ImageColumn = None,
     exclude: Annotated[
         Path | None, typer.Option(metavar="LIST", help="Text file with the names of images to leave out.")
     ] = None,
@@ -107,7 +109,7 @@ def classifier(
         limit=limit,
         device=device,
     )
-    table = load_labels(labels, column=label_column)
+    table = load_labels(labels, column=label_column, image_column=image_column)
     held_out = read_names(exclude) if exclude else ()
     with image_bar() as bar:
         result = train_classifier(

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json as json_module
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from medlocker.cli._console import note, print_json, shown, stdout, warn
-from medlocker.cli._progress import image_progress
+from medlocker.cli._console import note, print_json, shown, stdout
+from medlocker.cli._progress import Telling
 from medlocker.errors import InputError, WrongImageError
 
 if TYPE_CHECKING:
-    from medlocker.certificates import Access, Faults, Release, VerifyReport
+    from medlocker.certificates import Faults, Release, VerifyReport
     from medlocker.mark import Mark
 
 _SHOWN = 20
@@ -40,11 +39,10 @@ def verify(
     """Check who signed a release, and that no file is missing, changed, or added. Exit code 3 if not so."""
     from medlocker.certificates import load_verify_key, open_release
 
-    key = load_verify_key(owner)
     if target.is_dir():
         if release or identity or grant or parameters:
             raise InputError("expected --release, --identity, --grant and --parameters with one marked file")
-        _verify_release(open_release(target, key), workers, as_json=json)
+        _verify_release(target, owner, workers, as_json=json)
         return
     if release is None:
         raise InputError(
@@ -52,21 +50,20 @@ def verify(
         )
     if parameters and not identity:
         raise InputError("expected --identity with --parameters: the list is sealed")
-    _verify_file(open_release(release, key), target, identity, grant, parameters, as_json=json)
+    _verify_file(
+        open_release(release, load_verify_key(owner)), target, identity, grant, parameters, as_json=json
+    )
 
 
-def _verify_release(release: Release, workers: int | None, *, as_json: bool) -> None:
-    from medlocker.certificates import verify_release
+def _verify_release(target: Path, owner: Path, workers: int | None, *, as_json: bool) -> None:
+    from medlocker.api.trust import verify
 
-    started = time.perf_counter()
-    with image_progress("verifying", release.statement.images) as bar:
-        report = verify_release(release, workers=workers, progress=bar.advance)
-    seconds = time.perf_counter() - started
+    done = verify(target, owner=owner, workers=workers, progress=Telling())
     if as_json:
-        print_json(_release_json(release, report, seconds))
+        print_json(_release_json(done.release, done.report, done.seconds))
     else:
-        _print_release(release, report)
-    if not report.valid:
+        _print_release(done.release, done.report)
+    if not done.valid:
         raise typer.Exit(3)
 
 
@@ -153,7 +150,9 @@ def _verify_file(
         "sha256": entry.file,
     }
     if identity is not None:
-        record = load_access(release, identity, grant).open(line)
+        from medlocker.api.trust import load_access
+
+        record = load_access(release, identity, grant, listener=Telling()).open(line)
         if parameters is not None:
             if _read_parameters(parameters) != record.marks:
                 raise WrongImageError(
@@ -185,23 +184,6 @@ def _digest(file: Path) -> str:
         raise InputError(
             f"{file.name}: {(error.strerror or 'cannot be read').lower()}", subject=file.name
         ) from error
-
-
-def load_access(release: Release, identity: Path, grant: Path | None) -> Access:
-    """Read a private key and open with it the grant, or without one the owner's own.
-
-    Raises:
-        InputError: If a file cannot be read.
-        CertificateError: If the key does not open it.
-    """
-    from medlocker.certificates import load_identity, open_grant, owner_access
-
-    key = load_identity(identity)
-    for text in key.notes:
-        warn(text)
-    if grant is None:
-        return owner_access(release, key)
-    return open_grant(release, grant, identity=key)
 
 
 def _read_parameters(path: Path) -> tuple[Mark, ...]:

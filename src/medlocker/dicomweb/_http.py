@@ -27,7 +27,7 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from medlocker import __version__
+from medlocker._version import __version__
 from medlocker.dicomweb._address import Address
 from medlocker.dicomweb._credentials import Credentials
 from medlocker.errors import InputError, TransferError

@@ -15,8 +15,9 @@ from medlocker.dicomweb._http import NotFoundError, Server
 from medlocker.dicomweb._multipart import DICOM, dicom_file
 from medlocker.dicomweb._parallel import run_parallel
 from medlocker.dicomweb._plan import Planned, has_pixels, name_instances
+from medlocker.dicomweb._pushlog import PRIVATE
 from medlocker.dicomweb._qido import find_instances
-from medlocker.dicomweb._staging import PRIVATE, Staging
+from medlocker.dicomweb._staging import Staging
 from medlocker.errors import Failure, InputError, MedlockerError, TransferError
 from medlocker.files import make_folder, write_atomic
 from medlocker.images import LIMITS

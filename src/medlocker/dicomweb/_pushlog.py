@@ -2,43 +2,44 @@
 
 from __future__ import annotations
 
-import os
-import threading
 from pathlib import Path
+from typing import Any
 
-from medlocker.errors import WriteError
+from medlocker.store import Store
 
-_MODE = 0o600
+PRIVATE = 0o600
 
 
 class PushLog:
-    """An append-only list that a kill at any moment leaves readable; a torn last line does not count.
+    """The names of what a server has, and whose job it was to push them; safe for several threads.
 
     Args:
         path: The file; its folder must exist.
-        release: Identifies the release; a list of another one is begun again.
+        release: Identifies the release; a list of another one is begun again. None only notes jobs.
 
     Raises:
         WriteError: If the system refuses.
     """
 
-    def __init__(self, path: Path, *, release: str) -> None:
-        self._path = path
-        self._lock = threading.Lock()
-        head = f"{release}\n".encode()
-        try:
-            data = path.read_bytes() if path.exists() else b""
-            whole = data[: data.rfind(b"\n") + 1]
-            if not whole.startswith(head):
-                whole = head
-            if whole != data:
-                descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, _MODE)
-                with os.fdopen(descriptor, "wb") as stream:
-                    stream.write(whole)
-        except OSError as error:
-            raise self._refused(error) from error
-        self.names = set(whole.decode("utf-8", "surrogateescape").split("\n")[1:-1])
+    def __init__(self, path: Path, *, release: str | None = None) -> None:
+        self.names: set[str] = set()
         """Names of the images that the server has."""
+        self.jobs: set[str] = set()
+        """What is to be pushed, as :meth:`add_job` was told."""
+        self._release: Any = None
+        self._store = Store(path, {"pushed": True}, take=self._take, mode=PRIVATE)
+        if release is not None and release != self._release:
+            self.names.clear()
+            self._store.add({"release": release})
+
+    def _take(self, value: dict[str, Any], mark: int) -> None:
+        if "release" in value:
+            self._release = value["release"]
+            self.names.clear()
+        elif "job" in value:
+            self.jobs.add(str(value["job"]))
+        else:
+            self.names.add(str(value["name"]))
 
     def add(self, name: str) -> None:
         """Note one image.
@@ -46,14 +47,16 @@ class PushLog:
         Raises:
             WriteError: If the system refuses.
         """
-        line = f"{name}\n".encode("utf-8", "surrogateescape")
-        try:
-            with self._lock, self._path.open("ab") as stream:
-                stream.write(line)
-        except OSError as error:
-            raise self._refused(error) from error
+        self._store.add({"name": name})
 
-    def _refused(self, error: OSError) -> WriteError:
-        return WriteError(
-            f"cannot write {self._path.name}: {(error.strerror or '').lower()}", subject=self._path.name
-        )
+    def add_job(self, source: str) -> None:
+        """Note that what comes from a source is to be pushed.
+
+        Raises:
+            WriteError: If the system refuses.
+        """
+        self._store.add({"job": source})
+
+    def close(self) -> None:
+        """Close the file."""
+        self._store.close()

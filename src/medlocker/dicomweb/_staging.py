@@ -1,29 +1,30 @@
 """The private folder beside a release in which a transfer lives until it is complete.
 
-``instances/`` and ``plan.json`` hold patient data: they go when the run over them has ended.
-``job.json`` (digests of addresses) and ``pushed-*.txt`` (names in the release) go when all is pushed.
+``instances/`` and ``plan`` hold patient data: they go when the run over them has ended.
+``pushed-*`` (digests of addresses, names in the release) goes when all is pushed.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 import stat
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from medlocker._typed import from_json
 from medlocker.dicomweb._address import is_uid
 from medlocker.dicomweb._plan import Planned
-from medlocker.errors import InputError, WriteError
-from medlocker.files import check_relative_name, make_folder, write_atomic
+from medlocker.dicomweb._pushlog import PRIVATE, PushLog
+from medlocker.errors import InputError, MedlockerError, WriteError
+from medlocker.files import check_relative_name, make_folder
+from medlocker.store import Store, read_head
 
-_PLAN, _JOB = "plan.json", "job.json"
-PRIVATE = 0o600
+_PLAN = "plan"
 
 
 class Staging:
@@ -64,13 +65,12 @@ class Staging:
         Raises:
             WriteError: If the system refuses.
         """
-        value = {
-            "source": source,
-            "passed_over": passed_over,
-            "closed": False,
-            "instances": [asdict(one) for one in planned],
-        }
-        self._write(_PLAN, value)
+        self._discard(_PLAN)  # a half one
+        plan = Store(self.folder / _PLAN, {"source": source}, mode=PRIVATE)
+        with closing(plan):
+            for one in planned:
+                plan.add(asdict(one))
+            plan.add({"passed_over": passed_over})
 
     def read_plan(self, *, source: str) -> tuple[list[Planned], int, bool] | None:
         """Return what an earlier run planned, how much it passed over, and whether fetching has ended.
@@ -78,23 +78,35 @@ class Staging:
         Raises:
             InputError: If it was for another address, or is damaged.
         """
-        value = self._read(_PLAN)
-        if value is None:
-            return None
-        if value.get("source") != source:
+        path = self.folder / _PLAN
+        planned: list[Planned] = []
+        ends: dict[str, Any] = {}
+
+        def take(value: dict[str, Any], mark: int) -> None:
+            if value.keys() & {"passed_over", "closed"}:
+                ends.update(value)
+            else:
+                planned.append(_checked(from_json(Planned, value)))
+
+        try:
+            head = read_head(path)
+            if head is None:
+                return None
+            if head["source"] == source:
+                plan = Store(path, head, take=take)
+                plan.close()
+        except (MedlockerError, KeyError):
+            raise self._damaged(_PLAN) from None
+        if head["source"] != source:
             raise InputError(
                 "there is an unfinished transfer of another study or series beside the release",
                 hint=f"repeat its command, choose another --out, or remove {self.folder.name}",
             )
-        try:
-            planned = [Planned(**one) for one in value["instances"]]
-            for one in planned:
-                check_relative_name(one.name, what=_PLAN)
-                if not (is_uid(one.series) and is_uid(one.uid)):
-                    raise ValueError
-            return planned, int(value["passed_over"]), bool(value["closed"])
-        except (KeyError, TypeError, ValueError, AttributeError, InputError):
-            raise self._damaged(_PLAN) from None
+        if plan.lost:
+            raise self._damaged(_PLAN)
+        if "passed_over" not in ends:  # killed while it was written: nothing was fetched by it yet
+            return None
+        return planned, int(ends["passed_over"]), "closed" in ends
 
     def close_plan(self) -> None:
         """Note that nothing more is fetched: the run works on what is there, also when resumed.
@@ -102,9 +114,9 @@ class Staging:
         Raises:
             WriteError: If the system refuses.
         """
-        value = self._read(_PLAN)
-        if value is not None and not value.get("closed"):
-            self._write(_PLAN, {**value, "closed": True})
+        if (self.folder / _PLAN).exists():
+            with closing(Store(self.folder / _PLAN, {})) as plan:
+                plan.add({"closed": True})
 
     def write_job(self, source: str, target: str) -> None:
         """Note that what comes from ``source`` is to be pushed to ``target``.
@@ -112,18 +124,23 @@ class Staging:
         Raises:
             WriteError: If the system refuses.
         """
-        self._write(_JOB, {"source": _digest(source), "target": _digest(target)})
+        with closing(PushLog(self.log_path(target))) as log:
+            log.add_job(_digest(source))
 
     def has_job(self, source: str, target: str) -> bool:
         """Tell whether an earlier run of the same command is still to be pushed."""
+        path = self.log_path(target)
         try:
-            return self._read(_JOB) == {"source": _digest(source), "target": _digest(target)}
-        except InputError:
+            if not path.exists():
+                return False
+            with closing(PushLog(path)) as log:
+                return _digest(source) in log.jobs
+        except (OSError, MedlockerError):
             return False
 
     def log_path(self, target: str) -> Path:
         """Return where the names of what was pushed to ``target`` are kept."""
-        return self.folder / f"pushed-{_digest(target)[:16]}.txt"
+        return self.folder / f"pushed-{_digest(target)[:16]}"
 
     def discard_patient_data(self) -> None:
         """Remove all that was fetched.
@@ -134,7 +151,7 @@ class Staging:
         with _writing(self.folder):
             if os.path.lexists(self.instances):
                 shutil.rmtree(self.instances)
-            (self.folder / _PLAN).unlink(missing_ok=True)
+            self._discard(_PLAN)
             self._remove_if_empty()
 
     def discard_job(self, target: str) -> None:
@@ -144,7 +161,6 @@ class Staging:
             WriteError: If the system refuses.
         """
         with _writing(self.folder):
-            (self.folder / _JOB).unlink(missing_ok=True)
             self.log_path(target).unlink(missing_ok=True)
             self._remove_if_empty()
 
@@ -152,20 +168,9 @@ class Staging:
         with suppress(OSError):  # another transfer of this release may still be under way
             self.folder.rmdir()
 
-    def _write(self, name: str, value: dict[str, Any]) -> None:
-        data = json.dumps(value).encode("ascii")
-        write_atomic(self.folder / name, data, overwrite=True, mode=PRIVATE)
-
-    def _read(self, name: str) -> dict[str, Any] | None:
-        try:
-            value = json.loads((self.folder / name).read_bytes())
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        except (OSError, ValueError, RecursionError):
-            raise self._damaged(name) from None
-        if not isinstance(value, dict):
-            raise self._damaged(name)
-        return value
+    def _discard(self, name: str) -> None:
+        with _writing(self.folder):
+            (self.folder / name).unlink(missing_ok=True)
 
     def _damaged(self, name: str) -> InputError:
         return InputError(
@@ -185,6 +190,13 @@ def _writing(folder: Path) -> Iterator[None]:
         raise WriteError(
             f"cannot write {folder.name}: {(error.strerror or '').lower()}", subject=folder.name
         ) from error
+
+
+def _checked(one: Planned) -> Planned:
+    check_relative_name(one.name, what=_PLAN)
+    if not (is_uid(one.series) and is_uid(one.uid)):
+        raise ValueError("expected UIDs")
+    return one
 
 
 def _digest(text: str) -> str:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from medlocker.errors import InputError
-from medlocker.evaluate.removal._state import Cell, State
-from medlocker.files import make_folder, sweep_temporaries, write_atomic
+from medlocker.errors import InputError, MalformedError
+from medlocker.evaluate.removal._state import STATE, Cell, State
+from medlocker.files import make_folder, sweep_temporaries
+from medlocker.store import Store, read_head
 
-_COMMAND = "command.json"
-_FILES = (_COMMAND, "removal.json", "removal.jsonl")
 _TRAININGS = "removal-network-*.pt"
-_MAX_BYTES = 1 << 20
 
 
 def check_state(folder: Path, facts: Mapping[str, object]) -> None:
@@ -25,18 +22,20 @@ def check_state(folder: Path, facts: Mapping[str, object]) -> None:
     """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
-    command = folder / _COMMAND
-    if not command.is_file():
+    try:
+        head = read_head(folder / STATE)
+    except MalformedError:
+        head = None
+    if head is None:
         raise InputError(
             f"{folder.name}: expected an interrupted run of removal attacks, got something else",
             subject=folder.name,
             hint="unfinished attacks are kept there: move it away, or choose another --out",
         )
-    with command.open("rb") as stream:
-        known = stream.read(_MAX_BYTES)
-    if known == _written(facts):
+    known = head["command"]
+    if known == dict(facts):
         return
-    if _version(known) != facts.get("version"):
+    if not isinstance(known, dict) or known.get("version") != facts.get("version"):
         raise InputError(
             f"{folder.name} holds unfinished removal attacks of another version of medlocker",
             hint=f"delete {folder.name}: they are done anew",
@@ -56,8 +55,7 @@ def claim_state(folder: Path, facts: Mapping[str, object]) -> None:
     """
     check_state(folder, facts)
     make_folder(folder)
-    if not (folder / _COMMAND).exists():
-        write_atomic(folder / _COMMAND, _written(facts))
+    Store(folder / STATE, {"command": dict(facts)}).close()
 
 
 def finished_cells(folder: Path, names: Collection[str]) -> Mapping[str, Mapping[str, Cell]]:
@@ -65,7 +63,7 @@ def finished_cells(folder: Path, names: Collection[str]) -> Mapping[str, Mapping
 
     A file that changed since an interruption has left cells of its former pixels: the latest count.
     """
-    state = State(folder, run=json.loads((folder / "removal.json").read_bytes()))
+    state = State(folder, run=None)
     state.close()
     latest = {key.partition("\0")[0]: key for key in state.cells}
     return {latest[name]: state.cells[latest[name]] for name in names if name in latest}
@@ -73,22 +71,9 @@ def finished_cells(folder: Path, names: Collection[str]) -> Mapping[str, Mapping
 
 def forget_state(folder: Path) -> None:
     """Remove the state, and the folder if nothing else is in it."""
-    for path in (*(folder / name for name in _FILES), *folder.glob(_TRAININGS)):
+    for path in (folder / STATE, *folder.glob(_TRAININGS)):
         with suppress(OSError):
             path.unlink()
     sweep_temporaries(folder)
     with suppress(OSError):
         folder.rmdir()
-
-
-def _version(known: bytes) -> object:
-    """Return the version in a state's facts; None where there is none, as before outputs were kept."""
-    try:
-        facts = json.loads(known)
-    except ValueError:
-        return None
-    return facts.get("version") if isinstance(facts, dict) else None
-
-
-def _written(facts: Mapping[str, object]) -> bytes:
-    return json.dumps(facts, sort_keys=True).encode("ascii")

@@ -12,6 +12,7 @@ from medlocker.protect._keepout import (
 )
 from medlocker.protect._one import Protector
 from medlocker.protect._outcome import Job, Marked, Outcome
+from medlocker.protect._randomness import seeded
 from medlocker.protect._room import Room, find_room, pose_problem
 from medlocker.protect._series import Lead, Series, about_series, marks_digest
 from medlocker.protect._settings import (
@@ -52,5 +53,6 @@ __all__ = [
     "make_finder",
     "marks_digest",
     "pose_problem",
+    "seeded",
     "source_of",
 ]

@@ -7,7 +7,7 @@ import os
 import secrets
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -20,6 +20,7 @@ from medlocker.formats import kept, mark_file, metadata_digest, read_image
 from medlocker.geometry import Box
 from medlocker.images import LIMITS, Image, Pixels, content_digest
 from medlocker.logo import Logo
+from medlocker.marking import mark_pixels
 from medlocker.protect._against import attacked_views, attacks_for, withstood
 from medlocker.protect._legibility import Seen, seen_change
 from medlocker.protect._outcome import Job, Marked
@@ -141,6 +142,16 @@ class Attempt:
             os.unlink(self._temporary)
 
     def _write(self, candidate: Candidate) -> tuple[Marked, list[Canvases], Seen]:
+        image = self.original.image
+        write = self._on_disk if self._job.image is None else self._in_memory
+        written, again = write(candidate)
+        check_regions(self.original, again)
+        pictures = attacked_views(image, again, self._attacks)
+        views = [[model.canvas(one) for model in self._shared.classifiers] for one in pictures]
+        return written, views, seen_change(image, again)
+
+    def _on_disk(self, candidate: Candidate) -> tuple[Marked, Image]:
+        """Write a candidate, and return what is read again."""
         image, job = self.original.image, self._job
         keep = self._shared.settings.keep
         marked = mark_file(image, candidate, logo=self._shared.logo, keep=keep)
@@ -151,7 +162,6 @@ class Attempt:
         found = content_digest(again)
         if marked.pixels not in (None, found):
             raise UnsupportedImageError("this kind of file did not keep the marked pixels")
-        check_regions(self.original, again)
         # a veil's residual on a JPEG is the original file: one of them is enough
         kept_whole = image.source if self._shared.settings.keep_original else None
         written = Marked(
@@ -168,9 +178,27 @@ class Attempt:
             original=kept_whole,
             seed=self._seed,
         )
-        pictures = attacked_views(image, again, self._attacks)
-        views = [[model.canvas(one) for model in self._shared.classifiers] for one in pictures]
-        return written, views, seen_change(image, again)
+        return written, again
+
+    def _in_memory(self, candidate: Candidate) -> tuple[Marked, Image]:
+        """Put a candidate on pixels that are no file's."""
+        marked = mark_pixels(self.original.image, candidate, logo=self._shared.logo)
+        again = replace(self.original.image, pixels=marked.pixels)
+        written = Marked(
+            job=self._job,
+            temporary=self._temporary,
+            marks=candidate,
+            residual=marked.residual,
+            sha256="",
+            method="",
+            marked_pixels=content_digest(again),
+            original_file="",
+            original_pixels=self.original.digest,
+            metadata="",
+            original=None,
+            seed=self._seed,
+        )
+        return written, again
 
 
 def check_regions(original: Original, again: Image) -> None:

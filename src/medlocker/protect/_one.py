@@ -78,9 +78,17 @@ class Protector:
         Whatever goes wrong with this image ends in its outcome, not in an exception; only errors of a model
         or of the place that is written to end the run.
         """
+        return _guarded(job, self.steps(job))
+
+    def steps(self, job: Job) -> Task[Outcome]:
+        """Return the work on one image, as :meth:`task` does, but let what goes wrong be raised.
+
+        Raises:
+            MedlockerError: If the image cannot be marked.
+        """
         if job.lead is not None:
-            return _guarded(job, self._follow(job, job.lead))
-        return _guarded(job, self._veil(job) if self.settings.preset == "veil" else self._search(job))
+            return self._follow(job, job.lead)
+        return self._veil(job) if self.settings.preset == "veil" else self._search(job)
 
     def _veil(self, job: Job) -> Generator[Any, Any, Outcome]:
         """Draw veils by key, and keep the one whose written file comes nearest to the aim."""
@@ -269,14 +277,16 @@ class Protector:
     def _open(self, job: Job) -> Original:
         """Read an image and what must be kept out of it; runs in a thread."""
         _check_name(job.name)
-        data = read_limited(job.source, max_bytes=LIMITS.max_file_bytes, what="image")
-        image = read_image(data, name=job.name)
+        image, file_digest = job.image, ""
+        if image is None:
+            data = read_limited(job.source, max_bytes=LIMITS.max_file_bytes, what="image")
+            image, file_digest = read_image(data, name=job.name), hashlib.sha256(data).hexdigest()
         digest = content_digest(image)
         self.admit(digest)
         boxes = given_boxes(self.regions, image, (job.name,))
         known = job.series.findings.get(job.name) if job.series is not None else None
         findings = known or self._findings(image)
-        return Original(image, hashlib.sha256(data).hexdigest(), digest, boxes, findings)
+        return Original(image, file_digest, digest, boxes, findings)
 
     def _open_follower(self, job: Job, lead: Lead) -> Original:
         """Read an image that gets the marks of its series, and check that they keep out of its regions."""

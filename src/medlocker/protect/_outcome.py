@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from medlocker.errors import Failure
+from medlocker.images import Image
 from medlocker.protect._series import Lead, Series
 from medlocker.veil import AnyMark
 
@@ -26,6 +27,7 @@ class Job:
         series: The images that carry the same marks, this one included; None if it stands alone.
         lead: The marks of its series; None where they are still to be searched.
         stamp: What tells whether the source was changed since.
+        image: The image, where it is held in memory; then nothing is read or written.
     """
 
     index: int
@@ -37,6 +39,7 @@ class Job:
     series: Series | None = None
     lead: Lead | None = None
     stamp: str = ""
+    image: Image | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from medlocker.regions._anatomy import ANATOMY, WithAnatomy, lesion_finder
 from medlocker.regions._candidates import CANDIDATES, CandidateFinder
 from medlocker.regions._checked import CheckedFinder, checked_finder
 from medlocker.regions._finder import Finder, Findings
+from medlocker.regions._given import regions_of
 from medlocker.regions._load import load_regions
 from medlocker.regions._maskfolder import masks_beside
 from medlocker.regions._masks import boxes_from_mask
@@ -31,4 +32,5 @@ __all__ = [
     "load_regions",
     "load_segmenter",
     "masks_beside",
+    "regions_of",
 ]

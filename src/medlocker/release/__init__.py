@@ -2,7 +2,7 @@
 
 from medlocker.release._engine import EngineMaker
 from medlocker.release._inputs import IMAGE_SUFFIXES, Input, Inputs, find_inputs
-from medlocker.release._journal import FOLDER, is_unfinished
+from medlocker.release._journal import FOLDER, is_unfinished, kept_of
 from medlocker.release._local import LocalEngine
 from medlocker.release._processes import process_engine
 from medlocker.release._ray import ray_engine
@@ -30,6 +30,7 @@ __all__ = [
     "find_inputs",
     "images_to_sample",
     "is_unfinished",
+    "kept_of",
     "make_search",
     "peak_rss_mb",
     "process_engine",

@@ -32,7 +32,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from medlocker import __version__
+from medlocker._version import __version__
 from medlocker.classifiers import has_gradients, is_named, prototypes_of
 from medlocker.errors import Code, Failure, InputError, MedlockerError, WriteError
 from medlocker.files import TEMPORARY_PREFIX, read_limited, sweep_temporaries, write_atomic

@@ -8,23 +8,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 from medlocker.certificates import ReleaseSecret, seal, unseal
 from medlocker.errors import MalformedError
-from medlocker.files import read_limited, write_atomic
 from medlocker.protect import Donors
-from medlocker.release._journal import FOLDER
-
-_FILE = "donors.age"
-_MAX_BYTES = 1 << 28
+from medlocker.release._journal import Journal
 
 
-def kept_donors(release: Path, secret: ReleaseSecret, find: Callable[[], Donors | None]) -> Donors | None:
+def kept_donors(journal: Journal, secret: ReleaseSecret, find: Callable[[], Donors | None]) -> Donors | None:
     """Return the donors that a run began with; those of a new run are found, sealed and written first.
 
     Args:
-        release: The release's folder; its run is held.
+        journal: Of the run.
         secret: Of the release. Donors are regions of images, which nobody else may read.
         find: Reads images to find them.
 
@@ -32,13 +27,12 @@ def kept_donors(release: Path, secret: ReleaseSecret, find: Callable[[], Donors 
         CertificateError: If what was written cannot be opened.
         WriteError: If the system refuses.
     """
-    path = release / FOLDER / _FILE
-    if path.exists():
-        blob = read_limited(path, max_bytes=_MAX_BYTES, what="donors")
+    blob = journal.donors()
+    if blob is not None:
         return _read(unseal(blob, [secret.identity()], what="donors"))
     found = find()
     sets = None if found is None else found.sets
-    write_atomic(path, seal(json.dumps(sets).encode("ascii"), [secret.whole_recipient], what="donors"))
+    journal.keep_donors(seal(json.dumps(sets).encode("ascii"), [secret.whole_recipient], what="donors"))
     return found
 
 

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from functools import partial
 
-from medlocker.certificates import Ledger, Owner, ReleaseSecret, SealedRecord, open_record, seal_record
-from medlocker.errors import WriteError
+from medlocker.certificates import (
+    IndexEntry,
+    Ledger,
+    Owner,
+    ReleaseSecret,
+    SealedRecord,
+    open_record,
+    seal_record,
+)
+from medlocker.errors import CertificateError, WriteError
 from medlocker.logo import Logo
-from medlocker.protect import Lead, Marked, Outcome, about_series, marks_digest
+from medlocker.protect import Lead, Marked, Outcome, about_series, marks_digest, seeded
 from medlocker.release._accounts import Done
 from medlocker.release._journal import Journal
 
@@ -43,15 +52,10 @@ class Keeper:
         self._same_mark = same_mark
 
     def randomness(self, purpose: str, original_digest: str) -> bytes:
-        """Return 32 bytes for one image; the keys of hardening are secret whatever the seed.
-
-        Who knows the seed can repeat a veil only with the original in hand: its digest is needed.
-        """
+        """Return 32 bytes for one image; the keys of hardening are secret whatever the seed."""
         if self._seed is None or purpose == "harden":
             return self._secret.derive(purpose, original_digest)
-        what = "" if purpose == "search" else f"{purpose} "
-        text = f"medlocker-seed-v1 {what}{self._seed} {original_digest}"
-        return hashlib.sha256(text.encode("ascii")).digest()
+        return seeded(self._seed, purpose, original_digest)
 
     def conceal(self, key: str) -> str:
         """Return the name of a series in the journal; without the secret it does not tell which one it is."""
@@ -108,14 +112,24 @@ class Keeper:
         except OSError as error:
             reason = (error.strerror or "").lower()
             raise WriteError(f"cannot write {job.target.name}: {reason}", subject=job.target.name) from error
-        entry = {"name": job.output_name, "file": marked.sha256, "pixels": marked.marked_pixels}
+        entry = IndexEntry(job.index, job.output_name, marked.sha256, marked.marked_pixels)
         series = self.conceal(job.series.key) if job.series is not None else ""
         self._journal.add(outcome, entry=entry, record=blob, stamp=job.stamp, series=series)
 
     def known(self, key: str) -> Lead | None:
         """Return the marks that an interrupted run gave to a series, or None."""
-        done = self._journal.leads.get(self.conceal(key))
-        return None if done is None else self.lead(done)
+        series = self.conceal(key)
+        done = self._journal.leads.get(series)
+        if done is None:
+            return None
+        with suppress(CertificateError):
+            return self.lead(done)
+        # somebody changed that record; the others of the series hold the same marks
+        for one in self._journal.done.values():
+            if one.series == series and one.entry is not None:
+                with suppress(CertificateError):
+                    return self.lead(one)
+        return None
 
     def lead(self, done: Done) -> Lead:
         """Return the marks of a marked image, for the other images of its series.

@@ -14,6 +14,8 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
+from medlocker.certificates import IndexEntry
+from medlocker.errors import CertificateError
 from medlocker.files import sha256_of
 from medlocker.release._accounts import Done
 from medlocker.release._inputs import Input
@@ -58,7 +60,7 @@ def recheck(
 
     def look(done: Done) -> tuple[bool, bool]:
         item = items[done.outcome.index]
-        is_there = not done.length or _is_there(done, images, item, expected)
+        is_there = done.entry is None or _is_there(done.entry, images, item, expected)
         return is_there, _is_unchanged(done, item.path, partial(original_of, done))
 
     known = list(journal.done)
@@ -70,23 +72,24 @@ def recheck(
                 if is_there and is_unchanged:
                     continue
                 journal.drop(done.outcome.index)
-                if done.length:
+                if done.entry is not None:
                     with suppress(OSError):
-                        _target(done, images).unlink()
+                        _target(done.entry, images).unlink()
 
 
-def _target(done: Done, images: Path) -> Path:
-    return images.joinpath(*done.entry["name"].split("/"))
+def _target(entry: IndexEntry, images: Path) -> Path:
+    return images.joinpath(*entry.name.split("/"))
 
 
-def _is_there(done: Done, images: Path, item: Input, expected: Set[str]) -> bool:
-    name = done.entry["name"]
+def _is_there(entry: IndexEntry, images: Path, item: Input, expected: Set[str]) -> bool:
+    name = entry.name
     # a JPEG file that became another one, or vanished, leaves its place to others
     if name != item.output_name and (stamp_of(item.path) or name in expected):
         return False
     try:
-        target = _target(done, images)
-        return target.is_file() and sha256_of(target) == done.entry["file"]
+        target = _target(entry, images)
+        # of a link only its target would be looked at, and that is not what the release will hold
+        return not target.is_symlink() and target.is_file() and sha256_of(target) == entry.file
     except OSError:
         return False
 
@@ -95,9 +98,9 @@ def _is_unchanged(done: Done, source: Path, original: Callable[[], str]) -> bool
     stamp = stamp_of(source)
     if stamp in ("", done.stamp):
         return True
-    if not done.length:
+    if done.entry is None:
         return False
     try:
         return sha256_of(source) == original()
-    except OSError:
+    except (OSError, CertificateError):
         return False

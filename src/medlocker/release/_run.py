@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,8 +22,6 @@ from medlocker.certificates import (
     PublicFacts,
     ReleaseSecret,
     assemble,
-    open_owner_grant,
-    write_owner_grant,
 )
 from medlocker.classifiers import Classifier, checked_classifier, prototypes_of
 from medlocker.errors import Code, Failure, OutputExistsError, WriteError
@@ -38,7 +36,14 @@ from medlocker.release._engine import Common, Duty, Engine, EngineMaker
 from medlocker.release._fingerprint import fingerprint_path
 from medlocker.release._groups import Key, Order, dicom_instance, find_groups
 from medlocker.release._inputs import Inputs
-from medlocker.release._journal import FOLDER, STATEMENT, Journal, forget, is_unfinished
+from medlocker.release._journal import (
+    FOLDER,
+    STATEMENT,
+    ChangedRecordsError,
+    Journal,
+    forget,
+    is_unfinished,
+)
 from medlocker.release._keeper import Keeper
 from medlocker.release._local import LocalEngine
 from medlocker.release._recheck import recheck, stamp_of
@@ -70,6 +75,7 @@ class Run:
         workers: Threads that read and write.
         batch: Most pictures in one call of a model.
         engine: Where the images are worked on; does not change the result.
+        kept: What a new run shall remember besides; see :func:`medlocker.release.kept_of`.
     """
 
     inputs: Inputs
@@ -91,6 +97,7 @@ class Run:
     workers: int = 2
     batch: int = 16
     engine: EngineMaker = LocalEngine
+    kept: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classifiers", tuple(map(checked_classifier, self.classifiers)))
@@ -207,6 +214,7 @@ def run_release(
     *,
     progress: Callable[[Outcome], None] = lambda outcome: None,
     checking: Callable[[int], None] = lambda count: None,
+    say: Callable[[str], None] = lambda text: None,
 ) -> Result:
     """Protect a data set.
 
@@ -214,26 +222,45 @@ def run_release(
         progress: Called with each outcome as it is known, also with those of an earlier, interrupted run.
         checking: Called before, with the number of images that an interrupted run has finished, once for each
             as it was looked at again.
+        say: Called with a sentence if something in an unfinished release is not the owner's: it is made anew.
 
     Returns:
         Counts and timings. If nothing was marked there is no release.
 
     Raises:
-        OutputExistsError: See :func:`check_target`.
+        OutputExistsError: See :func:`check_target`; also if a folder in the output is a link.
+        MalformedError: If an unfinished run is not the owner's.
         WriteError: If the system refuses; the run can be resumed.
         ModelError: If a model cannot be used.
     """
+    try:
+        return _attempt(run, progress, checking, say)
+    except ChangedRecordsError as error:
+        say(f"{error}: they are made again")
+        return _attempt(run, progress, checking, say)
+
+
+def _attempt(
+    run: Run,
+    progress: Callable[[Outcome], None],
+    checking: Callable[[int], None],
+    say: Callable[[str], None],
+) -> Result:
     started = time.perf_counter()
     check_target(run.release, run.inputs)
     make_folder(run.release)
+    _refuse_links(run)
     facts: dict[str, str | int] = {"fingerprint": run.fingerprint(), "images": len(run.inputs.items)}
-    journal = Journal(run.release, run=facts)
+    begin = partial(_begin, run)
+    journal = Journal(run.release, run=facts, owner=run.owner, kept=run.kept, begin=begin)
     with closing(journal):
         sweep_temporaries(run.release)
         make_folder(run.release / IMAGES)
-        secret = _secret(run)
-        if run.ledger is not None:
-            run.ledger.begin(secret.release)
+        secret = journal.secret
+        if journal.lost:
+            say("somebody changed the journal of the unfinished run: what is not proved is made again")
+        if not journal.is_new:
+            begin(secret.release, is_new=False)
         summary = Summary(
             tuple(model.name for model in run.classifiers), len(run.inputs.items), run.regions_source
         )
@@ -259,7 +286,7 @@ def run_release(
             summary.add(outcome)
             progress(outcome)
 
-        donors = kept_donors(run.release, secret, run.donors) if run.has_donors else None
+        donors = kept_donors(journal, secret, run.donors) if run.has_donors else None
         engine = _work(run, keeper, journal, tell, donors)
         if summary.marked:
             _finish(run, secret, journal, summary)
@@ -270,13 +297,27 @@ def run_release(
     return Result(summary, told | {"engine": engine.facts})
 
 
-def _secret(run: Run) -> ReleaseSecret:
-    """Make the release's secret, or open that of the interrupted run."""
-    if (run.release / "certificate" / "grants" / "owner.age").exists():
-        return open_owner_grant(run.release, run.owner.identity(), owner=run.owner.signing.public)
-    secret = ReleaseSecret.new()
-    write_owner_grant(run.release, secret, recipient=run.owner.recipient, signing=run.owner.signing)
-    return secret
+def _begin(run: Run, release: str, *, is_new: bool = True) -> None:
+    if run.ledger is not None:
+        run.ledger.begin(release, folder=run.release, is_new=is_new)
+
+
+def _refuse_links(run: Run) -> None:
+    """Refuse links where files are written and removed: they would lead out of the release.
+
+    Raises:
+        OutputExistsError: If there is one.
+    """
+    certificate = [f"certificate/{part}" for part in ("index", "sealed", "grants")]
+    places = {FOLDER, "certificate", *certificate, IMAGES}
+    for item in run.inputs.items:
+        parent = item.output_name.rpartition("/")[0]
+        while parent and f"{IMAGES}/{parent}" not in places:
+            places.add(f"{IMAGES}/{parent}")
+            parent = parent.rpartition("/")[0]
+    for place in sorted(places):
+        if os.path.islink(run.release / place):
+            raise OutputExistsError(f"{place}: expected a folder of the release, got a link")
 
 
 def _discard(release: Path) -> None:
@@ -302,7 +343,7 @@ def _work(
     )
     for index in groups.repeats:
         # of a copy only a mark counts: whether it is skipped depends on what becomes of the others
-        if index in journal.done and not journal.done[index].length:
+        if index in journal.done and journal.done[index].entry is None:
             journal.drop(index)
     order = Order(run.inputs.items, groups, done=journal.done, known=keeper.known)
 
@@ -363,8 +404,7 @@ def _jobs(run: Run, order: Order) -> Iterator[Job]:
 
 def _finish(run: Run, secret: ReleaseSecret, journal: Journal, summary: Summary) -> None:
     def sealed() -> Iterator[tuple[IndexEntry, bytes]]:
-        for index, entry, blob in journal.marked():
-            yield IndexEntry(index, entry["name"], entry["file"], entry["pixels"]), blob
+        yield from journal.marked()
         if run.ledger is not None:  # last, but for the statement
             run.ledger.finish(secret.release)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,17 +12,17 @@ from pathlib import Path
 from medlocker.certificates import MAX_SHARD_BYTES, parse_shard
 from medlocker.errors import InputError
 from medlocker.files import read_limited
-from medlocker.release._accounts import read_lines
+from medlocker.release._accounts import Done
 from medlocker.release._journal import (
     FOLDER,
     STATEMENT,
     is_held,
     is_unfinished,
     lines_path,
-    read_facts,
-    run_path,
+    unproved_head,
 )
 from medlocker.release._starting import is_starting
+from medlocker.store import read_unproved
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class RunStatus:
         latest: When an image was last finished, UTC; None if none was.
         running: Whether a process is at it now.
         starting: Whether it has not begun to write.
+        damaged: Whether its journal holds lines of another form: what lies behind does not count.
     """
 
     images: int | None
@@ -46,6 +48,7 @@ class RunStatus:
     latest: datetime | None
     running: bool
     starting: bool = False
+    damaged: bool = False
 
 
 def status_of(release: Path) -> RunStatus | None:
@@ -59,16 +62,26 @@ def status_of(release: Path) -> RunStatus | None:
     """
     if not is_unfinished(release):
         return _starting(release)
-    facts = read_facts(release)
+    head, path = unproved_head(release) or {}, lines_path(release)
+    facts = head.get("run")
     images = facts.get("images") if isinstance(facts, dict) else None
+    images = images if type(images) is int and 0 <= images < 2**31 else None
     latest: dict[int, str] = {}
-    lines = lines_path(release)
+    damaged = images is None
     try:
-        since = _time(run_path(release))
-        if lines.exists():
-            for _, done in read_lines(lines):
-                latest[done.outcome.index] = done.outcome.status
-        changed = _time(lines) if latest else None
+        changed = _time(path)
+        since = _begun(head) or changed
+        lines = read_unproved(path)
+        try:
+            next(lines, None)
+            for line in lines:
+                if line.keys() == {"dropped"}:
+                    latest.pop(line["dropped"], None)
+                elif "donors" not in line:
+                    done = Done.from_json(line, images=images or 0)
+                    latest[done.outcome.index] = done.outcome.status
+        except (ValueError, TypeError):
+            damaged = True
     except FileNotFoundError:  # the run has just come to its end
         return None
     except OSError as error:
@@ -77,19 +90,27 @@ def status_of(release: Path) -> RunStatus | None:
         ) from error
     counts = Counter(latest.values())
     return RunStatus(
-        images=images if type(images) is int else None,
+        images=images,
         marked=counts["marked"],
         skipped=counts["skipped"],
         failed=counts["failed"],
         since=since,
-        latest=changed,
+        latest=changed if latest else None,
         running=is_held(release) or is_starting(release),
+        damaged=damaged,
     )
+
+
+def _begun(head: Mapping[str, object]) -> datetime | None:
+    try:
+        return datetime.strptime(str(head.get("begun")), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 def _starting(release: Path) -> RunStatus | None:
     # what a run makes is a folder, and until it has begun no more than that and its sign
-    folder, run = release / FOLDER, run_path(release)
+    folder, run = release / FOLDER, lines_path(release)
     if not folder.is_dir() or folder.is_symlink() or (os.path.lexists(run) and not run.is_file()):
         return None
     running = is_starting(release)

@@ -24,7 +24,7 @@ from pathlib import Path
 
 import cv2
 
-from medlocker import __version__
+from medlocker._version import __version__
 from medlocker.classifiers import (
     Classifier,
     has_gradients,

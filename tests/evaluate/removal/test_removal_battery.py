@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from medlocker.evaluate.removal import (
     run_battery,
     verdict,
 )
+from medlocker.store import Store, read_unproved
 from medlocker.testing import LinearClassifier
 
 FEW = ("filled, harmonic", "logo inverted", "blur 1", "double masking")
@@ -118,6 +120,11 @@ def run(folder: Path, target: Any, count: int = 3, **more: Any) -> BatteryResult
     return run_battery(items(count), [target], logo=LOGO, names=FEW, state_dir=folder, **more)
 
 
+def images_in(lines: bytes) -> list[str]:
+    values = [json.loads(line.partition(b" ")[2]) for line in lines.splitlines() if line.endswith(b"}")]
+    return [value["image"] for value in values if "image" in value]
+
+
 def rows_of(result: BatteryResult) -> list[Row]:
     return [replace(row, seconds=0.0) for row in result.rows]
 
@@ -133,16 +140,14 @@ def test_a_finished_battery_asks_nothing_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize("torn", [1, 9])
 def test_a_torn_line_does_not_count_and_the_rest_is_kept(tmp_path: Path, torn: int) -> None:
     first = run(tmp_path / "state", Counting())
-    path = tmp_path / "state" / "removal.jsonl"
+    path = tmp_path / "state" / "removal"
     data = path.read_bytes()
     path.write_bytes(data[:-torn])
     again = Counting()
     second = run(tmp_path / "state", again)
     assert rows_of(first) == rows_of(second)
     assert 0 < again.asked < 200
-    assert sorted(json.loads(line)["image"] for line in path.read_bytes().splitlines()) == sorted(
-        json.loads(line)["image"] for line in data.splitlines()
-    )
+    assert sorted(images_in(path.read_bytes())) == sorted(images_in(data))
 
 
 def test_an_interrupted_battery_goes_on(tmp_path: Path) -> None:
@@ -157,7 +162,7 @@ def test_an_interrupted_battery_goes_on(tmp_path: Path) -> None:
 
     with pytest.raises(ModelError, match="out of memory"):
         run(tmp_path / "state", Failing(), workers=1)
-    done = (tmp_path / "state" / "removal.jsonl").read_bytes().count(b"\n")
+    done = (tmp_path / "state" / "removal").read_bytes().count(b"\n") - 2
     assert 0 < done < 3 * 6
     resumed = run(tmp_path / "state", QuadrantClassifier())
     assert rows_of(resumed) == rows_of(run(tmp_path / "other", QuadrantClassifier()))
@@ -177,24 +182,25 @@ def test_another_battery_is_refused(tmp_path: Path) -> None:
         run(tmp_path / "state", QuadrantClassifier(), seed=5)
 
 
-def test_cells_of_an_earlier_version_are_made_again(tmp_path: Path) -> None:
+def test_cells_of_another_form_are_made_again(tmp_path: Path) -> None:
     first = run(tmp_path / "state", Counting())
-    path = tmp_path / "state" / "removal.jsonl"
-    lines = [json.loads(line) for line in path.read_bytes().splitlines()]
+    path = tmp_path / "state" / "removal"
+    values = list(read_unproved(path))
     assert all(
-        cell["outputs"] or name == "double masking" for one in lines for name, cell in one["cells"].items()
+        cell["outputs"] or name == "double masking"
+        for one in values[2:]
+        for name, cell in one["cells"].items()
     )
-    for cell in lines[2]["cells"].values():
+    for cell in values[3]["cells"].values():
         del cell["outputs"]
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    path.unlink()
+    with closing(Store(path, values[0])) as store:
+        for value in values[1:]:
+            store.add(value)
     again = Counting()
     second = run(tmp_path / "state", again)
     assert again.asked > 0
     assert rows_of(first) == rows_of(second)
-    facts = tmp_path / "state" / "removal.json"
-    facts.write_text(json.dumps({**json.loads(facts.read_text()), "version": 1}, sort_keys=True))
-    with pytest.raises(InputError, match="state holds another battery of removal attacks"):
-        run(tmp_path / "state", Counting())
 
 
 class Telling(LinearClassifier):

@@ -1,17 +1,18 @@
-"""What a battery has finished, on disk: one line for each attack and image; a torn line does not count."""
+"""What a battery has finished, on disk: one line for each attack and image."""
 
 from __future__ import annotations
 
-import json
-import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from medlocker.errors import InputError, WriteError
-from medlocker.files import make_folder, write_atomic
+from medlocker._typed import from_json
+from medlocker.errors import InputError
+from medlocker.files import make_folder
+from medlocker.store import Store
 
-_LINES, _RUN = "removal.jsonl", "removal.json"
+STATE = "removal"
 STATE_VERSION = 2
 """Of what cells hold; a folder of another version is refused, for it lacks what is counted now."""
 
@@ -37,56 +38,47 @@ class Cell:
     outputs: tuple[tuple[float, ...], ...] = ()
 
 
+@dataclass(frozen=True)
+class _Line:
+    image: str
+    cells: dict[str, Cell]
+
+
 class State:
     """The finished cells of a battery, in memory and, if a folder is given, on disk.
 
     Args:
         folder: Made if missing; None keeps nothing on disk.
-        run: Facts that identify the battery; another may not continue it.
+        run: Facts that identify the battery, JSON-ready; another may not continue it. None takes any.
 
     Raises:
         InputError: If the folder holds another battery.
         WriteError: If the system refuses.
     """
 
-    def __init__(self, folder: Path | None, *, run: dict[str, Any]) -> None:
+    def __init__(self, folder: Path | None, *, run: Mapping[str, Any] | None) -> None:
         self.cells: dict[str, dict[str, Cell]] = {}
-        self._file: IO[bytes] | None = None
+        self._known: list[Any] = []
+        self._store: Store | None = None
         if folder is None:
             return
         make_folder(folder)
-        facts, path = json.dumps(run, sort_keys=True).encode("utf-8"), folder / _RUN
-        if path.exists() and path.read_bytes() != facts:
+        self._store = Store(folder / STATE, {"command": None}, take=self._take)
+        if not self._known:
+            self._store.add({"run": run})
+        elif run is not None and self._known[0] != run:
+            self.close()
             raise InputError(
                 f"{folder.name} holds another battery of removal attacks",
                 hint="repeat its command exactly to finish it, or choose another folder",
             )
-        if not path.exists():
-            write_atomic(path, facts)
-        self._read(folder / _LINES)
 
-    def _read(self, path: Path) -> None:
-        """Take the whole lines and cut off the rest."""
-        try:
-            path.touch()
-            whole = 0
-            with path.open("rb") as stream:
-                for line in stream:
-                    try:
-                        image, cells = _from_line(line)
-                    except (ValueError, KeyError, TypeError, RecursionError):
-                        break
-                    if not line.endswith(b"\n"):
-                        break
-                    self.cells.setdefault(image, {}).update(cells)
-                    whole += len(line)
-            os.truncate(path, whole)
-            # unbuffered, and kept open for the whole run: closed with it
-            self._file = open(path, "ab", buffering=0)  # noqa: SIM115
-        except OSError as error:
-            raise WriteError(
-                f"cannot use {path.name}: {(error.strerror or '').lower()}", subject=path.name
-            ) from error
+    def _take(self, value: dict[str, Any], mark: int) -> None:
+        if value.keys() == {"run"}:
+            self._known.append(value["run"])
+        else:
+            line = from_json(_Line, value)
+            self.cells.setdefault(line.image, {}).update(line.cells)
 
     def has(self, image: str, variants: tuple[str, ...]) -> bool:
         """Tell whether an attack is finished on an image."""
@@ -99,28 +91,10 @@ class State:
             WriteError: If the system refuses.
         """
         self.cells.setdefault(image, {}).update(cells)
-        if self._file is None:
-            return
-        value = {"image": image, "cells": {name: asdict(cell) for name, cell in cells.items()}}
-        rest = memoryview(json.dumps(value).encode("ascii") + b"\n")
-        try:
-            while rest:
-                rest = rest[self._file.write(rest) :]
-        except OSError as error:
-            raise WriteError(f"cannot write {_LINES}: {(error.strerror or '').lower()}") from error
+        if self._store is not None:
+            self._store.add(asdict(_Line(image, cells)))
 
     def close(self) -> None:
         """Close the file."""
-        if self._file is not None:
-            self._file.close()
-
-
-def _from_line(line: bytes) -> tuple[str, dict[str, Cell]]:
-    value = json.loads(line)
-    cells = {}
-    for name, one in value["cells"].items():
-        answers, control = (tuple(int(k) for k in one[key]) for key in ("answers", "control"))
-        # a line without outputs is an earlier program's: it counts as torn, and is made again
-        outputs = tuple(tuple(float(k) for k in row) for row in one["outputs"])
-        cells[name] = Cell(answers, control, one["psnr"], one["ssim"], float(one["seconds"]), outputs)
-    return str(value["image"]), cells
+        if self._store is not None:
+            self._store.close()

@@ -6,11 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
-from rich.progress import TaskID
-
+from medlocker.api.listener import Listener
 from medlocker.classifiers import Classifier
-from medlocker.cli._console import note
-from medlocker.cli._progress import image_bar
 from medlocker.errors import InputError
 from medlocker.logo import Logo
 from medlocker.prepare import VeilPreparation, prepare_veil
@@ -33,17 +30,19 @@ def with_chosen_style(
     logo: Logo,
     regions: Regions | None,
     finder: Finder | None,
+    listener: Listener,
 ) -> Settings:
     """Return the settings with the style that leaves the models with least, of a few.
 
     The same images, models and options choose the same style; for an interrupted run it is kept
-    (``_chosenkept.py``), since its images may have changed.
+    (``keptstyle.py``), since its images may have changed.
 
     Args:
         settings: Of the preset ``veil``.
         classifiers: The surrogates, at least one.
         regions: Keep-out boxes, or None.
         finder: Finds more of them, or None.
+        listener: Is told what was chosen.
     """
     preparation = VeilPreparation(
         inputs,
@@ -55,26 +54,19 @@ def with_chosen_style(
         sample=_SAMPLE,
         budget=_LOOKS * len(classifiers),
     )
-    with image_bar(unit="look") as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def progress(what: str, steps: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bar.add_task(what, total=total)
-            bar.advance(tasks[what], steps)
-
+    with listener.steps("look") as progress:
         try:
             chosen = prepare_veil(preparation, progress=progress).prepared
         except InputError as error:
-            note(f"the built-in veil style is used: {error}")
+            listener.note(f"the built-in veil style is used: {error}")
             return settings
     style = chosen.style
     if settings.opacity is not None and style.opacity < settings.opacity[0]:
-        note("the built-in veil style is used: a better one would need an opacity below --opacity")
+        listener.note("the built-in veil style is used: a better one would need an opacity below --opacity")
         return settings
     low, high = style.periods
     periods = f"{low:.3f} to {high:.3f}, another for every image," if style.spread else f"{low:.3f}"
-    note(
+    listener.note(
         f"a veil chosen on a sample of the images: period {periods} of the shorter side, "
         f"opacity {style.opacity:.2f}; `medlocker prepare --preset veil` estimates its effect"
     )

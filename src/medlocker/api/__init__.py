@@ -1,0 +1,1 @@
+"""What `import medlocker` offers, one call a file; nothing is imported before it is used."""

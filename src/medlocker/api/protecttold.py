@@ -1,0 +1,130 @@
+"""What a run tells before, during and after."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from medlocker.api.listener import Listener
+from medlocker.errors import Code, InputError
+from medlocker.labels import Labels
+from medlocker.protect import Outcome, finder_called
+from medlocker.regions import Finder, Regions, WithAnatomy, lesion_finder
+from medlocker.release import Inputs, Result, Run, run_release
+
+_MARKED_BEFORE = (Code.ALREADY_MARKED, Code.ALREADY_MARKED_UNFINISHED)
+
+
+def say_inputs(
+    inputs: Inputs,
+    labels: Labels | None,
+    regions: Regions | None,
+    finder: Finder | None,
+    *,
+    listener: Listener,
+) -> None:
+    """Tell what a run takes, and what it lacks."""
+    names = [item.name for item in inputs.items]
+    listener.note(f"{len(names)} images")
+    if inputs.passed_over:
+        listener.note(f"skipped {_some(inputs.passed_over)}: no images, or links to outside the folder")
+    if inputs.masks:
+        listener.note(f"skipped {_some(inputs.masks)}: masks of other images; give them with --regions")
+    if inputs.unreadable:
+        listener.warn(f"cannot list {_some(inputs.unreadable)}")
+    if labels is not None:
+        missing, unknown = labels.missing(names), labels.unknown(names)
+        if len(missing) == len(names):
+            raise _of_no_image(
+                f"labels {labels.file}", names, unknown, "or name its column with --image-column"
+            )
+        if missing:
+            listener.warn(f"no label for {_some(missing)}: the model's own answer is taken")
+        if unknown:
+            listener.warn(f"the labels name {_some(unknown)}, which the input does not have")
+    _say_regions(names, regions, finder, listener=listener)
+
+
+def _say_regions(
+    names: Sequence[str], regions: Regions | None, finder: Finder | None, *, listener: Listener
+) -> None:
+    lesions = lesion_finder(finder)
+    if regions is not None:
+        missing, unknown = regions.missing(names), regions.unknown(names)
+        if len(missing) == len(names) and unknown:
+            raise _of_no_image("regions", names, unknown, "or leave --regions out if no image has any")
+        if missing:
+            rest = "nothing is" if lesions is None else f"only what {finder_called(lesions)} finds is"
+            listener.warn(f"no regions for {_some(missing)}: {rest} kept out there")
+        if unknown:
+            listener.warn(f"the regions name {_some(unknown)}, which the input does not have")
+    if lesions is not None:
+        kind = "candidates" if lesions.droppable else f"what {finder_called(lesions)} finds"
+        listener.note(
+            f"kept out as lesions: {kind}, found by a program, not a clinician; the certificate says so"
+        )
+    elif regions is None:
+        listener.note("no lesions are kept out: see --regions, --segmenter, --lesions")
+    if isinstance(finder, WithAnatomy):
+        listener.note(
+            "kept clear: optic disc and macula of fundus photographs, where classical means find them, "
+            "found by a program, not a clinician; the certificate says so"
+        )
+
+
+def _of_no_image(what: str, names: Sequence[str], entries: Sequence[str], otherwise: str) -> InputError:
+    """A file of which nothing belongs to an image is a mistake; going on would mark lesions for good."""
+    return InputError(
+        f"{what}: expected names of the images, for instance {names[0]}, got none of them"
+        + (f" ({entries[0]!s:.80}, ...)" if entries else ""),
+        hint=f"name files by their path below the input, {otherwise}",
+    )
+
+
+def _some(names: tuple[str, ...]) -> str:
+    if len(names) == 1:
+        return names[0]
+    return f"{len(names)} files ({names[0]}{', ...' if len(names) > 1 else ''})"
+
+
+def run_told(run: Run, *, listener: Listener) -> Result:
+    """Run; what an interrupted run left is looked at before."""
+    with listener.steps() as advance:
+        total = len(run.inputs.items)
+        advance("protecting", 0, total)
+
+        def progress(outcome: Outcome) -> None:
+            if outcome.status != "marked":
+                listener.note(f"{outcome.status}: {outcome.failure}")
+            advance("protecting", 1, total)
+
+        try:
+            result = run_release(
+                run,
+                progress=progress,
+                checking=lambda count: advance("checking what is there", 1, count),
+                say=listener.warn,
+            )
+        except KeyboardInterrupt:
+            listener.note("interrupted: repeat the command to continue")
+            raise
+    codes = {failure.code for failure in result.summary.failed}
+    if Code.ALREADY_MARKED_UNFINISHED in codes:
+        listener.note(
+            "finish an unfinished run with the command that started it; if that is impossible, and "
+            "only if none of its files was given away, --abandon-run ID frees its images to be marked again"
+        )
+    if codes.intersection(_MARKED_BEFORE):
+        listener.note(
+            "the owner's ledger refuses a second, different mark of an image: two different marks reveal the "
+            "original; --allow-identical-mark with the same --seed and options repeats a mark; "
+            "--no-ledger is for experiments"
+        )
+    return result
+
+
+def warn_of_nothing_found(run: Run, result: Result, *, listener: Listener) -> None:
+    """Say so if a finder found no lesion in any image."""
+    finder = lesion_finder(run.finder)
+    if finder is not None and result.summary.marked and not result.summary.with_found:
+        what = "the search for candidates" if finder.droppable else finder_called(finder)
+        listener.warn(f"{what} found no lesion in any image: a mark may cover one")
