@@ -221,6 +221,25 @@ def test_a_kept_original_comes_back_byte_for_byte(place: Place, owner: Owner) ->
         )  # there it would be the same again
 
 
+def test_metadata_pass_only_if_they_are_named_and_the_certificate_says_so(place: Place, owner: Owner) -> None:
+    source = place.folder / "with-xmp" / "a.jpg"
+    source.parent.mkdir()
+    packet = b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta/>"
+    plain = (place.folder / "in" / "420.jpg").read_bytes()
+    source.write_bytes(plain[:2] + b"\xff\xe1" + (len(packet) + 2).to_bytes(2, "big") + packet + plain[2:])
+    for out, more, passes in (("untold", (), False), ("named", ("--keep-metadata", "xmp"), True)):
+        answer = place.protect(out, *more, source="with-xmp")
+        assert answer.code == 0, answer.err
+        assert ((place.folder / out / "images" / "a.jpg").read_bytes().find(packet) > 0) == passes
+        promise = open_release(place.folder / out, owner.signing.public).statement.promise
+        assert promise.endswith("metadata of the kinds xmp.") == passes
+        assert place.restore(out, f"{out}-back").code == 0
+        assert (place.folder / f"{out}-back" / "a.jpg").read_bytes() == source.read_bytes()
+    answer = place.protect("wrong", "--keep-metadata", "icons", source="with-xmp")
+    assert answer.code == 2
+    assert "expected metadata to keep of private, text, " in answer.err
+
+
 def test_two_workers_make_the_same_files(place: Place, everything: Answer) -> None:
     answer = place.protect("several", "--workers", 2, "--regions", "regions.csv")
     assert answer.code == 0, answer.err
