@@ -128,6 +128,17 @@ def test_what_is_asked_for_passes_and_nothing_else(place: str, name: str) -> Non
     assert not _holds(_both(data, marks, check_keep(["all"]) - {name})[0], secret)
 
 
+@pytest.mark.parametrize("marker", [0xDC, 0xDB])
+def test_a_jpeg_with_a_copy_between_its_tables_is_refused(marker: int) -> None:
+    tables = b"".join(
+        b"\3" + bytes(max(v, 1) for v in FORMS["raw"][at : at + 64]) for at in range(0, 3000, 64)
+    )
+    plain = PLACES["jpeg: comment"](b"")
+    data = plain[:20] + struct.pack(">BBH", 0xFF, marker, len(tables) + 2) + tables + plain[20:]
+    with pytest.raises(InputError, match=r"^image: expected a JPEG of four quantisation tables"):
+        mark_file(read_image(data, name="a"), [Mark(3, 2, 40, 40000)], logo=LOGO)
+
+
 @given(data=st.data())
 @settings(max_examples=60, deadline=None)
 def test_damaged_residuals_give_our_error_or_a_file(data: st.DataObject) -> None:

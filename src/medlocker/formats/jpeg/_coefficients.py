@@ -40,6 +40,10 @@ _CODING = (DHT, DRI, SOS)
 _NAME = "image"
 
 
+_MOST_HEADER_BYTES = 1024
+"""Of the frame header and the tables: four of 16 bits take 536."""
+
+
 @dataclass(frozen=True, eq=False)
 class Surroundings:
     """What stands around the coefficients.
@@ -185,6 +189,8 @@ def _check(stream: Stream, around: Surroundings) -> None:
     if any(s.marker == DQT for s in stream.segments[first:]):
         refuse(_NAME, "expected a JPEG with its quantisation tables before the first scan")
     around.tables()
+    if sum(len(segment.content) for segment in around.header) > _MOST_HEADER_BYTES:
+        refuse(_NAME, "expected a JPEG of four quantisation tables, got tables with room for a picture")
     if frame.progressive and not _is_complete(stream):
         # a decoder smooths the picture as long as scans are missing
         refuse(_NAME, "expected a progressive JPEG with all its scans")

@@ -86,10 +86,10 @@ def _harmless(segments: Iterable[Segment], keep: Keep) -> frozenset[int]:
         first = kind not in seen
         seen.add(kind)
         harmless = {
-            "jfif": first,
+            "jfif": True,
             "exif": first,
             "profiles": plain and len(segment.content) > len(ICC) + 2,
-            "adobe": first,
+            "adobe": True,  # decoders believe the last one
             "text": first and len(segment.content) <= MOST_BYTES,
         }
         if harmless.get(kind, False) or {"jfif": "private", "adobe": "private"}.get(kind, kind) in keep:
