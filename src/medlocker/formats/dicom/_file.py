@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from medlocker.errors import InputError
 from medlocker.formats._keep import Keep
@@ -190,10 +192,13 @@ def hold_dicom(image: Image, keep: Keep) -> tuple[Image, bytes]:
     layout = own.dicom.layout
     if layout.stored == layout.allocated or "overlays" in keep:
         return image, b""
-    odd = [odd_bits(own.dicom.words(index), layout) for index in range(len(own.dicom))]
-    if not any(bits.any() for bits in odd):
+
+    def odd() -> Iterator[NDArray[Any]]:
+        return (odd_bits(own.dicom.words(index), layout) for index in range(len(own.dicom)))
+
+    if not any(bits.any() for bits in odd()):
         return image, b""
-    held = b"".join(bits.astype(bits.dtype.newbyteorder("<")).tobytes() for bits in odd)
+    held = b"".join(bits.astype(bits.dtype.newbyteorder("<")).tobytes() for bits in odd())
     return replace(own, dicom=replace(own.dicom, blank=True)), held
 
 
