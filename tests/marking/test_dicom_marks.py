@@ -20,6 +20,7 @@ from dicom_samples import FOLDER, NATIVE, PERSON, Array, Sample, jpeg, sample_ki
 from medlocker.errors import RestoreError
 from medlocker.formats import MarkedFile, mark_file, metadata_digest, read_image, unmark_file
 from medlocker.formats.dicom import dicom_of
+from medlocker.formats.dicom._codecs import stream_bits
 from medlocker.images import Image, content_digest, viewed
 from medlocker.logo import builtin_logo
 from medlocker.mark import Mark
@@ -306,6 +307,13 @@ def test_an_overlay_in_unused_bits_of_a_compressed_frame_is_held_back() -> None:
     _, marked, restored = check(data)
     assert not (dicom_of(read_image(marked.data, name="a")).dicom.words(0) >> 12).any()
     assert np.array_equal(dicom_of(read_image(restored, name="a")).dicom.words(0), words[0])
+
+
+@pytest.mark.parametrize("syntax", [uid.JPEGLSLossless, uid.JPEG2000Lossless])
+def test_a_stream_tells_that_it_has_no_bits_to_spare(syntax: str) -> None:
+    words = np.random.default_rng(0).integers(0, 1 << 12, (1, 20, 22, 1)).astype(np.uint16)
+    frames = dicom_of(read_image(write(Sample(words, stored=12, syntax=syntax)), name="a")).dicom
+    assert stream_bits(b"".join(frames.places[0])) == 12
 
 
 def test_pydicom_says_nothing_of_odd_values(caplog: pytest.LogCaptureFixture) -> None:

@@ -262,7 +262,7 @@ def test_fooling_is_judged_on_the_file(tmp_path: Path, owner: Owner, monkeypatch
         ]
         > 0
     )
-    unchanged = lambda image, marks, logo: MarkedFile(image.source, b"", "pixels-v1", None)  # noqa: E731
+    unchanged = lambda image, marks, **_: MarkedFile(image.source, b"", "pixels-v1", None)  # noqa: E731
     monkeypatch.setattr(_attempt, "mark_file", unchanged)
     result = protect(source, tmp_path / "b", owner, settings=Settings(preset="strong", budget=30, seed=1))
     assert (result.json["marked"], result.json["fooled"]) == (2, 0)

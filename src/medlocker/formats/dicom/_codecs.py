@@ -24,6 +24,7 @@ _LOSSLESS, _LOSSLESS_FIRST = _START + "57", _START + "70"
 _FEW_SAMPLES = 64
 _JPEG_LS, _JPEG_2000_LOSSLESS = _START + "80", _START + "90"
 _JPEG_2000 = _START + "91"
+_JPEG_LS_FRAME = 0xF7
 _HEADER_RLE = 64
 _BOX = b"\0\0\0\x0cjP  "
 _SIZE = b"\xff\x4f\xff\x51"
@@ -141,6 +142,24 @@ def stream_colors(data: bytes) -> str:
             break
         at += 1 if marker == 0xFF else 2 + length
     return adobe
+
+
+def stream_bits(data: bytes) -> int:
+    """Return how many bits a compressed frame's samples have by its own header, 0 if it does not say.
+
+    Args:
+        data: JPEG, JPEG-LS (their frame header) or a bare JPEG 2000 codestream (its marker SIZ).
+    """
+    if data.startswith(b"\xff\x4f\xff\x51"):
+        count = int.from_bytes(data[40:42], "big")
+        return max(((bits & 0x7F) + 1 for bits in data[42 : 42 + 3 * count : 3]), default=0)
+    at = 2
+    while data.startswith(b"\xff\xd8") and at + 5 <= len(data) and data[at] == 0xFF:
+        marker, (length,) = data[at + 1], struct.unpack_from(">H", data, at + 2)
+        if marker == _JPEG_LS_FRAME or (marker & 0xF0 == 0xC0 and marker not in (0xC4, 0xC8, 0xCC)):
+            return data[at + 4]
+        at += 1 if marker == 0xFF else 2 + length
+    return 0
 
 
 def _fitted(decoded: Any, layout: Layout) -> Words:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from medlocker.errors import InputError
 from medlocker.formats._keep import Keep
-from medlocker.formats.dicom._codecs import CODECS, output_photometric, stream_colors
+from medlocker.formats.dicom._codecs import CODECS, output_photometric, stream_bits, stream_colors
 from medlocker.formats.dicom._edit import lossless
 from medlocker.formats.dicom._frames import DicomFrames, FrameWriter
 from medlocker.formats.dicom._layout import check_payload, odd_bits, read_layout, to_pixels
@@ -196,6 +196,9 @@ def hold_dicom(image: Image, keep: Keep) -> tuple[Image, bytes]:
     def odd() -> Iterator[NDArray[Any]]:
         return (odd_bits(own.dicom.words(index), layout) for index in range(len(own.dicom)))
 
+    told = [stream_bits(b"".join(frame)) for frame in own.dicom.places]
+    if told and min(told) > 0 and max(told) <= layout.stored and not layout.shift:
+        return image, b""  # no need to decode all frames once more
     if not any(bits.any() for bits in odd()):
         return image, b""
     held = b"".join(bits.astype(bits.dtype.newbyteorder("<")).tobytes() for bits in odd())
