@@ -46,6 +46,7 @@ types: $(VENV)/.dev
 
 imports: $(VENV)/.dev
 	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/test_imports.py
 
 check: lint types imports test  ## what CI runs: format, lint, types, imports, quick tests
 

@@ -9,11 +9,11 @@ from typing import Literal, cast, get_args
 from medlocker.attacks import AttackName
 from medlocker.certificates import Ledger, Owner, ledger_path
 from medlocker.classifiers import Classifier
+from medlocker.engines import EngineMaker, LocalEngine, process_engine, ray_engine
 from medlocker.errors import InputError
 from medlocker.logo import LEARNED_FILE, LearnedLogo, load_learned
 from medlocker.preparedveil import PreparedVeil, is_prepared_veil, load_prepared_veil
 from medlocker.protect import STANDARD_HARDENING, Aim, Harden, Lesions, Preset, Settings
-from medlocker.release import EngineMaker, LocalEngine, process_engine, ray_engine
 
 EngineName = Literal["local", "ray"]
 MOST_ADVISED = 0.2

@@ -126,9 +126,7 @@ def some(names: tuple[str, ...]) -> str:
 
 def _observer(bar: Any) -> Any:
     """Return what shows progress; a function, because the base class needs the optional libraries."""
-    from medlocker.train import SegmenterObserver
-    from medlocker.train._segmenter_data import FoundPictures
-    from medlocker.train._segmenter_network import SegmentationNetwork
+    from medlocker.train import FoundPictures, SegmentationNetwork, SegmenterObserver
 
     class Shown(SegmenterObserver):
         task: TaskID

@@ -35,6 +35,7 @@ from medlocker.cli._protectoptions import (
     veil_warnings,
 )
 from medlocker.cli._protecttold import run_with_progress, say_inputs, say_result, warn_of_nothing_found
+from medlocker.engines import make_search, way_taken
 from medlocker.errors import InputError, WriteError
 from medlocker.logo import LearnedLogo
 from medlocker.prepare import check_kind
@@ -48,14 +49,7 @@ from medlocker.protect import (
     SearchName,
     Settings,
 )
-from medlocker.release import (
-    Run,
-    check_target,
-    find_inputs,
-    make_search,
-    starting,
-    way_taken,
-)
+from medlocker.release import Run, check_target, find_inputs, starting
 from medlocker.veilstyle import DEFAULT_STYLE
 
 _FILE_THREADS = 2

@@ -120,8 +120,7 @@ classifier.__doc__ = (classifier.__doc__ or "") + _EXAMPLES
 
 def _observer(bar: Any) -> Any:
     """Return what shows progress; a function, because the base class needs the optional libraries."""
-    from medlocker.train import Found, TrainObserver
-    from medlocker.train._backbone import Backbone
+    from medlocker.train import Backbone, Found, TrainObserver
 
     class Shown(TrainObserver):
         task: TaskID

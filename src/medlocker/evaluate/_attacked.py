@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.classifiers import Classifier, load_classifier
-from medlocker.classifiers._penultimate import Features, penultimate_features
+from medlocker.classifiers.penultimate import Features, penultimate_features
 from medlocker.errors import MissingExtraError, ModelError
 from medlocker.evaluate._attacked_state import check_state, claim_state, finished_cells
 from medlocker.evaluate._cases import Case, find_cases
@@ -34,6 +34,7 @@ from medlocker.evaluate._sidechannels import (
 from medlocker.evaluate._targets import Target
 from medlocker.evaluate.removal import (
     DEFAULT_MINUTES,
+    STATE_VERSION,
     BatteryObserver,
     BatteryResult,
     Item,
@@ -43,7 +44,6 @@ from medlocker.evaluate.removal import (
     run_battery,
     verdict,
 )
-from medlocker.evaluate.removal._state import STATE_VERSION
 from medlocker.images import viewed
 from medlocker.legibility import differences
 from medlocker.logo import Logo

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from medlocker.errors import InputError
-from medlocker.evaluate.removal._state import Cell, State
+from medlocker.evaluate.removal import Cell, State
 from medlocker.files import make_folder, sweep_temporaries, write_atomic
 
 _COMMAND = "command.json"

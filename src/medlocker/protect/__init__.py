@@ -7,8 +7,10 @@ from medlocker.protect._outcome import Job, Marked, Outcome
 from medlocker.protect._room import Room, find_room, pose_problem
 from medlocker.protect._series import Lead, Series, about_series, marks_digest
 from medlocker.protect._settings import (
+    DEFAULT_MARGIN,
     LEAST_PSNR_DB,
     MAX_AREA,
+    PAPER_BUDGET,
     STANDARD_HARDENING,
     Aim,
     Harden,
@@ -19,8 +21,10 @@ from medlocker.protect._settings import (
 )
 
 __all__ = [
+    "DEFAULT_MARGIN",
     "LEAST_PSNR_DB",
     "MAX_AREA",
+    "PAPER_BUDGET",
     "STANDARD_HARDENING",
     "Aim",
     "Donors",

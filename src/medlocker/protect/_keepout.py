@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from medlocker.classifiers import Classifier
 from medlocker.errors import InputError, NoRoomError
 from medlocker.geometry import Box
-from medlocker.regions import CANDIDATES, CandidateFinder, Finder, Findings
-from medlocker.regions._candidates import strongest
-from medlocker.regions._scale import covered
+from medlocker.regions import CANDIDATES, CandidateFinder, Finder, Findings, strongest
+from medlocker.regions.scale import covered
 
 Lesions = Literal["auto", "none", "fundus", "skin", "attention"]
 MAX_CANDIDATES = 0.5
@@ -33,7 +32,7 @@ class AttentionFinder:
     """What a surrogate looks at, as candidates.
 
     Args:
-        attention: Of :func:`medlocker.classifiers._attention.attention_of`.
+        attention: Of :func:`medlocker.classifiers.attention.attention_of`.
     """
 
     source = CANDIDATES
@@ -78,7 +77,7 @@ def make_finder(lesions: Lesions, classifiers: Sequence[Classifier]) -> Finder |
 def _attention(classifiers: Sequence[Classifier]) -> AttentionFinder | None:
     if not any(model.has_gradients for model in classifiers) or importlib.util.find_spec("torch") is None:
         return None
-    from medlocker.classifiers._attention import attention_of  # optional library
+    from medlocker.classifiers.attention import attention_of  # optional library
 
     attention = attention_of(classifiers)
     return None if attention is None else AttentionFinder(attention)

@@ -26,6 +26,7 @@ from medlocker.certificates import (
     write_owner_grant,
 )
 from medlocker.classifiers import Classifier, prototypes_of
+from medlocker.engines import Common, Duty, Engine, EngineMaker, LocalEngine
 from medlocker.errors import OutputExistsError, WriteError
 from medlocker.files import make_folder, sweep_temporaries
 from medlocker.formats.dicom import series_key
@@ -34,13 +35,11 @@ from medlocker.logo import LearnedLogo, Logo
 from medlocker.protect import Donors, Job, Outcome, Settings, source_of
 from medlocker.regions import Finder, Regions, lesion_finder
 from medlocker.release._donors import kept_donors
-from medlocker.release._engine import Common, Duty, Engine, EngineMaker
 from medlocker.release._fingerprint import fingerprint_path
 from medlocker.release._groups import Key, Order, dicom_instance, find_groups
 from medlocker.release._inputs import Inputs
 from medlocker.release._journal import FOLDER, STATEMENT, Journal, forget, is_unfinished
 from medlocker.release._keeper import Keeper
-from medlocker.release._local import LocalEngine
 from medlocker.release._recheck import recheck, stamp_of
 from medlocker.release._summary import Summary
 

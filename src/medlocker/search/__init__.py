@@ -14,11 +14,11 @@ from medlocker.search._learn import (
     random_layout,
     share_fooled,
 )
-from medlocker.search._preview import Preview, is_coarse, work_step
 from medlocker.search._problem import Candidate, Problem
 from medlocker.search._random import RandomSearch
 from medlocker.search._square import SquareSearch
 from medlocker.search._texture import TextureSearch
+from medlocker.search.preview import Preview, is_coarse, work_step
 
 __all__ = [
     "FEWEST_OF_CLASS",

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from medlocker.errors import ModelError
-from medlocker.train._augment import jitter_colors
-from medlocker.train._loop import Cosine, parameter_groups
 from medlocker.train._segmenter_data import CropSampler
+from medlocker.train.augment import jitter_colors
+from medlocker.train.loop import Cosine, parameter_groups
 
 _MISSED, _FALSE = 0.7, 0.3
 """Weights of missed and false pixels in the Tversky index (Salehi et al. 2017)."""

@@ -33,7 +33,7 @@ def penultimate_features(model: Classifier) -> Features | None:
         return None
     import torch  # the model is of torch, so it is there
 
-    from medlocker.classifiers._architectures import head_names
+    from medlocker.classifiers.architectures import head_names
 
     heads = sorted({name.rpartition(".")[0] for name in head_names(network)} - {""})
     if len(heads) != 1:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from medlocker.classifiers._paired import PairedClassifier
-from medlocker.classifiers._torch import TorchClassifier
 from medlocker.classifiers.protocol import Classifier
+from medlocker.classifiers.pytorch import TorchClassifier
 from medlocker.errors import ModelError
 from medlocker.geometry import Box
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from medlocker.errors import ModelError
 from medlocker.metrics import Criterion, Metrics, measure
-from medlocker.train._augment import augment
+from medlocker.train.augment import augment
 
 _WEIGHT_DECAY = 0.05
 _WARM_UP_EPOCHS = 1.0
@@ -224,6 +224,7 @@ class Cosine:
         self.last = 0.0
 
     def step(self) -> None:
+        """Set the learning rates of the next step."""
         if self._at < self._warm_up:
             share = (self._at + 1) / (self._warm_up + 1)
         else:
