@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
+import simplejpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.encaps import encapsulate, generate_frames
@@ -179,3 +182,41 @@ def test_lossless_jpeg_is_read() -> None:
 def test_sample_words_are_what_they_claim() -> None:
     words = np.array([[[[0xF800]]]], np.uint16)
     assert Sample(words, stored=12, signed=True).samples.ravel().tolist() == [0]
+
+
+def _retold(stream: bytes, *, names: bytes = b"", adobe: int | None = None) -> bytes:
+    """A JPEG without JFIF, whose components have other names, or with Adobe's word on its colours."""
+    assert stream[2:4] == b"\xff\xe0"
+    (length,) = struct.unpack_from(">H", stream, 4)
+    start = b"" if adobe is None else b"\xff\xee\0\x0eAdobe\0\x64\0\0\0\0" + bytes([adobe])
+    made = bytearray(stream[:2] + start + stream[4 + length :])
+    if names:
+        frame, scan = made.index(b"\xff\xc0"), made.index(b"\xff\xda")
+        made[frame + 10 : frame + 19 : 3] = names
+        made[scan + 5 : scan + 11 : 2] = names
+    return bytes(made)
+
+
+@pytest.mark.parametrize("told", ["RGB", "YBR_FULL_422"])
+@pytest.mark.parametrize(
+    ("change", "is_rgb"),
+    [
+        (lambda stream: stream, False),  # JFIF
+        (lambda stream: _retold(stream, adobe=1), False),
+        (lambda stream: _retold(stream, adobe=0), True),
+        (lambda stream: _retold(stream, names=b"RGB"), True),
+        (lambda stream: _retold(stream, names=b"RGB", adobe=1), False),
+        (lambda stream: _retold(stream), None),
+    ],
+    ids=["JFIF", "Adobe 1", "Adobe 0", "R, G, B", "R, G, B but Adobe 1", "silent"],
+)
+def test_a_jpeg_knows_its_colours_better_than_the_header(
+    change: Callable[[bytes], bytes], is_rgb: bool | None, told: str
+) -> None:
+    pixels = np.full((16, 16, 3), (170, 90, 60), np.uint8)
+    stream = simplejpeg.encode_jpeg(pixels, 95, colorsubsampling="444")  # YCbCr, JFIF
+    kind = layout(pixels, 8).with_photometric(told)
+    found = decode_frame(change(stream), "1.2.840.10008.1.2.4.50", kind)[8, 8].astype(int)
+    wanted = (told == "RGB") if is_rgb is None else is_rgb
+    ybr = cv2.cvtColor(pixels, cv2.COLOR_RGB2YCrCb)[8, 8][[0, 2, 1]]
+    assert np.abs(found - (ybr if wanted else pixels[8, 8])).max() <= 2

@@ -86,7 +86,7 @@ REFUSALS: dict[str, dict[str, Any]] = {
     "expected at least one pixel, got 8 x 0": {"Rows": 0},
     "expected at most 65535 frames, got 65536": {"NumberOfFrames": 65536},
     "expected 65408 bytes of pixels, got 64": {"NumberOfFrames": 1022},
-    "expected a number of frames of at least 1, got something else": {"NumberOfFrames": 0},
+    "expected a number of frames in (0028,0008), got something else": {"NumberOfFrames": -1},
 }  # fmt: skip
 
 
@@ -106,13 +106,40 @@ def test_sizes_beyond_the_limits_are_refused_before_anything_is_decoded() -> Non
     assert refused(write(sample), max_frames_bytes=191) == "expected at most 191 bytes of frames, got 192"
 
 
+@pytest.mark.parametrize("count", [b"0 ", b"+1"])
+def test_numbers_of_frames_that_some_writers_give_to_stills(count: bytes) -> None:
+    data = changed(NumberOfFrames=1).replace(b"\x28\0\x08\0IS\x02\x001 ", b"\x28\0\x08\0IS\x02\0" + count)
+    assert count in data
+    assert read_image(data, name="a").frames is None
+
+
+def test_tiles_of_a_slide_are_refused() -> None:
+    words = np.zeros((4, 8, 8, 1), np.uint8)
+    slide = Sample(words, elements={"SOPClassUID": uid.VLWholeSlideMicroscopyImageStorage})
+    assert refused(write(slide)).startswith("expected frames of one place, got the tiles of a slide")
+    one = Sample(words[:1], elements={"SOPClassUID": uid.VLWholeSlideMicroscopyImageStorage})
+    assert read_image(write(one), name="a").frames is None
+
+
+def test_a_few_bytes_behind_the_pixels_are_padding() -> None:
+    padded = changed(PixelData=GREY.words.tobytes() + b"\x7f" * 8)
+    image = read_image(padded, name="a")
+    assert np.array_equal(image.pixels, GREY.words[0])
+    assert b"\x7f" * 8 in encode_image(image, image.pixels)
+    longer = changed(PixelData=GREY.words.tobytes() + b"\x7f" * 10)  # more than a row
+    assert refused(longer) == "expected 64 bytes of pixels, got 74"
+
+
 def test_floats_and_unknown_transfer_syntaxes_are_refused() -> None:
     ds = header(GREY)
     ds.FloatPixelData = b"\0" * 256
     assert refused(saved(ds)) == "expected pixels of whole numbers, got floating-point ones"
     data = write(Sample(GREY.words, syntax=uid.RLELossless))
     video = data.replace(b"1.2.840.10008.1.2.5\0", b"1.2.840.10008.1.2.6\0")
-    assert refused(video) == "expected a transfer syntax of JPEG, JPEG-LS, JPEG 2000 or RLE, got another"
+    assert (
+        refused(video)
+        == "expected a transfer syntax of JPEG, JPEG-LS, JPEG 2000 or RLE, got 1.2.840.10008.1.2.6"
+    )
     other = data.replace(b"1.2.840.10008.1.2.5\0", b"1.2.840.10008.1.2.1\0")
     assert refused(other) == "expected pixel data as the transfer syntax says, got another way"
 
@@ -309,7 +336,7 @@ def test_an_unknown_sequence_of_undefined_length_is_passed_over() -> None:
     image = read_image(data[:place] + unknown + data[place:], name="a")
     assert np.array_equal(image.pixels, GREY.words[0])
     cut = unknown[:-8]
-    assert "damaged" in refused(data[:place] + cut + data[place:])
+    assert "expected an item in element (" in refused(data[:place] + cut + data[place:])
 
 
 def test_nesting_has_an_end() -> None:

@@ -9,8 +9,10 @@ import pytest
 from image_samples import exif_block, noise, pillow, png_chunks
 from PIL import Image as Pillow
 
+from jpeg_pictures import jpeg
 from medlocker.errors import UnsupportedImageError
 from medlocker.formats import encode_image, output_suffix, read_image
+from medlocker.formats.jpeg._coefficients import read_coefficients
 
 
 def smooth(channels: int) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
@@ -132,3 +134,34 @@ def test_refuses_clearly(case: str) -> None:
     with pytest.raises(UnsupportedImageError) as caught:
         read_image(data, name="a.jpg")
     assert str(caught.value) == f"a.jpg: {message}"
+
+
+def _profile(number: int, count: int) -> bytes:
+    return b"\xff\xe2\0\x50ICC_PROFILE\0" + bytes([number, count]) + bytes(64)
+
+
+@pytest.mark.parametrize("case", ["end", "between", "profile cut", "profile twice", "profile misnumbered"])
+def test_what_decoders_warn_of_but_leaves_no_pixel_open(case: str) -> None:
+    plain = jpeg(quality=90)
+    scan = plain.index(b"\xff\xda")
+    data = {
+        "end": plain[:-2] + b"\x55" * 258 + plain[-2:],
+        "between": plain[:scan] + b"\0\0" + plain[scan:],
+        "profile cut": plain[:2] + _profile(1, 2) + plain[2:],
+        "profile twice": plain[:2] + _profile(1, 1) * 2 + plain[2:],
+        "profile misnumbered": plain[:2] + _profile(2, 1) + plain[2:],
+    }[case]
+    image = read_image(data, name="a.jpg")
+    assert np.array_equal(image.pixels, read_image(plain, name="a.jpg").pixels)
+    (_, coefficients), (_, expected) = read_coefficients(data), read_coefficients(plain)
+    assert all(np.array_equal(*pair) for pair in zip(coefficients, expected, strict=True))
+
+
+def test_stray_bytes_within_the_picture_are_damage() -> None:
+    plain = jpeg(quality=90, restart_marker_blocks=4)
+    at = plain.index(b"\xff\xd1")
+    with pytest.raises(UnsupportedImageError, match="damaged or cut"):
+        read_image(plain[:at] + b"\x55" * 9 + plain[at:], name="a.jpg")
+    scan = plain.index(b"\xff\xda")
+    with pytest.raises(UnsupportedImageError, match="got a damaged one"):
+        read_image(plain[:scan] + bytes(65) + plain[scan:], name="a.jpg")

@@ -316,3 +316,20 @@ def test_memory_does_not_grow_with_the_pages() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8 * 512 * 512 + 2 * len(file)
+
+
+@pytest.mark.parametrize("side", [8, 9])
+def test_slices_of_an_imagej_stack_stay_in_one_run(side: int) -> None:
+    slices = np.random.default_rng(side).integers(0, 256, (3, side, side)).astype(np.uint8)
+    stream = io.BytesIO()
+    tifffile.imwrite(stream, slices, imagej=True)
+    image = read_image(stream.getvalue(), name="stack.tif")
+    changed = slices ^ 255
+    data = encode_frames(image, iter([page[..., None] for page in changed]))
+    with tifffile.TiffFile(io.BytesIO(data)) as again:
+        first = again.pages[0].dataoffsets[0]
+        assert np.array_equal(np.frombuffer(data, np.uint8, changed.size, first), changed.ravel())
+        assert np.array_equal(again.asarray(), changed)
+        assert all(
+            np.array_equal(page.asarray(), one) for page, one in zip(again.pages, changed, strict=True)
+        )

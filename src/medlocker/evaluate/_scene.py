@@ -92,7 +92,9 @@ class Looker:
         clean = _read(pair.clean, pair.name)
         boxes: tuple[Box, ...] | None = None
         if self.regions is not None:
-            boxes = self.regions.boxes_for(pair.name, width=clean.width, height=clean.height)
+            boxes = self.regions.boxes_for(
+                pair.name, width=clean.width, height=clean.height, orientation=clean.orientation
+            )
         original = viewed(clean)
         marked: dict[str, Image] = {}
         qualities: dict[str, Quality] = {}

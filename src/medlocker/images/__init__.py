@@ -14,12 +14,22 @@ from medlocker.images._image import (
     viewed,
     ybr_to_rgb,
 )
-from medlocker.images._limits import LIMITS, NO_LIMITS, Limits, check_frames, check_size, refuse, translated
+from medlocker.images._limits import (
+    LIMITS,
+    NO_LIMITS,
+    DamagedError,
+    Limits,
+    check_frames,
+    check_size,
+    refuse,
+    translated,
+)
 
 __all__ = [
     "CHANNELS",
     "LIMITS",
     "NO_LIMITS",
+    "DamagedError",
     "Frames",
     "FramesHash",
     "Image",

@@ -80,6 +80,12 @@ class Image:
         return int(self.pixels.dtype.itemsize) * 8
 
     @property
+    def orientation(self) -> int:
+        """How viewers turn it, 1 to 8 as EXIF counts; 1 is as stored."""
+        found = self.facts.get("orientation", 1)
+        return found if type(found) is int and 1 <= found <= 8 else 1
+
+    @property
     def color_channels(self) -> int:
         """How many leading channels carry colour (1 or 3); a mark touches only these."""
         return 3 if self.kind in ("rgb", "rgba") else 1

@@ -35,6 +35,10 @@ NO_LIMITS = Limits(*(sys.maxsize,) * 5)
 """For sources that have passed their limits when they were read."""
 
 
+class DamagedError(ValueError):
+    """Where a file is damaged; the text names places and rules, never a value of the file."""
+
+
 def refuse(name: str, fact: str, *, hint: str = "") -> NoReturn:
     """Raise that the image ``name`` cannot be used.
 
@@ -99,6 +103,8 @@ def translated(name: str, *, what: str) -> Iterator[None]:
         raise
     except MemoryError as error:
         raise UnsupportedImageError(f"{name}: expected an image that fits into memory") from error
+    except DamagedError as error:
+        raise UnsupportedImageError(f"{name}: expected a whole {what} image: {error}") from error
     except Exception as error:
         raise UnsupportedImageError(
             f"{name}: expected a whole {what} image, got a damaged or cut one"

@@ -175,7 +175,9 @@ def _problem(
 ) -> Problem:
     boxes: tuple[Box, ...] = ()
     if preparation.regions is not None:
-        boxes = preparation.regions.boxes_for(item.name, width=image.width, height=image.height)
+        boxes = preparation.regions.boxes_for(
+            item.name, width=image.width, height=image.height, orientation=image.orientation
+        )
     settings = preparation.settings
     key = hashlib.sha256(f"{preparation.seed} {item.name}".encode("utf-8", "surrogateescape")).digest()
     room = find_room(

@@ -82,7 +82,9 @@ def read_reduced(item: Input, *, side_px: int, regions: Regions | None, finder: 
 def _kept_out(image: Image, name: str, regions: Regions | None, finder: Finder | None) -> tuple[Box, ...]:
     """Return what protecting the image would keep out of it."""
     size = image.width, image.height
-    given = regions.boxes_for(name, width=size[0], height=size[1]) if regions is not None else ()
+    given: tuple[Box, ...] = ()
+    if regions is not None:
+        given = regions.boxes_for(name, width=size[0], height=size[1], orientation=image.orientation)
     found = finder.find(viewed(image)) if finder is not None else Findings(())
     room = partial(check_free, width=size[0], height=size[1])
     _, boxes, _ = beside(given, found, size=size, finder=finder, room=room)

@@ -143,7 +143,9 @@ def _with_regions(
     for name, path in images[: 4 * MOST_DONORS]:
         try:
             image = _read(name, path)
-            boxes = regions.boxes_for(name, width=image.width, height=image.height)
+            boxes = regions.boxes_for(
+                name, width=image.width, height=image.height, orientation=image.orientation
+            )
         except MedlockerError:  # said when the image's own turn comes
             continue
         if boxes:

@@ -120,9 +120,10 @@ def given_boxes(regions: Regions | None, image: Image, names: Sequence[str]) -> 
         InputError: If those of the first cannot be read.
     """
     boxes: dict[Box, None] = {}
+    seen = {"width": image.width, "height": image.height, "orientation": image.orientation}
     for number, name in enumerate(names if regions is not None else ()):
         try:
-            found = regions.boxes_for(name, width=image.width, height=image.height) if regions else ()
+            found = regions.boxes_for(name, **seen) if regions else ()
         except InputError:
             if number == 0:
                 raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from medlocker.errors import InputError
 from medlocker.geometry import Box
 from medlocker.regions._maskfolder import MaskFolder
+from medlocker.regions._orientation import UPRIGHT, shown_size, stored_box
 
 
 class Source(Protocol):
@@ -93,8 +95,11 @@ class Regions:
                 shared[index] = tuple(owners)
         return replace(self, _owned=owned, _shared=shared)
 
-    def boxes_for(self, name: str, *, width: int, height: int) -> tuple[Box, ...]:
+    def boxes_for(self, name: str, *, width: int, height: int, orientation: int = 1) -> tuple[Box, ...]:
         """Return an image's keep-out boxes, margin added and clipped to the image.
+
+        Labelling tools draw on a picture as its EXIF orientation turns it, others on the pixels as stored,
+        and a table does not tell which. So of a turned picture both readings are kept out, where they fit.
 
         A table's entries are found by exact relative path, else by file name, else by stem; one that gives
         no folder applies to every image of that file name, and several that fit equally well all apply: a
@@ -103,16 +108,38 @@ class Regions:
 
         Args:
             name: The image's relative path with forward slashes.
-            width: Its columns.
-            height: Its rows.
+            width: Its columns, as stored.
+            height: Its rows, as stored.
+            orientation: Of EXIF, 1 to 8: how viewers turn it.
 
         Returns:
-            Sorted, without duplicates; empty if the source has no entry.
+            Sorted, without duplicates, in pixels as stored; empty if the source has no entry.
 
         Raises:
             InputError: If a box lies wholly outside the image, a mask is unreadable or of another size, or
                 a mask could belong to another image too, or the image was not given to :meth:`among`.
         """
+        if orientation == UPRIGHT:
+            return self._boxes(name, width, height)
+        across, down = shown_size(width, height, orientation)
+        found: list[tuple[Box, ...]] = []
+        refusals: list[InputError] = []
+        for size, is_shown in (((width, height), False), ((across, down), True)):
+            try:
+                boxes = self._boxes(name, *size)
+            except InputError as error:
+                refusals.append(error)
+                continue
+            if is_shown:
+                turn = partial(stored_box, width=width, height=height, orientation=orientation)
+                boxes = tuple(map(turn, boxes))
+            found.append(boxes)
+        if not found:
+            raise refusals[0]
+        return tuple(sorted({box for boxes in found for box in boxes}))
+
+    def _boxes(self, name: str, width: int, height: int) -> tuple[Box, ...]:
+        """Return the boxes in a picture of one size."""
         boxes: set[Box] = set()
         for index in self._entries(name):
             found = self.source.boxes(

@@ -118,6 +118,31 @@ def _frame_header(data: bytes) -> tuple[int, bytes]:
     raise ValueError("expected a frame header")
 
 
+def stream_colors(data: bytes) -> str:
+    """Return what a JPEG of three components says of its colours; a header often contradicts it.
+
+    As decoders read it (libjpeg's ``default_decompress_parms``): JFIF means YCbCr; else Adobe's segment
+    decides; else components that are called R, G and B.
+
+    Returns:
+        ``"RGB"``, ``"YCbCr"``, or nothing if it does not say.
+    """
+    at, adobe = 2, ""
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker, (length,) = data[at + 1], struct.unpack_from(">H", data, at + 2)
+        content = data[at + 4 : at + 2 + length]
+        if marker == 0xE0 and content.startswith(b"JFIF\0"):
+            return "YCbCr"
+        if marker == 0xEE and content.startswith(b"Adobe") and len(content) >= 12:
+            adobe = "YCbCr" if content[11] else "RGB"
+        if marker in _DCT:
+            return adobe or ("RGB" if content[6:13:3] == b"RGB" else "")
+        if marker < 0xC0 or 0xD0 <= marker <= 0xDA:
+            break
+        at += 1 if marker == 0xFF else 2 + length
+    return adobe
+
+
 def _fitted(decoded: Any, layout: Layout) -> Words:
     """Return what a decoder gave as words of the header's size, bit patterns unchanged."""
     array = np.asarray(decoded)
@@ -131,8 +156,9 @@ def _fitted(decoded: Any, layout: Layout) -> Words:
 def _jpeg(data: bytes, layout: Layout) -> Words:
     if layout.samples == 1:
         return _fitted(imagecodecs.jpeg8_decode(data), layout)
-    # components called R, G and B are that, whatever the header says
-    stored = "rgb" if layout.photometric == "RGB" or _frame_header(data)[1][7:14:3] == b"RGB" else "ycbcr"
+    said = stream_colors(data)
+    is_rgb = said == "RGB" if said else layout.photometric == "RGB"
+    stored = "rgb" if is_rgb else "ycbcr"
     return _fitted(imagecodecs.jpeg8_decode(data, colorspace=stored, outcolorspace="rgb"), layout)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from medlocker.errors import InputError
-from medlocker.formats.dicom._codecs import CODECS, output_photometric
+from medlocker.formats.dicom._codecs import CODECS, output_photometric, stream_colors
 from medlocker.formats.dicom._edit import lossless
 from medlocker.formats.dicom._frames import DicomFrames, FrameWriter
 from medlocker.formats.dicom._layout import check_payload, read_layout
@@ -15,11 +16,14 @@ from medlocker.formats.dicom._parts import (
     EXPLICIT_BIG,
     EXPLICIT_LITTLE,
     IMPLICIT_LITTLE,
+    SOP_CLASS,
     take_apart,
 )
 from medlocker.formats.dicom._shown import Window, read_palette, read_shown
 from medlocker.images import Image, Limits, Pixels, refuse, translated
 
+_UID = re.compile(r"[0-9.]{5,64}")
+_WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _NATIVE_NAMES = {
     IMPLICIT_LITTLE: "none, implicit",
     EXPLICIT_LITTLE: "none",
@@ -63,8 +67,19 @@ def read_dicom(data: bytes, name: str, *, limits: Limits) -> Image:
     with translated(name, what="DICOM"):
         parts = take_apart(data, name, limits=limits)
         if parts.encapsulated and parts.syntax not in CODECS:
-            refuse(name, "expected a transfer syntax of JPEG, JPEG-LS, JPEG 2000 or RLE, got another")
+            known = _UID.fullmatch(parts.syntax)
+            refuse(
+                name,
+                "expected a transfer syntax of JPEG, JPEG-LS, JPEG 2000 or RLE, "
+                f"got {parts.syntax if known else 'another'}",
+            )
         layout = read_layout(parts, name, limits=limits)
+        if layout.frames > 1 and parts.text(SOP_CLASS) == _WHOLE_SLIDE:
+            refuse(
+                name,
+                "expected frames of one place, got the tiles of a slide: each would have a logo of its own",
+                hint="export the region that is needed as one picture",
+            )
         if not parts.encapsulated:
             check_payload(parts, layout, name)
         lossless(parts, layout)  # what cannot be written again is better refused now
@@ -91,7 +106,9 @@ def read_dicom(data: bytes, name: str, *, limits: Limits) -> Image:
 def _facts(frames: DicomFrames, contrast: str) -> dict[str, str | int | bool]:
     layout, syntax = frames.layout, frames.parts.syntax
     codec = CODECS.get(syntax)
+    contradiction = _contradiction(frames)
     return {
+        **({"colours": contradiction} if contradiction else {}),
         "bit depth": layout.stored,
         "kind": layout.kind,
         "compression": _NATIVE_NAMES[syntax] if codec is None else codec.name,
@@ -103,6 +120,16 @@ def _facts(frames: DicomFrames, contrast: str) -> dict[str, str | int | bool]:
         "exif": False,
         "gps": False,
     }
+
+
+def _contradiction(frames: DicomFrames) -> str:
+    """Say so if the first frame's stream has other colours than the header tells; the stream is believed."""
+    codec = CODECS.get(frames.parts.syntax)
+    if codec is None or not codec.undoes_color or frames.layout.samples != 3:
+        return ""
+    said = stream_colors(b"".join(frames.places[0]))
+    told = "RGB" if frames.layout.photometric == "RGB" else "YCbCr"
+    return f"{said}, as the JPEG says; its header says {told}" if said and said != told else ""
 
 
 def encode_dicom(image: Image, pixels: Pixels) -> bytes:

@@ -20,6 +20,9 @@ _CODED = ("YBR_ICT", "YBR_RCT")
 """Transforms inside JPEG 2000: decoding undoes them."""
 _COLORS = ("RGB", "YBR_FULL", "YBR_FULL_422", *_CODED)
 
+_MOST_STRAY = 64
+"""Bytes behind the pixels that need not be zero, if they are no more than a row either."""
+
 Words = NDArray[Any]
 """(H, W, C) uint8 or uint16: whole words as stored, whatever their unused bits hold."""
 
@@ -158,7 +161,8 @@ def read_layout(parts: Parts, name: str, *, limits: Limits) -> Layout:
 def check_payload(parts: Parts, layout: Layout, name: str) -> None:
     """Refuse uncompressed pixels of another length than the header says.
 
-    Zeros behind them are padding; anything else could be a picture that nobody would mark.
+    Zeros behind them are padding, and so are a few other bytes; more could be a picture that nobody would
+    mark.
 
     Raises:
         UnsupportedImageError: If it is another.
@@ -167,17 +171,18 @@ def check_payload(parts: Parts, layout: Layout, name: str) -> None:
     if len(parts.payload) < size:
         refuse(name, f"expected {size} bytes of pixels, got {len(parts.payload)}")
     rest = parts.payload[size + size % 2 :]
-    if len(rest) and np.frombuffer(rest, np.uint8).any():
+    row = layout.frame_bytes // layout.height
+    if len(rest) > min(row, _MOST_STRAY) and np.frombuffer(rest, np.uint8).any():
         refuse(name, f"expected {size} bytes of pixels, got {len(parts.payload)}")
 
 
 def _frames(parts: Parts, name: str) -> int:
-    text = parts.text(FRAMES)
+    text = parts.text(FRAMES).removeprefix("+")
     if not text:
         return 1
-    if not (text.isascii() and text.isdigit() and len(text) <= 12 and int(text) > 0):
-        refuse(name, "expected a number of frames of at least 1, got something else")
-    return int(text)
+    if not (text.isascii() and text.isdigit() and len(text) <= 12):
+        refuse(name, "expected a number of frames in (0028,0008), got something else")
+    return max(int(text), 1)  # some writers say 0 of a still
 
 
 def to_pixels(words: Words, layout: Layout) -> Words:

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from medlocker.images import DamagedError
+
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
 _LONG = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "UC", "UN", "UR", "UT", "SV", "UV"))
@@ -65,6 +67,13 @@ class Element:
         return self.end - _ENDING if self.undefined else self.end
 
 
+class DamagedElementError(DamagedError):
+    """An element that cannot be followed."""
+
+    def __init__(self, fact: str, tag: int, at: int) -> None:
+        super().__init__(f"{fact} in element ({tag >> 16:04x},{tag & 0xFFFF:04x}) at byte {at}")
+
+
 def vr_at(data: Buffer, at: int) -> str:
     """Return the value representation that an explicit element at ``at`` names, or nothing."""
     text = bytes(data[at + 4 : at + 6]).decode("latin-1")
@@ -94,15 +103,15 @@ def read_element(data: Buffer, at: int, *, end: int, dialect: Dialect, depth: in
     elif vr:
         value_at, (length,) = at + 8, struct.unpack_from(f"{order}H", data, at + 6)
     else:
-        raise ValueError("expected a known value representation")
+        raise DamagedElementError("expected a known value representation", tag, at)
     if length == _UNDEFINED and value_at - at != 8 + 4 * dialect.explicit:
-        raise ValueError("expected a length")
+        raise DamagedElementError("expected a defined length", tag, at)
     if length == _UNDEFINED:
         inside = IMPLICIT if vr == "UN" else dialect
         stop = _skip_items(data, value_at, end=end, dialect=inside, depth=depth)
         return Element(tag, vr, at, value_at, stop, True)
     if value_at + length > end:
-        raise ValueError("expected a whole value")
+        raise DamagedElementError("expected a whole value", tag, at)
     return Element(tag, vr, at, value_at, value_at + length, False)
 
 
@@ -119,7 +128,7 @@ def _skip_items(data: Buffer, at: int, *, end: int, dialect: Dialect, depth: int
         if tag == SEQUENCE_END:
             return at
         if tag != ITEM:
-            raise ValueError("expected an item")
+            raise DamagedElementError("expected an item", tag, at - _ENDING)
         if length != _UNDEFINED:
             at += length
         else:

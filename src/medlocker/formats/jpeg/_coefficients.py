@@ -21,12 +21,11 @@ from medlocker.formats.jpeg._stream import (
     DHT,
     DQT,
     DRI,
-    EOI,
-    SOI,
     SOS,
     Frame,
     Segment,
     Stream,
+    join_segments,
     parse_stream,
 )
 from medlocker.images import refuse
@@ -118,7 +117,7 @@ def read_coefficients(source: bytes) -> tuple[Surroundings, tuple[Blocks, ...]]:
     stream = parse_stream(source)
     around = surroundings(stream)
     _check(stream, around)
-    bare = _joined(s for s in stream.segments if not s.is_metadata)
+    bare = join_segments(s for s in stream.segments if not s.is_metadata)
     try:
         return around, decode_coefficients(bare, stream.frame)
     except ValueError as error:
@@ -142,11 +141,7 @@ def write_coefficients(around: Surroundings, coefficients: Sequence[Blocks]) -> 
         for own, component in zip(coded.frame.components, around.frame.components, strict=True)
     }
     scans = [_renamed(segment, names) for segment in coded.segments if segment.marker in (DHT, SOS)]
-    return _joined((*around.head, *around.header, *scans, *around.tail)) + around.trailer
-
-
-def _joined(segments: Iterator[Segment] | tuple[Segment, ...]) -> bytes:
-    return b"".join((bytes((0xFF, SOI)), *(s.to_bytes() for s in segments), bytes((0xFF, EOI))))
+    return join_segments((*around.head, *around.header, *scans, *around.tail)) + around.trailer
 
 
 def _renamed(segment: Segment, names: dict[int, int]) -> Segment:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from medlocker.formats.jpeg._stream import APP0, APP1, APP2, Frame, Segment, Str
 from medlocker.formats.png import build_png, header_of
 from medlocker.images import NO_LIMITS, Image, Kind, Limits, Pixels, refuse, translated
 
+_STRAY_AT_END = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
+"""The one warning of libjpeg that comes after the last block."""
 _INCH_M, _CENTIMETRE_M = 0.0254, 0.01
 _SAMPLINGS = frozenset(
     (
@@ -89,7 +92,8 @@ def read_jpeg(data: bytes, name: str, *, limits: Limits) -> Image:
     """Read a grey or colour JPEG of 8 bits.
 
     Pixels are those of libjpeg-turbo with the accurate integer transform and smooth chroma, as Pillow and
-    OpenCV give them. **Every warning of the decoder is an error**: it would fill what is missing with grey.
+    OpenCV give them. **A warning of the decoder is an error**: it would fill what is missing with grey. Only
+    stray bytes between segments or behind the last block leave no pixel open, and are passed over.
 
     Raises:
         UnsupportedImageError: If it is damaged, CMYK, of 12 bits, lossless, of a chroma sampling that hardly
@@ -99,11 +103,8 @@ def read_jpeg(data: bytes, name: str, *, limits: Limits) -> Image:
     frame = parts.stream.frame
     _check_sampling(frame, name)
     channels = len(frame.components)
-    whole = data[: len(data) - len(parts.stream.trailer)]
     with translated(name, what="JPEG"):
-        pixels = simplejpeg.decode_jpeg(
-            whole, "GRAY" if channels == 1 else "RGB", fastdct=False, fastupsample=False
-        )
+        pixels = _decoded(parts.stream, "GRAY" if channels == 1 else "RGB")
         if pixels.shape != (frame.height, frame.width, channels):
             raise ValueError("expected the announced size")
     kind: Kind = "grey" if channels == 1 else "rgb"
@@ -120,6 +121,20 @@ def read_jpeg(data: bytes, name: str, *, limits: Limits) -> Image:
     if parts.per_metre is not None:
         facts["dpi"] = " x ".join(f"{value * _INCH_M:.5g}" for value in parts.per_metre)
     return Image(np.ascontiguousarray(pixels), kind, "jpeg", data, None, facts)
+
+
+def _decoded(stream: Stream, colors: str) -> Pixels:
+    def decode(data: bytes) -> Pixels:
+        return np.asarray(simplejpeg.decode_jpeg(data, colors, fastdct=False, fastupsample=False))
+
+    try:
+        return decode(stream.bare())
+    except ValueError as error:
+        stray = _STRAY_AT_END.search(str(error))
+        if stray is None:
+            raise
+    # the decoder had all blocks before; without the stray bytes it must have nothing to warn of
+    return decode(stream.without_last(int(stray[1])).bare())
 
 
 def _check_sampling(frame: Frame, name: str) -> None:

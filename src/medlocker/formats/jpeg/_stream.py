@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 from medlocker.images import NO_LIMITS, Limits, check_size, refuse
 
@@ -15,6 +15,8 @@ PROGRESSIVE = 0xC2
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _ALONE = frozenset((0x01, *range(0xD0, 0xD8)))
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
+_MOST_BETWEEN = 64
+"""Stray bytes between two segments; more could be a picture that nobody would mark."""
 _MAX_SCANS = 200
 _MAX_PASSES = 20
 """Scans of a picture as large as the limits allow; a smaller one may have more: each visits all blocks."""
@@ -113,6 +115,23 @@ class Stream:
     segments: tuple[Segment, ...]
     trailer: bytes
 
+    def bare(self) -> bytes:
+        """Return a file of what decides the pixels alone: no profile or preview can trouble a decoder."""
+        kept = (s for s in self.segments if not s.is_metadata or s.marker in (APP0, APP14))
+        return join_segments(kept)
+
+    def without_last(self, count: int) -> Stream:
+        """Return the same without the last bytes of the last scan's coded data."""
+        at = max(i for i, segment in enumerate(self.segments) if segment.marker == SOS)
+        scan = self.segments[at]
+        shorter = replace(scan, coded=scan.coded[: len(scan.coded) - count])
+        return replace(self, segments=(*self.segments[:at], shorter, *self.segments[at + 1 :]))
+
+
+def join_segments(segments: Iterable[Segment]) -> bytes:
+    """Return a file of segments, with start and end of the image around them."""
+    return b"".join((bytes((0xFF, SOI)), *(s.to_bytes() for s in segments), bytes((0xFF, EOI))))
+
 
 def parse_stream(data: bytes, name: str = "image", limits: Limits = NO_LIMITS) -> Stream:
     """Take a file apart.
@@ -172,8 +191,14 @@ def _segments(data: bytes, name: str) -> Iterator[tuple[Segment | None, int]]:
             at += 1
         if at + 2 > len(data):
             refuse(name, "expected a whole JPEG image, got a cut one")
+        if data[at] != 0xFF:  # decoders look for the next marker
+            next_at = data.find(b"\xff", at, at + _MOST_BETWEEN + 1)
+            if next_at < 0:
+                refuse(name, "expected a whole JPEG image, got a damaged one")
+            at = next_at
+            continue
         marker = data[at + 1]
-        if data[at] != 0xFF or marker in (0x00, SOI):
+        if marker in (0x00, SOI):
             refuse(name, "expected a whole JPEG image, got a damaged one")
         at += 2
         if marker == EOI:

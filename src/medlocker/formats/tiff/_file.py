@@ -9,7 +9,7 @@ import io
 import math
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -234,26 +234,47 @@ def encode_tiff_frames(image: Image, frames: Iterator[Pixels]) -> bytes:
     out.write(image.source[:2] + struct.pack(f"{order}HHHQ" if big else f"{order}HI", *_START[big]))
     link = out.tell() - (8 if big else 4)
     layouts = (layout for _, layout in _layouts(image.source, "image", NO_LIMITS))
-    for layout, pixels in zip(layouts, frames, strict=True):
-        link = _write_page(out, layout, pixels, link)
+    pages = zip(layouts, frames, strict=True)
+    if image.frames is not None and _is_one_run(image.source):
+        # ImageJ finds the slices of a stack one behind the other from the first on, without directories
+        written = [(layout, _write_segments(out, layout, pixels, even=False)) for layout, pixels in pages]
+        out.write(b"\0" * (out.tell() % 2))
+        for layout, places in written:
+            link = _write_directory(out, layout, places, link)
+    else:
+        for layout, pixels in pages:
+            link = _write_directory(out, layout, _write_segments(out, layout, pixels), link)
     if not big and len(out.getbuffer()) > _MAX_FILE_BYTES:
         refuse("image", "expected a TIFF below 4 GiB")
     return out.getvalue()
 
 
-def _write_page(out: io.BytesIO, layout: Layout, pixels: Pixels, link: int) -> int:
-    """Append a page, tell its place at offset ``link``, and return where that of the next is to be told."""
-    order, big = layout.order, layout.big
-    places: list[int] = []
-    sizes: list[int] = []
+def _is_one_run(source: bytes) -> bool:
+    """Tell whether all slices are found from the first one on: an ImageJ stack that is not compressed."""
+    _, first = next(_layouts(source, "image", NO_LIMITS))
+    entry = first.directory.find(DESCRIPTION)
+    return first.compression == NONE and entry is not None and bool(_IMAGEJ_COUNT.match(entry.data[:1024]))
+
+
+def _write_segments(
+    out: io.BytesIO, layout: Layout, pixels: Pixels, *, even: bool = True
+) -> list[tuple[int, int]]:
+    """Append a page's strips or tiles, and return the place and size of each."""
+    places = []
     for segment in layout.segments:
         piece = pack_segment(segment, layout, pixels)
-        places.append(out.tell())
-        sizes.append(len(piece))
-        out.write(piece + b"\0" * (len(piece) % 2))
+        places.append((out.tell(), len(piece)))
+        out.write(piece + b"\0" * (len(piece) % 2 if even else 0))
+    return places
+
+
+def _write_directory(out: io.BytesIO, layout: Layout, segments: Sequence[tuple[int, int]], link: int) -> int:
+    """Append a page's directory, tell its place at offset ``link``, and return where the next one's goes."""
+    order, big = layout.order, layout.big
     at = out.tell()
     if not big and at > _MAX_FILE_BYTES:
         refuse("image", "expected a TIFF below 4 GiB")
+    places, sizes = [place for place, _ in segments], [size for _, size in segments]
     entries = (
         *layout.kept(),
         long_entry(TILES if layout.tiled else STRIPS, places, order=order, big=big),
