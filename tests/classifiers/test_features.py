@@ -217,7 +217,7 @@ def test_onnx_of_one_number(tmp_path: Path) -> None:
 def test_onnx_nan(tmp_path: Path) -> None:
     made = make_onnx(tmp_path / "nan.onnx", poison=True)
     made.write_card(output="features")
-    with pytest.raises(ModelError, match="model nan: it answers NaN or infinity on a plain picture"):
+    with pytest.raises(ModelError, match="model nan: it answers NaN or infinity on a test picture"):
         load_classifier(made.path, features=True)
 
 

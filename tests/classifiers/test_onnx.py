@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,9 @@ import numpy as np
 import onnx
 import pytest
 from numpy.typing import NDArray
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
-from medlocker.classifiers import Classifier, load_classifier, load_onnx
+from medlocker.classifiers import Classifier, load_classifier, load_onnx, with_gradients
 from medlocker.errors import MedlockerError, MissingExtraError, ModelError
 from onnx_models import Tiny, make_onnx, weights_for
 
@@ -120,13 +121,17 @@ def test_zero_probabilities_stay_finite(tmp_path: Path) -> None:
             "model m.onnx: the card says NCHW (3, 8, 8), the model's input is [8, 8, 3]",
         ),
         ({}, {"classes": ["a", "b"]}, "model m: the card names 2 classes, the model has 3"),
-        ({"poison": True}, None, "model m: it answers NaN or infinity on a plain picture"),
-        ({"weights": weights_for(classes=1)}, None, "model m: expected at least two classes, got 1"),
+        ({"poison": True}, None, "model m: it answers NaN or infinity on a test picture"),
+        (
+            {"weights": weights_for(classes=1)},
+            {"classes": ["a", "b", "c"]},
+            "model m: the card names 3 classes, the model has 2",
+        ),
         ({"inputs": 2}, None, "model m.onnx: expected one input, got 2"),
         (
             {"kind": TensorProto.INT64},
             None,
-            "model m.onnx: expected an input of float images with four axes, "
+            "model m.onnx: expected an input of images with four axes, floats or bytes, "
             "got tensor(int64) ['N', 8, 8, 3]",
         ),
         (
@@ -142,7 +147,7 @@ def test_zero_probabilities_stay_finite(tmp_path: Path) -> None:
         (
             {"free_size": True},
             {"input": {"height": 9}},
-            "model m: it fails on an input of (3, 9, 8, 3)",
+            "model m: it fails on an input of (1, 9, 8, 3)",
         ),
     ],
 )
@@ -218,7 +223,7 @@ def test_finding_the_adapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     folder.mkdir()
     make_onnx(folder / "model.onnx")
     assert load_classifier(folder).name == "dr"
-    assert load_classifier(folder / "model.onnx").name == "model"
+    assert load_classifier(folder / "model.onnx").name == folder.name
     (tmp_path / "empty").mkdir()
     expected = {
         "empty": "model empty: expected model.onnx or model.safetensors in the folder",
@@ -232,3 +237,104 @@ def test_finding_the_adapter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"^this needs the library torch, which is not installed$"):
         load_classifier(tmp_path / "x.pt")
+
+
+def save_graph(path: Path, nodes: list[Any], outputs: dict[str, list[int | str]], **options: Any) -> Path:
+    """A model of (N, 3, 8, 8): the mean of each channel, and what `nodes` make of these `means`."""
+    kind, batch = options.get("kind", TensorProto.FLOAT), options.get("batch", "N")
+    start = [
+        *options.get("before", []),
+        helper.make_node("GlobalAveragePool", [options.get("x", "image")], ["p"]),
+    ]
+    graph = helper.make_graph(
+        [*start, helper.make_node("Flatten", ["p"], ["means"]), *nodes],
+        "g",
+        [helper.make_tensor_value_info("image", kind, options.get("shape", [batch, 3, 8, 8]))],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
+        [numpy_helper.from_array(value, name) for name, value in options.get("constants", {}).items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, str(path))
+    return path
+
+
+PICTURES = np.random.default_rng(0).uniform(0, 255, (4, 8, 8, 3)).astype(np.float32)
+MEANS = PICTURES.mean(axis=(1, 2)) / 255
+
+
+def test_of_several_outputs_the_one_of_classes_is_read(tmp_path: Path) -> None:
+    nodes = [
+        helper.make_node("Concat", ["means", "means"], ["embedding"], axis=1),
+        helper.make_node("Neg", ["means"], ["logits"]),
+    ]
+    path = save_graph(tmp_path / "m.onnx", nodes, {"embedding": ["N", 6], "logits": ["N", 3]})
+    model = load_onnx(path)
+    np.testing.assert_allclose(model.logits(PICTURES), -MEANS, atol=1e-4)
+    assert "model m: of 2 outputs logits is read" in model.notes
+    card = {"input": {"height": 8, "width": 8}, "classes": list("abcdef"), "output": "logits"}
+    (tmp_path / "m.card.json").write_text(json.dumps(card))
+    assert load_onnx(path).output == "embedding"
+
+
+@pytest.mark.parametrize("squashed", [True, False])
+def test_one_number_is_that_of_the_second_class(tmp_path: Path, squashed: bool) -> None:
+    nodes = [helper.make_node("Gemm", ["means", "weights"], ["z"])]
+    nodes += [helper.make_node("Sigmoid" if squashed else "Neg", ["z"], ["y"])]
+    constants = {"weights": np.array([[3.0], [-1.0], [9.0]], np.float32)}
+    path = save_graph(tmp_path / "m.onnx", nodes, {"y": ["N", 1]}, constants=constants)
+    model = load_onnx(path)
+    z = MEANS @ constants["weights"][:, 0] * (1 if squashed else -1)
+    logits = model.logits(PICTURES)
+    assert (logits.shape, model.classes) == ((4, 2), ("0", "1"))
+    np.testing.assert_allclose(logits[:, 1] - logits[:, 0], z, atol=1e-3)
+    rebuilt = with_gradients(model, path)
+    assert rebuilt.has_gradients
+    np.testing.assert_allclose(rebuilt.logits(PICTURES), logits, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("node", "shape", "constants"),
+    [
+        (helper.make_node("Reshape", ["means", "k"], ["y"]), ["N", 3], {"k": np.array([1, 3], np.int64)}),
+        (helper.make_node("Squeeze", ["means", "k"], ["y"]), [3], {"k": np.array([0], np.int64)}),
+        (helper.make_node("Unsqueeze", ["means", "k"], ["y"]), ["N", 1, 3], {"k": np.array([1], np.int64)}),
+    ],
+    ids=["one picture at a time", "no axis of the batch", "(N, 1, K)"],
+)
+def test_other_shapes_of_answers(
+    tmp_path: Path, node: Any, shape: list[int | str], constants: dict[str, Any]
+) -> None:
+    batch = 1 if shape == [3] else "N"
+    path = save_graph(tmp_path / "m.onnx", [node], {"y": shape}, constants=constants, batch=batch)
+    np.testing.assert_allclose(load_onnx(path).logits(PICTURES), MEANS, atol=1e-4)
+
+
+def test_models_of_bytes_with_channels_last(tmp_path: Path) -> None:
+    before = [
+        helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("Transpose", ["float"], ["first"], perm=[0, 3, 1, 2]),
+    ]
+    path = save_graph(
+        tmp_path / "m.onnx",
+        [helper.make_node("Neg", ["means"], ["y"])],
+        {"y": ["N", 3]},
+        before=before,
+        x="first",
+        kind=TensorProto.UINT8,
+        shape=["N", 8, 8, 3],
+    )
+    model = load_onnx(path)
+    np.testing.assert_allclose(model.logits(PICTURES), -255 * MEANS, atol=0.5)
+    assert "assumed RGB in 0..255" in model.notes[0]
+
+
+def test_a_model_that_standardises_each_picture(tmp_path: Path) -> None:
+    before = [
+        helper.make_node("ReduceMax", ["image"], ["high"], axes=[1, 2, 3]),
+        helper.make_node("ReduceMin", ["image"], ["low"], axes=[1, 2, 3]),
+        helper.make_node("Sub", ["high", "low"], ["span"]),
+        helper.make_node("Div", ["image", "span"], ["even"]),
+    ]
+    nodes = [helper.make_node("Neg", ["means"], ["y"])]
+    path = save_graph(tmp_path / "m.onnx", nodes, {"y": ["N", 3]}, before=before, x="even")
+    assert np.isfinite(load_onnx(path).logits(PICTURES)).all()

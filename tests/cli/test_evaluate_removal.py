@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import html
 import json
 import shutil
 import threading
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
+from markupsafe import escape
 
 from medlocker.cli._progress import ImageProgress
 from medlocker.cli._removal import _Shown
@@ -178,7 +178,7 @@ def test_the_json_and_the_files(removal: Removal, place: Place, tmp_path: Path) 
     ]
     page = (removal.out / "report.html").read_text("utf-8")
     section = page.partition("<h2>Attacks that remove the mark first</h2>")[2]
-    assert section.startswith(f"\n<p>{html.escape(value['removal_verdict'])}</p>")
+    assert section.startswith(f"\n<p>{escape(value['removal_verdict'])}</p>")
     assert section.index("<h3>fundus-demo</h3>") < section.index("<h3>fundus-demo (2)</h3>")
     for words in ("Worst for the owner", "Best for the owner", 'alt="after '):
         assert words in page

@@ -16,11 +16,11 @@ from medlocker.errors import InputError
 from medlocker.evaluate import MarkedImages, Pair, Removal, Target, gather_attackers
 from medlocker.evaluate._attacked import attack_names
 from medlocker.evaluate._cases import Answer, Case
-from medlocker.evaluate._removal_page import removal_section
 from medlocker.evaluate._run import Judged
-from medlocker.evaluate._tables import removal_csv
 from medlocker.evaluate.removal import BatteryResult, Best, Row, make_battery
 from medlocker.evaluate.removal._item import Exhibit
+from medlocker.evaluate.report._csv import removal_csv
+from medlocker.evaluate.report._page import removal_section
 from medlocker.logo import builtin_logo
 from medlocker.testing import LinearClassifier
 from runs import tiny_model
@@ -125,7 +125,7 @@ def test_names_of_targets_are_the_evaluation_s_and_folders_open_with_torch_to_be
     thorough = gather_attackers(targets, level="full", **plan)
     assert [one.name for one in thorough.models] == ["a", "b"]
     assert opened == [folder]
-    assert model.name == "model"
+    assert model.name == "trained"
     assert torch_form.name != "a"
 
 
@@ -162,7 +162,7 @@ def test_the_section_runs_no_name_and_shows_the_worst_attack_first() -> None:
     # what needs more than a release gives stands last, and grey
     table = page[page.index("<table>") :]
     assert table.index("&lt;u&gt;a") < table.index("=cmd()")
-    assert table.index("#2f7d6b") < table.index("#8a8f98")
+    assert table.index('class="bar"') < table.index('class="beyond"')
     assert "20.0 (30.0)" in table
 
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
 import io
 import json
 import re
@@ -35,7 +37,7 @@ from medlocker.evaluate import (
     to_json,
     write_report,
 )
-from medlocker.evaluate._tables import per_image_csv
+from medlocker.evaluate.report._csv import _cell, per_image_csv
 from medlocker.formats import encode_image, read_image
 from medlocker.labels import Labels
 from medlocker.logo import builtin_logo
@@ -373,6 +375,7 @@ HOSTILE = {
     "a&\"b'.png": "2",
     "line\nbreak.png": "0",
     "https:x.png": "1",
+    "right\u202etol.png": "1",
 }
 
 
@@ -383,6 +386,11 @@ def hostile(tmp_path: Path) -> Evaluation:
     model = Told([50, 150], name="<b>model")
     surrogates = [(("<i>surrogate", "0" * 64),)]
     return job(clean, [marked], [model], HOSTILE, surrogates=surrogates)
+
+
+def digest(page: str, tag: str) -> str:
+    (content,) = re.findall(f"<{tag}>(.*?)</{tag}>", page, re.DOTALL)
+    return base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()
 
 
 def test_the_page_loads_nothing_and_runs_no_name(hostile: Evaluation, tmp_path: Path) -> None:
@@ -396,6 +404,17 @@ def test_the_page_loads_nothing_and_runs_no_name(hostile: Evaluation, tmp_path: 
     tags = set(re.findall(r"<(\w+)", page))
     assert not tags & {"u", "link", "iframe", "object"}
     assert page.count("<script>") == 1
+    assert "right\\u202etol.png" in page
+    assert not {c for c in page if not c.isprintable()} - {"\n"}
+    policy = re.findall(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', page)
+    allowed = [
+        f"{kind}-src 'sha256-{digest(page, tag)}'" for kind, tag in (("style", "style"), ("script", "script"))
+    ]
+    assert policy == [
+        "; ".join(["default-src 'none'", "base-uri 'none'", "form-action 'none'", *allowed, "img-src data:"])
+    ]
+    bare = re.sub(r'"[^"]*"', '""', page)  # without what attributes hold: a name in one stays in it
+    assert not re.search(r"<[^>]+\s(?:style|on\w+)=", bare)
     assert "&lt;script&gt;alert(2)" in page
     for raw in ("<img src=x", "<b>model", "<i>surrogate", "<u>", "line\nbreak"):
         assert raw not in page
@@ -410,6 +429,34 @@ def test_cells_are_no_formulas(hostile: Evaluation) -> None:
     assert "'=cmd()|'x'.png" in names
     assert names - {"'=cmd()|'x'.png"} == set(HOSTILE) - {"=cmd()|'x'.png"}
     assert {row["target"] for row in rows} == {"<b>model"}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "=1+1",
+        "+1",
+        "-1",
+        "@sum(1)",
+        "\t=1",
+        "\r=1",
+        "\n=1",
+        " =1",
+        "＝1",
+        "＋1",
+        "－1",
+        "＠sum",
+        "\u200b=1",
+        "\ufeff@x",
+    ],
+)
+def test_no_cell_runs_in_a_spreadsheet(name: str) -> None:
+    assert _cell(name) == f"'{name}"
+
+
+@pytest.mark.parametrize("value", ["a=1.png", "1-2.png", "", " a", "−1", -1.5, -3])
+def test_other_cells_stay_as_they_are(value: object) -> None:
+    assert _cell(value) == str(value)
 
 
 def test_the_report_is_written_whole_or_not_at_all(
@@ -430,7 +477,7 @@ def test_the_report_is_written_whole_or_not_at_all(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr("medlocker.evaluate._report.write_atomic", full)
+        patch.setattr("medlocker.evaluate.report._write.write_atomic", full)
         with pytest.raises(WriteError, match=r"^cannot write report: no space left on device$"):
             write_report(result, out, extra=Extra(), overwrite=True)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before

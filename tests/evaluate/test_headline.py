@@ -33,7 +33,7 @@ from medlocker.evaluate import (
     gain_text,
     write_report,
 )
-from medlocker.evaluate._headline import _judge
+from medlocker.evaluate.report._headline import _judge
 from medlocker.formats import encode_image, read_image
 from medlocker.information import Gain, Information
 from runs import fill

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,7 +56,7 @@ def _rebuilt(model: OnnxClassifier, path: Path, opset: int | None) -> Classifier
     from onnx2torch import convert
 
     from medlocker.classifiers._featurenetwork import FeatureNetwork
-    from medlocker.classifiers._layout import ChannelsLast
+    from medlocker.classifiers._layout import ChannelsLast, TwoColumns
     from medlocker.classifiers.pytorch import TorchClassifier
 
     try:
@@ -74,9 +75,13 @@ def _rebuilt(model: OnnxClassifier, path: Path, opset: int | None) -> Classifier
                 network = FeatureNetwork(network)
             if model.card.input.layout == "NHWC":
                 network = ChannelsLast(network)
+            card = model.card
+            if model.one_number:
+                card = replace(card, output="probabilities" if model.is_softmaxed else "logits")
+                network = TwoColumns(network, is_probability=model.is_softmaxed)
             rebuilt = TorchClassifier(
                 network,
-                card=model.card,
+                card=card,
                 name=model.name,
                 fingerprint=model.fingerprint,
                 classes=model.classes,

@@ -30,6 +30,8 @@ def load_classifier(path: Path, *, features: bool = False) -> Classifier:
         MissingExtraError: If torch weights are named and torch is not installed.
     """
     model = _load(path)
+    if path.stem == "model" and not path.is_dir():  # in a folder of `train`: named as the folder is
+        model.name = path.resolve().parent.name
     if not features and is_feature_extractor(model):
         raise ModelError(
             f"model {path.name}: expected a classifier, got a feature extractor",

@@ -14,7 +14,7 @@ from medlocker.cli._console import note, shown, stdout, warn
 from medlocker.cli._progress import ImageProgress, image_progress
 from medlocker.cli._table import aligned
 from medlocker.errors import InputError, WriteError
-from medlocker.evaluate import Attackers, MarkedImages, Removal, Result, gain_text, worst_first
+from medlocker.evaluate import Attackers, MarkedImages, Removal, Result, advise, gain_text, worst_first
 from medlocker.evaluate.removal import BatteryObserver, Row
 
 _SHOWN = 8
@@ -124,7 +124,7 @@ def _attack(attackers: Attackers, images: MarkedImages) -> Removal:
 
 
 def print_removal(removal: Removal) -> None:
-    """Print the most successful attacks on each target, the worst for the owner first, and the verdict."""
+    """Print the most successful attacks on each target, the worst for the owner first, advice and verdict."""
     rows: list[tuple[str, ...]] = [("model", "attack", "left", "95 %", "control", "information left", "dB")]
     for best in removal.battery.best:
         mine = worst_first(row for row in removal.battery.rows if row.target == best.target and row.n)
@@ -137,6 +137,8 @@ def print_removal(removal: Removal) -> None:
     told = [*(one.text for one in removal.relearned), *(one.text for one in removal.side_channels)]
     for sentence in told:
         stdout.print(shown(sentence), markup=False)
+    if (advice := advise(removal.battery)) is not None:
+        stdout.print(shown(advice.text), markup=False)
     stdout.print(shown(removal.verdict), markup=False)
 
 

@@ -11,9 +11,6 @@ from medlocker.evaluate._attacked import (
 from medlocker.evaluate._attacked_state import forget_state
 from medlocker.evaluate._cases import Answer, Case
 from medlocker.evaluate._control import DEFAULT_OPACITY, DEFAULT_SIZE, Control
-from medlocker.evaluate._headline import Finding, auc_text, findings, gain_text, kappa_text
-from medlocker.evaluate._html import html_page, slider, text, thumbnail
-from medlocker.evaluate._json import Extra, to_json
 from medlocker.evaluate._marks import find_marks
 from medlocker.evaluate._numbers import Condition, Left, Numbers, TargetNumbers, add_up
 from medlocker.evaluate._pairs import (
@@ -30,12 +27,26 @@ from medlocker.evaluate._pairs import (
 from medlocker.evaluate._panel import Panel, lay_panel
 from medlocker.evaluate._qualities import ReleaseQuality, add_up_quality
 from medlocker.evaluate._quality import Quality, measure_quality, ssim_map
-from medlocker.evaluate._report import check_report, write_report
 from medlocker.evaluate._run import Evaluation, Judged, Result, evaluate
 from medlocker.evaluate._scene import Scene, View
 from medlocker.evaluate._sidechannels import SideChannel, Traces, measure_side_channels, trace
 from medlocker.evaluate._targets import Target, open_targets
 from medlocker.evaluate.removal import DEFAULT_MINUTES
+from medlocker.evaluate.report import (
+    Advice,
+    Extra,
+    Finding,
+    advise,
+    auc_text,
+    check_report,
+    findings,
+    gain_text,
+    kappa_text,
+    render_page,
+    thumbnail,
+    to_json,
+    write_report,
+)
 
 __all__ = [
     "CLEAN",
@@ -46,6 +57,7 @@ __all__ = [
     "PANEL",
     "PROTECTED",
     "RANDOM",
+    "Advice",
     "Answer",
     "Attackers",
     "Case",
@@ -75,6 +87,7 @@ __all__ = [
     "View",
     "add_up",
     "add_up_quality",
+    "advise",
     "auc_text",
     "check_report",
     "evaluate",
@@ -83,16 +96,14 @@ __all__ = [
     "forget_state",
     "gain_text",
     "gather_attackers",
-    "html_page",
     "kappa_text",
     "lay_panel",
     "measure_quality",
     "measure_side_channels",
     "open_targets",
     "pair_up",
-    "slider",
+    "render_page",
     "ssim_map",
-    "text",
     "thumbnail",
     "to_json",
     "trace",

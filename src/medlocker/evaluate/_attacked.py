@@ -18,8 +18,7 @@ from medlocker.classifiers.penultimate import Features, penultimate_features
 from medlocker.errors import MissingExtraError, ModelError
 from medlocker.evaluate._attacked_state import check_state, claim_state, finished_cells
 from medlocker.evaluate._cases import Case, find_cases
-from medlocker.evaluate._covering import clear
-from medlocker.evaluate._quality import MOSTLY
+from medlocker.evaluate._covering import clear, is_lossy
 from medlocker.evaluate._run import Judged, Result
 from medlocker.evaluate._scene import read_pair
 from medlocker.evaluate._sidechannels import (
@@ -34,6 +33,7 @@ from medlocker.evaluate._sidechannels import (
 from medlocker.evaluate._targets import Target
 from medlocker.evaluate.removal import (
     DEFAULT_MINUTES,
+    NEED_THE_LOGO,
     STATE_VERSION,
     BatteryObserver,
     BatteryResult,
@@ -51,9 +51,6 @@ from medlocker.logo import Logo
 DEFAULT_LIMIT = 100
 """Images that are attacked if nothing else is said: every one takes seconds."""
 
-_NEED_THE_LOGO = frozenset({6, 7, 10, 14, 15, 16})
-"""Numbers of the attacks that start from the owner's logo."""
-
 
 @dataclass(frozen=True, eq=False)
 class Removal:
@@ -62,7 +59,7 @@ class Removal:
     Args:
         battery: All numbers.
         verdict: The same in plain words.
-        cases: The images that came out worst and best for the owner, with pictures.
+        cases: The images that came out worst and best for the owner, with pictures; then of each attack.
         notes: What was left out or assumed, one sentence each.
         side_channels: What the release tells without a look at its pictures.
         relearned: What can be learned from the targets about marked images that are not attacked.
@@ -96,6 +93,14 @@ class MarkedImages:
     def names(self) -> tuple[str, ...]:
         """Their names, in order."""
         return tuple(judged.pair.name for judged in self._images)
+
+    @property
+    def labels(self) -> dict[str, tuple[int, ...]]:
+        """The right class for each target, by name."""
+        return {judged.pair.name: self._labels(judged) for judged in self._images}
+
+    def _labels(self, judged: Judged) -> tuple[int, ...]:
+        return tuple(target.indices[judged.label] for target in self._targets)
 
     def __iter__(self) -> Iterator[Item]:
         """Read them one after the other.
@@ -134,14 +139,12 @@ class MarkedImages:
 
     def _read(self, judged: Judged) -> Item:
         clean, marked = (viewed(image) for image in read_pair(judged.pair, 0))
-        labels = tuple(target.indices[judged.label] for target in self._targets)
         difference = differences(clean, marked)
         # the first release's come first
         quality = next(iter(judged.qualities.values()))
         # a file that was not stored without loss differs nearly everywhere: its marks differ clearly
-        is_lossy = (difference > 0).mean() > MOSTLY and not quality.is_covering
-        mask = clear(difference) if is_lossy else None
-        return Item(judged.pair.name, clean, marked, labels, mask, is_veil=quality.is_covering)
+        mask = clear(difference) if is_lossy(difference, is_covering=quality.is_covering) else None
+        return Item(judged.pair.name, clean, marked, self._labels(judged), mask, is_veil=quality.is_covering)
 
 
 @dataclass(frozen=True, eq=False)
@@ -233,6 +236,8 @@ class Attackers:
             logo=self.logo,
             models=self.models,
             seed=self.seed,
+            labels=images.labels,
+            rows={rows[0].attack for rows in rows_by_number(battery.rows).values()},
         )
         traces = images.traces(workers=self.workers)
         return Removal(
@@ -311,13 +316,22 @@ def gather_attackers(
 def attack_names(level: Level, *, knows_logo: bool) -> tuple[str, ...]:
     """Return the rows of a battery, without those that need a logo where there is none."""
     return tuple(
-        kind.name for kind in make_battery(level).kinds if knows_logo or kind.number not in _NEED_THE_LOGO
+        kind.name for kind in make_battery(level).kinds if knows_logo or kind.number not in NEED_THE_LOGO
     )
 
 
 def worst_first(rows: Iterable[Row]) -> list[Row]:
-    """Return rows by what they leave, the most first; attacks beyond a release's reach behind the others."""
-    return sorted(rows, key=lambda row: (not row.combined, -(row.left or 0.0), -(row.psnr_region or 0.0)))
+    """Return rows by what they tell, the most first; attacks beyond a release's reach behind the others."""
+    ranked = sorted(rows, key=lambda row: (*row.strength, row.psnr_region or 0.0), reverse=True)
+    return sorted(ranked, key=lambda row: not row.combined)
+
+
+def rows_by_number(rows: Iterable[Row]) -> dict[int, list[Row]]:
+    """Return rows by the number of their attack, of each the one that tells most first."""
+    found: dict[int, list[Row]] = {}
+    for row in worst_first(rows):
+        found.setdefault(row.number, []).append(row)
+    return dict(sorted(found.items()))
 
 
 def _features_of(target: Target) -> Features | None:

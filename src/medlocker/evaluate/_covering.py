@@ -14,6 +14,8 @@ from medlocker.logo import Logo, render
 
 COVERING = 0.4
 """Share of the pixels above which a mark covers an image: single logos cover an eighth of it by default."""
+MOSTLY = 0.5
+"""Share of differing pixels above which a file that no mark covers was surely not stored without loss."""
 
 _BLOCK_PX = 8
 _STRIP_BLOCKS = 16
@@ -47,6 +49,11 @@ def is_covering(clean: NDArray[Any], marked: NDArray[Any], difference: NDArray[A
     if outside.mean() < _HARDLY:
         return True
     return _shift(clean, marked, outside) > _STORING_RMS
+
+
+def is_lossy(difference: NDArray[Any], *, is_covering: bool) -> bool:
+    """Tell whether a file was not stored without loss, so that only clear differences are marks."""
+    return not is_covering and float((difference > 0).mean()) > MOSTLY
 
 
 def clear(difference: NDArray[Any]) -> NDArray[np.bool_]:

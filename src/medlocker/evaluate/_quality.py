@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.evaluate._blocks import ChangedBlocks
-from medlocker.evaluate._covering import clear, is_covering
+from medlocker.evaluate._covering import MOSTLY, clear, is_covering, is_lossy
 from medlocker.evaluate._marks import find_marks
 from medlocker.geometry import Box
 from medlocker.legibility import (
@@ -23,9 +23,6 @@ from medlocker.legibility import (
 )
 from medlocker.legibility import ssim_map as ssim_map
 from medlocker.logo import Logo
-
-MOSTLY = 0.5
-"""Share of differing pixels above which a file that no mark covers was surely not stored without loss."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +128,7 @@ def find_marked(
         return Found(changed, difference, (_around(changed),), True, area, unit, in_blocks)
     if area > MOSTLY:
         stored = clear(difference)
-    mask = clear(difference) if changed.mean() > MOSTLY else changed
+    mask = clear(difference) if is_lossy(difference, is_covering=False) else changed
     return Found(mask, difference, find_marks(stored, logo=logo), False, area, unit, in_blocks)
 
 

@@ -70,7 +70,7 @@ def open_targets(
             opened.append((path, model, found.indices, (*model.notes, *found.notes)))
     if not opened:
         raise _none_of(failed, hint)
-    names = different_names([_short_name(path, model) for path, model, _, _ in opened])
+    names = different_names([model.name for _, model, _, _ in opened])
     targets = tuple(
         Target(model, name, indices, _fingerprints(path, model), notes, path)
         for name, (path, model, indices, notes) in zip(names, opened, strict=True)
@@ -92,11 +92,6 @@ def _open(path: Path) -> Classifier:
     if onnx.is_file():
         model.name = path.name
     return model
-
-
-def _short_name(path: Path, model: Classifier) -> str:
-    """Return the model's name, or its folder's if the file is called ``model``."""
-    return path.resolve().parent.name if model.name == "model" and path.is_file() else model.name
 
 
 def _fingerprints(path: Path, model: Classifier) -> frozenset[str]:

@@ -27,6 +27,8 @@ FLOATS: dict[str, type[np.floating[Any]]] = {
     "tensor(double)": np.float64,
 }
 """Element types that an image may be given in."""
+BYTES = "tensor(uint8)"
+"""Of models that do everything with a picture themselves."""
 _UNUSABLE = "it may be damaged, or use custom operators"
 
 

@@ -68,6 +68,7 @@ def test_an_attack_that_breaks_costs_only_the_picture(
     monkeypatch.setattr(FillAttack, "restore", broken)
     (case,) = cases_of(tmp_path, "filled, mean", pictures=made)
     assert case.pictures == ()
+    assert case.psnr is not None
     assert case.psnr > 20
 
 
@@ -98,3 +99,38 @@ def test_a_state_is_claimed_once_and_forgotten_with_nothing_else(tmp_path: Path)
     forget_state(folder)
     assert not folder.exists()
     forget_state(folder)
+
+
+def test_of_each_attack_the_image_that_gave_most_and_the_one_that_gave_least(tmp_path: Path) -> None:
+    made = items(4)
+    target = QuadrantClassifier()
+    names = ["filled, mean", "blur 1"]
+    result = run_battery(made, [target], logo=LOGO, names=names, state_dir=tmp_path)
+    cells = finished_cells(tmp_path, [item.name for item in made])
+    labels = {item.name: item.labels for item in made}
+    cases = find_cases(
+        cells,
+        made,
+        battery=make_battery(names=names),
+        logo=LOGO,
+        models=[target],
+        seed=0,
+        labels=labels,
+        rows=names,
+    )
+    assert [case.number for case in cases] == [None, None, 3, 3, 8, 8]
+    assert {row.attack for row in result.rows} >= {case.attack for case in cases}
+    for most, least in (cases[2:4], cases[4:6]):
+        assert (most.is_worst, least.is_worst) == (True, False)
+        assert most.attack == least.attack
+        got = {
+            key.partition("\0")[0]: (
+                one[most.attack].answers[0] == labels[key.partition("\0")[0]][0],
+                one[most.attack].psnr or 0.0,
+            )
+            for key, one in cells.items()
+        }
+        assert got[least.image] == min(got.values())
+        assert got[most.image][0] == max(got.values())[0]
+        assert len(most.pictures) == len(least.pictures) == 3
+        assert max(most.pictures[0].shape) <= 240

@@ -17,13 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from medlocker.attacks import Bytes, Floats, Mask, as_bytes, shrink
+from medlocker.attacks import Bytes, Floats, as_bytes, shrink
 from medlocker.classifiers import Classifier
 from medlocker.errors import InputError, ModelError
 from medlocker.evaluate.removal._breakdowns import BREAKDOWNS, UNTRAINED
 from medlocker.evaluate.removal._classify import outputs_of, view_of
 from medlocker.evaluate.removal._difference import DifferenceAttack, another_version
 from medlocker.evaluate.removal._evidence import WHOLE_PX, Attack, Evidence, Facts, Vote
+from medlocker.evaluate.removal._gaps import find_gaps
 from medlocker.evaluate.removal._item import Exhibit, Item
 from medlocker.evaluate.removal._levels import Battery, Level, make_battery
 from medlocker.evaluate.removal._measures import psnr, similarity
@@ -34,7 +35,7 @@ from medlocker.evaluate.removal._network import (
     NetworkLearner,
 )
 from medlocker.evaluate.removal._observer import BatteryObserver, course_watch
-from medlocker.evaluate.removal._painter import kinds_of, small_mask
+from medlocker.evaluate.removal._painter import kinds_of
 from medlocker.evaluate.removal._result import BatteryResult, add_up
 from medlocker.evaluate.removal._state import STATE_VERSION, Cell, State
 from medlocker.evaluate.removal._teaching import teach
@@ -135,10 +136,18 @@ def run_battery(
             notes = (*run.left_out(), *run.broken(), *run.notes, *trained)
     finally:
         state.close()
-    named = [(target.name, len(target.classes)) for target in targets]
+    named = [(target.name, target.classes) for target in targets]
     cells = {key: state.cells[key] for key in labels}
     rows, best = add_up(cells, labels, battery.kinds, named)
-    return BatteryResult(len(labels), rows, best, notes, time.perf_counter() - started)
+    gaps = find_gaps(
+        battery,
+        tried={row.attack for row in rows},
+        broken=run.breakdowns,
+        images=len(labels),
+        veils=run.veils,
+        knows_logo=logo is not None,
+    )
+    return BatteryResult(len(labels), rows, best, notes, time.perf_counter() - started, gaps)
 
 
 @contextmanager
@@ -198,8 +207,8 @@ class _Run:
         self._state_dir = state_dir
         self.notes: list[str] = []
         self._learned: tuple[Attack, ...] | None = None
-        self._broken: Counter[str] = Counter()
-        self._veils = 0
+        self.breakdowns: Counter[str] = Counter()
+        self.veils = 0
 
     def left_out(self) -> tuple[str, ...]:
         """Return a sentence on attacks that mean nothing on a veil, if there is one."""
@@ -209,9 +218,9 @@ class _Run:
             if not facts.means_something_on(is_veil=True)
             for name in facts.variants
         ]
-        if not self._veils or not names:
+        if not self.veils or not names:
             return ()
-        images = "one image" if self._veils == 1 else f"{self._veils} images"
+        images = "one image" if self.veils == 1 else f"{self.veils} images"
         return (
             f"removal attacks: {images} with a veil: attacks that look for separate marks are left out "
             f"there ({'; '.join(names)})",  # some names have commas
@@ -221,7 +230,7 @@ class _Run:
         """Return a sentence for every attack that broke down somewhere: its row lacks those images."""
         return tuple(
             f"attack {name}: broke down {'once' if count == 1 else f'{count} times'}"
-            for name, count in sorted(self._broken.items())
+            for name, count in sorted(self.breakdowns.items())
             if count
         )
 
@@ -237,7 +246,7 @@ class _Run:
                 if exhibit.key in labels:
                     raise InputError(f"image {item.name}: expected every image once")
                 labels[exhibit.key] = item.labels
-                self._veils += exhibit.is_veil
+                self.veils += exhibit.is_veil
                 todo = self._todo(exhibit, number)
                 votes = self._votes(exhibit)
                 if not todo and not votes:
@@ -278,17 +287,17 @@ class _Run:
 
     def _learn(self) -> tuple[Attack, ...]:
         crowd: list[Evidence] = []
-        masks: list[Mask] = []
+        veils: list[bool] = []
         seen: list[Evidence] = []
         public: list[Bytes] = [shrink(picture, STORED_PX) for picture in (self._public or ())[:_MOST_PUBLIC]]
-        wants_public = self._public is None and any(
-            isinstance(one, NetworkLearner) for one in self._battery.learners
-        )
+        # only the removal network, which `standard` has not, looks at whole images
+        has_network = any(isinstance(one, NetworkLearner) for one in self._battery.learners)
+        wants_public = has_network and self._public is None
         count = 2 * _MOST_PUBLIC if wants_public else MOST_STUDIED
         for number, item in enumerate(islice(self._items, count)):
             exhibit = Exhibit(item, self._logo)
-            if len(masks) < MOST_STUDIED:
-                masks.append(small_mask(exhibit.mask))
+            if has_network and len(veils) < MOST_STUDIED:
+                veils.append(exhibit.is_veil)
                 seen = seen or [exhibit.evidence(STORED_PX)]
             if len(crowd) < MOST_STUDIED and not exhibit.is_veil:  # which has no separate marks to study
                 crowd += exhibit.surroundings()
@@ -300,12 +309,12 @@ class _Run:
         for learner in self._battery.learners:
             name = learner.facts.variants[0]
             if isinstance(learner, NetworkLearner):
-                learned += self._trained(learner, seen, masks, public)
+                learned += self._trained(learner, seen, veils, public)
             else:
                 try:
                     learned.append(learner.learn(crowd, public=public, seed=self._seed))
                 except BREAKDOWNS:
-                    self._broken[name] += len(crowd)
+                    self.breakdowns[name] += len(crowd)
             self._watch.learned(name)
         return tuple(learned)
 
@@ -313,14 +322,14 @@ class _Run:
         self,
         learner: NetworkLearner,
         seen: Sequence[Evidence],
-        masks: Sequence[Mask],
+        veils: Sequence[bool],
         public: Sequence[Bytes],
     ) -> list[Attack]:
         """Train the removal network; whatever goes wrong costs its row alone."""
         name = learner.facts.variants[0]
         self._watch.training(name)
         ready = replace(
-            learner, kinds=kinds_of(masks), folder=self._state_dir, watch=course_watch(self._watch, name)
+            learner, kinds=kinds_of(veils), folder=self._state_dir, watch=course_watch(self._watch, name)
         )
         try:
             attack = ready.learn(seen, public=public, seed=self._seed)
@@ -351,7 +360,7 @@ class _Run:
                     raise
                 for canvas, count in zip(canvases, kept, strict=True):
                     del canvas[count:]
-                self._broken[attack.facts.variants[0]] += 1
+                self.breakdowns[attack.facts.variants[0]] += 1
         return _Done(exhibit, results, canvases)
 
     def _attacked(
@@ -414,12 +423,12 @@ class _Run:
                 for name, place in one.places.items()
             }
             for name, cell in cells.items():
-                self._broken[name] += min((*cell.answers, *cell.control)) < 0
+                self.breakdowns[name] += min((*cell.answers, *cell.control)) < 0
             self._state.add(key, cells)
         for vote in self._votes(done.exhibit):
             cells = self._vote(vote, done.exhibit)
             for name, cell in cells.items():
-                self._broken[name] += min((*cell.answers, *cell.control)) < 0
+                self.breakdowns[name] += min((*cell.answers, *cell.control)) < 0
             if any(max(cell.answers) >= 0 for cell in cells.values()):  # else tried again if it goes on
                 self._state.add(key, cells)
         self._watch.attacked(done.exhibit.name)

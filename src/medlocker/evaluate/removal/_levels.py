@@ -26,6 +26,11 @@ from medlocker.evaluate.removal.unveil import AlikeAttack, GridFinder, LatticeAt
 
 Level = Literal["standard", "full"]
 
+NEED_THE_LOGO = frozenset({6, 7, 10, 14, 15, 16})
+"""Numbers of the attacks that start from the owner's logo."""
+FULL_ONLY = frozenset({10, 13, 14, 15})
+"""Numbers of the attacks that the level ``standard`` leaves out."""
+
 
 @dataclass(frozen=True)
 class Battery:

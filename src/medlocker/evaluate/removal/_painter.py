@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from medlocker.attacks import Bytes, Mask, shrink_mask
+from medlocker.attacks import Bytes
 from medlocker.errors import InputError, NoRoomError
 from medlocker.evaluate.removal._known import STANDARD_TEXTURE, STANDARD_WARP, as_seen
 from medlocker.geometry import Box
@@ -40,7 +40,6 @@ _SIZE = (0.15, 0.3)
 _OPACITY = (0.3, 0.97)
 _DEGREES = 15
 _TRIES = 12
-_MASK_PX = 64
 MOST_LOOKED_AT = 32
 """Masks are enough to tell what kinds of marks a release has."""
 
@@ -105,33 +104,17 @@ class MarkPainter:
             return []
 
 
-def small_mask(mask: Mask) -> Mask:
-    """Shrink a mask to what :func:`kinds_of` needs, so that many fit."""
-    return shrink_mask(mask, _MASK_PX)
-
-
-def kinds_of(masks: Sequence[Mask], *, covering: float = 0.7) -> tuple[Kind, ...]:
-    """Tell by where marks lie which kinds an attacker prepares for.
+def kinds_of(veils: Sequence[bool]) -> tuple[Kind, ...]:
+    """Tell which kinds of marks an attacker prepares for.
 
     Args:
-        masks: (H, W) bool each, the marked pixels of some images.
-        covering: A veil reaches more of the cells of an 8 by 8 grid than this share.
+        veils: Of some marked images, whether each carries a veil.
 
     Returns:
         Both kinds of single marks for a release of these, veils for one of veils, all for a mixed one.
     """
-    veiled = [_spread(mask) > covering for mask in masks]
-    kinds: tuple[Kind, ...] = ()
-    if not all(veiled) or not veiled:
-        kinds += ("plain", "hardened")
-    return (*kinds, "veil") if any(veiled) or not veiled else kinds
-
-
-def _spread(mask: Mask) -> float:
-    """Return the share of an 8 by 8 grid's cells that hold marked pixels: sparse veils reach them all."""
-    rows, cols = (np.array_split(np.arange(length), 8) for length in mask.shape)
-    cells = [mask[np.ix_(r, c)].any() for r in rows for c in cols if len(r) and len(c)]
-    return float(np.mean(cells)) if cells else 0.0
+    kinds: tuple[Kind, ...] = () if veils and all(veils) else ("plain", "hardened")
+    return (*kinds, "veil") if any(veils) or not veils else kinds
 
 
 def _about(style: VeilStyle, rng: np.random.Generator) -> VeilStyle:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from medlocker.evaluate.removal._state import Cell
 from medlocker.information import Information, measure_information
-from medlocker.metrics import wilson_interval
+from medlocker.metrics import cohen_kappa, kappa_interval, kappa_weighting, wilson_interval
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,48 @@ class Kind:
     number: int
     knows: str
     combined: bool
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well one target's answers agree with the truth, on all images.
+
+    Args:
+        n: Images.
+        right: Of these, answered rightly.
+        kappa: Cohen's, weighted for grades; None if all labels are one class.
+        kappa_interval: Its interval of 95 %.
+    """
+
+    n: int
+    right: int
+    kappa: float | None = None
+    kappa_interval: tuple[float, float] | None = None
+
+    @property
+    def accuracy(self) -> float:
+        """Share answered rightly."""
+        return self.right / self.n
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Wilson's interval of 95 %."""
+        return wilson_interval(self.right, self.n)
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether kappa differs from chance, with 95 % confidence; below it an answer only wants turning."""
+        return self.kappa_interval is not None and not self.kappa_interval[0] <= 0 <= self.kappa_interval[1]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready object."""
+        return {
+            "n": self.n,
+            "accuracy": self.accuracy,
+            "interval": list(self.interval),
+            "kappa": self.kappa,
+            "kappa_interval": None if self.kappa_interval is None else list(self.kappa_interval),
+        }
 
 
 @dataclass(frozen=True)
@@ -51,6 +93,8 @@ class Row:
         information: What the outputs after the attack still tell of the truth, on all images and not only on
             those that are answered rightly when clean. Of votes and of a retrained model there are only
             answers. None if it cannot be measured.
+        agreement: Of the answers after the attack with the truth, on all images.
+        control_agreement: The same of the control's.
     """
 
     attack: str
@@ -66,11 +110,29 @@ class Row:
     seconds: float
     combined: bool
     information: Information | None = None
+    agreement: Agreement | None = None
+    control_agreement: Agreement | None = None
 
     @property
     def left(self) -> float | None:
         """Accuracy left among the clean-correct images."""
         return self.right / self.n if self.n else None
+
+    @property
+    def told(self) -> float | None:
+        """Information left by the greater count: where one class is frequent, only balanced shows it."""
+        found = self.information
+        return None if found is None else max(found.plain.left, found.balanced.left)
+
+    @property
+    def strength(self) -> tuple[float, float, float]:
+        """What attacks are ordered by: information left, then kappa, then how many answers are left.
+
+        Not by right answers alone: a model that is always wrong tells as much as one that is always right.
+        Of too few images only right answers can be counted.
+        """
+        kappa = self.agreement.kappa if self.agreement is not None and self.told is not None else None
+        return (-1.0 if self.told is None else self.told, abs(kappa or 0.0), self.left or 0.0)
 
     @property
     def interval(self) -> tuple[float, float] | None:
@@ -93,6 +155,8 @@ class Row:
             "ssim_region": self.ssim_region,
             "seconds": self.seconds,
             **self._information_json(),
+            "agreement": None if self.agreement is None else self.agreement.to_json(),
+            "control_agreement": None if self.control_agreement is None else self.control_agreement.to_json(),
         }
 
     def _information_json(self) -> dict[str, Any]:
@@ -119,8 +183,8 @@ class Best:
         n: Images that it answers rightly when clean.
         right: Of these, with any attack whose control is right as well.
         luck: Mean share of the other classes that the same attempts reach.
-        single: The attack that is right most often by itself: what an attacker can really choose.
-        single_right: How often.
+        single: The attack that tells most by itself, see :attr:`Row.strength`: what one can really choose.
+        single_right: How often it is right.
     """
 
     target: str
@@ -154,6 +218,27 @@ class Best:
 
 
 @dataclass(frozen=True)
+class Gap:
+    """One attack that has no row, or a row that lacks images.
+
+    Args:
+        attack: Row of the battery.
+        number: In the list of attacks.
+        reason: Why, in plain words, without a capital letter and a full stop.
+        is_failure: Whether it was tried and broke down.
+    """
+
+    attack: str
+    number: int
+    reason: str
+    is_failure: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a JSON-ready object."""
+        return {"attack": self.attack, "reason": self.reason, "failed": self.is_failure}
+
+
+@dataclass(frozen=True)
 class BatteryResult:
     """All attacks against all targets.
 
@@ -163,6 +248,7 @@ class BatteryResult:
         best: One for each target.
         notes: What could not be done, and why.
         seconds: Of this run; what an earlier one finished is not in it.
+        gaps: Attacks that were not tried, or not on every image.
     """
 
     images: int
@@ -170,6 +256,7 @@ class BatteryResult:
     best: tuple[Best, ...]
     notes: tuple[str, ...]
     seconds: float
+    gaps: tuple[Gap, ...] = ()
 
     def to_json(self) -> list[dict[str, Any]]:
         """Return the list ``removal`` of ``evaluate --json``."""
@@ -191,7 +278,7 @@ def add_up(
     cells: Mapping[str, Mapping[str, Cell]],
     labels: Mapping[str, Sequence[int]],
     kinds: Sequence[Kind],
-    targets: Sequence[tuple[str, int]],
+    targets: Sequence[tuple[str, Sequence[str]]],
 ) -> tuple[tuple[Row, ...], tuple[Best, ...]]:
     """Make the table.
 
@@ -199,7 +286,7 @@ def add_up(
         cells: By image, by variant; ``none`` tells what is answered on clean images.
         labels: By image, a class for each target.
         kinds: Of the variants, in order.
-        targets: Name and number of classes.
+        targets: Name and classes.
     """
     rows: list[Row] = []
     best: list[Best] = []
@@ -218,7 +305,7 @@ def _row(
     images: Sequence[str],
     cells: Mapping[str, Mapping[str, Cell]],
     labels: Mapping[str, Sequence[int]],
-    classes: int,
+    classes: Sequence[str],
 ) -> Row | None:
     judged = [i for i in images if kind.name in cells[i] and cells[i][kind.name].answers[t] >= 0]
     everywhere = [one[kind.name] for one in cells.values() if kind.name in one]
@@ -241,7 +328,35 @@ def _row(
         seconds=float(np.mean([cell.seconds for cell in everywhere])) if everywhere else 0.0,
         combined=kind.combined,
         information=_information(kind.name, t, cells, labels, classes),
+        agreement=_agreement(kind.name, t, cells, labels, classes),
+        control_agreement=_agreement(kind.name, t, cells, labels, classes, of_control=True),
     )
+
+
+def _agreement(
+    attack: str,
+    t: int,
+    cells: Mapping[str, Mapping[str, Cell]],
+    labels: Mapping[str, Sequence[int]],
+    classes: Sequence[str],
+    *,
+    of_control: bool = False,
+) -> Agreement | None:
+    """Count the answers of one target after an attack, or of its control on the same images."""
+    confusion = np.zeros((len(classes), len(classes)), np.int64)
+    for image, label in labels.items():
+        cell = cells[image].get(attack)
+        if cell is None or min(cell.answers[t], cell.control[t], label[t]) < 0:
+            continue
+        confusion[label[t], (cell.control if of_control else cell.answers)[t]] += 1
+    n, right = int(confusion.sum()), int(confusion.trace())
+    if not n:
+        return None
+    if np.count_nonzero(confusion.sum(axis=1)) < 2:
+        return Agreement(n, right)
+    weighting = kappa_weighting(classes)
+    kappa = cohen_kappa(confusion, weighting=weighting)
+    return Agreement(n, right, kappa, kappa_interval(confusion, weighting=weighting))
 
 
 def _information(
@@ -249,7 +364,7 @@ def _information(
     t: int,
     cells: Mapping[str, Mapping[str, Cell]],
     labels: Mapping[str, Sequence[int]],
-    classes: int,
+    classes: Sequence[str],
 ) -> Information | None:
     """Learn the truth from what one target says after an attack."""
     outputs: list[NDArray[np.float32]] = []
@@ -261,7 +376,7 @@ def _information(
         told = cell.outputs[t] if cell.outputs else ()
         # where there is only an answer, it is all that can be learned from
         outputs.append(
-            np.array(told, np.float32) if told else np.eye(classes, dtype=np.float32)[cell.answers[t]]
+            np.array(told, np.float32) if told else np.eye(len(classes), dtype=np.float32)[cell.answers[t]]
         )
         truth.append(label[t])
     if not truth:
@@ -276,7 +391,7 @@ def _best(
     images: Sequence[str],
     cells: Mapping[str, Mapping[str, Cell]],
     labels: Mapping[str, Sequence[int]],
-    classes: int,
+    classes: Sequence[str],
 ) -> Best:
     names = [row.attack for row in rows if row.combined]
     count, lucky = 0, []
@@ -285,8 +400,8 @@ def _best(
         tried = [cells[image][name] for name in names if name in cells[image]]
         reached = {cell.answers[t] for cell in tried if cell.control[t] == label} - {-1}
         count += label in reached
-        lucky.append(len(reached - {label}) / max(classes - 1, 1))
-    single = max((row for row in rows if row.combined), key=lambda row: row.right, default=None)
+        lucky.append(len(reached - {label}) / max(len(classes) - 1, 1))
+    single = max((row for row in rows if row.combined), key=lambda row: row.strength, default=None)
     return Best(
         target=target,
         n=len(images),

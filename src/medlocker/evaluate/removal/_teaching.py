@@ -5,13 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
-from medlocker.attacks import Mask
 from medlocker.classifiers import Classifier
 from medlocker.evaluate.removal._breakdowns import UNTRAINED
 from medlocker.evaluate.removal._item import Exhibit, Item
 from medlocker.evaluate.removal._lesson import Lesson, network_of
 from medlocker.evaluate.removal._observer import BatteryObserver
-from medlocker.evaluate.removal._painter import MOST_LOOKED_AT, MarkPainter, kinds_of, small_mask
+from medlocker.evaluate.removal._painter import MOST_LOOKED_AT, MarkPainter, kinds_of
 from medlocker.evaluate.removal._state import Cell, State
 from medlocker.evaluate.removal.prepared import PreparedLesson, PrepareOptions
 from medlocker.logo import Logo
@@ -52,11 +51,11 @@ def teach(
         return ()
     lessons = [_lesson(kind, target, minutes) for target in targets]
     able = [network_of(target) is not None for target in targets]
-    masks: list[Mask] = []
+    veils: list[bool] = []
     for item in items if any(able) else ():
         exhibit = Exhibit(item, logo)
-        if len(masks) < MOST_LOOKED_AT:
-            masks.append(small_mask(exhibit.mask))
+        if len(veils) < MOST_LOOKED_AT:
+            veils.append(exhibit.is_veil)
         for lesson, fits, label in zip(lessons, able, item.labels, strict=True):
             if fits:
                 lesson.add(exhibit.key, exhibit.clean, exhibit.marked, label)
@@ -67,7 +66,7 @@ def teach(
         if fits:
             watch.retraining(target.name)
         if isinstance(lesson, PreparedLesson) and logo is not None:
-            lesson.painter = MarkPainter(logo, kinds=kinds_of(masks))
+            lesson.painter = MarkPainter(logo, kinds=kinds_of(veils))
         try:
             found.append(lesson.learn(seed=seed) if fits else {})
         except UNTRAINED as error:

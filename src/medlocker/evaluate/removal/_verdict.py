@@ -9,7 +9,7 @@ from medlocker.evaluate.removal._result import BatteryResult, Best, Row
 RESTORED_DB = 35.0
 _ALMOST_ALL, _MUCH = 0.8, 0.4
 _RETRAINED, _MERGED, _PREPARED = 13, 14, 15
-_UNDOING = (6, 7, 9, 10, 16, 17)
+UNDOING = (6, 7, 9, 10, 16, 17)
 """Attacks that give the marked pixels back, if they work."""
 _ADVICE = dict.fromkeys((6, 7, 9), ": use --harden.")
 
@@ -69,7 +69,7 @@ def _bound(best: Best) -> str:
 def _inversion(rows: Sequence[Row]) -> list[str]:
     """Say whether the pixels themselves come back."""
     best = max(
-        (row for row in rows if row.number in _UNDOING and row.psnr_region is not None),
+        (row for row in rows if row.number in UNDOING and row.psnr_region is not None),
         key=lambda row: row.psnr_region or 0.0,
         default=None,
     )

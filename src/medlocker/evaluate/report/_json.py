@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from medlocker.evaluate._attacked import Removal
-from medlocker.evaluate._headline import findings
 from medlocker.evaluate._numbers import Numbers, TargetNumbers, name_conditions
 from medlocker.evaluate._pairs import CLEAN, PANEL, PROTECTED, RANDOM
 from medlocker.evaluate._qualities import ReleaseQuality
+from medlocker.evaluate.report._advice import advise
+from medlocker.evaluate.report._headline import findings
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ def to_json(
         removal: What attackers got; None if none was asked for.
     """
     keys, result = numbers.keys, numbers.result
+    advice = advise(None if removal is None else removal.battery, failed=extra.failed_removal)
     by_key = {quality.condition: quality.to_json(result) for quality in qualities}
     return {
         "images": len(result.images),
@@ -57,6 +59,8 @@ def to_json(
         else [{**best.to_json(), "upper_bound": True} for best in removal.battery.best],
         "removal_images": 0 if removal is None else removal.battery.images,
         "removal_verdict": None if removal is None else removal.verdict,
+        "removal_advice": None if advice is None else {"tone": advice.tone, "text": advice.text},
+        "removal_gaps": [] if removal is None else [gap.to_json() for gap in removal.battery.gaps],
         "relearned": [] if removal is None else [one.to_json() for one in removal.relearned],
         "side_channels": [] if removal is None else [one.to_json() for one in removal.side_channels],
         "skipped": [{"image": name, "reason": reason} for name, reason in extra.skipped],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import unicodedata
 from collections.abc import Iterable, Sequence
 
 from medlocker.evaluate._attacked import Removal
@@ -12,7 +13,7 @@ from medlocker.evaluate._pairs import CLEAN, RANDOM
 from medlocker.evaluate._qualities import quality_values
 from medlocker.information import Information
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA_STARTS = "=+-@"
 
 
 def per_image_csv(numbers: Numbers) -> bytes:
@@ -169,5 +170,12 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     text = str(value)
-    # a spreadsheet would run it as a formula
-    return f"'{text}" if isinstance(value, str) and text.startswith(_FORMULA_STARTS) else text
+    return f"'{text}" if isinstance(value, str) and _may_be_formula(text) else text
+
+
+def _may_be_formula(text: str) -> bool:
+    """Tell whether a spreadsheet may run a cell: it looks past blanks, and full-width signs count too."""
+    if text[:1] in ("\t", "\r", "\n"):
+        return True
+    seen = "".join(c for c in unicodedata.normalize("NFKC", text) if c.isprintable()).lstrip()
+    return seen.startswith(tuple(_FORMULA_STARTS))

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from medlocker.evaluate._attacked import Removal
-from medlocker.evaluate._json import Extra, to_json
 from medlocker.evaluate._numbers import add_up
-from medlocker.evaluate._page import report_page
 from medlocker.evaluate._qualities import add_up_quality
 from medlocker.evaluate._run import Result
-from medlocker.evaluate._tables import per_image_csv, removal_csv, summary_csv
+from medlocker.evaluate.report._csv import per_image_csv, removal_csv, summary_csv
+from medlocker.evaluate.report._json import Extra, to_json
+from medlocker.evaluate.report._page import report_page
 from medlocker.files import check_output_folder, replacing_folder, write_atomic
 
 REPORT_FILES = frozenset({"report.json", "report.html", "per_image.csv", "summary.csv", "removal.csv"})

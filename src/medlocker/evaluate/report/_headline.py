@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 from medlocker.evaluate._numbers import Condition, Numbers, TargetNumbers
 from medlocker.evaluate._pairs import CLEAN
@@ -51,7 +51,21 @@ def gain_text(gain: Gain) -> str:
     return f"{points(gain.left)} ({points(gain.interval[0])} to {points(gain.interval[1])})"
 
 
-def kappa_text(one: Condition) -> str:
+class HasKappa(Protocol):
+    """What has a kappa and its interval."""
+
+    @property
+    def kappa(self) -> float | None:
+        """Cohen's kappa; None if it was not measured."""
+        ...
+
+    @property
+    def kappa_interval(self) -> tuple[float, float] | None:
+        """Its interval of 95 %."""
+        ...
+
+
+def kappa_text(one: HasKappa) -> str:
     """Return ``0.04 (-0.10 to 0.18)``."""
     if one.kappa is None or one.kappa_interval is None:
         return "-"

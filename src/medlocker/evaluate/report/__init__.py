@@ -1,0 +1,23 @@
+"""The report of an evaluation: one page for people, JSON and CSV for programs, all in one folder."""
+
+from medlocker.evaluate.report._advice import Advice, advise
+from medlocker.evaluate.report._headline import Finding, auc_text, findings, gain_text, kappa_text
+from medlocker.evaluate.report._json import Extra, to_json
+from medlocker.evaluate.report._render import render_page, thumbnail
+from medlocker.evaluate.report._write import check_report, write_report
+
+__all__ = [
+    "Advice",
+    "Extra",
+    "Finding",
+    "advise",
+    "auc_text",
+    "check_report",
+    "findings",
+    "gain_text",
+    "kappa_text",
+    "render_page",
+    "thumbnail",
+    "to_json",
+    "write_report",
+]
