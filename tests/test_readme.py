@@ -19,8 +19,8 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
 def blocks() -> list[list[str]]:
-    """Return the commands of each fenced block, comments removed."""
-    found = re.findall(r"```\n(.*?)```", README, re.DOTALL)
+    """Return the commands of each fenced block of no language, comments removed."""
+    found = [text for language, text in re.findall(r"```(\w*)\n(.*?)```", README, re.DOTALL) if not language]
     return [[line.split("  #")[0].strip() for line in block.splitlines() if line.strip()] for block in found]
 
 
@@ -98,3 +98,18 @@ def test_make_knows_the_targets_that_the_readme_names() -> None:
 def test_files_that_the_readme_links_exist() -> None:
     for link in re.findall(r"\]\(((?!https)[^)#]+)\)", README):
         assert (ROOT / link).exists(), link
+
+
+def test_headings_that_the_readme_links_exist() -> None:
+    links = re.findall(r"\]\(([\w/.]+)#([\w-]+)\)", README)
+    assert links
+    for file, anchor in links:
+        headings = re.findall(r"^#+ (.*)", (ROOT / file).read_text(encoding="utf-8"), re.MULTILINE)
+        assert anchor in {heading.lower().replace(" ", "-") for heading in headings}, anchor
+
+
+def test_no_paragraph_is_longer_than_four_lines() -> None:
+    prose = re.sub(r"```.*?```", "", README, flags=re.DOTALL)
+    for paragraph in re.split(r"\n\n|\n(?=- )", prose):
+        lines = paragraph.strip().splitlines()
+        assert len(lines) <= 4 or lines[0].startswith("|"), lines[0]

@@ -98,7 +98,7 @@ def test_a_grant_gives_no_secret_of_the_release_away(
         NoMatchingKeyError, match="owner's grant: none of the given identities opens it"
     ) as caught:
         owner_access(_release(pristine), load_identity(pristine.keys / "reader.age.key"))
-    assert caught.value.hint == "only the owner opens a release without a grant: give --grant GRANT_DIR"
+    assert caught.value.hint == "only the owner can open a release without a grant: use --grant GRANT_DIR"
 
 
 def test_the_data_are_not_touched(sample: Sample, reader: Recipient, tmp_path: Path) -> None:

@@ -96,7 +96,7 @@ def test_halves_of_two_owners_are_refused(keys: Path, ending: str, message: str)
     shutil.copy(keys / f"other.{ending}", keys / f"h.{ending}")
     with pytest.raises(InputError, match=message) as caught:
         load_owner(keys / "h")
-    assert "put the two files back that `medlocker key new` made together" in caught.value.hint
+    assert "use the two files that `medlocker key new` made at the same time" in caught.value.hint
 
 
 def test_a_half_that_is_kept_elsewhere_or_locked_is_not_asked_for(keys: Path) -> None:

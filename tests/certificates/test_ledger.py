@@ -32,7 +32,7 @@ def test_a_second_marking_is_refused(tmp_path: Path) -> None:
         message = f"an image with these pixels was marked in another way in release {RELEASE}"
         with pytest.raises(AlreadyMarkedError, match=message) as caught:
             ledger.check(ORIGINAL, release=LATER)
-        assert "two marked versions give the original away" in caught.value.hint
+        assert "two different marks reveal the original" in caught.value.hint
         with pytest.raises(AlreadyMarkedError, match=message):
             ledger.record(ORIGINAL, release=LATER, marked=OTHER)
         assert len(ledger) == 1
@@ -144,7 +144,7 @@ def test_one_picture_twice_in_a_run(tmp_path: Path) -> None:
             ledger.record(ORIGINAL, release=RELEASE, marked=OTHER)
         assert str(caught.value) == "an image with these pixels is in this run already, marked in another way"
         assert caught.value.hint == (
-            "one picture twice: leave one out, or give both the same label and regions"
+            "the same picture twice: leave one out, or give both the same label and regions"
         )
 
 
@@ -165,8 +165,8 @@ def test_claims_of_a_run_that_has_not_finished_stay_but_say_so(tmp_path: Path) -
                 f"release {RELEASE}"
             )
             assert caught.value.hint == (
-                "finish it by the command that began it; only if none of its files was ever handed out: "
-                f"--give-up {RELEASE}"
+                "finish it with the command that started it; only if none of its files was given away: "
+                f"--abandon-run {RELEASE}"
             )
         ledger.begin(RELEASE)  # it goes on
         ledger.finish(RELEASE)

@@ -160,7 +160,7 @@ def test_grant_and_restore_end_to_end(run: Terminal, pristine: Sample, pub: Path
     assert (tmp_path / "out" / NAMES[0]).is_file()
     _, err = run(*base, "--out", tmp_path / "out2", code=3)
     assert "error: owner's grant: none of the given identities opens it" in err
-    assert "give --grant GRANT_DIR" in err
+    assert "use --grant GRANT_DIR" in err
     assert not (tmp_path / "out2").exists()
 
 
@@ -197,7 +197,7 @@ def test_a_grant_in_the_release_is_refused(run: Terminal, sample: Sample, pub: P
 def test_help_of_the_group_says_where_the_options_are(run: Terminal) -> None:
     out, _ = run("grant", "--help")
     told = " ".join(out.split())
-    assert "all its options (--images, --until, --purpose) are told by `medlocker grant new --help`" in told
+    assert "all its options (--images, --until, --purpose) are listed by `medlocker grant new --help`" in told
     assert "medlocker grant release --owner hospital --to alice.age.pub --out alice-grant" in told
 
 

@@ -142,7 +142,7 @@ def test_zero_probabilities_stay_finite(tmp_path: Path) -> None:
         (
             {"free_size": True},
             None,
-            "model m.onnx: its input size is free, and there is no card to tell it",
+            "model m.onnx: its input size is not fixed, and no card states it",
         ),
         (
             {"free_size": True},

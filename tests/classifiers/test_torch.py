@@ -202,9 +202,7 @@ def test_never_runs_code_from_a_file(saved: Saved, monkeypatch: pytest.MonkeyPat
     monkeypatch.chdir(saved.folder)
     with pytest.raises(ModelError) as caught:
         load_classifier(path)
-    assert str(caught.value) == (
-        "weights net.pt: expected a plain state dict, got a file that wants to run code"
-    )
+    assert str(caught.value) == ("weights net.pt: expected a plain state dict, got a file that contains code")
     assert not Path("bomb-went-off").exists()
 
 

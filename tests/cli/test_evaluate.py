@@ -263,7 +263,7 @@ def test_images_that_only_one_side_has_or_that_are_broken(
     assert f"failed: {reason}" in answer.err
     assert f"warning: no marked version of {first}" in answer.err
     assert f"warning: release release: no original of {second}" in answer.err
-    assert "passed over outside.png: no images, or links out of the folder" in answer.err
+    assert "skipped outside.png: no images, or links to outside the folder" in answer.err
 
 
 def test_images_without_a_label(place: Place, evaluate: Evaluate, tmp_path: Path) -> None:
@@ -298,9 +298,9 @@ def test_the_limit_takes_the_first_by_name_and_says_so(place: Place, evaluate: E
 
 def test_the_help_tells_what_a_limit_takes(evaluate: Evaluate) -> None:
     words = " ".join(evaluate("--help").out.replace("│", " ").split())
-    assert "of those with a label and a marked version the first by name" in words
-    assert "Attack at most this many of the images that are judged, evenly spread over them." in words
-    assert "default the second of two, of more the one called label, class, diagnosis or grade." in words
+    assert "Use only the first images by name, at most this many" in words
+    assert "Attack at most this many images, evenly spread over all." in words
+    assert "default the second of two, else label, class, diagnosis or grade." in words
 
 
 def test_a_statement_that_is_none_costs_only_the_models(

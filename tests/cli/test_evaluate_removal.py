@@ -116,7 +116,7 @@ def test_the_report_of_an_interrupted_run_is_that_of_a_whole_one(
         stopped = removal("--json")
     assert (stopped.code, stopped.json) == (130, {"error": "interrupted"})
     assert [line for line in stopped.err.splitlines() if line.startswith("interrupted")] == [
-        "interrupted: the same command again goes on from here"
+        "interrupted: repeat the command to continue"
     ]
     assert not removal.out.exists()
     kept = [json.loads(line) for line in (removal.state / "removal.jsonl").read_bytes().splitlines()]
@@ -275,7 +275,7 @@ def test_a_full_disk_costs_nothing_that_is_finished(
     assert answer.code == 1
     assert answer.err.splitlines()[-2:] == [
         "error: cannot write removal.jsonl: no space left on device",
-        "  mend that and repeat the command: it goes on where it stopped",
+        "  solve this problem and repeat the command: it continues where it stopped",
     ]
     assert removal.state.is_dir()
     assert not removal.out.exists()
@@ -290,7 +290,7 @@ def test_attacks_that_break_down_cost_only_the_attacks(
     monkeypatch.setattr(_attacked, "run_battery", broken)
     answer = removal("--json")
     assert answer.code == 1
-    reason = "removal attacks broke down: ValueError: no such turn"
+    reason = "removal attacks failed: ValueError: no such turn"
     assert answer.json["failed"] == [{"removal": "attacks", "reason": reason}]
     assert f"warning: {reason}" in answer.err
     assert answer.json["targets"][0]["clean"]["n"] == 3
@@ -322,7 +322,7 @@ def test_a_training_is_announced_and_told_of_at_most_once_a_minute() -> None:
     watch.trained("removal network", 100, 0.02134, 1.2)
     watch.trained("removal network", 200, 0.02, 1.3)
     assert bar.said == [
-        "removal network: 12 minutes at most, less if nothing is gained any more; see --removal-minutes",
+        "removal network: 12 minutes at most, less if it stops improving; see --removal-minutes",
         "removal network: 100 steps, validation loss 0.0213, 1 minutes",
     ]
 

@@ -33,7 +33,7 @@ BARE = ("--lesions", "none")
 
 
 def test_from_prepare_to_restore(shell: Shell, folder: Path, owner_name: Path) -> None:
-    answer = shell(*PREPARE, *BARE, "--aim", "key", "--json", cwd=folder)
+    answer = shell(*PREPARE, *BARE, "--objective", "key", "--json", cwd=folder)
     assert answer.code == 0, answer.err
     assert answer.json["images"] == 8
     assert answer.json["evaluations"] <= 160
@@ -78,9 +78,9 @@ def test_what_was_found_is_told_in_words(shell: Shell, folder: Path) -> None:
     answer = shell(*PREPARE, "--preset", "veil", cwd=folder)
     assert answer.code == 0, answer.err
     assert "on 8 images with " in answer.out
-    assert "each of these was left out of the choice that it judges" in answer.out
+    assert "each of these took no part in the choice that it judges" in answer.out
     assert "  m0: " in answer.out
-    assert "with the style that ships with the program" in answer.out
+    assert "with the built-in style" in answer.out
     alone = shell("prepare", "in", "--model", "m0.onnx", "--out", "other", "--budget", "80", cwd=folder)
     assert "of one model none can be left out" in alone.out
 
@@ -91,14 +91,14 @@ def test_what_was_found_is_told_in_words(shell: Shell, folder: Path) -> None:
         (("--opacity", "0.2", "0.1"), "expected opacities above 0, at most 1, the lower first"),
         (("--opacity", "0.001", "0.002"), "after rounding such a veil would change nothing"),
         (("--opacity", "0.5", "1.5"), "expected opacities above 0, at most 1"),
-        (("--legibility", "90"), "expected a legibility of 0 to 60 dB"),
+        (("--min-psnr", "90"), "expected a smallest PSNR of 0 to 60 dB"),
         (("--budget", "9"), "expected a budget of at least"),
-        (("--levels", "9"), "preset veil: expected no --levels"),
-        (("--rounds", "9"), "preset veil: expected no --rounds"),
-        (("--preset", "strong", "--budget", "9"), "preset strong: expected no --budget"),
-        (("--preset", "strong", "--lesions", "skin"), "preset strong: expected no --lesions"),
-        (("--preset", "strong", "--no-decoys"), "preset strong: expected no --no-decoys"),
-        (("--lesions", "skin", "--regions", "in"), "expected no --lesions skin together with --regions"),
+        (("--texture-bound", "9"), "--texture-bound cannot be used with --preset veil"),
+        (("--epochs", "9"), "--epochs cannot be used with --preset veil"),
+        (("--preset", "strong", "--budget", "9"), "--budget cannot be used with --preset strong"),
+        (("--preset", "strong", "--lesions", "skin"), "--lesions cannot be used with --preset strong"),
+        (("--preset", "strong", "--no-decoys"), "--no-decoys cannot be used with --preset strong"),
+        (("--lesions", "skin", "--regions", "in"), "--lesions skin cannot be used with --regions"),
     ],
 )
 def test_options_out_of_range_are_refused(

@@ -135,7 +135,7 @@ WRONG: dict[str, tuple[list[object], str]] = {
         "labels unknown.csv: expected a class of the model, got 'melanoma'",
     ),
     "against": (
-        ["--against", "jpeg,sharpen"],
+        ["--robust-to", "jpeg,sharpen"],
         "expected attacks of jpeg, blur, resize, crop, flip, denoise, inpaint, got 'sharpen'",
     ),
     "no regions": (["--regions", "gone.csv"], "regions gone.csv: expected a file or folder that exists"),
@@ -182,7 +182,7 @@ def test_options_that_do_not_parse(protect: Protect, more: list[object], message
 
 
 def test_attacks_in_the_loop_are_counted_on_the_written_files(protect: Protect) -> None:
-    more = ["--against", "jpeg, inpaint,flip", "--opacity", 0.9, 1, "--size", 0.6]
+    more = ["--robust-to", "jpeg, inpaint,flip", "--opacity", 0.9, 1, "--size", 0.6]
     answer = protect(*more, "--budget", 200, "--json")
     assert answer.code == 0
     counts = answer.json["against"]

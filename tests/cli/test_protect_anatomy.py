@@ -39,7 +39,7 @@ def test_disc_and_macula_are_kept_clear_beside_given_regions(
     answer = run(shell, tmp_path, owner_name, "--regions", "eyes/masks")
     assert answer.code == 0, answer.err
     said = "kept clear: optic disc and macula of fundus photographs, where classical means find them, "
-    assert said + "not a clinician's; the certificate says so" in answer.err
+    assert said + "found by a program, not a clinician; the certificate says so" in answer.err
     assert "the segmenter" not in answer.err
     assert f"{KEPT_CLEAR} (2 images)" in answer.out.splitlines()
     assert "regions were found in" not in answer.out

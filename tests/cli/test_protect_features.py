@@ -96,7 +96,10 @@ def test_together_with_a_classifier(protect: Protect, tmp_path: Path) -> None:
 
 def test_labels_are_of_no_use_to_an_extractor(protect: Protect, tmp_path: Path) -> None:
     answer = protect(tmp_path / "out", "--labels", "labels.csv", "--budget", 4, "--json")
-    assert "the labels are not used: a feature extractor takes an image's own cluster" in answer.err
+    assert (
+        "the labels are not used: with a feature extractor, the class of an image is its own cluster"
+        in answer.err
+    )
     assert answer.json["labelled"] == 0
     assert answer.json["clean_correct"] == 12
 

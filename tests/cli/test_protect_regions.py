@@ -45,7 +45,7 @@ def test_a_segmenter_is_named_in_output_and_statement(
     digest = json.loads((place / "bright" / "model.card.json").read_text())["sha256"]
     assert answer.json["regions"]["source"] == f"segmenter:{digest}"
     assert answer.json["regions"]["clinician"] is False
-    assert "kept out as lesions: what the segmenter finds, not a clinician's; the certificate says so" in (
+    assert "kept out as lesions: what the segmenter finds, found by a program, not a clinician" in (
         answer.err
     )
     assert open_release(place / "out", owner.signing.public).statement.regions == f"segmenter:{digest}"
@@ -80,7 +80,10 @@ def test_candidates_of_photographs_are_called_what_they_are(
     write_samples(place / "eyes", count=2, width=200, height=200)
     answer = run(shell, place, owner_name, "--lesions", "auto", source="eyes/images")
     assert answer.code == 0
-    assert "kept out as lesions: candidates, not a clinician's; the certificate says so" in answer.err
+    assert (
+        "kept out as lesions: candidates, found by a program, not a clinician; the certificate says so"
+        in answer.err
+    )
     assert "regions: candidates of a fundus photograph (2 images)" in answer.out
     statement = open_release(place / "out", owner.signing.public).statement
     assert statement.regions == "candidates: not a clinician's"
@@ -138,7 +141,7 @@ def test_preset_strong_looks_for_candidates_by_itself(shell: Shell, place: Path,
         (("--segmenter", "nowhere"), "segmenter nowhere: expected an .onnx file or a folder"),
         (
             ("--segmenter", "bright", "--lesions", "fundus"),
-            "expected no --lesions fundus together with --regions or --segmenter",
+            "--lesions fundus cannot be used with --regions or --segmenter",
         ),
         (
             ("--lesions", "attention"),

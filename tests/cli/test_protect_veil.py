@@ -243,7 +243,7 @@ def test_the_ledger_refuses_a_second_veil(place: Place, tmp_path: Path) -> None:
     assert answer.code == 1
     assert "was marked in another way" in answer.err
     assert not (tmp_path / "second" / "certificate" / "statement.dsse.json").exists()
-    assert medlocker(*arguments, 1, "--same-mark", "--out", "third", cwd=tmp_path).code == 0
+    assert medlocker(*arguments, 1, "--allow-identical-mark", "--out", "third", cwd=tmp_path).code == 0
     assert images_of(tmp_path / "first") == images_of(tmp_path / "third")
 
 
@@ -311,7 +311,7 @@ def same_pixels(first: Path, second: Path, *, names: Sequence[str] = ()) -> bool
 
 def test_what_a_person_is_told(place: Place) -> None:
     answer = place.protect("told", source="few")
-    assert "no model was given: veils are drawn without asking any" in answer.err
+    assert "no model was given: this run cannot say what its veils do" in answer.err
     assert "marked 3 of 3 images into told" in answer.out
     assert "veils on " in answer.out
     assert "PSNR " in answer.out
@@ -322,13 +322,16 @@ def test_what_a_person_is_told(place: Place) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--marks", 2], "preset veil: expected no marks: it is one lattice"),
-        (["--max-area", 0.3], "preset veil: expected no max-area: it covers all that is free"),
-        (["--against", "jpeg"], "preset veil: expected no against: it is not searched against attacks"),
-        (["--opaque", 0.2], "preset veil: expected no opaque strokes: it is translucent"),
+        (["--max-marks", 2], "--max-marks cannot be used with --preset veil: it is one lattice"),
+        (["--max-area", 0.3], "--max-area cannot be used with --preset veil: it covers the whole free area"),
+        (
+            ["--robust-to", "jpeg"],
+            "--robust-to cannot be used with --preset veil: it is not optimised against attacks",
+        ),
+        (["--harden-opaque", 0.2], "--harden-opaque cannot be used with --preset veil: it is translucent"),
         (["--size", 0.0001], "preset veil: expected a size of 0.00"),
         (["--opacity", 0.001, 0.002], "expected an opacity of at least 0.004, got 0.002: after rounding"),
-        (["--legibility", 99], "expected a legibility of 0 to 60 dB, got 99"),
+        (["--min-psnr", 99], "expected a smallest PSNR of 0 to 60 dB, got 99"),
     ],
 )
 def test_options_that_do_not_fit_are_wrong_usage(place: Place, options: list[object], message: str) -> None:
@@ -342,7 +345,7 @@ def test_options_that_do_not_fit_are_wrong_usage(place: Place, options: list[obj
 
 def test_always_wrong_answers_of_two_classes_are_warned_of(place: Place) -> None:
     two = make_onnx(place.folder / "two.onnx", weights=weights_for(classes=2)).path
-    answer = place.protect("wrong", "--model", two, "--aim", "wrong", source="few")
+    answer = place.protect("wrong", "--model", two, "--objective", "wrong", source="few")
     assert answer.code == 0
     assert (
         "aim wrong with the two classes of two: a model that is always wrong tells as much as one"
@@ -353,7 +356,7 @@ def test_always_wrong_answers_of_two_classes_are_warned_of(place: Place) -> None
 
 
 def test_strong_veils_come_back_too(place: Place) -> None:
-    answer = place.protect("opaque", "--opacity", 0.7, 0.7, "--legibility", 0)
+    answer = place.protect("opaque", "--opacity", 0.7, 0.7, "--min-psnr", 0)
     assert answer.code == 0, answer.err
     assert "an opacity of 0.7 is more than a veil needs" in answer.err
     assert place.restore("opaque", "opaque-back").code == 0

@@ -83,7 +83,7 @@ def test_a_study_is_marked_pushed_and_nothing_of_it_stays(
     assert done.code == 0, done.err
     assert done.out.splitlines()[0] == f"marked 4 of 4 images into {tmp_path / 'release'}"
     assert done.out.splitlines()[-1] == "pushed 4 of 4 instances"
-    assert f"what is fetched lies in {STAGING} beside the release until the run has ended" in done.err
+    assert f"downloaded files are kept in {STAGING} beside the release until the run ends" in done.err
     assert left(tmp_path) == ["release"]
     assert sorted(images_of(tmp_path / "release")) == NAMES
     assert sorted(target.files.values()) == sorted(images_of(tmp_path / "release").values())
@@ -113,7 +113,7 @@ def test_a_part_of_a_study_is_not_marked_unless_told(
         assert error(done) == "3 of 4 instances fetched: nothing is marked yet"
         assert f"failed: {NAMES[1]}: the server does not have it any more" in done.err
         assert left(tmp_path) == [STAGING]
-    done = protect(study(source), "--partial", "--json")
+    done = protect(study(source), "--allow-partial", "--json")
     assert done.code == 1
     assert done.json["fetched"] == {
         "instances": 4,
@@ -192,7 +192,7 @@ def test_an_interrupted_fetch_says_how_to_go_on(
     monkeypatch.setattr("medlocker.dicomweb.pull", interrupted)
     done = protect(study(source))
     assert done.code == 130
-    assert "interrupted: the same command again goes on from here" in done.err
+    assert "interrupted: repeat the command to continue" in done.err
     assert left(tmp_path) == [STAGING]
 
 
@@ -212,10 +212,10 @@ WRONG = [
         "expected the address of one study or series, got that of a whole server",
     ),
     (["dicomweb:https://a:secret@h/studies/1"], "expected an address without user and password"),
-    (["in", "--auth", "x"], "expected --auth and --partial with an INPUT that begins with dicomweb:"),
-    (["in", "--partial"], "expected --auth and --partial with an INPUT that begins with dicomweb:"),
+    (["in", "--auth", "x"], "--auth and --allow-partial require an INPUT that begins with dicomweb:"),
+    (["in", "--allow-partial"], "--auth and --allow-partial require an INPUT that begins with dicomweb:"),
     (["in", "--ca", "x"], "expected --ca with an INPUT or --push that begins with dicomweb:"),
-    (["in", "--push-auth", "x"], "expected --push-auth together with --push"),
+    (["in", "--push-auth", "x"], "--push-auth requires --push"),
     (["in", "--push", "https://h"], "expected the address of a DICOM server"),
     (
         ["in", "--push", "dicomweb:https://h/studies/1"],
@@ -223,7 +223,7 @@ WRONG = [
     ),
     (
         ["dicomweb:http://127.0.0.1/d/studies/1", "--push", "dicomweb:http://127.0.0.1/d/"],
-        "expected another server to push to: there lie the originals, in the same series",
+        "expected another server for --push: this one stores the originals, in the same series",
     ),
     (["dicomweb:https://h/studies/1", "--auth", "none"], "credentials none: no such file or directory"),
     (["dicomweb:https://h/studies/1", "--ca", "none"], "CA file none: expected certificates in PEM"),
@@ -308,7 +308,7 @@ def test_a_server_that_changes_instances_is_warned_of(
     done = medlocker("push", release, target.address, "--owner", f"{owner_name}.sign.pub")
     assert done.code == 0
     assert (
-        "warning: the server changed 1 instances: there they are no longer what the owner signed" in done.err
+        "warning: the server changed 1 instances: its copies are no longer what the owner signed" in done.err
     )
 
 

@@ -65,7 +65,7 @@ def test_an_unfinished_run(tmp_path: Path, owner: Owner, source: Path, shell: Sh
     assert re.fullmatch(
         rf"unfinished, begun {TIME}: marked 3 of 5 images, 1 skipped, 1 failed \(they are tried again\)\n"
         rf"the latest image was finished {TIME}\n"
-        r"no run is writing to it now: repeat the `protect` command that began it: it goes on from here\n",
+        r"no run is writing to it now: repeat the same `protect` command: it continues from here\n",
         answer.out,
     )
     told = shell("status", out, "--json", cwd=tmp_path).json
@@ -78,7 +78,7 @@ def test_an_unfinished_run(tmp_path: Path, owner: Owner, source: Path, shell: Sh
         "skipped": 1,
         "failed": 1,
         "running": False,
-        "next": "repeat the `protect` command that began it: it goes on from here",
+        "next": "repeat the same `protect` command: it continues from here",
     }
     assert contents(out) == before
 
@@ -92,9 +92,7 @@ def test_while_a_run_is_at_work(tmp_path: Path, owner: Owner, source: Path, shel
 
     run_release(make_run(source, out, owner), progress=ask)
     assert {one["running"] for one in told} == {True}
-    assert {one["next"] for one in told} == {
-        "wait for it, or interrupt it: the same command goes on from there"
-    }
+    assert {one["next"] for one in told} == {"wait for it, or interrupt it: the same command then continues"}
     assert [one["marked"] + one["skipped"] + one["failed"] for one in told][-1] == 5
     assert len(images_of(out)) == 3
 
@@ -171,8 +169,8 @@ def test_a_run_that_is_starting(tmp_path: Path, shell: Shell) -> None:
         answer = shell("status", out, cwd=tmp_path)
         assert (answer.code, answer.err) == (0, "")
         assert answer.out == (
-            "a run is starting, and opens its models: wait for it, or interrupt it: the same command goes on "
-            "from there\n"
+            "a run is starting, and opens its models: wait for it, or interrupt it: the same command then "
+            "continues\n"
         )
         told = shell("status", out, "--json", cwd=tmp_path).json
         assert re.fullmatch(TIME, told.pop("since"))
@@ -184,7 +182,7 @@ def test_a_run_that_is_starting(tmp_path: Path, shell: Shell) -> None:
             "failed": 0,
             "latest": None,
             "running": True,
-            "next": "wait for it, or interrupt it: the same command goes on from there",
+            "next": "wait for it, or interrupt it: the same command then continues",
         }
         with pytest.raises(InputError, match=r"^another run is writing to out$"), starting(out):
             pass

@@ -188,7 +188,9 @@ def test_a_staging_folder_of_somebody_else_is_refused(
 def test_an_unfinished_transfer_of_another_study_is_refused(server: FakeServer, fetch: Fetch) -> None:
     server.files[("9.9", "9.9.1", "9.9.1.1")] = dicom(study="9.9", series="9.9.1")
     fetch(server, study="9.9")
-    with pytest.raises(InputError, match=r"^an unfinished transfer of another study or series lies beside"):
+    with pytest.raises(
+        InputError, match=r"^there is an unfinished transfer of another study or series beside"
+    ):
         fetch(server)
     assert list(fetch.files()) == [NAMES[0]]
 

@@ -254,7 +254,7 @@ def test_a_server_that_goes_away_ends_it_and_the_rest_is_pushed_later(server: Fa
         f"the server has {count} of 6 instances, then: the server cannot be reached: no connection"
         for count in range(1, stored + 1)
     }
-    assert gone.value.hint == "the same command pushes the rest"
+    assert gone.value.hint == "repeat the command to push the rest"
     with serving(*server.files.values()) as again:
         assert send(again) == Pushed(6, 6 - stored, stored, 0, (), False)
         assert again.count("POST", "") == 6 - stored

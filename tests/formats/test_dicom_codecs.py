@@ -130,7 +130,7 @@ def test_without_a_table_frames_end_where_their_codestreams_do() -> None:
     ended = [b"ab\xff\xd9", b"cdef", b"gh\xff\xd9"]
     payload = memoryview(b"".join([offset_table([]), *(frame_item(part) for part in ended)]))
     assert [b"".join(parts) for parts in find_frames(payload, 2)] == [ended[0], ended[1] + ended[2]]
-    with pytest.raises(ValueError, match="expected to be told where frames begin"):
+    with pytest.raises(ValueError, match="expected a table of where frames begin"):
         find_frames(memoryview(b"".join([offset_table([]), *[frame_item(b"abcd")] * 3])), 2)
     with pytest.raises(ValueError, match="expected a fragment for each frame"):
         find_frames(payload, 4)

@@ -174,5 +174,5 @@ def test_damaged_limits_are_refused() -> None:
     eight = read_image(nifti(np.zeros((40, 36, 2), "u1")), name="a")
     with pytest.raises(RestoreError, match=r"^expected two different samples of 8 bits for black and white$"):
         unmark_file(eight, [MARK], logo=builtin_logo(), residual=b"\0\0\0\1", method="window-v1")
-    with pytest.raises(InputError, match=r"^expected a volume that tells how it is shown$"):
+    with pytest.raises(InputError, match=r"^expected a volume that states how it is displayed$"):
         Volumes().mark(replace(image, inks=None), [MARK], logo=builtin_logo())

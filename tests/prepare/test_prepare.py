@@ -140,7 +140,7 @@ def test_the_commands_work_together(shell: Shell, tmp_path: Path, owner_name: Pa
             "--out",
             str(tmp_path / "learned"),
         ),
-        *("--rounds", "4", "--json"),
+        *("--epochs", "4", "--json"),
         cwd=tmp_path,
     )
     assert answer.code == 0, answer.err
@@ -175,7 +175,7 @@ def test_nothing_but_an_earlier_learned_logo_is_replaced(
     for out in ("in", "in/learned", "."):
         before = sorted(path.name for path in source.iterdir())
         answer = shell(
-            *("prepare", "in", "--preset", "strong", "--model", "model.onnx", "--rounds", "1"),
+            *("prepare", "in", "--preset", "strong", "--model", "model.onnx", "--epochs", "1"),
             *("--out", out, "--overwrite"),
             cwd=tmp_path,
         )

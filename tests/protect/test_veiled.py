@@ -112,16 +112,16 @@ def test_classes_that_images_shall_be_given() -> None:
 
 
 UNFIT: dict[str, tuple[dict[str, Any], str]] = {
-    "max-area": ({"max_area": 0.5}, "it covers all that is free"),
-    "min-size": ({"min_size": 0.1}, "it leaves regions out instead of shrinking"),
-    "marks": ({"marks": 1}, "it is one lattice"),
-    "rotation": ({"rotation": 0}, "every copy is turned by chance"),
-    "levels": ({"levels": 0}, "its copies have no searched texture"),
-    "confidence": ({"margin": 1.0}, "it is not searched by margins"),
-    "against": ({"against": ("jpeg",)}, "it is not searched against attacks"),
-    "bear-shrinking": ({"bear_shrinking": True}, "it is not searched against attacks"),
-    "search": ({"search": "gradient"}, "its parameters are drawn by chance"),
-    "opaque strokes": ({"harden": Harden(opaque=0.1)}, "it is translucent"),
+    "--max-area": ({"max_area": 0.5}, "it covers the whole free area"),
+    "--min-size": ({"min_size": 0.1}, "it leaves regions free and does not shrink"),
+    "--max-marks": ({"marks": 1}, "it is one lattice"),
+    "--max-rotation": ({"rotation": 0}, "every copy is rotated at random"),
+    "--texture-bound": ({"levels": 0}, "its copies have no searched texture"),
+    "--confidence": ({"margin": 1.0}, "it is not optimised by margins"),
+    "--robust-to": ({"against": ("jpeg",)}, "it is not optimised against attacks"),
+    "--robust-to-downscaling": ({"bear_shrinking": True}, "it is not optimised against attacks"),
+    "--search": ({"search": "gradient"}, "its parameters are random"),
+    "--harden-opaque": ({"harden": Harden(opaque=0.1)}, "it is translucent"),
 }
 
 
@@ -130,7 +130,7 @@ def test_options_that_do_not_fit_a_veil_are_refused_in_a_sentence(option: str) -
     changes, why = UNFIT[option]
     with pytest.raises(InputError) as caught:
         Settings(preset="veil", **changes)
-    assert str(caught.value) == f"preset veil: expected no {option}: {why}"
+    assert str(caught.value) == f"{option} cannot be used with --preset veil: {why}"
     assert caught.value.hint == "leave the option out, or use --preset strong"
     Settings(preset="strong", **changes)
 
@@ -143,9 +143,9 @@ def test_options_that_do_not_fit_a_veil_are_refused_in_a_sentence(option: str) -
             "expected an opacity of at least 0.004, got 0.003: after rounding such a",
         ),
         ({"size": 0.0001}, "preset veil: expected a size of 0.0"),
-        ({"legibility": -1}, "expected a legibility of 0 to 60 dB, got -1"),
-        ({"legibility": 61}, "expected a legibility of 0 to 60 dB, got 61"),
-        ({"legibility": float("nan")}, "expected a legibility of 0 to 60 dB, got nan"),
+        ({"legibility": -1}, "expected a smallest PSNR of 0 to 60 dB, got -1"),
+        ({"legibility": 61}, "expected a smallest PSNR of 0 to 60 dB, got 61"),
+        ({"legibility": float("nan")}, "expected a smallest PSNR of 0 to 60 dB, got nan"),
     ],
 )
 def test_settings_that_would_mark_nothing_are_refused(changes: dict[str, Any], message: str) -> None:

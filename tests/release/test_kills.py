@@ -86,7 +86,7 @@ class Command:
     def start(self, out: Path) -> BaseProcess:
         arguments: list[object] = ["protect", self.source, "--model", builtin_model(), "--owner"]
         arguments += [self.folder / "owner", "--out", out, "--preset", "paper", "--search", "screened"]
-        arguments += ["--budget", 40, "--seed", 5, "--same-mark", "--lesions", "none"]
+        arguments += ["--budget", 40, "--seed", 5, "--allow-identical-mark", "--lesions", "none"]
         process = FORKS.Process(target=_run, args=([str(a) for a in arguments], str(self.log)))
         process.start()
         return process

@@ -55,20 +55,19 @@ def test_after_a_dead_run_and_another_list(
     assert failed
     assert {one["reason"] for one in failed} == {CLAIMED + dead}
     assert (
-        "finish a run that has not finished by the command that began it; where that cannot be done, "
-        "and only if none of its marked files was ever handed out, --give-up with its id lets its images be "
-        "marked anew\n"
+        "finish an unfinished run with the command that started it; if that is impossible, and only if none "
+        "of its files was given away, --abandon-run ID frees its images to be marked again\n"
     ) in answer.err
 
-    answer = shell(*command, "--out", "out2", "--no-ledger", "--give-up", dead, cwd=tmp_path)
+    answer = shell(*command, "--out", "out2", "--no-ledger", "--abandon-run", dead, cwd=tmp_path)
     assert (answer.code, answer.out) == (2, "")
-    assert "error: expected no --give-up together with --no-ledger\n" in answer.err
-    answer = shell(*command, "--out", "out2", "--give-up", "dead", cwd=tmp_path)
+    assert "error: --abandon-run cannot be used with --no-ledger\n" in answer.err
+    answer = shell(*command, "--out", "out2", "--abandon-run", "dead", cwd=tmp_path)
     assert (answer.code, answer.out) == (2, "")
     message = "ledger o.ledger.sqlite: expected the id of a run that has not finished, got 'dead'"
     assert f"error: {message}\n" in answer.err
     assert not (tmp_path / "out2").exists()
-    answer = shell(*command, "--out", "out2", "--give-up", dead, "--json", cwd=tmp_path)
+    answer = shell(*command, "--out", "out2", "--abandon-run", dead, "--json", cwd=tmp_path)
     assert (answer.json["marked"], len(answer.json["failed"])) == (len(failed), 3 - len(failed))
     assert {one["image"] for one in failed} == set(images_of(tmp_path / "out2"))
 

@@ -228,7 +228,7 @@ def test_workers_that_die_at_once_end_the_run(
     with monkeypatch.context() as patch:
         team.send(patch, "stillborn")
         with pytest.raises(
-            WriteError, match=r"^no worker lives long enough to open the models, 3 have ended$"
+            WriteError, match=r"^every worker ended before it had opened the models, 3 have ended$"
         ):
             run_release(run_of(source, tmp_path / "out", owner, model, on=team))
     assert run_release(run_of(source, tmp_path / "out", owner, model, on=team)).summary.marked == 1

@@ -36,7 +36,7 @@ def test_prints_one_json_object(photographs: Photographs, tmp_path: Path) -> Non
     assert (value["architecture"], value["classes"]) == (BACKBONE, ["no", "yes"])
     assert (value["excluded"], value["excluded_unknown"]) == (1, 1)
     assert value["train_images"] + value["validation"]["n"] == 39
-    assert "left out as asked: 1 images" in result.stderr
+    assert "left out by --exclude: 1 images" in result.stderr
     assert "the list of exclusions names nobody.png, which the folder does not have" in result.stderr
 
 

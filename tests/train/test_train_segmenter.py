@@ -349,7 +349,7 @@ def test_the_command_says_what_was_reached(
     shell = Shell(capfd, monkeypatch)
     arguments = ["train", "segmenter", samples.images, "--masks", samples.masks, "--out", "made"]
     arguments += ["--encoder", ENCODER, "--weights", "none", "--size", "64", "--epochs", "1"]
-    answer = shell(*arguments, "--validation", "0.3", "--json", cwd=tmp_path)
+    answer = shell(*arguments, "--validation-split", "0.3", "--json", cwd=tmp_path)
     assert answer.code == 0
     assert answer.json["wanted_recall"] == 0.95
     assert answer.json["reached"] is False

@@ -65,7 +65,7 @@ def open_secret(release: Release, identity: Identity) -> ReleaseSecret:
         secret = parse_owner_grant(unseal(blob, [identity], what="owner's grant"), owner=release.owner)
     except NoMatchingKeyError as error:
         raise NoMatchingKeyError(
-            str(error), hint="only the owner opens a release without a grant: give --grant GRANT_DIR"
+            str(error), hint="only the owner can open a release without a grant: use --grant GRANT_DIR"
         ) from None
     if secret.release != release.statement.release:
         raise WrongImageError("owner's grant: it belongs to another release")

@@ -158,7 +158,7 @@ def load_identity(path: Path) -> Identity:
     if data.startswith(b"-----BEGIN "):
         raise InputError(
             f"{what}: expected an age or OpenSSH private key, got a PEM file",
-            hint="opening needs NAME.age.key, signing NAME.sign.key",
+            hint="to open, use NAME.age.key; to sign, NAME.sign.key",
         )
     lines = _key_lines(data, what)
     if not lines or any(not line.startswith("AGE-SECRET-KEY-1") for line in lines):
@@ -218,7 +218,7 @@ def _check_halves(owner: Owner) -> None:
     """Refuse keys of which a release could not be verified or not be restored."""
     public, private = owner.paths.path(SIGN_PUB), owner.paths.path(AGE_KEY)
     if os.path.lexists(public) and load_verify_key(public) != owner.signing.public:
-        raise _mismatch(owner, SIGN_PUB, SIGN_KEY, "nobody could verify with it what you sign")
+        raise _mismatch(owner, SIGN_PUB, SIGN_KEY, "with this key nobody could verify what you sign")
     # whoever keeps it elsewhere, or locked, answers for it
     if not os.path.lexists(private) or _is_locked(private):
         return
@@ -232,7 +232,7 @@ def _mismatch(owner: Owner, one: str, other: str, reason: str) -> InputError:
     names = [owner.paths.path(ending).name for ending in (one, other)]
     return InputError(
         f"owner {owner.paths.prefix.name}: {names[0]} does not belong to {names[1]}",
-        hint=f"{reason}: put the two files back that `medlocker key new` made together",
+        hint=f"{reason}: use the two files that `medlocker key new` made at the same time",
     )
 
 

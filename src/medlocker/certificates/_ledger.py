@@ -254,18 +254,18 @@ class Ledger:
         if found.release == release:
             return AlreadyMarkedError(
                 "an image with these pixels is in this run already, marked in another way",
-                hint="one picture twice: leave one out, or give both the same label and regions",
+                hint="the same picture twice: leave one out, or give both the same label and regions",
             )
         if not found.is_finished:
             return AlreadyMarkedError(
                 f"an image with these pixels was marked in another way by a run that has not finished, "
                 f"release {found.release}",
-                hint="finish it by the command that began it; only if none of its files was ever handed out: "
-                f"--give-up {found.release}",
+                hint="finish it with the command that started it; only if none of its files was given away: "
+                f"--abandon-run {found.release}",
             )
         return AlreadyMarkedError(
             f"an image with these pixels was marked in another way in release {found.release}",
-            hint="two marked versions give the original away: hand out the first one again",
+            hint="two different marks reveal the original: give the first marked version again",
         )
 
     @contextmanager

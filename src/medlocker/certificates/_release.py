@@ -97,7 +97,7 @@ class Release:
             if line is not None:
                 return line
         raise WrongImageError(
-            "the file is not one of this release", hint="it was changed, or belongs elsewhere"
+            "the file is not one of this release", hint="it was changed, or belongs to another release"
         )
 
     def logo(self) -> Logo:

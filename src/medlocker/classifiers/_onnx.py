@@ -233,7 +233,7 @@ def _spec_of_session(
     channels, height, width = sides if layout == "NCHW" else (sides[2], sides[0], sides[1])
     if height is None or width is None:
         raise ModelError(
-            f"model {name}: its input size is free, and there is no card to tell it",
+            f"model {name}: its input size is not fixed, and no card states it",
             hint=f"write a card {Path(name).stem}.card.json with input.height and input.width",
         )
     if max(height, width) > MAX_INPUT_SIDE_PX:

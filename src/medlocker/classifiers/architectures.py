@@ -145,7 +145,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
             value = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelError(
-            f"weights {path.name}: expected a plain state dict, got a file that wants to run code",
+            f"weights {path.name}: expected a plain state dict, got a file that contains code",
             hint="save it as torch.save(model.state_dict(), ...) or as safetensors",
         ) from error
     except (safetensors.SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:

@@ -286,6 +286,6 @@ def _outputs(architecture: str, state: Mapping[str, torch.Tensor]) -> int:
         if name in state and state[name].ndim in (1, 2, 4):
             return int(state[name].shape[0])
     raise ModelError(
-        f"architecture {architecture}: the number of classes cannot be told from the weights",
+        f"architecture {architecture}: the number of classes cannot be read from the weights",
         hint='name them in the card: "classes": ["healthy", "ill"]',
     )

@@ -68,17 +68,17 @@ def with_chosen_style(
         try:
             chosen = prepare_veil(preparation, progress=progress).prepared
         except InputError as error:
-            note(f"the veil that ships with the program is used: {error}")
+            note(f"the built-in veil style is used: {error}")
             return settings
     style = chosen.style
     if settings.opacity is not None and style.opacity < settings.opacity[0]:
-        note("the veil that ships with the program is used: a better one would be fainter than --opacity")
+        note("the built-in veil style is used: a better one would need an opacity below --opacity")
         return settings
     low, high = style.periods
     periods = f"{low:.3f} to {high:.3f}, another for every image," if style.spread else f"{low:.3f}"
     note(
         f"a veil chosen on a sample of the images: period {periods} of the shorter side, "
-        f"opacity {style.opacity:.2f}; `medlocker prepare --preset veil` tells what to expect of it"
+        f"opacity {style.opacity:.2f}; `medlocker prepare --preset veil` estimates its effect"
     )
     opacity = settings.opacity
     if opacity is not None:

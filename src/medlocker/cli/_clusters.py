@@ -36,7 +36,7 @@ def indices_or_own(
         return ()
     named = [model for model in classifiers if prototypes_of(model) is None]
     if not named:
-        warn("the labels are not used: a feature extractor takes an image's own cluster for its class")
+        warn("the labels are not used: with a feature extractor, the class of an image is its own cluster")
     found = iter(label_indices(labels, named))
     return tuple(next(found) if prototypes_of(model) is None else None for model in classifiers)
 

@@ -13,6 +13,8 @@ import typer
 from typer.core import TyperGroup
 
 from medlocker.cli._interrupts import interruptible_imports
+from medlocker.cli._panels import epilog
+from medlocker.cli._renamed import with_new_names
 
 
 class _Command(NamedTuple):
@@ -41,7 +43,7 @@ COMMANDS = {
     ),
     "status": _Command(
         "status",
-        "Tell how far a release is: how many images are done, whether a run is at it now, how to go on.",
+        "Show how far a release is: how many images are done, whether a run is working on it, what to do.",
     ),
     "verify": _Command(
         "verify",
@@ -53,7 +55,7 @@ COMMANDS = {
         "Measure how well a release protects: models asked about originals, a control, and marked files.",
     ),
     "inspect": _Command(
-        "inspect", "Tell what an image, a release, or a model holds, without changing or trusting it."
+        "inspect", "Show what an image, a release, or a model contains, without changing or trusting it."
     ),
     "key": _Command("app", "Make keys."),
     "train": _Command("app", "Train models to search against, and lesion segmenters."),
@@ -69,7 +71,7 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
         """Find the command that the first argument names."""
         name, command, rest = super().resolve_command(ctx, args)
-        return name, command if name is None else load(name), rest
+        return (name, command, rest) if name is None else (name, load(name), with_new_names(name, rest))
 
 
 def register(app: typer.Typer) -> None:
@@ -91,5 +93,5 @@ def load(name: str) -> Any:
     if isinstance(found, typer.Typer):
         alone.add_typer(found, name=name)
     else:
-        alone.command(name)(found)
+        alone.command(name, epilog=epilog(getattr(module, "EXAMPLES", "")))(found)
     return typer.main.get_group(alone).commands[name]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medlocker.cli._console import note, shown, stdout, warn
+from medlocker.cli._panels import INPUT, RUN
 from medlocker.cli._progress import image_progress
 from medlocker.cli._releasefacts import STATEMENT
 from medlocker.errors import InputError, MedlockerError
@@ -24,22 +25,47 @@ _AUTH = "File with `user:password` or `Bearer TOKEN` for"
 
 AuthOption = Annotated[
     Path | None,
-    typer.Option("--auth", metavar="FILE", help=f"{_AUTH} INPUT's server; or set MEDLOCKER_PULL_AUTH."),
+    typer.Option(
+        "--auth",
+        metavar="FILE",
+        help=f"{_AUTH} the server of INPUT; or set MEDLOCKER_PULL_AUTH.",
+        rich_help_panel=INPUT,
+    ),
 ]
 PushAuthOption = Annotated[
     Path | None,
-    typer.Option("--push-auth", metavar="FILE", help=f"{_AUTH} that server; or set MEDLOCKER_PUSH_AUTH."),
+    typer.Option(
+        "--push-auth",
+        metavar="FILE",
+        help=f"{_AUTH} the server of --push; or set MEDLOCKER_PUSH_AUTH.",
+        rich_help_panel=RUN,
+    ),
 ]
 CaOption = Annotated[
     Path | None,
-    typer.Option("--ca", metavar="FILE", help="Authorities to trust for https, PEM; default the system's."),
+    typer.Option(
+        "--ca",
+        metavar="FILE",
+        help="PEM file of certificate authorities for https; default the system's.",
+        rich_help_panel=INPUT,
+    ),
 ]
 PushOption = Annotated[
     str | None,
-    typer.Option("--push", metavar="dicomweb:URL", help="Send the marked DICOM files to this server too."),
+    typer.Option(
+        "--push",
+        metavar="dicomweb:URL",
+        help="Send the marked DICOM files to this server too.",
+        rich_help_panel=RUN,
+    ),
 ]
 PartialOption = Annotated[
-    bool, typer.Option("--partial", help="Go on if a server does not hand out every instance.")
+    bool,
+    typer.Option(
+        "--allow-partial",
+        help="Continue if a server does not deliver every instance.",
+        rich_help_panel=INPUT,
+    ),
 ]
 
 
@@ -95,7 +121,7 @@ class Transfers:
             store = parse_store(push)
             if self._source is not None and store.base == self._source.address.base:
                 raise InputError(
-                    "expected another server to push to: there lie the originals, in the same series"
+                    "expected another server for --push: this one stores the originals, in the same series"
                 )
             self._target = connect(store, push_auth, variable=PUSH_VARIABLE, ca=ca)
 
@@ -216,7 +242,7 @@ def push_release(release: Path, key: VerifyKey, server: Server, staging: Staging
 
         pushed = push(opened, marked, server, log, progress=progress)
     if pushed.changed:
-        warn(f"the server changed {pushed.changed} instances: there they are no longer what the owner signed")
+        warn(f"the server changed {pushed.changed} instances: its copies are no longer what the owner signed")
     if not pushed.exit_code:
         staging.discard_job(target)
     return pushed
@@ -257,7 +283,7 @@ def say_pushed(pushed: Pushed) -> None:
             stdout.print(f"  {shown(_named(name, reason))}", markup=False)
         if len(pushed.failed) > _SHOWN:
             stdout.print(f"  ... and {len(pushed.failed) - _SHOWN} more, see --json", markup=False)
-        note("the same command pushes the rest")
+        note("repeat the command to push the rest")
 
 
 def pushed_json(pushed: Pushed) -> dict[str, Any]:
@@ -291,9 +317,9 @@ def _check_options(
     partial: bool,
 ) -> None:
     if not remote and (auth is not None or partial):
-        raise InputError(f"expected --auth and --partial with an INPUT that begins with {PREFIX}")
+        raise InputError(f"--auth and --allow-partial require an INPUT that begins with {PREFIX}")
     if push is None and push_auth is not None:
-        raise InputError("expected --push-auth together with --push")
+        raise InputError("--push-auth requires --push")
     if not remote and push is None and ca is not None:
         raise InputError(f"expected --ca with an INPUT or --push that begins with {PREFIX}")
 
@@ -314,11 +340,11 @@ def _fetch(server: Server, staging: Staging, *, partial: bool) -> Pulled:
         try:
             pulled = pull(server, plan, staging, progress=progress)
         except KeyboardInterrupt:
-            bar.say("interrupted: the same command again goes on from here")
+            bar.say("interrupted: repeat the command to continue")
             raise typer.Exit(130) from None
         finally:
             bar.say(
-                f"what is fetched lies in {staging.folder.name} beside the release until the run has ended"
+                f"downloaded files are kept in {staging.folder.name} beside the release until the run ends"
             )
     if not partial:
         check_whole(pulled)

@@ -37,8 +37,8 @@ class KeepOut:
     def __post_init__(self) -> None:
         if self.lesions not in (None, "none") and (self.regions or self.segmenter):
             raise InputError(
-                f"expected no --lesions {self.lesions} together with --regions or --segmenter",
-                hint="candidates are only for images of which nothing better is known",
+                f"--lesions {self.lesions} cannot be used with --regions or --segmenter",
+                hint="leave --lesions out: given regions or a segmenter are better",
             )
 
     def candidates(self, preset: Preset) -> Lesions:

@@ -10,14 +10,15 @@ import typer
 
 from medlocker.classifiers import Classifier
 from medlocker.cli._console import note
+from medlocker.cli._panels import INPUT
 from medlocker.errors import InputError
 from medlocker.labels import Labels, class_indices, load_labels
 
 LabelColumn = Annotated[
     str | None,
     typer.Option(
-        help="Column of the label; default the second of two, of more the one called "
-        "label, class, diagnosis or grade."
+        help="Column of the label; default the second of two, else label, class, diagnosis or grade.",
+        rich_help_panel=INPUT,
     ),
 ]
 """The option ``--label-column`` of all commands that compare with labels."""
@@ -26,8 +27,8 @@ LabelColumn = Annotated[
 ImageColumn = Annotated[
     str | None,
     typer.Option(
-        help="Column of the images' names in --labels; default the first, "
-        "or one that is called image, image_id, filename, path or the like."
+        help="Column of the file names; default the first, or image, image_id, filename or path.",
+        rich_help_panel=INPUT,
     ),
 ]
 """The option ``--image-column`` of all commands that compare with labels."""

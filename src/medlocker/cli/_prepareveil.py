@@ -105,7 +105,7 @@ def _warnings(forecast: Forecast) -> Iterator[str]:
         if told.left is not None and told.left > _MUCH_LEFT and told.kappa > _MUCH_KAPPA:
             yield (
                 f"{told.model} keeps {told.left:.0%} of its right answers under such veils: allow more "
-                "(--opacity LOW HIGH, a lower --legibility), or keep less out"
+                "(--opacity LOW HIGH, a lower --min-psnr), or keep less out"
             )
 
 
@@ -141,7 +141,7 @@ def _expected(forecast: Forecast, *, labelled: bool) -> Iterator[str]:
     """Yield what models will still tell, in words."""
     if forecast.left_out and forecast.chosen:
         yield (
-            "forecast for models never seen: each of these was left out of the choice that it judges, on "
+            "forecast for unseen models: each of these took no part in the choice that it judges, on "
             "images not used for it"
         )
     elif not forecast.left_out:
@@ -150,7 +150,7 @@ def _expected(forecast: Forecast, *, labelled: bool) -> Iterator[str]:
             "another. This one itself, on images not used for the choice:"
         )
     else:
-        yield "no forecast: too few images to keep half of them apart"
+        yield "no forecast: too few images to use one half for the choice and one for the forecast"
     shipped = {told.model: told for told in forecast.shipped}
     for told in forecast.chosen:
         line = f"  {told.model}: {_told(told, labelled=labelled)}"
@@ -158,7 +158,7 @@ def _expected(forecast: Forecast, *, labelled: bool) -> Iterator[str]:
         yield line if beside is None else f"{line}; {_beside(beside)}"
     if not forecast.chosen:
         for told in forecast.shipped:
-            yield f"  {told.model}, the style that ships with the program: {_told(told, labelled=labelled)}"
+            yield f"  {told.model}, the built-in style: {_told(told, labelled=labelled)}"
     yield "models trained on images veiled by this program keep more: see docs/THREAT_MODEL.md"
 
 
@@ -173,7 +173,7 @@ def _told(told: Told, *, labelled: bool) -> str:
     if told.information is not None and told.information_interval is not None:
         low, high = told.information_interval
         parts.append(
-            f"what can be learned from its answers beats the commonest class by {told.information:.0%} "
+            f"what its answers teach is better than the most frequent class by {told.information:.0%} "
             f"({low:.0%} to {high:.0%})"
         )
     return ", ".join(parts)
@@ -181,4 +181,4 @@ def _told(told: Told, *, labelled: bool) -> str:
 
 def _beside(told: Told) -> str:
     left = "" if told.left is None else f"{told.left:.0%} left, "
-    return f"with the style that ships with the program {left}kappa {told.kappa:.2f}"
+    return f"with the built-in style {left}kappa {told.kappa:.2f}"

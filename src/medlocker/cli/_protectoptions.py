@@ -21,7 +21,7 @@ MOST_ADVISED = 0.2
 
 
 def attack_names(text: str | None) -> tuple[AttackName, ...]:
-    """Split ``--against``; whether the names exist is checked by the settings."""
+    """Split ``--robust-to``; whether the names exist is checked by the settings."""
     names = [] if text is None else [name.strip() for name in text.split(",")]
     return cast(tuple[AttackName, ...], tuple(names))
 
@@ -72,7 +72,7 @@ def open_ledger(owner: Owner, *, use: bool, given_up: Sequence[str]) -> Ledger |
     """
     if not use:
         if given_up:
-            raise InputError("expected no --give-up together with --no-ledger")
+            raise InputError("--abandon-run cannot be used with --no-ledger")
         return None
     ledger = Ledger(ledger_path(owner.paths), owner.signing)
     for release in given_up:
@@ -112,15 +112,15 @@ def veil_warnings(settings: Settings, classifiers: Sequence[Classifier]) -> Iter
         return
     if not classifiers:
         yield (
-            "no model was given: veils are drawn without asking any, so this run cannot say what they do to "
+            "no model was given: this run cannot say what its veils do to "
             "a model of your images; `medlocker evaluate` can"
         )
     if settings.opacities[1] > MOST_ADVISED:
         given = settings.opacities[1]
-        yield f"an opacity of {given:g} is more than a veil needs: people will read the images less well"
+        yield f"an opacity of {given:g} is more than a veil needs: the images will be harder to read"
     pairs = [model.name for model in classifiers if len(model.classes) == 2]
     if settings.aim == "wrong" and pairs:
         yield (
             f"aim wrong with the two classes of {pairs[0]}: a model that is always wrong tells as much as "
-            "one that is always right, its answers need only be turned round; --aim same tells nothing"
+            "one that is always right, somebody can exchange the two answers; use --objective same"
         )

@@ -24,9 +24,9 @@ def say_inputs(inputs: Inputs, labels: Labels | None, regions: Regions | None, f
     names = [item.name for item in inputs.items]
     note(f"{len(names)} images")
     if inputs.passed_over:
-        note(f"passed over {_some(inputs.passed_over)}: no images, or links out of the folder")
+        note(f"skipped {_some(inputs.passed_over)}: no images, or links to outside the folder")
     if inputs.masks:
-        note(f"passed over {_some(inputs.masks)}: masks beside their pictures; --regions takes them")
+        note(f"skipped {_some(inputs.masks)}: masks of other images; give them with --regions")
     if inputs.unreadable:
         warn(f"cannot list {_some(inputs.unreadable)}")
     if labels is not None:
@@ -51,13 +51,13 @@ def say_inputs(inputs: Inputs, labels: Labels | None, regions: Regions | None, f
             warn(f"the regions name {_some(unknown)}, which the input does not have")
     if lesions is not None:
         kind = "candidates" if lesions.droppable else "what the segmenter finds"
-        note(f"kept out as lesions: {kind}, not a clinician's; the certificate says so")
+        note(f"kept out as lesions: {kind}, found by a program, not a clinician; the certificate says so")
     elif regions is None:
         note("no lesions are kept out: see --regions, --segmenter, --lesions")
     if isinstance(finder, WithAnatomy):
         note(
             "kept clear: optic disc and macula of fundus photographs, where classical means find them, "
-            "not a clinician's; the certificate says so"
+            "found by a program, not a clinician; the certificate says so"
         )
 
 
@@ -66,7 +66,7 @@ def _of_no_image(what: str, names: Sequence[str], entries: Sequence[str], otherw
     return InputError(
         f"{what}: expected names of the images, for instance {names[0]}, got none of them"
         + (f" ({entries[0]!s:.80}, ...)" if entries else ""),
-        hint=f"give the names as below the input, {otherwise}",
+        hint=f"name files by their path below the input, {otherwise}",
     )
 
 
@@ -95,19 +95,19 @@ def run_with_progress(run: Run) -> Result:
         try:
             result = run_release(run, progress=progress, checking=checking)
         except KeyboardInterrupt:
-            bar.say("interrupted: the same command again goes on from here")
+            bar.say("interrupted: repeat the command to continue")
             raise typer.Exit(130) from None
     reasons = [reason for _, reason in result.summary.failed if _MARKED_BEFORE in reason]
     if any(_BY_UNFINISHED in reason for reason in reasons):
         note(
-            "finish a run that has not finished by the command that began it; where that cannot be done, and "
-            "only if none of its marked files was ever handed out, --give-up with its id lets its images be "
-            "marked anew"
+            "finish an unfinished run with the command that started it; if that is impossible, and "
+            "only if none of its files was given away, --abandon-run ID frees its images to be marked again"
         )
     if reasons:
         note(
-            "the owner's ledger refuses a second, different mark of an image: two give the original back; "
-            "--same-mark with the same --seed and options repeats a mark, --no-ledger is for experiments"
+            "the owner's ledger refuses a second, different mark of an image: two different marks reveal the "
+            "original; --allow-identical-mark with the same --seed and options repeats a mark; "
+            "--no-ledger is for experiments"
         )
     return result
 

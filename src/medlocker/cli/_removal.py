@@ -43,7 +43,7 @@ class _Shown(BatteryObserver):
     def studying(self, marks: int) -> None:
         """Say why nothing moves."""
         if marks:  # of veils alone there is nothing to study
-            self._bar.say(f"the attackers study {marks} marks first")
+            self._bar.say(f"the attackers first study {marks} marks")
 
     def training(self, attack: str) -> None:
         """Say why nothing moves for minutes."""
@@ -52,7 +52,7 @@ class _Shown(BatteryObserver):
     def estimated(self, attack: str, minutes: float) -> None:
         """Say when the training ends at the latest."""
         left = f"{minutes:.0f} minutes" if minutes >= 1 else "a minute"
-        self._bar.say(f"{attack}: {left} at most, less if nothing is gained any more; see --removal-minutes")
+        self._bar.say(f"{attack}: {left} at most, less if it stops improving; see --removal-minutes")
 
     def trained(self, attack: str, steps: int, loss: float, minutes: float) -> None:
         """Say how far the training is, once a minute."""
@@ -66,7 +66,7 @@ class _Shown(BatteryObserver):
 
     def retraining(self, target: str) -> None:
         """Say why the bar is full and nothing ends."""
-        self._bar.say(f"training {target} on, which takes minutes")
+        self._bar.say(f"continuing the training of {target}, which takes minutes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,9 +99,9 @@ def attack_with_progress(attackers: Attackers, result: Result) -> Attacked:
     except (InputError, WriteError, typer.Exit):
         raise
     except Exception as error:  # whatever an attack or a model breaks on: the evaluation itself is done
-        reason = f"removal attacks broke down: {type(error).__name__}: {error}"
+        reason = f"removal attacks failed: {type(error).__name__}: {error}"
         warn(reason)
-        kept = f"what they finished is kept in {attackers.state_dir.name} for the same command"
+        kept = f"finished parts are kept in {attackers.state_dir.name} for the same command"
         note(kept)
         return Attacked(None, (*attackers.notes, *notes, kept), reason)
     for text in removal.notes:
@@ -114,12 +114,12 @@ def _attack(attackers: Attackers, images: MarkedImages) -> Removal:
         try:
             return attackers.attack(images, observer=_Shown(bar))
         except KeyboardInterrupt:
-            bar.say("interrupted: the same command again goes on from here")
+            bar.say("interrupted: repeat the command to continue")
             raise typer.Exit(130) from None
         except WriteError as error:
             raise WriteError(
                 str(error),
-                hint=error.hint or "mend that and repeat the command: it goes on where it stopped",
+                hint=error.hint or "solve this problem and repeat the command: it continues where it stopped",
             ) from error
 
 
@@ -133,7 +133,7 @@ def print_removal(removal: Removal) -> None:
         stdout.print(line, markup=False)
     more = len(removal.battery.rows) - len(rows) + 1
     if more > 0:
-        stdout.print(f"{more} attacks that get no more, see removal.csv", markup=False)
+        stdout.print(f"{more} attacks that succeed no more often, see removal.csv", markup=False)
     told = [*(one.text for one in removal.relearned), *(one.text for one in removal.side_channels)]
     for sentence in told:
         stdout.print(shown(sentence), markup=False)

@@ -9,18 +9,18 @@ import typer
 from rich.progress import TaskID
 
 from medlocker.cli._console import note, print_json, stderr, stdout, warn
+from medlocker.cli._panels import TRAINING
 from medlocker.cli._progress import image_bar
 
 if TYPE_CHECKING:
     from medlocker.train import SegmenterResult, Weights
 
-_EXAMPLES = """
+SEGMENTER_EXAMPLES = """
 [bold]Examples[/bold]
 
-  medlocker train segmenter fundus/ --masks masks/ --out segmenter
-  medlocker train segmenter fundus/ --masks masks/ --encoder tu-mobilenetv2_100
-      --weights mobilenet.safetensors --exclude held-out.txt --recall 0.98 --out segmenter
-  medlocker protect fundus/ --model surrogate --segmenter segmenter --owner hospital --out release
+medlocker train segmenter fundus/ --masks masks/ --out segmenter
+medlocker train segmenter fundus/ --masks masks/ --exclude held-out.txt --recall 0.98 --out segmenter
+medlocker protect fundus/ --model surrogate --segmenter segmenter --owner hospital --out release
 
 [bold]Masks[/bold]: pictures of their image's size and name, not 0 where there is a lesion: masks/eye.png, or
 a folder for each kind, masks/EX/eye.png or masks/EX/eye_EX.png. An image without any mask is not used; one
@@ -33,38 +33,56 @@ photographs that were not trained on: a missed lesion is worse than a large box.
 
 
 def segmenter(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder of images, searched with subfolders.")
-    ],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of images, with subfolders.")],
     masks: Annotated[Path, typer.Option(metavar="DIR", help="Folder of masks, see below.")],
     out: Annotated[Path, typer.Option(metavar="SEGMENTER_DIR", help="New folder for the model.")],
     architecture: Annotated[
-        str, typer.Option(help="Of segmentation-models-pytorch: unet, fpn, ...")
+        str, typer.Option(help="Decoder of segmentation-models-pytorch: unet, fpn, ...")
     ] = "unet",
     encoder: Annotated[
-        str, typer.Option(help="Of the same; tu-NAME takes a network of timm.")
+        str, typer.Option(help="Encoder of the same; tu-NAME is a network of timm.")
     ] = "tu-mobilenetv2_100",
     weights: Annotated[
         str,
         typer.Option(
-            metavar="FILE|hub|none", help="Start of the encoder: .safetensors or .pt, pretrained, random."
+            metavar="FILE|hub|none",
+            help="First weights of the encoder: .safetensors or .pt, from the hub, or random.",
         ),
     ] = "hub",
     exclude: Annotated[
-        Path | None, typer.Option(metavar="LIST", help="File with names of images to leave out, one a line.")
+        Path | None, typer.Option(metavar="LIST", help="Text file with the names of images to leave out.")
     ] = None,
-    recall: Annotated[float, typer.Option(help="Share of lesions that the boxes must hold.")] = 0.95,
-    epochs: Annotated[int, typer.Option(help="Passes; each draws 8 crops of every image.")] = 20,
-    size: Annotated[int, typer.Option(help="Side of a crop in pixels, a multiple of 32.")] = 256,
+    recall: Annotated[
+        float, typer.Option(help="Share of lesions that the boxes must cover.", rich_help_panel=TRAINING)
+    ] = 0.95,
+    epochs: Annotated[
+        int, typer.Option(help="Epochs; each takes 8 crops of every image.", rich_help_panel=TRAINING)
+    ] = 20,
+    size: Annotated[
+        int,
+        typer.Option(
+            help="Height and width of a crop in pixels, a multiple of 32.", rich_help_panel=TRAINING
+        ),
+    ] = 256,
     side: Annotated[
         int | None,
-        typer.Option(help="Shorter side that images are resized to; default their own, at most 1024."),
+        typer.Option(
+            help="Resize images to this shorter side; default unchanged, at most 1024.",
+            rich_help_panel=TRAINING,
+        ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Crops per step.")] = 4,
-    lr: Annotated[float, typer.Option(help="Highest learning rate.")] = 1e-3,
-    validation: Annotated[float, typer.Option(help="Share of images to choose the boxes on.")] = 0.2,
-    seed: Annotated[int, typer.Option(help="Of split, crops and augmentation.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    batch_size: Annotated[int, typer.Option(help="Crops in one step.", rich_help_panel=TRAINING)] = 4,
+    lr: Annotated[float, typer.Option(help="Maximum learning rate.", rich_help_panel=TRAINING)] = 1e-3,
+    validation: Annotated[
+        float,
+        typer.Option(
+            "--validation-split", help="Share of images used for validation.", rich_help_panel=TRAINING
+        ),
+    ] = 0.2,
+    seed: Annotated[
+        int, typer.Option(help="Seed of split, crops and augmentation.", rich_help_panel=TRAINING)
+    ] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, or mps.", rich_help_panel=TRAINING)] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older segmenter.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -109,9 +127,6 @@ def segmenter(
         )
 
 
-segmenter.__doc__ = (segmenter.__doc__ or "") + "\n\n" + _EXAMPLES
-
-
 def to_weights(text: str) -> Weights:
     """Read the option ``--weights``."""
     if text == "hub":
@@ -134,9 +149,9 @@ def _observer(bar: Any) -> Any:
         def found(self, found: FoundPictures) -> None:
             note(f"{len(found.files)} images with masks")
             if found.excluded:
-                note(f"left out as asked: {len(found.excluded)} images")
+                note(f"left out by --exclude: {len(found.excluded)} images")
             for names, text in (
-                (found.without_mask, "no mask for {}: not used, nobody looked for lesions there"),
+                (found.without_mask, "no mask for {}: not used, so its lesions are not known"),
                 (found.without_image, "masks without an image: {}"),
                 (found.unmatched, "the list of exclusions names {}, which the folder does not have"),
             ):

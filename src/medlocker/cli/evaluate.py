@@ -16,6 +16,7 @@ from medlocker.cli._console import note, print_json, warn
 from medlocker.cli._evaluated import print_evaluation
 from medlocker.cli._labels import LabelColumn
 from medlocker.cli._logo import read_logo
+from medlocker.cli._panels import CONTROL, INPUT, REMOVAL, RUN
 from medlocker.cli._progress import image_progress
 from medlocker.cli._releasefacts import release_facts
 from medlocker.cli._removal import attack_with_progress, state_folder
@@ -39,93 +40,117 @@ from medlocker.release import Inputs, find_inputs
 
 Removal = Literal["none", "standard", "full"]
 
-_EXAMPLES = """
+EXAMPLES = """
 [bold]Examples[/bold]
 
-  medlocker evaluate --clean fundus/ --release release --labels labels.csv --target other.onnx --out report
-  medlocker evaluate --clean fundus/ --release paper --release strong --labels labels.csv \\
-      --target dr.onnx --target other.onnx --regions lesions.csv --out report --json
+medlocker evaluate --clean fundus/ --release release --labels labels.csv --target other.onnx --out report
+medlocker evaluate ... --target dr.onnx --target other.onnx --removal standard --out report
 
-[bold]How to read it[/bold]: marks protect where kappa and "information left" are near 0: then an answer
-does not depend on the image. Information left is what a table or a regression, learned from the answers on
-half of the images, gets right on the other half above the most frequent class, in points. "balanced" is the
-same with every class as heavy as each other: look at it where one class is far more frequent. "left" is the
-share of a model's right answers that survive the mark. Low is good, but with two classes a model that is
-always wrong tells as much as one that is always right. "white box" models are those that the marks were
-searched on. Controls: "random", plain logos at random free places; "panel", an even grey over the marked
-pixels that changes them as much. Signatures are not checked: see `verify`.
+[bold]How to read the result[/bold]: low kappa and low "information left" mean good protection: the answers no
+longer depend on the image. Accuracy alone is not enough: of two classes, always wrong tells as much as always
+right.
+
+"information left": how much better than guessing one can tell the class from the model's answers, in points.
+"balanced": the same with equal weight for every class. "left": share of right answers that stay right.
+
+"white box": models that the marks were optimised on. Controls: "random", plain logos at random places;
+"panel", a grey area that changes the same pixels as much. Signatures are not checked: use `verify`.
 """
 
 
 def evaluate(
-    clean: Annotated[Path, typer.Option(help="The originals: folder, as given to `protect`.")],
+    clean: Annotated[Path, typer.Option(help="Folder of the originals, as given to `protect`.")],
     release: Annotated[
         list[Path], typer.Option("--release", help="A release, or a folder of marked images. Repeatable.")
     ],
-    labels: Annotated[Path, typer.Option(help="CSV `image,<label>`: the truth.")],
+    labels: Annotated[Path, typer.Option(help="CSV `image,<label>` of the right answers.")],
     target: Annotated[
         list[Path],
         typer.Option(
-            "--target", help="Model to judge on: .onnx, torch weights, or a folder of `train`. Repeatable."
+            "--target",
+            help="Classifier to test: .onnx, torch weights, or a folder from `train`. Repeatable.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the report; new or empty.")],
+    removal: Annotated[
+        Removal,
+        typer.Option(
+            help="Let attackers try to remove the marks first: standard takes seconds an image; full also "
+            "trains them."
+        ),
+    ] = "none",
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier report.")] = False,
     label_column: LabelColumn = None,
     regions: Annotated[
-        Path | None, typer.Option(help="Keep-out regions, as for `protect`; counts touched pixels.")
+        Path | None,
+        typer.Option(
+            help="Keep-out regions, as for `protect`: changed pixels inside are counted.",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Use only the first images by name, at most this many; may be no fair sample.",
+            rich_help_panel=INPUT,
+        ),
     ] = None,
     logo: Annotated[
         Path | None,
         typer.Option(
-            help="Logo of the control, if the release holds none; default a padlock. "
-            "Attackers know it only if it is given here or held there."
+            help="Logo, if the release does not contain it; default a padlock. Attackers know it then too.",
+            rich_help_panel=CONTROL,
         ),
     ] = None,
     size: Annotated[
         float | None,
         typer.Option(
-            help="Longer side of the control's logos as a share of the image's shorter side; default as "
-            "large as the marks that are found, a quarter where they cover the image."
+            help="Logo's longer side / image's shorter side; default as large as the marks, or 0.25.",
+            rich_help_panel=CONTROL,
         ),
     ] = None,
     opacity: Annotated[
-        float, typer.Option(help="Opacity of the control's logo.")
+        float, typer.Option(help="Opacity of the control's logo.", rich_help_panel=CONTROL)
     ] = evaluation.DEFAULT_OPACITY,
-    seed: Annotated[int, typer.Option(help="Of the control's places and of the attacks.")] = 0,
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Judge at most this many images: of those with a label and a marked version the first by "
-            "name, which may not be a fair sample; default all.",
-        ),
-    ] = None,
-    removal: Annotated[
-        Removal,
-        typer.Option(
-            help="Attacks that try to remove the marks of the first release before a model is asked; full "
-            "also trains a removal network and the models themselves. Seconds an image; can be interrupted."
-        ),
-    ] = "none",
     removal_limit: Annotated[
         int,
         typer.Option(
-            min=1, help="Attack at most this many of the images that are judged, evenly spread over them."
+            metavar="N",
+            min=1,
+            help="Attack at most this many images, evenly spread over all.",
+            rich_help_panel=REMOVAL,
         ),
     ] = evaluation.DEFAULT_LIMIT,
     removal_minutes: Annotated[
         float,
         typer.Option(
+            metavar="N",
             min=0.1,
-            help="Of --removal full: train one network at most this long; what was stopped so is said.",
+            help="Time limit for training one network with --removal full.",
+            rich_help_panel=REMOVAL,
         ),
     ] = evaluation.DEFAULT_MINUTES,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that read files, and that attack.")] = 2,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the control's places and of the attacks.", rich_help_panel=RUN)
+    ] = 0,
+    workers: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=1, help="Threads that read files and run attacks.", rich_help_panel=RUN
+        ),
+    ] = 2,
     batch: Annotated[
         int | None,
-        typer.Option(min=1, max=1024, help="Pictures in one call of a model; default what suits it."),
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=1024,
+            help="Batch size for a model; default chosen for it.",
+            rich_help_panel=RUN,
+        ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier report.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure how well a release protects: models asked about originals, a control, and marked files."""
@@ -203,9 +228,6 @@ def evaluate(
         raise typer.Exit(1)
 
 
-evaluate.__doc__ = f"{evaluate.__doc__}\n\n{_EXAMPLES}"
-
-
 @dataclass(frozen=True)
 class _Found:
     release: Release
@@ -280,7 +302,7 @@ def _check_place(out: Path, inputs: Sequence[Path], *, overwrite: bool) -> None:
 def _say_inputs(originals: Inputs, pairs: Pairs, releases: Sequence[Release]) -> None:
     note(f"{len(pairs.pairs)} images with a marked version")
     if originals.passed_over:
-        note(f"passed over {_some(originals.passed_over)}: no images, or links out of the folder")
+        note(f"skipped {_some(originals.passed_over)}: no images, or links to outside the folder")
     if originals.unreadable:
         warn(f"cannot list {_some(originals.unreadable)}")
     if pairs.only_clean:
@@ -297,7 +319,7 @@ def _some(names: Sequence[str]) -> str:
 def _run_with_progress(job: Evaluation) -> Result:
     chosen, unlabelled = job.labelled()
     if unlabelled:
-        warn(f"no label for {_some(unlabelled)}: left out")
+        warn(f"left out, as they have no label: {_some(unlabelled)}")
     with image_progress("evaluating", len(chosen)) as bar:
 
         def progress(name: str, reason: str) -> None:

@@ -20,7 +20,7 @@ from medlocker.preparedveil import PreparedVeil, is_prepared_veil, load_prepared
 from medlocker.regions import Segmenter, is_segmenter, load_segmenter
 from medlocker.release import FOLDER
 
-_NOT_TRIED = "whether torch can rebuild it for gradients is not tried here: `protect` does, and tells"
+_NOT_TRIED = "whether torch can rebuild it for gradients is not tested here: `protect` tests it"
 _MODEL_SUFFIXES = (".onnx", ".safetensors", ".pt", ".pth")
 
 
@@ -28,7 +28,7 @@ def inspect(
     path: Annotated[Path, typer.Argument(metavar="FILE|RELEASE|MODEL", help="What to look at.")],
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Tell what an image, a release, or a model holds, without changing or trusting it.
+    """Show what an image, a release, or a model contains, without changing or trusting it.
 
     For images: size, depth, kind, and whether metadata such as GPS positions travel with them (never their
     values). For releases: what the statement says, unverified; use `verify` to check it.

@@ -9,6 +9,7 @@ import typer
 
 from medlocker.cli._keepout import KeepOut
 from medlocker.cli._labels import LabelColumn
+from medlocker.cli._panels import INPUT, KEEP_OUT, MARKS, SEARCH
 from medlocker.cli._preparelogo import Asked, learn_logo
 from medlocker.cli._prepareveil import choose_veil
 from medlocker.errors import InputError
@@ -16,110 +17,170 @@ from medlocker.protect import LEAST_PSNR_DB, MAX_AREA, Aim, Lesions
 
 PreparedPreset = Literal["veil", "strong"]
 
-_EXAMPLES = """
+EXAMPLES = """
 [bold]Examples[/bold]
 
-  medlocker prepare fundus/ --model a.onnx --model b.onnx --regions lesions.csv --out chosen
-  medlocker protect fundus/ --model a.onnx --regions lesions.csv --logo chosen --owner hospital --out release
+medlocker prepare fundus/ --model a.onnx --model b.onnx --regions lesions.csv --out chosen
+medlocker protect fundus/ --model a.onnx --regions lesions.csv --logo chosen --owner hospital --out release
 
-  medlocker prepare fundus/ --preset strong --model surrogate --labels grades.csv --out learned
-  medlocker protect fundus/ --preset strong --model surrogate --logo learned --owner hospital --out release
+medlocker prepare fundus/ --preset strong --model surrogate --labels grades.csv --out learned
+medlocker protect fundus/ --preset strong --model surrogate --logo learned --owner hospital --out release
 
-Preset veil needs no gradients; with two models or more it forecasts what is left of the answers of models
-never seen. Preset strong needs the torch extra, and models that torch can rebuild; give `protect` the same
-size and opacity.
+Preset veil needs no gradients; with two or more models it also estimates the effect on
+models it has not seen. Preset strong needs the torch extra; give `protect` the same size and opacity.
 """
 
 
 def prepare_logo(
-    source: Annotated[Path, typer.Argument(metavar="DIR", help="Image, folder, or list file to learn from.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Images to learn from: file, folder, or list file.")
+    ],
     model: Annotated[
         list[Path],
-        typer.Option("--model", help="Surrogate, as for `protect`. Repeatable, several are better."),
+        typer.Option("--model", help="Classifier, as for `protect`. Repeatable; several are better."),
     ],
-    out: Annotated[Path, typer.Option(metavar="LOGO_DIR", help="New folder, for `protect --logo`.")],
+    out: Annotated[
+        Path, typer.Option(metavar="LOGO_DIR", help="New folder, to be given to `protect --logo`.")
+    ],
     preset: Annotated[
         PreparedPreset,
-        typer.Option(
-            help="What `protect` will be told: veil chooses how veils look, strong learns a texture."
-        ),
+        typer.Option(help="For the same preset of `protect`: veil chooses a style, strong learns a texture."),
     ] = "veil",
     logo: Annotated[
-        Path | None, typer.Option(help="Picture, best a PNG with alpha; default a padlock.")
+        Path | None, typer.Option(help="Picture, best a PNG with transparency; default a padlock.")
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option(help="CSV `image,<label>`; else the models' own answers.")
+        Path | None, typer.Option(help="CSV `image,<label>`; default the models' own answers.")
     ] = None,
+    regions: Annotated[Path | None, typer.Option(help="Regions that stay free, as for `protect`.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier LOGO_DIR.")] = False,
     label_column: LabelColumn = None,
-    regions: Annotated[Path | None, typer.Option(help="Keep-out regions, as for `protect`.")] = None,
-    margin_px: Annotated[
-        int, typer.Option("--margin", min=0, help="Grow every region by this many pixels, as for `protect`.")
-    ] = 0,
-    segmenter: Annotated[
-        Path | None, typer.Option(help="Finds regions too, as for `protect`. For veil.")
-    ] = None,
-    lesions: Annotated[
-        Lesions | None,
+    sample: Annotated[
+        int,
         typer.Option(
-            help="Without --regions and --segmenter keep candidates out, as `protect` does; default auto. "
-            "For veil."
+            "--sample-size",
+            metavar="N",
+            min=1,
+            max=100_000,
+            help="Largest number of images to learn from.",
+            rich_help_panel=INPUT,
         ),
-    ] = None,
-    anatomy: Annotated[
-        bool,
-        typer.Option("--anatomy", help="Keep optic disc and macula clear too, as for `protect`. For veil."),
-    ] = False,
+    ] = 96,
     size: Annotated[
         float | None,
         typer.Option(
-            help="Longer side of the logo / shorter side of the image; of a veil, of one copy. Default 0.25, "
-            "of a veil it is chosen."
+            help="Logo's longer side / image's shorter side; default 0.25, veil: chosen.",
+            rich_help_panel=MARKS,
         ),
     ] = None,
     opacity: Annotated[
         tuple[float, float] | None,
         typer.Option(
             metavar="LOW HIGH",
-            help="Range of the opacity, 0 to 1; default 0.39 0.8, of a veil to choose from 0.06 to 0.15.",
+            help="Range of the opacity, 0 to 1; default 0.39 0.8, veil: 0.06 0.15.",
+            rich_help_panel=MARKS,
         ),
     ] = None,
     legibility: Annotated[
         float | None,
-        typer.Option(help=f"Least PSNR of a veiled image, dB, as for `protect`; default {LEAST_PSNR_DB:g}."),
-    ] = None,
-    aim: Annotated[
-        Aim | None,
         typer.Option(
-            help="What a veil is chosen for: that all images get the same answer, or one drawn by key for "
-            "each, or a wrong one. Default same."
+            "--min-psnr",
+            help=f"Veil: smallest PSNR of a marked image in dB; default {LEAST_PSNR_DB:g}.",
+            rich_help_panel=MARKS,
         ),
     ] = None,
-    decoys: Annotated[
-        bool, typer.Option("--decoys/--no-decoys", help="Keep veils out of boxes by chance too.")
-    ] = True,
-    budget: Annotated[
-        int | None,
-        typer.Option(min=1, help="Most evaluations in all of choosing a veil; default 2000 for each model."),
-    ] = None,
     levels: Annotated[
-        int | None, typer.Option(help="Bound of the texture, grey levels of 255; default 32. For strong.")
+        int | None,
+        typer.Option(
+            "--texture-bound",
+            help="Strong: largest change by the texture, grey levels of 255; default 32.",
+            rich_help_panel=MARKS,
+        ),
     ] = None,
     marks: Annotated[
-        int | None, typer.Option(help="Most separate marks on one image, 1 to 3; default 3. For strong.")
+        int | None,
+        typer.Option(
+            "--max-marks",
+            help="Strong: largest number of logos on one image, 1 to 3; default 3.",
+            rich_help_panel=MARKS,
+        ),
     ] = None,
     max_area: Annotated[
         float | None,
         typer.Option(
-            help=f"Further marks only while all together cover at most this share; default {MAX_AREA:g}. "
-            "For strong."
+            help=f"Strong: largest share of the image that all logos cover; default {MAX_AREA:g}.",
+            rich_help_panel=MARKS,
         ),
     ] = None,
-    sample: Annotated[int, typer.Option(min=1, max=100_000, help="Most images that are looked at.")] = 96,
-    rounds: Annotated[
-        int | None, typer.Option(min=1, max=10_000, help="Passes over the sample; default 24. For strong.")
+    margin_px: Annotated[
+        int,
+        typer.Option(
+            "--margin",
+            metavar="N",
+            min=0,
+            help="Enlarge every region by this many pixels.",
+            rich_help_panel=KEEP_OUT,
+        ),
+    ] = 0,
+    segmenter: Annotated[
+        Path | None,
+        typer.Option(help="Veil: network that finds lesions, as for `protect`.", rich_help_panel=KEEP_OUT),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of the sample and of all that is drawn.")] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier LOGO_DIR.")] = False,
+    lesions: Annotated[
+        Lesions | None,
+        typer.Option(
+            metavar="KIND",
+            help="Veil: find possible lesions, as for `protect`; default auto.",
+            rich_help_panel=KEEP_OUT,
+        ),
+    ] = None,
+    anatomy: Annotated[
+        bool,
+        typer.Option(
+            "--anatomy",
+            help="Veil: keep optic disc and macula of fundus photographs free too.",
+            rich_help_panel=KEEP_OUT,
+        ),
+    ] = False,
+    decoys: Annotated[
+        bool,
+        typer.Option("--decoys/--no-decoys", help="Veil: leave random holes too.", rich_help_panel=KEEP_OUT),
+    ] = True,
+    aim: Annotated[
+        Aim | None,
+        typer.Option(
+            "--objective",
+            help="Veil: one answer for all images (same), a secret one for each (key), or a wrong one. "
+            "Default same.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
+    budget: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Veil: most model evaluations; default 2000 for each model.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
+    rounds: Annotated[
+        int | None,
+        typer.Option(
+            "--epochs",
+            metavar="N",
+            min=1,
+            max=10_000,
+            help="Strong: passes over the sample; default 24.",
+            rich_help_panel=SEARCH,
+        ),
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(
+            metavar="N", min=0, help="Seed of the sample and of all random choices.", rich_help_panel=SEARCH
+        ),
+    ] = 0,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Find out once, on a sample of a data set, how it is best marked, for `protect --logo LOGO_DIR`."""
@@ -139,7 +200,10 @@ def prepare_logo(
         as_json=json,
     )
     if preset == "veil":
-        _refuse("veil", {"--levels": levels, "--marks": marks, "--max-area": max_area, "--rounds": rounds})
+        _refuse(
+            "veil",
+            {"--texture-bound": levels, "--max-marks": marks, "--max-area": max_area, "--epochs": rounds},
+        )
         choose_veil(
             asked,
             aim=aim or "same",
@@ -154,8 +218,8 @@ def prepare_logo(
             "--segmenter": segmenter,
             "--lesions": None if lesions == "none" else lesions,
             "--anatomy": anatomy or None,
-            "--legibility": legibility,
-            "--aim": aim,
+            "--min-psnr": legibility,
+            "--objective": aim,
             "--no-decoys": None if decoys else True,
             "--budget": budget,
         },
@@ -169,14 +233,11 @@ def prepare_logo(
     )
 
 
-prepare_logo.__doc__ = f"{prepare_logo.__doc__}\n\n{_EXAMPLES}"
-
-
 def _refuse(preset: PreparedPreset, foreign: dict[str, Any]) -> None:
     """Refuse options that mean nothing for a preset, instead of passing them over."""
     given = [name for name, value in foreign.items() if value is not None]
     if given:
         other = "strong" if preset == "veil" else "veil"
         raise InputError(
-            f"preset {preset}: expected no {given[0]}", hint=f"leave it out, or use --preset {other}"
+            f"{given[0]} cannot be used with --preset {preset}", hint=f"leave it out, or use --preset {other}"
         )

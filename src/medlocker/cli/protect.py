@@ -24,6 +24,7 @@ from medlocker.cli._dicomweb import (
 from medlocker.cli._keepout import KeepOut
 from medlocker.cli._labels import LabelColumn, labels_of
 from medlocker.cli._logo import read_logo
+from medlocker.cli._panels import CERTIFICATE, KEEP_OUT, MARKS, RUN, SEARCH
 from medlocker.cli._protectoptions import (
     EngineName,
     aim_of,
@@ -55,19 +56,17 @@ from medlocker.veilstyle import DEFAULT_STYLE
 _FILE_THREADS = 2
 """In each process; a search takes far longer than a file."""
 
-_EXAMPLES = """
+EXAMPLES = """
 [bold]Examples[/bold]
 
-  medlocker key new --out hospital
-  medlocker protect fundus/ --model dr.onnx --regions lesions.csv --owner hospital --out release
-  medlocker protect fundus/ --model surrogate --segmenter segmenter --owner hospital --out release
-  medlocker protect fundus/ --model backbone.safetensors --owner hospital --out release
-  medlocker protect fundus/ --preset veil --lesions fundus --owner hospital --out release
-  medlocker protect eye.png --model dr.onnx --logo logo.png --owner hospital --out release --opacity 0.39 1
-  medlocker protect dicomweb:https://pacs/dicom-web/studies/1.2.3 --model ct.onnx --owner hospital --out r
+medlocker key new --out hospital
+medlocker protect fundus/ --model dr.onnx --regions lesions.csv --owner hospital --out release
+medlocker protect fundus/ --model surrogate --segmenter segmenter --owner hospital --out release
+medlocker protect fundus/ --lesions fundus --owner hospital --out release
+medlocker protect dicomweb:https://pacs/dicom-web/studies/1.2.3 --model ct.onnx --owner hospital --out r
 
-[bold]What it promises[/bold]: a mark raises the cost of unauthorised analysis and proves origin. It is not
-access control: it cannot stop mask-and-inpaint or retraining, nor protect images whose originals are public.
+[bold]What it promises[/bold]: a mark makes unauthorised analysis more expensive and proves origin. It is no
+access control: removing marks by inpainting, or training on marked images, still works.
 """
 
 
@@ -76,237 +75,319 @@ def protect(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="INPUT",
-            help="Image, folder, list file (one path a line), or dicomweb:URL of a study or series.",
+            metavar="INPUT", help="Image, folder, text file with one path a line, or dicomweb:URL."
         ),
     ],
-    owner: Annotated[Path, typer.Option(help="NAME of the owner's keys, see `medlocker key new`.")],
+    owner: Annotated[
+        Path, typer.Option(help="NAME of the owner's keys, from `medlocker key new --out NAME`.")
+    ],
     out: Annotated[
-        Path, typer.Option(help="Folder of the release; new, empty, or an interrupted run of the same.")
+        Path,
+        typer.Option(help="Folder of the release: new or empty, or one that an interrupted run left."),
     ],
     model: Annotated[
         list[Path] | None,
         typer.Option(
             "--model",
-            help="Model to mislead: .onnx, torch weights, or a folder made by `train`; or a feature "
-            'extractor, whose card says "output": "features". Repeatable. Preset veil needs none, but cannot '
-            "say what it does without.",
+            help="Classifier to mislead: .onnx, torch weights, or a folder from `train`. Repeatable. "
+            "Preset veil works without.",
         ),
     ] = None,
     labels: Annotated[
-        Path | None, typer.Option(help="CSV `image,<label>`; else the model's own answer.")
+        Path | None,
+        typer.Option(help="CSV `image,<label>` of right answers; default the model's own answers."),
     ] = None,
-    label_column: LabelColumn = None,
     regions: Annotated[
         Path | None,
-        typer.Option(help="Keep-out: folder of masks, CSV, COCO JSON, folder of YOLO text, or DICOM SEG."),
+        typer.Option(help="Regions that stay free: masks, CSV, COCO JSON, YOLO text files, or DICOM SEG."),
+    ] = None,
+    logo: Annotated[
+        Path | None,
+        typer.Option(
+            help="Picture, best a PNG with transparency, or a folder from `prepare`; default a padlock."
+        ),
+    ] = None,
+    preset: Annotated[
+        Preset,
+        typer.Option(
+            help="veil: translucent lattice over the image; strong: a few textured logos; "
+            "paper: one plain logo."
+        ),
+    ] = "veil",
+    label_column: LabelColumn = None,
+    auth: AuthOption = None,
+    ca: CaOption = None,
+    partial: PartialOption = False,
+    size: Annotated[
+        float | None,
+        typer.Option(
+            help="Logo's longer side / image's shorter side; default 0.25. Veil: of one copy.",
+            rich_help_panel=MARKS,
+        ),
+    ] = None,
+    opacity: Annotated[
+        tuple[float, float] | None,
+        typer.Option(
+            metavar="LOW HIGH",
+            help="Range of the opacity, 0 to 1; default 0.39 0.8. Veil: HIGH, best at most 0.2.",
+            rich_help_panel=MARKS,
+        ),
+    ] = None,
+    legibility: Annotated[
+        float,
+        typer.Option(
+            "--min-psnr",
+            help="Veil: smallest PSNR of a marked image in dB; opacity is lowered to reach it.",
+            rich_help_panel=MARKS,
+        ),
+    ] = LEAST_PSNR_DB,
+    style: Annotated[
+        StyleName,
+        typer.Option(
+            help="Veil: auto tries a few styles on a sample of at least 8 images; shipped uses the built-in "
+            "style.",
+            rich_help_panel=MARKS,
+        ),
+    ] = "auto",
+    placement: Annotated[
+        Placement,
+        typer.Option(
+            "--marks-per",
+            help="series: all slices of a DICOM series get the same marks (safer); image: each gets its own.",
+            rich_help_panel=MARKS,
+        ),
+    ] = "series",
+    min_size: Annotated[
+        float | None,
+        typer.Option(
+            help="Not veil: smallest size where there is little room; default 0.125.", rich_help_panel=MARKS
+        ),
+    ] = None,
+    marks: Annotated[
+        int | None,
+        typer.Option(
+            "--max-marks",
+            help="Not veil: largest number of logos on one image, 1 to 3; default 3, paper 1.",
+            rich_help_panel=MARKS,
+        ),
+    ] = None,
+    max_area: Annotated[
+        float | None,
+        typer.Option(
+            help="Not veil: largest share of the image that all logos cover; default 0.12.",
+            rich_help_panel=MARKS,
+        ),
+    ] = None,
+    rotation: Annotated[
+        int | None,
+        typer.Option(
+            "--max-rotation",
+            help="Not veil: largest random rotation in degrees; default 15, paper 0.",
+            rich_help_panel=MARKS,
+        ),
+    ] = None,
+    levels: Annotated[
+        int | None,
+        typer.Option(
+            "--texture-bound",
+            help="Not veil: largest change by the texture, grey levels; default 32, paper 0.",
+            rich_help_panel=MARKS,
+        ),
+    ] = None,
+    harden: Annotated[
+        bool,
+        typer.Option(
+            "--harden",
+            help="Secret warp and texture: somebody who knows the logo cannot subtract it.",
+            rich_help_panel=MARKS,
+        ),
+    ] = False,
+    warp: Annotated[
+        float | None,
+        typer.Option(
+            "--harden-warp", help="Strength of that warp, share of the logo's size.", rich_help_panel=MARKS
+        ),
+    ] = None,
+    texture: Annotated[
+        int | None,
+        typer.Option(
+            "--harden-texture",
+            help="Strength of that texture: standard deviation in grey levels.",
+            rich_help_panel=MARKS,
+        ),
+    ] = None,
+    opaque: Annotated[
+        float | None,
+        typer.Option(
+            "--harden-opaque", help="Share of the logo made fully opaque, 0 to 1.", rich_help_panel=MARKS
+        ),
     ] = None,
     margin_px: Annotated[
-        int, typer.Option("--margin", min=0, help="Grow every region by this many pixels.")
+        int,
+        typer.Option(
+            "--margin",
+            metavar="PIXELS",
+            min=0,
+            help="Enlarge every region by this many pixels.",
+            rich_help_panel=KEEP_OUT,
+        ),
     ] = 0,
     segmenter: Annotated[
         Path | None,
-        typer.Option(help="Finds regions too: folder made by `train segmenter`, or its .onnx file."),
+        typer.Option(
+            help="Network that finds lesions: a folder from `train segmenter`, or .onnx.",
+            rich_help_panel=KEEP_OUT,
+        ),
     ] = None,
     lesions: Annotated[
         Lesions | None,
         typer.Option(
-            help="Without --regions and --segmenter, keep out candidates, which are not a clinician's: of a "
-            "fundus photograph, of a dermoscopy image, or what the model looks at. "
-            "Default auto, for preset paper none."
+            metavar="KIND",
+            help="Without --regions and --segmenter, find possible lesions: auto, fundus, skin, attention, "
+            "none.",
+            rich_help_panel=KEEP_OUT,
         ),
     ] = None,
     anatomy: Annotated[
         bool,
         typer.Option(
             "--anatomy",
-            help="Keep optic disc and macula of fundus photographs clear too, where classical means find "
-            "them, not a clinician's.",
+            help="Keep optic disc and macula of fundus photographs free too, where they are found.",
+            rich_help_panel=KEEP_OUT,
         ),
     ] = False,
-    logo: Annotated[
-        Path | None,
-        typer.Option(
-            help="Picture, best a PNG with alpha, or a folder made by `medlocker prepare`; default a padlock."
-        ),
-    ] = None,
-    preset: Annotated[
-        Preset,
-        typer.Option(
-            help="veil: the logo as a translucent lattice over all that is free; strong: up to three "
-            "textured marks, searched for each image; paper: place and opacity of one plain logo."
-        ),
-    ] = "veil",
-    size: Annotated[
-        float | None,
-        typer.Option(
-            help="Longer side of the logo / shorter side of the image; of a veil, of one copy, then the "
-            "same for all images. Default 0.25; of a veil what was prepared or ships with the program, "
-            "where every image may have copies of another size."
-        ),
-    ] = None,
-    min_size: Annotated[
-        float | None,
-        typer.Option(help="Shrink down to this where regions leave no room; default 0.125. Not for veils."),
-    ] = None,
-    opacity: Annotated[
-        tuple[float, float] | None,
-        typer.Option(
-            metavar="LOW HIGH",
-            help="Range of the opacity, 0 to 1; default 0.39 0.8. A veil has HIGH (at most 0.2 is advised), "
-            "less, down to LOW, only where --legibility asks for it.",
-        ),
-    ] = None,
-    style: Annotated[
-        StyleName,
-        typer.Option(
-            help="How a veil looks where no prepared one is given. auto: with models and at least 8 images, "
-            "a few styles are tried on a sample first, which takes some seconds; shipped: the one that comes "
-            "with the program."
-        ),
-    ] = "auto",
-    legibility: Annotated[
-        float,
-        typer.Option(
-            help="Least PSNR of a veiled image, dB: a veil that would leave less becomes more transparent."
-        ),
-    ] = LEAST_PSNR_DB,
-    aim: Annotated[
-        Aim | None,
-        typer.Option(
-            help="What a veil is chosen for where --budget draws several: that all images get the same "
-            "answer, one drawn by key for each, or a wrong one. Default what was prepared, else same. With "
-            "two classes, a model that is always wrong is turned round by anybody."
-        ),
-    ] = None,
     decoys: Annotated[
         bool,
         typer.Option(
             "--decoys/--no-decoys",
-            help="Keep a veil out of boxes by chance too, so that its holes do not tell where lesions are.",
+            help="Veil: leave random holes too, so that holes do not show where lesions are.",
+            rich_help_panel=KEEP_OUT,
         ),
     ] = True,
     search: Annotated[
-        SearchName, typer.Option(help="Strategy; auto takes gradients where there are any.")
+        SearchName,
+        typer.Option(
+            metavar="NAME",
+            help="auto (gradients if the model has them), random, evolution, bhe, screened, gradient, "
+            "texture, square.",
+            rich_help_panel=SEARCH,
+        ),
     ] = "auto",
     budget: Annotated[
         int | None,
         typer.Option(
-            help="Most evaluations of one image's search; looking at original and result comes on top. "
-            "Default 56 for each model, preset paper 128 in all; of a veil, looks at written files: default "
-            "one for each model."
+            help="Most model evaluations for one image; default 56 for each model, veil 1 for each, "
+            "paper 128 in all.",
+            rich_help_panel=SEARCH,
         ),
     ] = None,
     confidence: Annotated[
         float | None,
         typer.Option(
-            help="Logits by which the wrong class should win; more survives other resizing code. "
-            "Default 3, preset paper 0.2."
+            help="Logit margin by which the wrong class must win; default 3, paper 0.2.",
+            rich_help_panel=SEARCH,
         ),
     ] = None,
-    levels: Annotated[
-        int | None, typer.Option(help="Bound of the searched texture, grey levels; default 32, paper 0.")
-    ] = None,
-    marks: Annotated[
-        int | None, typer.Option(help="Most separate marks on one image, 1 to 3; default 3, paper 1.")
-    ] = None,
-    max_area: Annotated[
-        float | None,
+    aim: Annotated[
+        Aim | None,
         typer.Option(
-            help="Further marks only while all together cover at most this share; default 0.12. "
-            "Not for veils."
+            "--objective",
+            help="Veil: one answer for all images (same), a secret one for each (key), or a wrong one. "
+            "Default same.",
+            rich_help_panel=SEARCH,
         ),
-    ] = None,
-    rotation: Annotated[
-        int | None, typer.Option(help="Turn marks by up to so many degrees, by chance; default 15, paper 0.")
     ] = None,
     against: Annotated[
         str | None,
         typer.Option(
-            help="Attacks that the marks shall withstand, with commas: jpeg, blur, resize, crop, flip, "
-            "denoise, inpaint. Each costs the search once more."
+            "--robust-to",
+            help="Changes that marks must survive, with commas: jpeg, blur, resize, crop, flip, denoise, "
+            "inpaint.",
+            rich_help_panel=SEARCH,
         ),
     ] = None,
     bear_shrinking: Annotated[
         bool,
         typer.Option(
-            "--bear-shrinking",
-            help="Images not much finer than a model must mislead when halved and enlarged too; costs twice.",
+            "--robust-to-downscaling",
+            help="Small images must mislead after halving and enlarging too; doubles the cost.",
+            rich_help_panel=SEARCH,
         ),
     ] = False,
-    placement: Annotated[
-        Placement,
-        typer.Option(
-            help="series: all slices of a DICOM series carry the same marks, as two differently marked near "
-            "copies give each other away; image: each has its own."
-        ),
-    ] = "series",
     seed: Annotated[
-        int | None, typer.Option(help="Repeat a search exactly; default secret randomness.")
-    ] = None,
-    workers: Annotated[
-        int,
-        typer.Option(
-            min=1,
-            max=1024,
-            help="Images searched side by side, in processes that share the cores; same result. Each takes "
-            "the memory of its models.",
-        ),
-    ] = 1,
-    engine: Annotated[
-        EngineName,
-        typer.Option(
-            help="ray: work on the Ray cluster that RAY_ADDRESS names, else on all cores here; same result."
-        ),
-    ] = "local",
-    batch: Annotated[
         int | None,
-        typer.Option(min=1, max=1024, help="Pictures in one call of the model; default what suits it."),
+        typer.Option(help="Repeat a search exactly; default secret random numbers.", rich_help_panel=SEARCH),
     ] = None,
-    harden: Annotated[
-        bool,
-        typer.Option("--harden", help="Keyed warp and texture: who knows the logo cannot undo the blend."),
-    ] = False,
-    warp: Annotated[float | None, typer.Option(help="Keyed warp, share of the logo's size.")] = None,
-    texture: Annotated[int | None, typer.Option(help="Keyed texture, deviation in grey levels.")] = None,
-    opaque: Annotated[float | None, typer.Option(help="Share of fully opaque strokes, 0 to 1.")] = None,
-    same_mark: Annotated[
+    keep_original: Annotated[
         bool,
         typer.Option(
-            "--same-mark", help="Mark again what another release has, if the mark comes out the same."
+            "--keep-original",
+            help="Store the original files too, encrypted: every file is restored byte for byte.",
+            rich_help_panel=CERTIFICATE,
         ),
     ] = False,
     ledger: Annotated[
         bool,
         typer.Option(
             "--ledger/--no-ledger",
-            help="Refuse originals that another release has marked. Off only for experiments: "
-            "two different marks of one image give the original back.",
+            help="Refuse images that another release has marked: two different marks reveal the original.",
+            rich_help_panel=CERTIFICATE,
         ),
     ] = True,
+    same_mark: Annotated[
+        bool,
+        typer.Option(
+            "--allow-identical-mark",
+            help="Accept images of another release if they get exactly the same mark again.",
+            rich_help_panel=CERTIFICATE,
+        ),
+    ] = False,
     give_up: Annotated[
         list[str] | None,
         typer.Option(
+            "--abandon-run",
             metavar="ID",
-            help="Let images be marked anew that a run claims which never finished; it can then never be "
-            "finished. Only if none of its marked files was ever handed out.",
+            help="Free the images of a run that will never finish. Only if none of its files was given away.",
+            rich_help_panel=CERTIFICATE,
         ),
     ] = None,
-    keep_original: Annotated[
-        bool, typer.Option("--keep-original", help="Seal the original files too: restored byte for byte.")
-    ] = False,
     push: PushOption = None,
-    auth: AuthOption = None,
     push_auth: PushAuthOption = None,
-    ca: CaOption = None,
-    partial: PartialOption = False,
+    workers: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=1024,
+            help="Processes that work at the same time; each loads the models. The result is the same.",
+            rich_help_panel=RUN,
+        ),
+    ] = 1,
+    engine: Annotated[
+        EngineName,
+        typer.Option(
+            help="ray: use the Ray cluster in RAY_ADDRESS, or all cores here. The result is the same.",
+            rich_help_panel=RUN,
+        ),
+    ] = "local",
+    batch: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=1024,
+            help="Batch size for the model; default chosen for it.",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Lay your logo over every image: people still read it, models read little of it."""
     models = model or []
     if not models and preset != "veil":
         raise InputError(
-            f"preset {preset}: expected at least one --model", hint="only --preset veil does without a model"
+            f"--preset {preset} requires at least one --model",
+            hint="only --preset veil works without a model",
         )
     prepared = prepared_of(logo, preset)
     veil = prepared if isinstance(prepared, PreparedVeil) else None
@@ -399,15 +480,12 @@ def protect(
             print_json({"error": str(error)})
         raise WriteError(
             str(error),
-            hint=error.hint or "mend that and repeat the command: it goes on where it stopped",
+            hint=error.hint or "solve this problem and repeat the command: it continues where it stopped",
         ) from error
     warn_of_nothing_found(run, result)
     transfers.finish(owner_keys.signing.public, result.json)
     say_result(result, run, as_json=json)
     transfers.close(result.exit_code, as_json=json)
-
-
-protect.__doc__ = f"{protect.__doc__}\n\n{_EXAMPLES}"
 
 
 def _owner(name: Path) -> Owner:

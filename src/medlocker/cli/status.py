@@ -16,8 +16,8 @@ from medlocker.errors import InputError, MalformedError
 if TYPE_CHECKING:
     from medlocker.release import RunStatus
 
-_GO_ON = "repeat the `protect` command that began it: it goes on from here"
-_WAIT = "wait for it, or interrupt it: the same command goes on from there"
+_GO_ON = "repeat the same `protect` command: it continues from here"
+_WAIT = "wait for it, or interrupt it: the same command then continues"
 _BEGIN = "repeat the `protect` command: nothing was done yet"
 _CHECK = "check it with `medlocker verify`"
 _LOST = "`medlocker verify` names them; take them from a copy, a release is never changed"
@@ -27,7 +27,7 @@ def status(
     release: Annotated[Path, typer.Argument(metavar="RELEASE", help="Folder that `protect` writes to.")],
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Tell how far a release is: how many images are done, whether a run is at it now, how to go on.
+    """Show how far a release is: how many images are done, whether a run is working on it, what to do.
 
     Looks only, and may be asked while a run is at work. What a finished release says is not verified here;
     its marked files are only counted.

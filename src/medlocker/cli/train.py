@@ -9,22 +9,22 @@ import typer
 from rich.progress import TaskID
 
 from medlocker.cli._console import note, print_json, stderr, stdout, warn
+from medlocker.cli._panels import TRAINING, epilog
 from medlocker.cli._progress import image_bar
-from medlocker.cli._trainsegmenter import segmenter, some, to_weights
+from medlocker.cli._trainsegmenter import SEGMENTER_EXAMPLES, segmenter, some, to_weights
 
 if TYPE_CHECKING:
     from medlocker.train import TrainResult
 
 app = typer.Typer(help="Train models to search against, and lesion segmenters.", no_args_is_help=True)
-app.command()(segmenter)
+app.command(epilog=epilog(SEGMENTER_EXAMPLES))(segmenter)
 
 _EXAMPLES = """
 [bold]Examples[/bold]
 
-  medlocker train classifier fundus/ --labels grades.csv --backbone resnet18 --out surrogate
-  medlocker train classifier skin/ --labels skin.csv --label-column melanoma --backbone mobilenetv2_100
-      --weights mobilenet.safetensors --exclude held-out.txt --out surrogate
-  medlocker protect fundus/ --model surrogate --owner hospital --out release
+medlocker train classifier fundus/ --labels grades.csv --backbone resnet18 --out surrogate
+medlocker train classifier skin/ --labels skin.csv --label-column melanoma --backbone resnet50 --out skin
+medlocker protect fundus/ --model surrogate --owner hospital --out release
 
 [bold]What comes out[/bold]: model.onnx and model.safetensors with one card, model.card.json; training.json;
 learning-curve.png; confusion-matrix.png.
@@ -36,44 +36,56 @@ def _root() -> None:
     pass
 
 
-@app.command()
+@app.command(epilog=epilog(_EXAMPLES))
 def classifier(
-    folder: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder of images, searched with subfolders.")
-    ],
-    labels: Annotated[Path, typer.Option(metavar="CSV", help="Header, then `file name,class` lines.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of images, with subfolders.")],
+    labels: Annotated[Path, typer.Option(metavar="CSV", help="CSV `image,<label>`.")],
     backbone: Annotated[
         str,
-        typer.Option(metavar="NAME", help="Network of timm (resnet18, vit_tiny_patch16_224), torchvision."),
+        typer.Option(metavar="NAME", help="Network of timm or torchvision, as resnet18."),
     ],
     out: Annotated[Path, typer.Option(metavar="SURROGATE_DIR", help="New folder for the model.")],
     weights: Annotated[
         str,
         typer.Option(
-            metavar="FILE|hub|none", help="Start: .safetensors or state dict .pt, pretrained, random."
+            metavar="FILE|hub|none",
+            help="First weights: a .safetensors or .pt file, pretrained from the hub, or random.",
         ),
     ] = "hub",
     label_column: Annotated[
         str | None,
         typer.Option(
-            help="Column of the class; default the second of two, of more the one called "
-            "label, class, diagnosis or grade."
+            help="Column of the class; default the second of two, else label, class, diagnosis or grade."
         ),
     ] = None,
     exclude: Annotated[
-        Path | None, typer.Option(metavar="LIST", help="File with names of images to leave out, one a line.")
+        Path | None, typer.Option(metavar="LIST", help="Text file with the names of images to leave out.")
     ] = None,
-    epochs: Annotated[int, typer.Option(help="At most so many passes.")] = 12,
+    epochs: Annotated[int, typer.Option(help="Largest number of epochs.", rich_help_panel=TRAINING)] = 12,
     size: Annotated[
-        int | None, typer.Option(help="Side of the input in pixels; default 224, 299 for Inception.")
+        int | None,
+        typer.Option(
+            help="Input height and width in pixels; default 224, Inception 299.", rich_help_panel=TRAINING
+        ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Images per step.")] = 32,
-    lr: Annotated[float, typer.Option(help="Highest learning rate.")] = 5e-4,
-    validation: Annotated[float, typer.Option(help="Share of each class to judge epochs by.")] = 0.15,
-    patience: Annotated[int, typer.Option(help="Stop after so many epochs without progress.")] = 6,
-    limit: Annotated[int | None, typer.Option(help="Use at most about this many images.")] = None,
-    seed: Annotated[int, typer.Option(help="Of split, order and augmentation.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda, mps.")] = "auto",
+    batch_size: Annotated[int, typer.Option(help="Images in one step.", rich_help_panel=TRAINING)] = 32,
+    lr: Annotated[float, typer.Option(help="Maximum learning rate.", rich_help_panel=TRAINING)] = 5e-4,
+    validation: Annotated[
+        float,
+        typer.Option(
+            "--validation-split", help="Share of each class used for validation.", rich_help_panel=TRAINING
+        ),
+    ] = 0.15,
+    patience: Annotated[
+        int, typer.Option(help="Stop after this many epochs without progress.", rich_help_panel=TRAINING)
+    ] = 6,
+    limit: Annotated[
+        int | None, typer.Option(help="Use about this many images at most.", rich_help_panel=TRAINING)
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="Seed of split, order and augmentation.", rich_help_panel=TRAINING)
+    ] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda, or mps.", rich_help_panel=TRAINING)] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older surrogate.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -115,9 +127,6 @@ def classifier(
         _print(result)
 
 
-classifier.__doc__ = (classifier.__doc__ or "") + _EXAMPLES
-
-
 def _observer(bar: Any) -> Any:
     """Return what shows progress; a function, because the base class needs the optional libraries."""
     from medlocker.train import Backbone, Found, TrainObserver
@@ -128,7 +137,7 @@ def _observer(bar: Any) -> Any:
         def found(self, found: Found) -> None:
             note(f"{len(found.samples)} labelled images, classes {', '.join(found.classes)!s:.200}")
             if found.excluded:
-                note(f"left out as asked: {len(found.excluded)} images")
+                note(f"left out by --exclude: {len(found.excluded)} images")
             for names, text in (
                 (found.unlabelled, "no label for {}: not used"),
                 (found.unknown, "the labels name {}, which the folder does not have"),

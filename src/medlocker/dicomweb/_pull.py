@@ -144,7 +144,7 @@ def check_whole(pulled: Pulled) -> None:
     if pulled.present < pulled.instances:
         raise TransferError(
             f"{pulled.present} of {pulled.instances} instances fetched: nothing is marked yet",
-            hint=f"{_AGAIN}; with --partial the run goes on without it",
+            hint=f"{_AGAIN}; with --allow-partial the run continues without it",
         )
 
 

@@ -137,7 +137,7 @@ def push(
             raise
         raise TransferError(
             f"the server has {already + sent} of {len(marked.entries)} instances, then: {error}",
-            hint="; ".join(text for text in (error.hint, "the same command pushes the rest") if text),
+            hint="; ".join(text for text in (error.hint, "repeat the command to push the rest") if text),
         ) from error
     return Pushed(len(marked.entries), sent, already, changed, tuple(failed), untrusted)
 

@@ -80,7 +80,7 @@ class Staging:
             return None
         if value.get("source") != source:
             raise InputError(
-                "an unfinished transfer of another study or series lies beside the release",
+                "there is an unfinished transfer of another study or series beside the release",
                 hint=f"repeat its command, choose another --out, or remove {self.folder.name}",
             )
         try:

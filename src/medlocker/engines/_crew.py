@@ -263,7 +263,7 @@ class CrewEngine:
             found = b""
         if found != self._token.encode("ascii"):
             raise InputError(
-                f"{where}expected the release on shared storage, what it wrote there does not arrive",
+                f"{where}expected the release on shared storage, but files of the worker do not arrive",
                 hint="mount the same folders on every machine, under the same paths and for the same user",
             )
         with suppress(OSError):
@@ -353,8 +353,8 @@ class CrewEngine:
         self._given_up += 1
         if not self._slots:
             raise WriteError(
-                f"no worker lives long enough to open the models, {self._lost} have ended",
-                hint="mostly for want of memory (Ray has logs); the same command again goes on from here",
+                f"every worker ended before it had opened the models, {self._lost} have ended",
+                hint="usually for lack of memory (see the logs of Ray); repeat the command to continue",
             )
 
 

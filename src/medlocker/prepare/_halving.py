@@ -95,7 +95,7 @@ def make_plan(budget: int, *, images: int, models: int, choosers: int, repeats: 
     raise InputError(
         f"expected a budget of at least {needed} evaluations for {images} images and {models} models, "
         f"got {budget}",
-        hint="give more, or a smaller --sample",
+        hint="give more, or a smaller --sample-size",
     )
 
 

@@ -237,7 +237,7 @@ class _Choice:
             raise InputError(
                 f"no veil of an opacity of {self._opacities[0]:g} to {self._opacities[1]:g} is seen on these "
                 f"images and leaves a PSNR of {max(MEDIAN_PSNR_DB, settings.legibility):g} dB in the median "
-                f"and {settings.legibility:g} dB in every image (--legibility)",
+                f"and {settings.legibility:g} dB in every image (--min-psnr)",
                 hint="give --opacity a wider range, or a logo that has not the images' own colours",
             )
         return list(found), has_shipped

@@ -164,32 +164,32 @@ class Settings:
         if strange := sorted(set(self.against) - set(ATTACK_NAMES)):
             raise InputError(f"expected attacks of {', '.join(ATTACK_NAMES)}, got {strange[0]!r:.40}")
         if len(set(self.against)) < len(self.against):
-            raise InputError("expected every attack once")
+            raise InputError("expected no attack twice")
         if self.seed is not None and not 0 <= self.seed < 1 << 64:
             raise InputError(f"expected a seed of 0 to 2**64 - 1, got {self.seed}")
         if not 0 <= self.legibility <= 60:
-            raise InputError(f"expected a legibility of 0 to 60 dB, got {self.legibility:g}")
+            raise InputError(f"expected a smallest PSNR of 0 to 60 dB, got {self.legibility:g}")
         if self.preset == "veil":
             self._check_veil()
 
     def _check_veil(self) -> None:
         """Refuse what has no meaning for a veil, instead of passing it over."""
         unfit = {
-            "max_area": (self.max_area is not None, "it covers all that is free"),
-            "min_size": (self.min_size is not None, "it leaves regions out instead of shrinking"),
-            "marks": (self.marks is not None, "it is one lattice"),
-            "rotation": (self.rotation is not None, "every copy is turned by chance"),
-            "levels": (self.levels is not None, "its copies have no searched texture"),
-            "confidence": (self.margin is not None, "it is not searched by margins"),
-            "against": (bool(self.against), "it is not searched against attacks"),
-            "bear_shrinking": (self.bear_shrinking, "it is not searched against attacks"),
-            "search": (self.search not in ("auto", "random"), "its parameters are drawn by chance"),
-            "opaque strokes": (self.harden.opaque > 0, "it is translucent"),
+            "--max-area": (self.max_area is not None, "it covers the whole free area"),
+            "--min-size": (self.min_size is not None, "it leaves regions free and does not shrink"),
+            "--max-marks": (self.marks is not None, "it is one lattice"),
+            "--max-rotation": (self.rotation is not None, "every copy is rotated at random"),
+            "--texture-bound": (self.levels is not None, "its copies have no searched texture"),
+            "--confidence": (self.margin is not None, "it is not optimised by margins"),
+            "--robust-to": (bool(self.against), "it is not optimised against attacks"),
+            "--robust-to-downscaling": (self.bear_shrinking, "it is not optimised against attacks"),
+            "--search": (self.search not in ("auto", "random"), "its parameters are random"),
+            "--harden-opaque": (self.harden.opaque > 0, "it is translucent"),
         }
         for name, (given, why) in unfit.items():
             if given:
                 raise InputError(
-                    f"preset veil: expected no {name.replace('_', '-')}: {why}",
+                    f"{name} cannot be used with --preset veil: {why}",
                     hint="leave the option out, or use --preset strong",
                 )
         if self.opacities[1] * 255 < _LEAST_CHANGE:

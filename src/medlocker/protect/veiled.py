@@ -126,7 +126,7 @@ def check_legible(psnr_db: float, *, settings: Settings) -> None:
         raise InputError(
             f"expected a veil that leaves {settings.legibility:g} dB, got {psnr_db:.1f} dB at the lowest "
             f"opacity, {settings.opacities[0]:g}",
-            hint="give a lower one with --opacity LOW HIGH, or less --legibility",
+            hint="give a lower one with --opacity LOW HIGH, or less --min-psnr",
         )
 
 

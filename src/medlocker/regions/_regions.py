@@ -17,7 +17,7 @@ from medlocker.regions._orientation import UPRIGHT, shown_size, stored_box
 
 
 class Source(Protocol):
-    """What a kind of source (table, folder of masks) has to offer. Entries are told by their index."""
+    """What a kind of source (table, folder of masks) has to offer. Entries are listed by their index."""
 
     exclusive: bool
 

@@ -52,7 +52,7 @@ class FoundPictures:
 
     Args:
         files: Name and path of every image with masks that is not left out, sorted by name.
-        without_mask: Images without any mask: not used, for nobody looked for lesions there.
+        without_mask: Images without any mask: not used, for so its lesions are not known.
         without_image: Masks without an image.
         excluded: Images left out on demand.
         unmatched: Names on the list of exclusions that no image has.

@@ -149,7 +149,7 @@ def _fitted(decoded: Any, layout: Layout) -> Words:
     if array.dtype.kind == "i":
         return np.ascontiguousarray(array.astype(f"i{layout.allocated // 8}").view(layout.dtype))
     if array.dtype.itemsize * 8 > layout.allocated and array.max(initial=0) >> layout.allocated:
-        raise ValueError("expected samples that fit their words")
+        raise ValueError("expected samples that fit into their allocated bits")
     return sign_extended(np.ascontiguousarray(array, dtype=layout.dtype), layout)
 
 

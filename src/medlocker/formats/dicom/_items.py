@@ -41,7 +41,7 @@ def find_frames(payload: memoryview, count: int) -> list[tuple[memoryview, ...]]
         ends = [i + 1 for i, (_, part) in enumerate(fragments) if _JPEG_END in bytes(part[-10:])]
         firsts = [0, *ends[:-1]]
     if len(firsts) != count or firsts[0] != 0 or firsts != sorted(set(firsts)):
-        raise ValueError("expected to be told where frames begin")
+        raise ValueError("expected a table of where frames begin")
     stops = [*firsts[1:], len(fragments)]
     return [tuple(part for _, part in fragments[a:b]) for a, b in zip(firsts, stops, strict=True)]
 

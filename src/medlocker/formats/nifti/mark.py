@@ -41,7 +41,7 @@ class Volumes:
     def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo) -> MarkedFile:
         """Put marks on; see :class:`medlocker.formats._method.Method`."""
         if image.inks is None:
-            raise InputError("expected a volume that tells how it is shown")
+            raise InputError("expected a volume that states how it is displayed")
         limits = _LIMITS.pack(int(image.inks[0]), int(image.inks[-1]))
         marked = _inner(image).mark(image, marks, logo=logo)
         return replace(marked, residual=limits + marked.residual, method=self.name)
