@@ -16,7 +16,7 @@ import numpy as np
 
 from _idrid import Case, cases, data_folder, judged_margin, lesion_boxes
 from _tables import share, table
-from medlocker.classifiers import Classifier, load_classifier
+from medlocker.classifiers import Classifier, has_gradients, load_classifier
 from medlocker.protect import DEFAULT_MARGIN, PAPER_BUDGET
 from medlocker.search import (
     BheSearch,
@@ -73,7 +73,7 @@ def strategies(model: Classifier, *, with_bhe: bool) -> list[tuple[str, Search]]
     ]
     first = ScreenedSearch(budget=budget)
     listed.append(("screened, stopping at the first misclassification as bhe does", first))
-    if model.has_gradients:
+    if has_gradients(model):
         listed.append(("gradient (default)", GradientSearch(budget=budget, margin=DEFAULT_MARGIN)))
     if with_bhe:
         listed.append(("bhe (Adv-watermark)", BheSearch(budget=3_700)))

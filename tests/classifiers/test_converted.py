@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from test_foreign import SQUEEZENET
 
-from medlocker.classifiers import Classifier, load_classifier, with_gradients
+from medlocker.classifiers import Classifier, has_gradients, load_classifier, with_gradients
 from medlocker.errors import install_hint
 from onnx_models import make_onnx
 
@@ -56,6 +56,7 @@ def conv_model(path: Path, *, layout: str, fixed: bool) -> Path:
 
 
 def check_gradients(model: Classifier) -> None:
+    assert has_gradients(model)
     rng = np.random.default_rng(1)
     canvases = rng.uniform(0, 255, (3, model.height, model.width, 3)).astype(np.float32)
     found = model.gradients(canvases, [0, 1, 2])
@@ -78,28 +79,29 @@ def check_gradients(model: Classifier) -> None:
 def test_any_layout_and_batch_gets_true_gradients(tmp_path: Path, layout: str, fixed: bool) -> None:
     path = conv_model(tmp_path / "model.onnx", layout=layout, fixed=fixed)
     model = load_classifier(path)
-    assert not model.has_gradients
+    assert not has_gradients(model)
     rebuilt = with_gradients(model, path)
-    assert rebuilt.has_gradients, rebuilt.notes
+    assert has_gradients(rebuilt), rebuilt.notes
     check_gradients(rebuilt)
 
 
 def test_a_linear_model_with_channels_last_too(tmp_path: Path) -> None:
     path = make_onnx(tmp_path / "model.onnx").path
     rebuilt = with_gradients(load_classifier(path), path)
-    assert rebuilt.has_gradients
+    assert has_gradients(rebuilt)
     check_gradients(rebuilt)
 
 
 def test_what_cannot_be_rebuilt_says_so() -> None:
     model = with_gradients(load_classifier(SQUEEZENET), SQUEEZENET)  # its weights are made by operators
-    assert not model.has_gradients
+    assert not has_gradients(model)
     assert model.notes[-1] == "model light_squeezenet: no gradients, its operators cannot be rebuilt in torch"
 
 
 def test_gradients_do_not_depend_on_what_shares_the_batch(tmp_path: Path) -> None:
     path = conv_model(tmp_path / "model.onnx", layout="NCHW", fixed=False)
     model = with_gradients(load_classifier(path), path)
+    assert has_gradients(model)
     canvases = np.random.default_rng(2).uniform(0, 255, (5, 12, 16, 3)).astype(np.float32)
     together = model.gradients(canvases, [0, 1, 2, 0, 1]).canvas
     alone = [model.gradients(canvases[i : i + 1], [[0, 1, 2, 0, 1][i]]).canvas[0] for i in range(5)]
@@ -118,6 +120,6 @@ def test_a_folder_with_an_onnx_file_alone(
         monkeypatch.setattr("medlocker.classifiers._converted.importlib.util.find_spec", lambda name: None)
     model = with_gradients(load_classifier(folder), folder)
     assert model.name == "surrogate"
-    assert model.has_gradients == torch_there
+    assert has_gradients(model) == torch_there
     wanted = f"model surrogate: no gradients without torch ({install_hint('torch')})"
     assert (wanted in model.notes) != torch_there

@@ -17,6 +17,7 @@ from medlocker.classifiers import (
     Card,
     Classifier,
     InputSpec,
+    has_gradients,
     is_feature_extractor,
     load_classifier,
     prototypes_of,
@@ -77,6 +78,7 @@ def margins(logits: NDArray[np.float32], labels: list[int]) -> NDArray[np.float3
 def test_gradients_equal_finite_differences() -> None:
     model = with_prototypes(smooth(), canvases(12))
     assert model.classes == ("cluster 0", "cluster 1", "cluster 2")
+    assert has_gradients(model)
     images, labels = canvases(3, seed=9), [0, 1, 2]
     found = model.gradients(images, labels)
     np.testing.assert_allclose(found.logits, model.logits(images), atol=1e-4)
@@ -93,6 +95,7 @@ def test_gradients_equal_finite_differences() -> None:
 def test_following_the_gradient_changes_the_cluster() -> None:
     images = canvases(12)
     model = with_prototypes(smooth(), images)
+    assert has_gradients(model)
     own = model.logits(images).argmax(axis=1)
     moved = images.copy()
     for _ in range(60):
@@ -194,7 +197,7 @@ def test_onnx_maps_are_averaged(tmp_path: Path) -> None:
     images = canvases(3, side=16)
     maps = 1 / (1 + np.exp(-(0.2 * images[..., 0] - 30)))
     np.testing.assert_allclose(model.logits(images)[:, 0], maps.mean(axis=(1, 2)), atol=1e-4)
-    assert model.has_gradients
+    assert has_gradients(model)
 
 
 @pytest.mark.parametrize("torch_too", [False, True])

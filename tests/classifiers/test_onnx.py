@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from medlocker.classifiers import Classifier, load_classifier, load_onnx, with_gradients
+from medlocker.classifiers import Classifier, has_gradients, load_classifier, load_onnx, with_gradients
 from medlocker.errors import MedlockerError, MissingExtraError, ModelError
 from onnx_models import Tiny, make_onnx, weights_for
 
@@ -288,7 +288,7 @@ def test_one_number_is_that_of_the_second_class(tmp_path: Path, squashed: bool) 
     assert (logits.shape, model.classes) == ((4, 2), ("0", "1"))
     np.testing.assert_allclose(logits[:, 1] - logits[:, 0], z, atol=1e-3)
     rebuilt = with_gradients(model, path)
-    assert rebuilt.has_gradients
+    assert has_gradients(rebuilt)
     np.testing.assert_allclose(rebuilt.logits(PICTURES), logits, atol=1e-3)
 
 

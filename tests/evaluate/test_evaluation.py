@@ -64,7 +64,7 @@ class Told(BaseClassifier):
         self._poison = poison
         self.largest = 0
 
-    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def answer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         self.largest = max(self.largest, len(batch))
         means = batch.mean(axis=(1, 2, 3)) * 255
         if self._poison is not None and (np.abs(means - self._poison) < 1).any():

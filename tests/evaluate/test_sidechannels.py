@@ -192,8 +192,7 @@ def test_what_a_model_means_is_learned_anew() -> None:
 
 def test_a_torch_network_gives_what_goes_into_its_last_layer() -> None:
     torch = pytest.importorskip("torch")
-    from medlocker.classifiers import Card, InputSpec
-    from medlocker.classifiers.penultimate import penultimate_features
+    from medlocker.classifiers import Card, InputSpec, features_of
     from medlocker.classifiers.pytorch import TorchClassifier
 
     network = torch.nn.Sequential(
@@ -203,7 +202,7 @@ def test_a_torch_network_gives_what_goes_into_its_last_layer() -> None:
     model = TorchClassifier(
         network, card=card, name="t", fingerprint="0" * 64, classes=("0", "1"), device="cpu"
     )
-    features = penultimate_features(model)
+    features = features_of(model)
     assert features is not None
     canvases = np.random.default_rng(0).uniform(0, 255, (4, 16, 16, 3)).astype(np.float32)
     found = features(canvases)
@@ -211,4 +210,4 @@ def test_a_torch_network_gives_what_goes_into_its_last_layer() -> None:
     with torch.inference_mode():
         answers = network[3](torch.from_numpy(found)).numpy()
     assert answers == pytest.approx(model.logits(canvases), abs=1e-4)
-    assert penultimate_features(LinearClassifier()) is None
+    assert features_of(LinearClassifier()) is None

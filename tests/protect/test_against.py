@@ -23,9 +23,9 @@ def picture(side: int, *, deep: bool = False) -> Image:
 
 def test_names_are_checked() -> None:
     assert Settings(preset="strong", against=ATTACK_NAMES).against == ATTACK_NAMES
-    expected = "expected attacks of jpeg, blur, resize, crop, flip, denoise, inpaint, got 'sharpen'"
+    expected = "expected an attack of jpeg, blur, resize, crop, flip, denoise, inpaint, got 'sharpen'"
     with pytest.raises(InputError, match=f"^{re.escape(expected)}$"):
-        Settings(preset="strong", against=("jpeg", "sharpen"))  # type: ignore[arg-type]
+        Settings(preset="strong", against=("jpeg", "sharpen"))
     with pytest.raises(InputError, match=r"^expected no attack twice$"):
         Settings(preset="strong", against=("jpeg", "jpeg"))
 

@@ -164,6 +164,7 @@ class Scripted(Search):
     """Proposes what it is told and keeps what it learns."""
 
     name = "scripted"
+    needs_gradients = True
 
     def __init__(self, script: list[tuple[int, bool]], *, budget: int, margin: float = 0.0) -> None:
         super().__init__(budget=budget, margin=margin)
@@ -188,6 +189,9 @@ class _Stub:
 
     labels = (0, 1)
     looks = 1
+
+    def not_allowed(self, candidate: Candidate) -> str:
+        return ""
 
     def ask(self, candidates: Sequence[Candidate], *, gradients: bool = False) -> Ask:
         return Ask(len(candidates), lambda *_: None, self.labels, gradients)

@@ -3,17 +3,30 @@
 from medlocker.classifiers._base import BaseClassifier
 from medlocker.classifiers._batch import batch_for
 from medlocker.classifiers._converted import with_gradients
-from medlocker.classifiers._features import (
-    SAMPLE_IMAGES,
-    is_feature_extractor,
-    prototypes_of,
-    with_prototypes,
-)
-from medlocker.classifiers._load import load_classifier
+from medlocker.classifiers._features import SAMPLE_IMAGES, with_prototypes
+from medlocker.classifiers._load import is_named, load_classifier
 from medlocker.classifiers._onnx import OnnxClassifier, load_onnx
 from medlocker.classifiers._prototypes import Prototypes
+from medlocker.classifiers._users import CheckedClassifier, checked_classifier, find_classifier
+from medlocker.classifiers.abilities import (
+    Features,
+    features_of,
+    has_gradients,
+    is_feature_extractor,
+    prototypes_of,
+    runs_on_gpu,
+    torch_form,
+    without_gradients,
+)
 from medlocker.classifiers.card import Card, InputSpec, card_path, load_card, parse_card
-from medlocker.classifiers.protocol import Canvas, Classifier, Gradients
+from medlocker.classifiers.protocol import (
+    Canvas,
+    Classifier,
+    Gradients,
+    WithDevice,
+    WithFeatures,
+    WithGradients,
+)
 from medlocker.classifiers.resize import LinearResize, linear_resize, resize_canvas
 
 __all__ = [
@@ -21,15 +34,25 @@ __all__ = [
     "BaseClassifier",
     "Canvas",
     "Card",
+    "CheckedClassifier",
     "Classifier",
+    "Features",
     "Gradients",
     "InputSpec",
     "LinearResize",
     "OnnxClassifier",
     "Prototypes",
+    "WithDevice",
+    "WithFeatures",
+    "WithGradients",
     "batch_for",
     "card_path",
+    "checked_classifier",
+    "features_of",
+    "find_classifier",
+    "has_gradients",
     "is_feature_extractor",
+    "is_named",
     "linear_resize",
     "load_card",
     "load_classifier",
@@ -37,6 +60,9 @@ __all__ = [
     "parse_card",
     "prototypes_of",
     "resize_canvas",
+    "runs_on_gpu",
+    "torch_form",
     "with_gradients",
     "with_prototypes",
+    "without_gradients",
 ]

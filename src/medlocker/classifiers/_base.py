@@ -5,20 +5,27 @@ from __future__ import annotations
 import copy
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.classifiers._prototypes import Prototypes
 from medlocker.classifiers.card import Card
-from medlocker.classifiers.protocol import Canvas, Gradients
+from medlocker.classifiers.protocol import Canvas, Classifier, Gradients
 from medlocker.classifiers.resize import LinearResize, linear_resize, resize_canvas
-from medlocker.errors import ModelError
+from medlocker.errors import MedlockerError, ModelError
+from medlocker.plugins import raised
+
+if TYPE_CHECKING:
+    from medlocker.classifiers.pytorch import TorchClassifier
 
 
 class BaseClassifier:
-    """Pre-processing by the card; adapters add ``_run`` and, where they can, ``gradients``.
+    """Pre-processing by the card; adapters, and models of your own, add :meth:`answer`.
+
+    What can be differentiated sets ``has_gradients`` and adds ``gradients``; ``has_features`` and
+    ``features`` likewise: see :class:`~medlocker.classifiers.WithGradients` and ``WithFeatures``.
 
     Args:
         card: What the model expects.
@@ -29,6 +36,7 @@ class BaseClassifier:
     """
 
     has_gradients = False
+    has_features = False
     on_gpu = False
     """Whether it runs on something faster than the CPU, which wants larger batches."""
     prototypes: Prototypes | None = None
@@ -94,12 +102,26 @@ class BaseClassifier:
             raise ModelError(f"{self.name}: expected canvases of {expected}, got {canvases.shape[1:]}")
         if len(canvases) == 0:
             return np.zeros((0, len(self.classes)), np.float32)
-        answers = self._run(self.normalise(canvases))
-        return self._checked(answers, len(canvases))
+        try:
+            answers = self.answer(self.normalise(canvases))
+        except (MedlockerError, MemoryError):
+            raise
+        except Exception as error:  # of a model of the user's own
+            raise ModelError(f"{self.name}: {raised(error)}") from error
+        return checked_logits(self, answers, len(canvases))
 
     def gradients(self, canvases: NDArray[np.float32], labels: Sequence[int]) -> Gradients:
         """Differentiate the margin with respect to the canvases; only where ``has_gradients``."""
         raise ModelError(f"{self.name}: this model gives no gradients")
+
+    def features(self, canvases: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what the answers are made of; only where ``has_features``."""
+        raise ModelError(f"{self.name}: this model gives no features")
+
+    @property
+    def torch_form(self) -> TorchClassifier | None:
+        """The torch network behind it as a classifier, None if torch does not run it."""
+        return None
 
     def clustered(self, prototypes: Prototypes, *, note: str) -> Self:
         """Return a feature extractor as a classifier of clusters; adapters apply the prototypes."""
@@ -110,18 +132,26 @@ class BaseClassifier:
         made.notes = (*self.notes, note)
         return made
 
-    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def answer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Answer logits (N, K) for a batch in the model's own layout."""
-        raise ModelError(f"{self.name}: this adapter cannot run")
+        raise ModelError(f"{self.name}: expected a method answer(batch)")
 
-    def _checked(self, answers: NDArray[np.float32], count: int) -> NDArray[np.float32]:
-        if answers.shape != (count, len(self.classes)):
-            raise ModelError(
-                f"{self.name}: expected an output of {count} x {len(self.classes)}, got {answers.shape}"
-            )
-        if not np.isfinite(answers).all():
-            raise ModelError(f"{self.name}: the model answers NaN or infinity")
-        return answers
+
+def checked_logits(model: Classifier, answers: NDArray[Any], count: int) -> NDArray[np.float32]:
+    """Return the answers of a model as float32.
+
+    Raises:
+        ModelError: If they are not one finite number for each picture and class.
+    """
+    expected = count, len(model.classes)
+    if not isinstance(answers, np.ndarray) or answers.dtype.kind != "f" or answers.shape != expected:
+        got = (
+            f"{answers.dtype} {answers.shape}" if isinstance(answers, np.ndarray) else type(answers).__name__
+        )
+        raise ModelError(f"{model.name}: expected an output of {count} x {expected[1]} floats, got {got}")
+    if not np.isfinite(answers).all():
+        raise ModelError(f"{model.name}: the model answers NaN or infinity")
+    return answers.astype(np.float32, copy=False)
 
 
 def _affine(card: Card) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

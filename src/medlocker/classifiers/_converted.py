@@ -15,6 +15,7 @@ import numpy as np
 
 from medlocker.classifiers._onnx import OnnxClassifier
 from medlocker.classifiers._paired import PairedClassifier
+from medlocker.classifiers.abilities import has_gradients
 from medlocker.classifiers.protocol import Classifier
 from medlocker.errors import ModelError, install_hint
 
@@ -34,7 +35,7 @@ def with_gradients(model: Classifier, path: Path) -> Classifier:
     """
     if path.is_dir():
         path = path / "model.onnx"
-    if model.has_gradients or not isinstance(model, OnnxClassifier):
+    if has_gradients(model) or not isinstance(model, OnnxClassifier):
         return model
     if not all(importlib.util.find_spec(name) for name in ("torch", "onnx2torch")):
         return _noted(model, f"model {model.name}: no gradients without torch ({install_hint('torch')})")

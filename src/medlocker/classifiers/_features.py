@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker.classifiers._base import BaseClassifier
-from medlocker.classifiers._prototypes import Prototypes, find_prototypes
+from medlocker.classifiers._prototypes import find_prototypes
+from medlocker.classifiers.abilities import is_feature_extractor
 from medlocker.classifiers.protocol import Canvas, Classifier
 from medlocker.errors import ModelError
 
@@ -24,16 +24,6 @@ SAMPLE_IMAGES = 64
 """Images that prototypes are made of, at most."""
 _BLUR = 1 / 16
 """Standard deviation / shorter side: colours and layout are left, no lesion is."""
-
-
-def is_feature_extractor(model: Classifier) -> bool:
-    """Tell whether a model answers embeddings, which are no classes yet."""
-    return isinstance(model, BaseClassifier) and model.card.output == "features"
-
-
-def prototypes_of(model: Classifier) -> Prototypes | None:
-    """Return the clusters that stand for a model's classes, None for a true classifier."""
-    return model.prototypes if isinstance(model, BaseClassifier) else None
 
 
 def with_prototypes(model: Classifier, canvases: Iterable[Canvas], *, batch: int = 16) -> Classifier:
@@ -51,7 +41,7 @@ def with_prototypes(model: Classifier, canvases: Iterable[Canvas], *, batch: int
     Raises:
         ModelError: If there is no canvas, or the model answers NaN or the same for all of them.
     """
-    if not (isinstance(model, BaseClassifier) and is_feature_extractor(model)):
+    if not is_feature_extractor(model):
         return model
     # what decides the clusters, not their float values: those differ in the last bit between machines
     decided = hashlib.sha256(model.fingerprint.encode("ascii"))

@@ -6,9 +6,10 @@ import importlib.util
 from pathlib import Path
 
 from medlocker.classifiers._base import BaseClassifier
-from medlocker.classifiers._features import is_feature_extractor
 from medlocker.classifiers._onnx import load_onnx
 from medlocker.classifiers._paired import PairedClassifier
+from medlocker.classifiers._users import CLASSIFIERS, find_classifier
+from medlocker.classifiers.abilities import is_feature_extractor
 from medlocker.classifiers.protocol import Classifier
 from medlocker.errors import MissingExtraError, ModelError
 
@@ -22,14 +23,16 @@ def load_classifier(path: Path, *, features: bool = False) -> Classifier:
     alone on a GPU, and as plain ONNX otherwise.
 
     Args:
-        path: The file or folder.
+        path: The file or folder; or the name of a classifier of the user's own, an entry point
+            ``medlocker.classifiers`` or ``package.module:name``. Files come first.
         features: Also open a feature extractor, which :func:`with_prototypes` makes a classifier of.
 
     Raises:
+        InputError: If what a name stands for cannot be loaded.
         ModelError: If there is no usable model.
         MissingExtraError: If torch weights are named and torch is not installed.
     """
-    model = _load(path)
+    model = find_classifier(str(path)) if is_named(path) else _load(path)
     if path.stem == "model" and not path.is_dir():  # in a folder of `train`: named as the folder is
         model.name = path.resolve().parent.name
     if not features and is_feature_extractor(model):
@@ -38,6 +41,11 @@ def load_classifier(path: Path, *, features: bool = False) -> Classifier:
             hint="only `protect` takes one; to judge the result, name classifiers",
         )
     return model
+
+
+def is_named(path: Path) -> bool:
+    """Tell whether a path is no file but the name of a classifier of the user's own; loads nothing."""
+    return not path.exists() and CLASSIFIERS.is_name(str(path))
 
 
 def _load(path: Path) -> Classifier:
@@ -60,7 +68,8 @@ def _load(path: Path) -> Classifier:
             raise MissingExtraError("torch", "torch")
         return _load_torch(path, name=path.stem)
     raise ModelError(
-        f"model {path.name}: expected .onnx, .safetensors, .pt, .pth or a folder made by `train classifier`"
+        f"model {path.name}: expected .onnx, .safetensors, .pt, .pth or a folder made by `train classifier`",
+        hint=f"or package.module:name; {CLASSIFIERS.guide} tells how to write a classifier of your own",
     )
 
 

@@ -137,7 +137,8 @@ class OnnxClassifier(BaseClassifier):
             return piece.round().clip(0, 255).astype(np.uint8)
         return piece.astype(self._dtype, copy=False)
 
-    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def answer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Answer logits (N, K), or of a feature extractor (N, D), for a batch in the model's own layout."""
         answer = self._call([self._output], batch)[0]
         answers = rows(answer, len(batch))
         if answers is None and self._features:

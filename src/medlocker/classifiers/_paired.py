@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,9 @@ from medlocker.classifiers._onnx import OnnxClassifier
 from medlocker.classifiers._prototypes import Prototypes
 from medlocker.classifiers.protocol import Gradients
 from medlocker.errors import ModelError
+
+if TYPE_CHECKING:
+    from medlocker.classifiers.pytorch import TorchClassifier
 
 
 class PairedClassifier(BaseClassifier):
@@ -48,6 +51,20 @@ class PairedClassifier(BaseClassifier):
                 f"model {name}: its ONNX and its torch form answer differently",
                 hint="train it again, or name one of the two files",
             )
+
+    @property
+    def torch_form(self) -> TorchClassifier | None:
+        """Of the form with gradients."""
+        return self._differentiable.torch_form
+
+    @property
+    def has_features(self) -> bool:  # type: ignore[override]
+        """Whether the form with gradients gives features."""
+        return self._differentiable.has_features
+
+    def features(self, canvases: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return what torch gives."""
+        return self._differentiable.features(canvases)
 
     @property
     def differentiable(self) -> BaseClassifier:

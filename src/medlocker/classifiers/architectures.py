@@ -120,6 +120,12 @@ def head_names(network: nn.Module) -> frozenset[str]:
     return frozenset(n for n in names if any(n == p or n.startswith(p + ".") for p in prefixes))
 
 
+def last_layer(network: nn.Module) -> nn.Module | None:
+    """Return the layer whose outputs are the answers, None where there is not exactly one."""
+    heads = sorted({name.rpartition(".")[0] for name in head_names(network)} - {""})
+    return network.get_submodule(heads[0]) if len(heads) == 1 else None
+
+
 def _last_linear(network: nn.Module) -> str:
     linear = [name for name, module in network.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)]
     return linear[-1] if linear else ""

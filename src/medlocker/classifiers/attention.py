@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from medlocker.classifiers._paired import PairedClassifier
+from medlocker.classifiers.abilities import torch_form
 from medlocker.classifiers.protocol import Classifier
 from medlocker.classifiers.pytorch import TorchClassifier
 from medlocker.errors import ModelError
@@ -115,8 +115,8 @@ class Attention:
 def attention_of(models: Sequence[Classifier]) -> Attention | None:
     """Return the attention of the first model that torch runs and that has feature maps, None without any."""
     for model in models:
-        inner = model._differentiable if isinstance(model, PairedClassifier) else model
-        if isinstance(inner, TorchClassifier):
+        inner = torch_form(model)
+        if inner is not None:
             attention = Attention(inner)
             try:  # a network without feature maps tells only when it is asked
                 attention.heat(np.full((inner.height, inner.width, 3), 128, np.uint8))

@@ -34,6 +34,9 @@ class Classifier(Protocol):
 
     A canvas is the image resized to the model's input in 0..255; everything after it (range, mean, std,
     layout, softmax or not) belongs to the classifier. ``logits`` of probabilities are their logarithms.
+    This is all that every model must have. What it may have besides are :class:`WithGradients`,
+    :class:`WithFeatures` and :class:`WithDevice`; ``abilities.py`` is where they are asked for.
+    It is asked by one thread at a time.
     """
 
     name: str
@@ -44,9 +47,8 @@ class Classifier(Protocol):
     width: int
     channels: int
     """Of a canvas; 1 or 3."""
-    has_gradients: bool
     fingerprint: str
-    """SHA-256 of the weights' file."""
+    """64 hexadecimal digits that change with the model: the SHA-256 of its weights' file where it has one."""
     notes: tuple[str, ...]
     """What was assumed about the model, one sentence each."""
 
@@ -66,6 +68,39 @@ class Classifier(Protocol):
         """
         ...
 
+
+@runtime_checkable
+class WithGradients(Classifier, Protocol):
+    """A classifier that can also say which pixels matter: searches need fewer looks with it."""
+
+    has_gradients: bool
+    """Whether it really can; the same class may be opened without."""
+
     def gradients(self, canvases: NDArray[np.float32], labels: Sequence[int]) -> Gradients:
-        """Differentiate the margin ``max(z[k != label]) - z[label]`` (needs ``has_gradients``)."""
+        """Differentiate the margin ``max(z[k != label]) - z[label]``.
+
+        Args:
+            canvases: (N, h, w, c) float32.
+            labels: (N,) class that must not be answered.
+        """
         ...
+
+
+@runtime_checkable
+class WithFeatures(Classifier, Protocol):
+    """A classifier that can also say what it knows of an image before its last layer."""
+
+    has_features: bool
+    """Whether it really can."""
+
+    def features(self, canvases: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return (N, D) float32 numbers that the answers to (N, h, w, c) canvases are made of, finite."""
+        ...
+
+
+@runtime_checkable
+class WithDevice(Classifier, Protocol):
+    """A classifier that says where it runs."""
+
+    on_gpu: bool
+    """Whether it runs on something faster than the CPU, which wants larger batches."""

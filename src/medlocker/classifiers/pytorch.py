@@ -13,11 +13,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from medlocker.classifiers._base import BaseClassifier, log_probabilities
+from medlocker.classifiers._base import BaseClassifier, checked_logits, log_probabilities
 from medlocker.classifiers._featurenetwork import PrototypeHead, backbone, feature_count
 from medlocker.classifiers._folded import folded
 from medlocker.classifiers._prototypes import Prototypes
-from medlocker.classifiers.architectures import build, head_names, load_state, read_state
+from medlocker.classifiers.architectures import build, head_names, last_layer, load_state, read_state
 from medlocker.classifiers.card import Card, card_path, load_card
 from medlocker.classifiers.protocol import Gradients
 from medlocker.errors import ModelError
@@ -72,6 +72,30 @@ class TorchClassifier(BaseClassifier):
         self._shift_t = torch.from_numpy(self._shift).to(self._device)
 
     @property
+    def torch_form(self) -> TorchClassifier:
+        """Itself."""
+        return self
+
+    @property
+    def has_features(self) -> bool:  # type: ignore[override]
+        """Whether the network has a last layer of one vector an image; clusters are none."""
+        return self.prototypes is None and last_layer(self._network) is not None
+
+    def features(self, canvases: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return (N, D) float32, the inputs of the network's last layer."""
+        head = last_layer(self._network)
+        if self.prototypes is not None or head is None:
+            return super().features(canvases)
+        seen: list[torch.Tensor] = []
+        hook = head.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach()))
+        try:
+            with torch.inference_mode():
+                self._network(torch.from_numpy(self.normalise(canvases)).to(self._device).permute(0, 3, 1, 2))
+        finally:
+            hook.remove()
+        return np.asarray(seen[0].flatten(1).cpu().numpy(), dtype=np.float32)
+
+    @property
     def network(self) -> nn.Module:
         """The network itself; copy it before training on."""
         return self._network
@@ -101,7 +125,8 @@ class TorchClassifier(BaseClassifier):
             raise ModelError(f"{self.name}: expected one number per class from the network")
         return answers
 
-    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def answer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Answer logits (N, K), or of a feature extractor (N, D), for a batch in the model's own layout."""
         pieces: list[NDArray[np.float32]] = []
 
         def answer(part: slice) -> None:
@@ -164,7 +189,7 @@ class TorchClassifier(BaseClassifier):
             list(_single_threads().map(differentiate, [slice(i, i + 1) for i in range(len(canvases))]))
         if not np.isfinite(slopes).all():
             raise ModelError(f"{self.name}: the gradient is NaN or infinite")
-        return Gradients(self._checked(logits, len(canvases)), slopes)
+        return Gradients(checked_logits(self, logits, len(canvases)), slopes)
 
     def _in_chunks(self, call: Callable[[slice], None], count: int) -> None:
         """Call for one chunk after the other; smaller ones where the memory does not suffice."""

@@ -12,10 +12,10 @@ from rich.console import Console
 from medlocker.cli._streams import let_go
 from medlocker.errors import InputError
 
-stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+stderr = Console(stderr=True, emoji=False, highlight=False, soft_wrap=True)
 """For messages, warnings and progress."""
 
-stdout = Console(highlight=False, soft_wrap=True)
+stdout = Console(emoji=False, highlight=False, soft_wrap=True)
 """For results that a person reads."""
 
 

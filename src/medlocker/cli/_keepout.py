@@ -8,7 +8,7 @@ from pathlib import Path
 
 from medlocker.classifiers import Classifier
 from medlocker.errors import InputError
-from medlocker.protect import Lesions, Preset, make_finder
+from medlocker.protect import Lesions, Preset, is_own_finder, make_finder
 from medlocker.regions import Finder, Regions, WithAnatomy, load_regions, load_segmenter
 from medlocker.release import Inputs
 
@@ -21,7 +21,7 @@ class KeepOut:
         regions: Known regions, or None.
         margin_px: By which they grow.
         segmenter: Folder or file of a lesion segmenter, or None.
-        lesions: Which candidates; None leaves it to the preset.
+        lesions: Which candidates, or a finder of the user's own; None leaves it to the preset.
         anatomy: Whether optic disc and macula are kept clear too.
 
     Raises:
@@ -35,7 +35,9 @@ class KeepOut:
     anatomy: bool = False
 
     def __post_init__(self) -> None:
-        if self.lesions not in (None, "none") and (self.regions or self.segmenter):
+        if self.lesions is None or self.lesions == "none":
+            return
+        if self.segmenter or (self.regions and is_own_finder(self.lesions)):
             raise InputError(
                 f"--lesions {self.lesions} cannot be used with --regions or --segmenter",
                 hint="leave --lesions out: given regions or a segmenter are better",
@@ -43,6 +45,8 @@ class KeepOut:
 
     def candidates(self, preset: Preset) -> Lesions:
         """Return which candidates are looked for."""
+        if self.lesions is not None and not is_own_finder(self.lesions):
+            return self.lesions  # a finder of the user's own, which may look for more than what is given
         if self.regions is not None or self.segmenter is not None:
             return "none"
         return self.lesions or ("none" if preset == "paper" else "auto")

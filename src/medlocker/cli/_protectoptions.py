@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from medlocker.attacks import AttackName
 from medlocker.certificates import Ledger, Owner, ledger_path
 from medlocker.classifiers import Classifier
 from medlocker.engines import EngineMaker, LocalEngine, process_engine, ray_engine
@@ -20,10 +19,9 @@ MOST_ADVISED = 0.2
 """Opacity of a veil."""
 
 
-def attack_names(text: str | None) -> tuple[AttackName, ...]:
+def attack_names(text: str | None) -> tuple[str, ...]:
     """Split ``--robust-to``; whether the names exist is checked by the settings."""
-    names = [] if text is None else [name.strip() for name in text.split(",")]
-    return cast(tuple[AttackName, ...], tuple(names))
+    return () if text is None else tuple(name.strip() for name in text.split(","))
 
 
 def harden_of(standard: bool, *, warp: float | None, texture: int | None, opaque: float | None) -> Harden:

@@ -11,7 +11,7 @@ from medlocker.cli._console import note, print_json, shown, stdout, warn
 from medlocker.cli._progress import ImageProgress, image_bar
 from medlocker.errors import InputError
 from medlocker.labels import Labels
-from medlocker.protect import Outcome
+from medlocker.protect import Outcome, finder_called
 from medlocker.regions import Finder, Regions, WithAnatomy, lesion_finder
 from medlocker.release import Inputs, Result, Run, run_release
 
@@ -45,12 +45,12 @@ def say_inputs(inputs: Inputs, labels: Labels | None, regions: Regions | None, f
         if len(missing) == len(names) and unknown:
             raise _of_no_image("regions", names, unknown, "or leave --regions out if no image has any")
         if missing:
-            rest = "nothing is" if lesions is None else "only what the segmenter finds is"
+            rest = "nothing is" if lesions is None else f"only what {finder_called(lesions)} finds is"
             warn(f"no regions for {_some(missing)}: {rest} kept out there")
         if unknown:
             warn(f"the regions name {_some(unknown)}, which the input does not have")
     if lesions is not None:
-        kind = "candidates" if lesions.droppable else "what the segmenter finds"
+        kind = "candidates" if lesions.droppable else f"what {finder_called(lesions)} finds"
         note(f"kept out as lesions: {kind}, found by a program, not a clinician; the certificate says so")
     elif regions is None:
         note("no lesions are kept out: see --regions, --segmenter, --lesions")
@@ -116,7 +116,7 @@ def warn_of_nothing_found(run: Run, result: Result) -> None:
     """Say so if a finder found no lesion in any image."""
     finder = lesion_finder(run.finder)
     if finder is not None and result.summary.marked and not result.summary.with_found:
-        what = "the search for candidates" if finder.droppable else "the segmenter"
+        what = "the search for candidates" if finder.droppable else finder_called(finder)
         warn(f"{what} found no lesion in any image: a mark may cover one")
 
 
@@ -140,7 +140,7 @@ def say_result(result: Result, run: Run, *, as_json: bool) -> None:
     stdout.print(f"marked {summary.marked} of {summary.images} images into {run.release}", markup=False)
     for model, correct, fooled in zip(run.classifiers, summary.clean_correct, summary.fooled, strict=True):
         stdout.print(outcome_line(model, correct=correct, fooled=fooled), markup=False)
-    for attack in run.settings.against:
+    for attack in run.settings.against_names:
         count = summary.against.get(attack, 0)
         stdout.print(f"misled after {attack} too: {count} of {summary.marked}", markup=False)
     if summary.followed:

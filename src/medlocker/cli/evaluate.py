@@ -68,7 +68,8 @@ def evaluate(
         list[Path],
         typer.Option(
             "--target",
-            help="Classifier to test: .onnx, torch weights, or a folder from `train`. Repeatable.",
+            help="Classifier to test: .onnx, torch weights, or a folder from `train`; or your own, "
+            "package.module:Class. Repeatable.",
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder of the report; new or empty.")],
@@ -79,6 +80,14 @@ def evaluate(
             "trains them."
         ),
     ] = "none",
+    attack: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="An attack of your own, also without --removal: package.module:Class, or an entry point "
+            "medlocker.attacks. Repeatable.",
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier report.")] = False,
     label_column: LabelColumn = None,
     regions: Annotated[
@@ -177,10 +186,11 @@ def evaluate(
     for text in assumed:
         note(text)
     attackers: Attackers | None = None
-    if removal != "none":
+    if removal != "none" or attack:
         attackers = evaluation.gather_attackers(
             targets,
             level=removal,
+            own=attack or (),
             logo=_logo_of(found[0]) or given,
             state_dir=state_folder(out),
             limit=removal_limit,

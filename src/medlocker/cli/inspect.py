@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from medlocker.classifiers import Classifier, is_feature_extractor, load_classifier
+from medlocker.classifiers import Classifier, has_gradients, is_feature_extractor, load_classifier
 from medlocker.cli._console import print_json, stdout, warn
 from medlocker.cli._releasefacts import STATEMENT, release_facts
 from medlocker.errors import InputError
@@ -84,8 +84,8 @@ def _model_facts(model: Classifier) -> dict[str, Any]:
         "input": f"{model.width} x {model.height}, {model.channels} channels",
         **answers,
         # not tried: rebuilding a model in torch takes seconds and much memory
-        "gradients": model.has_gradients or None,
-        "notes": list(model.notes) if model.has_gradients else [*model.notes, _NOT_TRIED],
+        "gradients": has_gradients(model) or None,
+        "notes": list(model.notes) if has_gradients(model) else [*model.notes, _NOT_TRIED],
     }
 
 

@@ -13,7 +13,7 @@ from medlocker.cli._panels import INPUT, KEEP_OUT, MARKS, SEARCH
 from medlocker.cli._preparelogo import Asked, learn_logo
 from medlocker.cli._prepareveil import choose_veil
 from medlocker.errors import InputError
-from medlocker.protect import LEAST_PSNR_DB, MAX_AREA, Aim, Lesions
+from medlocker.protect import LEAST_PSNR_DB, MAX_AREA, Aim
 
 PreparedPreset = Literal["veil", "strong"]
 
@@ -127,9 +127,9 @@ def prepare_logo(
         typer.Option(help="Veil: network that finds lesions, as for `protect`.", rich_help_panel=KEEP_OUT),
     ] = None,
     lesions: Annotated[
-        Lesions | None,
+        str | None,
         typer.Option(
-            metavar="KIND",
+            metavar="NAME",
             help="Veil: find possible lesions, as for `protect`; default auto.",
             rich_help_panel=KEEP_OUT,
         ),

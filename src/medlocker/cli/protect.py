@@ -44,10 +44,8 @@ from medlocker.preparedveil import PreparedVeil
 from medlocker.protect import (
     LEAST_PSNR_DB,
     Aim,
-    Lesions,
     Placement,
     Preset,
-    SearchName,
     Settings,
 )
 from medlocker.release import Run, check_target, find_inputs, starting
@@ -90,7 +88,7 @@ def protect(
         typer.Option(
             "--model",
             help="Classifier to mislead: .onnx, torch weights, or a folder from `train`. Repeatable. "
-            "Preset veil works without.",
+            "Preset veil works without. Or your own: package.module:Class.",
         ),
     ] = None,
     labels: Annotated[
@@ -240,11 +238,11 @@ def protect(
         ),
     ] = None,
     lesions: Annotated[
-        Lesions | None,
+        str | None,
         typer.Option(
-            metavar="KIND",
+            metavar="NAME",
             help="Without --regions and --segmenter, find possible lesions: auto, fundus, skin, attention, "
-            "none.",
+            "none. Or a finder of your own, beside --regions too: package.module:Class.",
             rich_help_panel=KEEP_OUT,
         ),
     ] = None,
@@ -265,11 +263,11 @@ def protect(
         ),
     ] = True,
     search: Annotated[
-        SearchName,
+        str,
         typer.Option(
             metavar="NAME",
             help="auto (gradients if the model has them), random, evolution, bhe, screened, gradient, "
-            "texture, square.",
+            "texture, square. Or your own: package.module:Class.",
             rich_help_panel=SEARCH,
         ),
     ] = "auto",
@@ -302,7 +300,7 @@ def protect(
         typer.Option(
             "--robust-to",
             help="Changes that marks must survive, with commas: jpeg, blur, resize, crop, flip, denoise, "
-            "inpaint.",
+            "inpaint. Or your own: package.module:Class.",
             rich_help_panel=SEARCH,
         ),
     ] = None,

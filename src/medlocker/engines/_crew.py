@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from medlocker import __version__
-from medlocker.classifiers import prototypes_of
+from medlocker.classifiers import has_gradients, is_named, prototypes_of
 from medlocker.engines._engine import IN_FLIGHT, Duty
 from medlocker.engines._hands import Crew, Hand
 from medlocker.engines._messages import (
@@ -105,7 +105,13 @@ class CrewEngine:
             version=__version__,
             common=duty.common,
             models=tuple(
-                ModelRecipe(_absolute(path), one.name, one.fingerprint, one.has_gradients, prototypes_of(one))
+                ModelRecipe(
+                    path if is_named(path) else _absolute(path),
+                    one.name,
+                    one.fingerprint,
+                    has_gradients(one),
+                    prototypes_of(one),
+                )
                 for path, one in zip(models, duty.classifiers, strict=True)
             ),
             finder=FinderRecipe(

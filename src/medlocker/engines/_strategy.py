@@ -1,35 +1,13 @@
-"""From the name of a search to the search."""
+"""Which search a run takes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from medlocker.classifiers import Classifier
+from medlocker.classifiers import Classifier, without_gradients
 from medlocker.errors import ModelError
 from medlocker.protect import Settings
-from medlocker.search import (
-    BheSearch,
-    EvolutionSearch,
-    GradientSearch,
-    RandomSearch,
-    ScreenedSearch,
-    Search,
-    SquareSearch,
-    TextureSearch,
-)
-
-_SEARCHES: dict[str, type[Search]] = {
-    search.name: search
-    for search in (
-        RandomSearch,
-        EvolutionSearch,
-        BheSearch,
-        ScreenedSearch,
-        GradientSearch,
-        TextureSearch,
-        SquareSearch,
-    )
-}
+from medlocker.search import AUTO, AnySearch, Search, make_one
 
 
 def make_search(settings: Settings, classifiers: Sequence[Classifier]) -> Search:
@@ -41,29 +19,29 @@ def make_search(settings: Settings, classifiers: Sequence[Classifier]) -> Search
     Raises:
         ModelError: If the strategy needs gradients that a model does not offer.
     """
-    without = [model.name for model in classifiers if not model.has_gradients]
+    without = without_gradients(classifiers)
     if settings.preset == "veil":  # drawn, not searched: the pipeline never asks this one
-        return RandomSearch(budget=max(settings.budget_for(len(classifiers)), 1))
-    name = settings.search
-    if name == "auto":
+        return make_one("random", budget=max(settings.budget_for(len(classifiers)), 1), margin=0.0)
+    named: AnySearch = settings.search
+    if named == AUTO:
         with_texture = settings.preset == "strong"
         if without:
-            name = "square" if with_texture else "screened"
+            named = "square" if with_texture else "screened"
         else:
-            name = "texture" if with_texture else "gradient"
-    kind = _SEARCHES[name]
-    if kind.needs_gradients and without:
+            named = "texture" if with_texture else "gradient"
+    search = make_one(named, budget=settings.budget_for(len(classifiers)), margin=settings.wanted_margin)
+    if search.needs_gradients and without:
         raise ModelError(
-            f"the search {name} needs gradients, which {without[0]} does not offer",
+            f"the search {search.name} needs gradients, which {without[0]} does not offer",
             hint="use --search auto, or a model made by `medlocker train classifier` with the torch extra",
         )
-    return kind(budget=settings.budget_for(len(classifiers)), margin=settings.wanted_margin)
+    return search
 
 
 def way_taken(settings: Settings, classifiers: Sequence[Classifier]) -> str:
     """Return a sentence for the user where the preset ``strong`` is weaker than it could be, else nothing."""
-    without = [model.name for model in classifiers if not model.has_gradients]
-    if settings.preset != "strong" or not without or settings.search != "auto":
+    without = without_gradients(classifiers)
+    if settings.preset != "strong" or not without or settings.search != AUTO:
         return ""
     return (
         f"preset strong without gradients of {without[0]}: textures are tried at random (search square), "

@@ -25,7 +25,13 @@ from pathlib import Path
 import cv2
 
 from medlocker import __version__
-from medlocker.classifiers import BaseClassifier, Classifier, load_classifier, with_gradients
+from medlocker.classifiers import (
+    Classifier,
+    has_gradients,
+    is_feature_extractor,
+    load_classifier,
+    with_gradients,
+)
 from medlocker.engines._messages import (
     FinderRecipe,
     ModelRecipe,
@@ -219,12 +225,12 @@ def _open_model(recipe: ModelRecipe, setup: Setup) -> Classifier:
         model = with_gradients(model, recipe.path)
     if model.fingerprint != recipe.fingerprint:
         raise ModelError(f"model {recipe.name}: expected the driver's, got a file with other weights")
-    if model.has_gradients != recipe.has_gradients:
+    if has_gradients(model) != recipe.has_gradients:
         raise ModelError(
             f"model {recipe.name}: expected gradients as at the driver, there or missing on both",
             hint="install the same extras on every machine",
         )
-    if recipe.prototypes is not None and isinstance(model, BaseClassifier):
+    if recipe.prototypes is not None and is_feature_extractor(model):
         model = model.clustered(recipe.prototypes, note="")
     return model
 

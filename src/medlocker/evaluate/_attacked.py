@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Lock
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker.classifiers import Classifier, load_classifier
-from medlocker.classifiers.penultimate import Features, penultimate_features
+from medlocker.attacks import Attack, find_attack
+from medlocker.classifiers import Classifier, Features, features_of, load_classifier
 from medlocker.errors import MissingExtraError, ModelError
 from medlocker.evaluate._attacked_state import check_state, claim_state, finished_cells
 from medlocker.evaluate._cases import Case, find_cases
@@ -163,6 +164,7 @@ class Attackers:
         workers: Threads that attack.
         notes: What was left out or assumed.
         minutes: Of the training of one network at most; the same battery may go on with more.
+        own: Attacks of the user's own.
     """
 
     targets: tuple[Target, ...]
@@ -176,6 +178,7 @@ class Attackers:
     workers: int
     notes: tuple[str, ...]
     minutes: float = DEFAULT_MINUTES
+    own: tuple[Attack, ...] = ()
 
     def choose(self, result: Result) -> tuple[MarkedImages, tuple[str, ...]]:
         """Return the images to attack, evenly spread if there are too many, and notes on those left out."""
@@ -223,6 +226,7 @@ class Attackers:
             logo=self.logo,
             level=self.level,
             names=self.names,
+            own=self.own,
             state_dir=self.state_dir,
             observer=observer,
             seed=self.seed,
@@ -232,7 +236,7 @@ class Attackers:
         cases = find_cases(
             finished_cells(self.state_dir, images.names),
             images,
-            battery=make_battery(self.level, names=self.names),
+            battery=make_battery(self.level, names=self.names, own=self.own, seed=self.seed),
             logo=self.logo,
             models=self.models,
             seed=self.seed,
@@ -265,9 +269,10 @@ class Attackers:
 def gather_attackers(
     targets: Sequence[Target],
     *,
-    level: Level,
+    level: Level | Literal["none"],
     logo: Logo | None,
     state_dir: Path,
+    own: Sequence[str | Attack] = (),
     limit: int = DEFAULT_LIMIT,
     seed: int = 0,
     workers: int = 2,
@@ -277,9 +282,10 @@ def gather_attackers(
 
     Args:
         targets: Opened.
-        level: ``full`` also trains networks and needs torch.
+        level: ``full`` also trains networks and needs torch; ``none`` tries only the user's own.
         logo: The owner's; without it the attacks that need it are left out.
         state_dir: See :class:`Attackers`.
+        own: Attacks of the user's own, by name or as objects; see :class:`medlocker.attacks.Attack`.
         limit: Most images, at least 1.
         seed: Of everything random.
         workers: Threads that attack.
@@ -291,16 +297,21 @@ def gather_attackers(
     """
     if level == "full" and importlib.util.find_spec("torch") is None:
         raise MissingExtraError("torch", "torch")
+    mine = tuple(find_attack(one) for one in own)
+    chosen: Level = "standard" if level == "none" else level
+    make_battery(chosen, own=mine)  # refuses names that are there twice
+    rows = ("none",) if level == "none" else attack_names(chosen, knows_logo=logo is not None)
     notes = []
-    if logo is None:
+    if logo is None and level != "none":
         notes.append(
             "removal attacks: the logo is not known, so the attacks that need it are left out; see --logo"
         )
     attackers = Attackers(
         targets=tuple(targets),
-        models=tuple(_as_attacked(target, level) for target in targets),
-        level=level,
-        names=attack_names(level, knows_logo=logo is not None),
+        models=tuple(_as_attacked(target, chosen) for target in targets),
+        level=chosen,
+        names=(*rows, *(one.name for one in mine)),
+        own=mine,
         logo=logo,
         state_dir=state_dir,
         limit=limit,
@@ -338,10 +349,10 @@ def _features_of(target: Target) -> Features | None:
     """Return what gives a target's features; a folder of ``train`` holds a torch form too."""
     if target.path is not None and target.path.is_dir():
         try:
-            return penultimate_features(load_classifier(target.path))
+            return features_of(load_classifier(target.path))
         except ModelError:  # its answers are there all the same
             return None
-    return penultimate_features(target.model)
+    return features_of(target.model)
 
 
 def _as_attacked(target: Target, level: Level) -> Classifier:

@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from medlocker.classifiers import Classifier, load_classifier
+from medlocker.classifiers import Classifier, find_classifier, is_named, load_classifier
 from medlocker.errors import InputError, MedlockerError, ModelError
 from medlocker.evaluate._pairs import different_names
 from medlocker.labels import Labels, class_indices
+from medlocker.plugins import type_name
 
 _WEIGHTS = frozenset({".onnx", ".safetensors", ".pt", ".pth"})
 
@@ -41,12 +42,12 @@ class Target:
 
 
 def open_targets(
-    paths: Sequence[Path], labels: Labels
+    models: Sequence[Path | Classifier], labels: Labels
 ) -> tuple[tuple[Target, ...], tuple[tuple[str, str], ...]]:
     """Open all models that can be opened.
 
     Args:
-        paths: As for :func:`medlocker.classifiers.load_classifier`.
+        models: As for :func:`medlocker.classifiers.load_classifier`; or classifiers of the user's own.
         labels: What they will be compared with.
 
     Returns:
@@ -55,16 +56,18 @@ def open_targets(
     Raises:
         ModelError: If none can be used.
     """
-    opened: list[tuple[Path, Classifier, Mapping[str, int], tuple[str, ...]]] = []
+    opened: list[tuple[Path | None, Classifier, Mapping[str, int], tuple[str, ...]]] = []
     failed: list[tuple[str, str]] = []
     hint = ""
-    for path in paths:
+    for given in models:
+        path = given if isinstance(given, Path) else None
+        called = path.name if path is not None else type_name(given)
         try:
-            model = _open(path)
+            model = find_classifier(given) if not isinstance(given, Path) else _open(given)
             found = class_indices(labels, model.classes)
         except (ModelError, InputError) as error:
             reason = str(error)
-            failed.append((path.name, reason if path.name in reason else f"model {path.name}: {reason}"))
+            failed.append((called, reason if called in reason else f"model {called}: {reason}"))
             hint = hint or error.hint
         else:
             opened.append((path, model, found.indices, (*model.notes, *found.notes)))
@@ -94,8 +97,10 @@ def _open(path: Path) -> Classifier:
     return model
 
 
-def _fingerprints(path: Path, model: Classifier) -> frozenset[str]:
+def _fingerprints(path: Path | None, model: Classifier) -> frozenset[str]:
     """Hash the model's own file and its siblings: a release may name another form of the same weights."""
+    if path is None or is_named(path):
+        return frozenset({model.fingerprint})
     folder, stem = (path, "model") if path.is_dir() else (path.parent, path.stem)
     found = {model.fingerprint}
     for suffix in sorted(_WEIGHTS):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from medlocker.classifiers import Classifier
+from medlocker.classifiers import Classifier, without_gradients
 from medlocker.errors import InputError, MedlockerError, ModelError
 from medlocker.files import read_limited
 from medlocker.formats import read_image
@@ -99,7 +99,7 @@ def prepare(
         InputError: If no image can be used.
         ModelError: If a model offers no gradients.
     """
-    without = [model.name for model in preparation.classifiers if not model.has_gradients]
+    without = without_gradients(preparation.classifiers)
     if without:
         raise ModelError(
             f"learning a logo needs gradients, which {without[0]} does not offer",

@@ -1,7 +1,15 @@
 """The pipeline of one image, from the file to the marked file."""
 
 from medlocker.protect._donors import Donors
-from medlocker.protect._keepout import Lesions, beside, make_finder, source_of
+from medlocker.protect._keepout import (
+    FINDER_NAMES,
+    Lesions,
+    beside,
+    finder_called,
+    is_own_finder,
+    make_finder,
+    source_of,
+)
 from medlocker.protect._one import Protector
 from medlocker.protect._outcome import Job, Marked, Outcome
 from medlocker.protect._room import Room, find_room, pose_problem
@@ -16,12 +24,12 @@ from medlocker.protect._settings import (
     Harden,
     Placement,
     Preset,
-    SearchName,
     Settings,
 )
 
 __all__ = [
     "DEFAULT_MARGIN",
+    "FINDER_NAMES",
     "LEAST_PSNR_DB",
     "MAX_AREA",
     "PAPER_BUDGET",
@@ -38,12 +46,13 @@ __all__ = [
     "Preset",
     "Protector",
     "Room",
-    "SearchName",
     "Series",
     "Settings",
     "about_series",
     "beside",
     "find_room",
+    "finder_called",
+    "is_own_finder",
     "make_finder",
     "marks_digest",
     "pose_problem",

@@ -5,17 +5,35 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Literal, Protocol, TypeVar
+from typing import Any, Protocol, TypeAlias, TypeGuard, TypeVar
 
 from numpy.typing import NDArray
 
-from medlocker.classifiers import Classifier
+from medlocker.classifiers import Classifier, has_gradients
 from medlocker.errors import InputError, NoRoomError
 from medlocker.geometry import Box
-from medlocker.regions import CANDIDATES, CandidateFinder, Finder, Findings, strongest
+from medlocker.plugins import Registry
+from medlocker.regions import (
+    CANDIDATES,
+    CandidateFinder,
+    Finder,
+    Findings,
+    checked_finder,
+    lesion_finder,
+    strongest,
+)
 from medlocker.regions.scale import covered
 
-Lesions = Literal["auto", "none", "fundus", "skin", "attention"]
+Lesions: TypeAlias = str | Finder
+"""``auto``, ``none``, ``fundus``, ``skin``, ``attention``; or the user's own, a name or an object."""
+FINDER_NAMES = ("auto", "none", "fundus", "skin", "attention")
+_FINDERS: Registry[Finder] = Registry(
+    "a finder of regions",
+    "medlocker.finders",
+    dict.fromkeys(FINDER_NAMES),  # made from the models, see make_finder
+    ("source", "fingerprint", "droppable", "find"),
+    "docs/how-to/finder.md",
+)
 MAX_CANDIDATES = 0.5
 """Share of an image that candidates may cover; the weakest beyond are given up."""
 GIVEN_UP = "regions: only the strongest candidates are kept out, so that the logo has room"
@@ -51,16 +69,32 @@ class AttentionFinder:
         return Findings(self._attention.boxes(colors), ("regions: what the model looks at",))
 
 
+def finder_called(finder: Finder | None) -> str:
+    """Return how messages call what finds lesions."""
+    found = lesion_finder(finder)
+    if found is None or found.source.startswith("segmenter:"):
+        return "the segmenter"
+    return f"the finder {found.source}"
+
+
+def is_own_finder(lesions: Lesions) -> TypeGuard[str]:
+    """Tell whether candidates are looked for by medlocker's own means; loads nothing."""
+    return isinstance(lesions, str) and lesions in FINDER_NAMES
+
+
 def make_finder(lesions: Lesions, classifiers: Sequence[Classifier]) -> Finder | None:
     """Return what finds candidates, None for ``none``.
 
     Args:
-        lesions: ``fundus``, ``skin``, ``attention``; ``auto`` looks at each image.
+        lesions: ``fundus``, ``skin``, ``attention``; ``auto`` looks at each image; or the user's own, a name
+            (an entry point or ``package.module:name``) or an object.
         classifiers: The surrogates.
 
     Raises:
-        InputError: If attention is asked for and no model offers gradients.
+        InputError: If attention is asked for and no model offers gradients, or there is no such finder.
     """
+    if not is_own_finder(lesions):
+        return checked_finder(_FINDERS.find(lesions))
     if lesions == "none":
         return None
     attention = _attention(classifiers) if lesions in ("auto", "attention") else None
@@ -75,7 +109,7 @@ def make_finder(lesions: Lesions, classifiers: Sequence[Classifier]) -> Finder |
 
 
 def _attention(classifiers: Sequence[Classifier]) -> AttentionFinder | None:
-    if not any(model.has_gradients for model in classifiers) or importlib.util.find_spec("torch") is None:
+    if not any(map(has_gradients, classifiers)) or importlib.util.find_spec("torch") is None:
         return None
     from medlocker.classifiers.attention import attention_of  # optional library
 
@@ -128,7 +162,9 @@ def beside(
             if not found:
                 raise
             share = float(covered(found, width=size[0], height=size[1]).mean())
-            raise NoRoomError(f"{error}; the segmenter keeps out {share:.0%} of the image") from error
+            raise NoRoomError(
+                f"{error}; {finder_called(finder)} keeps out {share:.0%} of the image"
+            ) from error
     kept = strongest(found, width=size[0], height=size[1], share=MAX_CANDIDATES)
     most = _most(len(kept), lambda count: room(boxes=(*given, *kept[:count])))
     notes = findings.notes if kept[: most[0]] == found else (*findings.notes, GIVEN_UP)

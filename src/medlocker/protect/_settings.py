@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from medlocker.attacks import ATTACK_NAMES, AttackName
+from medlocker.attacks import ATTACK_NAMES, Attack, attack_name, find_attack
 from medlocker.errors import InputError
 from medlocker.logo import Hardening
 from medlocker.mark import OPACITY_ONE
+from medlocker.search import AUTO, AnySearch, known_search, search_name
 from medlocker.veilstyle import DEFAULT_STYLE, VeilStyle
 
 Preset = Literal["paper", "strong", "veil"]
 Aim = Literal["same", "key", "wrong"]
-SearchName = Literal["auto", "random", "evolution", "bhe", "screened", "gradient", "texture", "square"]
 Placement = Literal["series", "image"]
 
 PAPER_BUDGET = 128
@@ -88,7 +88,8 @@ class Settings:
         min_size: Where regions leave no room, the logo shrinks down to this before the image is skipped.
         opacity: Lowest and highest, 0 to 1; None takes the preset's. A veil has the highest, and is lowered
             towards the lowest where ``legibility`` asks for it.
-        search: Name of the strategy; ``auto`` takes gradients where the models offer them.
+        search: A strategy: its name, or one of your own (a :class:`Search` or its class); ``auto`` takes
+            gradients where the models offer them.
         budget: Most evaluations of one image's search; None takes the preset's, see :meth:`budget_for`.
         margin: Logits by which the search wants the wrong class to win; more survives other resizing code.
             None takes the preset's.
@@ -98,8 +99,8 @@ class Settings:
             image, above 0, at most 1.
         rotation: Marks are turned by up to this many degrees either way, 0 to 180, by chance but the same
             for all marks of an image; None takes the preset's.
-        against: Attacks after which the written file shall mislead too; each adds the cost of the search once
-            more.
+        against: Attacks after which the written file shall mislead too, ours by their names, or your own;
+            each adds the cost of the search once more.
         bear_shrinking: Images less than three times as fine as a model must mislead it after being halved and
             enlarged too; doubles the preset's budget.
         seed: Repeats the search exactly; None derives it from the release's secret.
@@ -122,14 +123,14 @@ class Settings:
     size: float | None = None
     min_size: float | None = None
     opacity: tuple[float, float] | None = None
-    search: SearchName = "auto"
+    search: AnySearch = AUTO
     budget: int | None = None
     margin: float | None = None
     levels: int | None = None
     marks: int | None = None
     max_area: float | None = None
     rotation: int | None = None
-    against: tuple[AttackName, ...] = ()
+    against: tuple[str | Attack, ...] = ()
     bear_shrinking: bool = False
     seed: int | None = None
     harden: Harden = field(default_factory=lambda: Harden())
@@ -142,6 +143,17 @@ class Settings:
     decoys: bool = True
 
     def __post_init__(self) -> None:
+        for name, given, known in (
+            ("a preset", self.preset, get_args(Preset)),
+            ("an aim", self.aim, get_args(Aim)),
+            ("a placement", self.placement, get_args(Placement)),
+        ):
+            if given not in known:
+                raise InputError(f"expected {name} of {', '.join(known)}, got {given!r:.40}")
+        # names of the user's own are looked up once; ours stay names
+        own = tuple(one if one in ATTACK_NAMES else find_attack(one) for one in self.against)
+        object.__setattr__(self, "against", own)
+        object.__setattr__(self, "search", known_search(self.search))
         if self.size is not None and not 0 < self.size <= 1:
             raise InputError(f"expected a size above 0 and at most 1, got {self.size:g}")
         if self.min_size is not None and not 0 < self.min_size <= 1:
@@ -161,9 +173,7 @@ class Settings:
             raise InputError(f"expected an area above 0 and at most 1, got {self.max_area:g}")
         if self.rotation is not None and not 0 <= self.rotation <= 180:
             raise InputError(f"expected a rotation of 0 to 180 degrees, got {self.rotation}")
-        if strange := sorted(set(self.against) - set(ATTACK_NAMES)):
-            raise InputError(f"expected attacks of {', '.join(ATTACK_NAMES)}, got {strange[0]!r:.40}")
-        if len(set(self.against)) < len(self.against):
+        if len(set(self.against_names)) < len(self.against):
             raise InputError("expected no attack twice")
         if self.seed is not None and not 0 <= self.seed < 1 << 64:
             raise InputError(f"expected a seed of 0 to 2**64 - 1, got {self.seed}")
@@ -183,7 +193,7 @@ class Settings:
             "--confidence": (self.margin is not None, "it is not optimised by margins"),
             "--robust-to": (bool(self.against), "it is not optimised against attacks"),
             "--robust-to-downscaling": (self.bear_shrinking, "it is not optimised against attacks"),
-            "--search": (self.search not in ("auto", "random"), "its parameters are random"),
+            "--search": (self.search not in (AUTO, "random"), "its parameters are random"),
             "--harden-opaque": (self.harden.opaque > 0, "it is translucent"),
         }
         for name, (given, why) in unfit.items():
@@ -246,7 +256,7 @@ class Settings:
         if self.preset == "veil":
             return models
         budget = STRONG_BUDGET * models if self.preset == "strong" else PAPER_BUDGET
-        return budget * (1 + len(set(self.against) | ({"resize"} if self.bear_shrinking else set())))
+        return budget * (1 + len(set(self.against_names) | ({"resize"} if self.bear_shrinking else set())))
 
     @property
     def texture_levels(self) -> int:
@@ -272,7 +282,14 @@ class Settings:
     @property
     def wants_gradients(self) -> bool:
         """Whether the search is better, or only possible, with gradients."""
-        return self.preset == "strong" or self.search in ("gradient", "texture")
+        if self.preset == "strong" or self.search in ("gradient", "texture"):
+            return True
+        return not isinstance(self.search, str) and self.search.needs_gradients
+
+    @property
+    def against_names(self) -> tuple[str, ...]:
+        """The attacks by their names."""
+        return tuple(map(attack_name, self.against))
 
     @property
     def opacity_range(self) -> tuple[int, int]:
@@ -293,4 +310,7 @@ class Settings:
 
     def to_json(self) -> dict[str, Any]:
         """Return all options as a JSON-ready object."""
-        return asdict(self)
+        return asdict(replace(self, against=(), search=AUTO)) | {
+            "against": self.against_names,
+            "search": search_name(self.search),
+        }

@@ -6,6 +6,7 @@ candidates from classical image processing, which are not a clinician's.
 
 from medlocker.regions._anatomy import ANATOMY, WithAnatomy, lesion_finder
 from medlocker.regions._candidates import CANDIDATES, CandidateFinder, strongest
+from medlocker.regions._checked import CheckedFinder, checked_finder
 from medlocker.regions._finder import Finder, Findings
 from medlocker.regions._load import load_regions
 from medlocker.regions._maskfolder import MaskFolder, masks_beside
@@ -17,6 +18,7 @@ __all__ = [
     "ANATOMY",
     "CANDIDATES",
     "CandidateFinder",
+    "CheckedFinder",
     "Finder",
     "Findings",
     "MaskFolder",
@@ -24,6 +26,7 @@ __all__ = [
     "Segmenter",
     "WithAnatomy",
     "boxes_from_mask",
+    "checked_finder",
     "is_segmenter",
     "lesion_finder",
     "load_regions",

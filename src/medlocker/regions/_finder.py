@@ -29,15 +29,19 @@ class Findings:
 
 
 class Finder(Protocol):
-    """Finds regions; may be asked from several threads at once."""
+    """Finds regions that a mark must keep out of: from a picture to boxes.
+
+    May be asked from several threads at once, and in other processes if a run has several: the same picture
+    gives the same boxes.
+    """
 
     @property
     def source(self) -> str:
-        """How a certificate names it, for instance ``segmenter:<sha256>``."""
+        """How the signed statement names it, for instance ``segmenter:<sha256>``; printable, at most 100."""
 
     @property
     def fingerprint(self) -> str:
-        """Everything that decides what it finds, as text."""
+        """Everything that decides what it finds, as text: a run goes on only with an equal one."""
 
     @property
     def droppable(self) -> bool:

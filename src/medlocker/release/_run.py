@@ -25,7 +25,7 @@ from medlocker.certificates import (
     open_owner_grant,
     write_owner_grant,
 )
-from medlocker.classifiers import Classifier, prototypes_of
+from medlocker.classifiers import Classifier, checked_classifier, prototypes_of
 from medlocker.engines import Common, Duty, Engine, EngineMaker, LocalEngine
 from medlocker.errors import OutputExistsError, WriteError
 from medlocker.files import make_folder, sweep_temporaries
@@ -33,7 +33,7 @@ from medlocker.formats.dicom import series_key
 from medlocker.labels import Labels
 from medlocker.logo import LearnedLogo, Logo
 from medlocker.protect import Donors, Job, Outcome, Settings, source_of
-from medlocker.regions import Finder, Regions, lesion_finder
+from medlocker.regions import Finder, Regions, checked_finder, lesion_finder
 from medlocker.release._donors import kept_donors
 from medlocker.release._fingerprint import fingerprint_path
 from medlocker.release._groups import Key, Order, dicom_instance, find_groups
@@ -94,6 +94,11 @@ class Run:
     workers: int = 2
     batch: int = 16
     engine: EngineMaker = LocalEngine
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "classifiers", tuple(map(checked_classifier, self.classifiers)))
+        if self.finder is not None:
+            object.__setattr__(self, "finder", checked_finder(self.finder))
 
     @property
     def regions_source(self) -> str:

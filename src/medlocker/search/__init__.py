@@ -14,6 +14,14 @@ from medlocker.search._learn import (
     random_layout,
     share_fooled,
 )
+from medlocker.search._named import (
+    AUTO,
+    SEARCH_NAMES,
+    AnySearch,
+    known_search,
+    make_one,
+    search_name,
+)
 from medlocker.search._problem import Candidate, Problem
 from medlocker.search._random import RandomSearch
 from medlocker.search._square import SquareSearch
@@ -21,8 +29,11 @@ from medlocker.search._texture import TextureSearch
 from medlocker.search.preview import Preview, is_coarse, work_step
 
 __all__ = [
+    "AUTO",
     "FEWEST_OF_CLASS",
+    "SEARCH_NAMES",
     "Answer",
+    "AnySearch",
     "Ask",
     "BheSearch",
     "Candidate",
@@ -46,9 +57,12 @@ __all__ = [
     "Work",
     "file_threads",
     "is_coarse",
+    "known_search",
     "learn_textures",
+    "make_one",
     "margins_of",
     "random_layout",
+    "search_name",
     "share_fooled",
     "work_step",
 ]

@@ -10,7 +10,9 @@ from typing import Any, ClassVar, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker.errors import InputError
+from medlocker.errors import InputError, MedlockerError
+from medlocker.mark import Mark
+from medlocker.plugins import raised
 from medlocker.search._ask import Answer
 from medlocker.search._problem import Candidate, Problem
 
@@ -110,7 +112,7 @@ class Search(ABC):
             small for every model.
         """
         tally = _Tally()
-        steps = self.steps(problem, rng)
+        steps = self._guarded(problem, rng)
         proposal = next(steps, None)
         while proposal is not None:
             price = len(problem.labels) * problem.looks * (2 if proposal.gradients else 1)
@@ -143,6 +145,44 @@ class Search(ABC):
         steps.close()
         reached = tally.reaches(max(self.margin, 0.0)) if judge is None else tally.judged > 0
         return Found(tally.best, tally.value, tally.spent, reached, tally.first)
+
+    def _guarded(self, problem: Problem, rng: np.random.Generator) -> Steps:
+        """Pass on the strategy's proposals, checked; what it raises costs this image only.
+
+        Raises:
+            InputError: If the strategy, which may be anybody's, fails or proposes what is not allowed.
+        """
+        steps: Steps | None = None
+        scored: Scored | None = None
+        try:
+            while True:
+                try:
+                    steps = steps or self.steps(problem, rng)
+                    proposal = next(steps) if scored is None else steps.send(scored)
+                except StopIteration:
+                    return
+                except (MedlockerError, MemoryError):
+                    raise
+                except Exception as error:
+                    raise InputError(f"search {self.name}: {raised(error)}") from error
+                self._check(proposal, problem)
+                scored = yield proposal
+        finally:
+            if isinstance(steps, Generator):
+                steps.close()
+
+    def _check(self, proposal: Proposal, problem: Problem) -> None:
+        if not isinstance(proposal, Proposal):
+            raise InputError(f"search {self.name}: expected a Proposal, got {type(proposal).__name__}")
+        for candidate in proposal.candidates:
+            if not isinstance(candidate, tuple) or not all(isinstance(mark, Mark) for mark in candidate):
+                raise InputError(f"search {self.name}: expected candidates that are tuples of marks")
+            if strange := problem.not_allowed(candidate):
+                raise InputError(f"search {self.name}: {strange}")
+        if proposal.gradients and not self.needs_gradients:
+            raise InputError(
+                f"search {self.name}: expected needs_gradients = True where gradients are asked for"
+            )
 
     def worth(self, margins: F64, *, looks: int) -> F64:
         """Say how good candidates are.

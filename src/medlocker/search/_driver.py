@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from medlocker.classifiers import Classifier
-from medlocker.errors import ModelError
+from medlocker.classifiers import Classifier, has_gradients
+from medlocker.errors import InputError, MedlockerError, ModelError
 from medlocker.search._ask import Answer, Ask, margins_of
 
 R = TypeVar("R")
@@ -202,7 +202,7 @@ class Driver:
             else:
                 raise error
 
-    def _step(self, asks: deque[_Pending[R]]) -> list[tuple[_Pending[R], Answer | ModelError]]:
+    def _step(self, asks: deque[_Pending[R]]) -> list[tuple[_Pending[R], Answer | MedlockerError]]:
         """Run one batch, with gradients if the first question wants them; return what is finished."""
         wants_gradients = asks[0].ask.gradients
         taken: list[tuple[_Pending[R], int, int]] = []
@@ -212,7 +212,7 @@ class Driver:
                 count = min(pending.ask.count - pending.done, places)
                 taken.append((pending, pending.done, count))
                 places -= count
-        finished: list[tuple[_Pending[R], Answer | ModelError]] = []
+        finished: list[tuple[_Pending[R], Answer | MedlockerError]] = []
         for group in self._asked(taken, gradients=wants_gradients):
             for pending, _, count, error in group:
                 pending.done += count
@@ -223,12 +223,12 @@ class Driver:
 
     def _asked(
         self, taken: Sequence[tuple[_Pending[R], int, int]], *, gradients: bool
-    ) -> Iterator[list[tuple[_Pending[R], int, int, ModelError | None]]]:
+    ) -> Iterator[list[tuple[_Pending[R], int, int, MedlockerError | None]]]:
         """Ask about a whole batch; if the model fails on it, about each task alone."""
         try:
             for k, model in enumerate(self.classifiers):
                 self._run_model(k, model, taken, gradients=gradients)
-        except ModelError as error:
+        except (ModelError, InputError) as error:  # of a model, or of an attack while a picture is made
             if len(taken) == 1:
                 yield [(*taken[0], error)]
                 return
@@ -259,6 +259,8 @@ class Driver:
             labels += [pending.ask.labels[k]] * count
         composed = time.perf_counter()
         if gradients:
+            if not has_gradients(model):
+                raise ModelError(f"{model.name}: this model gives no gradients")
             result = model.gradients(buffer, labels)
             logits, slopes = result.logits, result.canvas
         else:

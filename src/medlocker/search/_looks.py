@@ -21,8 +21,8 @@ from medlocker.attacks import (
     CAPPED_PX,
     CROP_SHARE,
     RESIZE_SCALE,
-    AttackName,
-    attack_small,
+    Attack,
+    run_attack,
     to_bytes,
     widened,
 )
@@ -31,7 +31,7 @@ from medlocker.errors import InputError
 
 Floats = NDArray[np.float32]
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-LINEAR: frozenset[AttackName] = frozenset({"blur", "resize", "crop", "flip"})
+LINEAR: frozenset[str] = frozenset({"blur", "resize", "crop", "flip"})
 Part = tuple[slice, slice]
 """Rows and columns of a picture."""
 WHOLE: Part = (slice(None), slice(None))
@@ -117,7 +117,7 @@ class AttackedLook:
     """What a model sees after an attack has really been carried out on a small picture.
 
     Args:
-        name: Of the attack.
+        attack: What is done to it.
         model: Whose view.
         small: (h'', w'', 3) float32, the clean small picture, 0..255.
         to_small: From the work image to it.
@@ -125,9 +125,9 @@ class AttackedLook:
     """
 
     def __init__(
-        self, name: AttackName, model: Classifier, small: Floats, to_small: LinearResize, plain: LinearLook
+        self, attack: Attack, model: Classifier, small: Floats, to_small: LinearResize, plain: LinearLook
     ) -> None:
-        self._name, self._model, self._small, self._plain = name, model, small, plain
+        self._attack, self._model, self._small, self._plain = attack, model, small, plain
         self._rows, self._cols = to_small.rows, to_small.cols
 
     def compose(self, changes: list[Change], out: Floats) -> None:
@@ -139,22 +139,22 @@ class AttackedLook:
             picture += resized(one.change, rows, cols)
             covered = (one.coverage > 0).astype(np.float32)
             seen |= resized(covered, rows, cols)[..., 0] > _SEEN
-        done = attack_small(self._name, to_bytes(picture), widened(seen, _WIDER_PX))
+        done = run_attack(self._attack, to_bytes(picture), widened(seen, _WIDER_PX))
         out[...] = self._model.canvas(done)
 
     def pull_back(self, gradient: Floats, part: Part = WHOLE) -> Floats:
         """See :class:`Look`."""
         pulled = self._plain.pull_back(gradient, part)
-        return np.zeros_like(pulled) if self._name == "inpaint" else pulled
+        return np.zeros_like(pulled) if self._attack.name == "inpaint" else pulled
 
 
 def make_look(
-    name: AttackName, model: Classifier, *, work: Floats, size: tuple[int, int], step: int, plain: LinearLook
+    attack: Attack, model: Classifier, *, work: Floats, size: tuple[int, int], step: int, plain: LinearLook
 ) -> Look:
     """Return a model's look at an image after an attack.
 
     Args:
-        name: Of the attack.
+        attack: Ours that are linear are recognised by their names, which no other has.
         model: Whose view.
         work: (h', w', 3) float32, the image averaged over blocks.
         size: (H, W) of the image, pixels.
@@ -163,11 +163,11 @@ def make_look(
     """
     small = small_size(*size)
     shrinking = linear_resize(*size, out_height=small[0], out_width=small[1], rule="stretch")
-    if name not in LINEAR:
+    if attack.name not in LINEAR:
         rows, cols = by_blocks(shrinking.rows, step), by_blocks(shrinking.cols, step)
-        return AttackedLook(name, model, resized(work, rows, cols), LinearResize(rows, cols), plain)
+        return AttackedLook(attack, model, resized(work, rows, cols), LinearResize(rows, cols), plain)
     own = model.resize_for(*small)
-    rows, cols = _chained(name, own.rows, own.cols, small)
+    rows, cols = _chained(attack.name, own.rows, own.cols, small)
     rows, cols = by_blocks(rows @ shrinking.rows, step), by_blocks(cols @ shrinking.cols, step)
     seen = work if model.channels == 3 else np.asarray((work @ LUMA)[..., None], np.float32)
     return LinearLook(resized(seen, rows, cols), rows, cols)
@@ -179,7 +179,7 @@ def small_size(height: int, width: int) -> tuple[int, int]:
     return max(round(height * scale), 1), max(round(width * scale), 1)
 
 
-def _chained(name: AttackName, rows: Floats, cols: Floats, size: tuple[int, int]) -> tuple[Floats, Floats]:
+def _chained(name: str, rows: Floats, cols: Floats, size: tuple[int, int]) -> tuple[Floats, Floats]:
     """Put a linear attack before a model's resizing of the small picture."""
     if name == "flip":
         return rows, np.ascontiguousarray(cols[:, ::-1])
@@ -188,7 +188,7 @@ def _chained(name: AttackName, rows: Floats, cols: Floats, size: tuple[int, int]
 
 
 @lru_cache(maxsize=32)
-def _attack_matrix(name: AttackName, side: int) -> Floats:
+def _attack_matrix(name: str, side: int) -> Floats:
     """Return (side, side): a linear attack along one axis."""
     if name == "blur":
         return np.asarray(

@@ -91,6 +91,26 @@ class Problem:
         found = self.free[int(distance.argmin())]
         return int(found[0]), int(found[1])
 
+    def not_allowed(self, candidate: Candidate) -> str:
+        """Return in one sentence what is wrong with a candidate, nothing if it may be put on."""
+        if len(candidate) > self.most_marks:
+            return f"expected at most {self.most_marks} marks, got {len(candidate)}"
+        for mark in candidate:
+            given = mark.size_px, mark.rotation, mark.hardening
+            if given != (self.size_px, self.rotation, self.hardening):
+                return (
+                    "expected marks of the problem's size, rotation and hardening, as Problem.mark makes them"
+                )
+            if not self.opacity_low <= mark.opacity <= self.opacity_high:
+                return f"expected opacities of {self.opacity_low} to {self.opacity_high}, got {mark.opacity}"
+            if mark.x % self.preview.step or mark.y % self.preview.step:
+                return (
+                    f"expected positions at multiples of {self.preview.step} pixels, got {mark.x}, {mark.y}"
+                )
+            if not bool(self.placements.contains(mark.x, mark.y)):
+                return f"expected a free placement, got {mark.x}, {mark.y}"
+        return ""
+
     def mark(self, x: int, y: int, opacity: float | None = None) -> Mark:
         """Return a mark with its opacity (0..65535; default the highest) clipped to the allowed range."""
         wanted = self.opacity_high if opacity is None else round(opacity)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker.attacks import AttackName
+from medlocker.attacks import Attack, find_attack
 from medlocker.classifiers import Classifier
 from medlocker.images import Image, viewed
 from medlocker.logo import Hardening, Logo, fit_color, overlay_matrix, render, unpack_overlay
@@ -137,7 +137,7 @@ class Preview:
         image: The original.
         classifiers: The models, in the run's order.
         logo: What will be put on.
-        against: Attacks after which models shall be misled too.
+        against: Attacks, ours by their names, after which models shall be misled too.
 
     Attributes:
         step: Placements must lie on multiples of this many pixels.
@@ -152,14 +152,15 @@ class Preview:
         classifiers: Sequence[Classifier],
         *,
         logo: Logo,
-        against: Sequence[AttackName] = (),
+        against: Sequence[str | Attack] = (),
     ) -> None:
         colors = viewed(image)
         self.height, self.width = image.height, image.width
         self.grey = image.kind in ("grey", "grey-alpha")
         self.step = work_step(image.height, image.width, classifiers)
         self.looks = 1 + len(against)
-        self.places_matter = "inpaint" in against
+        attacks = [find_attack(one) for one in against]
+        self.places_matter = any(attack.name == "inpaint" for attack in attacks)
         self._logo = logo
         self._changes: dict[Mark, Change] = {}
         self._work = block_mean(colors, self.step) / np.float32(1 if image.bits == 8 else 257)
@@ -167,10 +168,10 @@ class Preview:
         size = self.height, self.width
         self._attacked: list[list[Look]] = [
             [
-                make_look(name, model, work=self._work, size=size, step=self.step, plain=plain)
+                make_look(attack, model, work=self._work, size=size, step=self.step, plain=plain)
                 for model, plain in zip(classifiers, self._plain, strict=True)
             ]
-            for name in against
+            for attack in attacks
         ]
 
     def _plain_look(self, model: Classifier, canvas: Floats) -> LinearLook:

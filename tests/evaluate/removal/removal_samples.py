@@ -103,7 +103,7 @@ class QuadrantClassifier(BaseClassifier):
             classes=("0", "1", "2", "3", "4"),
         )
 
-    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def answer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         half = self.height // 2
         bright = np.stack(
             [

@@ -109,9 +109,9 @@ class Counting(QuadrantClassifier):
 
     asked = 0
 
-    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def answer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         self.asked += len(batch)
-        return super()._run(batch)
+        return super().answer(batch)
 
 
 def run(folder: Path, target: Any, count: int = 3, **more: Any) -> BatteryResult:
@@ -149,11 +149,11 @@ def test_an_interrupted_battery_goes_on(tmp_path: Path) -> None:
     class Failing(QuadrantClassifier):
         left = 60
 
-        def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        def answer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
             self.left -= len(batch)
             if self.left < 0:
                 raise ModelError("quadrants: out of memory")
-            return super()._run(batch)
+            return super().answer(batch)
 
     with pytest.raises(ModelError, match="out of memory"):
         run(tmp_path / "state", Failing(), workers=1)

@@ -16,6 +16,7 @@ from medlocker.evaluate.removal._observer import BatteryObserver
 from medlocker.evaluate.removal._painter import DENSE_STYLE, Kind, MarkPainter
 from medlocker.evaluate.removal._result import Agreement, BatteryResult, Best, Gap, Row
 from medlocker.evaluate.removal._state import STATE_VERSION, Cell, State
+from medlocker.evaluate.removal._users import USERS_NUMBER
 from medlocker.evaluate.removal._verdict import RESTORED_DB, UNDOING, verdict
 from medlocker.evaluate.removal._warp import fit_warp
 
@@ -30,6 +31,7 @@ __all__ = [
     "STANDARD_WARP",
     "STATE_VERSION",
     "UNDOING",
+    "USERS_NUMBER",
     "WHOLE_PX",
     "Agreement",
     "Attack",

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from medlocker.attacks import Attack as UsersOwn
 from medlocker.attacks import Bytes, Floats, as_bytes, shrink
 from medlocker.classifiers import Classifier
 from medlocker.errors import InputError, ModelError
@@ -39,6 +40,7 @@ from medlocker.evaluate.removal._painter import kinds_of
 from medlocker.evaluate.removal._result import BatteryResult, add_up
 from medlocker.evaluate.removal._state import STATE_VERSION, Cell, State
 from medlocker.evaluate.removal._teaching import teach
+from medlocker.evaluate.removal._users import USERS_NUMBER
 from medlocker.logo import Logo
 
 MOST_STUDIED = 32
@@ -77,6 +79,7 @@ def run_battery(
     logo: Logo | None,
     level: Level = "standard",
     names: Collection[str] | None = None,
+    own: Sequence[UsersOwn] = (),
     public: Sequence[NDArray[np.uint8]] | None = None,
     state_dir: Path | None = None,
     observer: BatteryObserver | None = None,
@@ -95,6 +98,7 @@ def run_battery(
         logo: The owner's logo; None if attackers shall not know it.
         level: See :func:`make_battery`.
         names: Only attacks with one of these rows.
+        own: Attacks of the user's own, which are always among them; see :class:`medlocker.attacks.Attack`.
         public: Clean images of the same kind, for the removal network. Without any it learns from the clean
             images of every second item and is judged on the others.
         state_dir: Where finished attacks are kept, so that the same call goes on after an interruption.
@@ -112,7 +116,7 @@ def run_battery(
         raise InputError("removal: expected images that can be gone through several times, got an iterator")
     started = time.perf_counter()
     watch = observer or BatteryObserver()
-    battery = make_battery(level, names=names, minutes=minutes)
+    battery = make_battery(level, names=names, minutes=minutes, own=own, seed=seed)
     state = State(state_dir, run=_facts(battery, targets, logo, seed, public is not None))
     try:
         with _single_threads():
@@ -208,6 +212,7 @@ class _Run:
         self.notes: list[str] = []
         self._learned: tuple[Attack, ...] | None = None
         self.breakdowns: Counter[str] = Counter()
+        self._reasons: dict[str, str] = {}
         self.veils = 0
 
     def left_out(self) -> tuple[str, ...]:
@@ -230,6 +235,7 @@ class _Run:
         """Return a sentence for every attack that broke down somewhere: its row lacks those images."""
         return tuple(
             f"attack {name}: broke down {'once' if count == 1 else f'{count} times'}"
+            + (f"; the first time: {self._reasons[name]}" if name in self._reasons else "")
             for name, count in sorted(self.breakdowns.items())
             if count
         )
@@ -355,12 +361,15 @@ class _Run:
             kept = [len(canvas) for canvas in canvases]
             try:
                 results.append(self._attacked(attack, exhibit, number, clean_at=clean_at, shown=shown))
-            except BREAKDOWNS:
+            except BREAKDOWNS as error:
                 if "none" in attack.facts.variants:  # without it there is nothing to compare with
                     raise
                 for canvas, count in zip(canvases, kept, strict=True):
                     del canvas[count:]
-                self.breakdowns[attack.facts.variants[0]] += 1
+                name = attack.facts.variants[0]
+                self.breakdowns[name] += 1
+                if attack.facts.number == USERS_NUMBER:  # who wrote it wants to know
+                    self._reasons.setdefault(name, str(error))
         return _Done(exhibit, results, canvases)
 
     def _attacked(

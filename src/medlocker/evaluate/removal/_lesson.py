@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.attacks import Bytes
-from medlocker.classifiers import Classifier
+from medlocker.classifiers import Classifier, torch_form
+from medlocker.errors import ModelError
 
 LEAST_IMAGES = 8
 
@@ -123,19 +124,13 @@ class Lesson(ABC):
         return np.stack([predict(network, side, options).argmax(axis=1) for side in sides], axis=1)
 
 
-def trainable(target: Classifier) -> Any:
-    """Return the torch form of a classifier that has several, else itself."""
-    return getattr(target, "differentiable", target)
-
-
 def network_of(target: Classifier) -> Any:
     """Return the torch network behind a classifier, None if it has none that can be trained here."""
-    network = getattr(trainable(target), "network", None)
-    card = getattr(target, "card", None)
-    if network is None or card is None or card.output == "probabilities":
+    model = torch_form(target)
+    if model is None or model.card.output == "probabilities":
         return None
     square = target.height == target.width and target.channels == 3
-    return network if square and card.input.resize == "stretch" else None
+    return model.network if square and model.card.input.resize == "stretch" else None
 
 
 def to_canvas(canvas: NDArray[np.float32]) -> Bytes:
@@ -143,10 +138,13 @@ def to_canvas(canvas: NDArray[np.float32]) -> Bytes:
     return np.clip(np.rint(canvas), 0, 255).astype(np.uint8)
 
 
-def _statistics(target: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _statistics(target: Classifier) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return mean and std for inputs in 0..1 from the classifier's own scale and shift."""
     ends = np.zeros((2, 1, 1, 3), np.float32)
     ends[1] = 255
-    low, high = trainable(target).normalise(ends).reshape(2, 3).astype(np.float64)
+    model = torch_form(target)
+    if model is None:
+        raise ModelError(f"{target.name}: torch does not run this model")
+    low, high = model.normalise(ends).reshape(2, 3).astype(np.float64)
     std = 1 / (high - low)
     return tuple(float(v) for v in -low * std), tuple(float(v) for v in std)

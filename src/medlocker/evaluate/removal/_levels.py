@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from medlocker.attacks import Attack as UsersOwn
 from medlocker.errors import InputError
 from medlocker.evaluate.removal._averaged import AveragedTextureLearner
 from medlocker.evaluate.removal._denoise import denoising_attacks
@@ -20,6 +21,7 @@ from medlocker.evaluate.removal._paintover import VeilPaintedOver
 from medlocker.evaluate.removal._result import Kind
 from medlocker.evaluate.removal._retrain import RetrainLesson
 from medlocker.evaluate.removal._transforms import transform_attacks
+from medlocker.evaluate.removal._users import UsersAttack
 from medlocker.evaluate.removal._votes import vote_attacks
 from medlocker.evaluate.removal.prepared import PreparedLesson
 from medlocker.evaluate.removal.unveil import AlikeAttack, GridFinder, LatticeAttack, NotchAttack
@@ -72,7 +74,12 @@ class Battery:
 
 
 def make_battery(
-    level: Level = "standard", *, names: Collection[str] | None = None, minutes: float = DEFAULT_MINUTES
+    level: Level = "standard",
+    *,
+    names: Collection[str] | None = None,
+    minutes: float = DEFAULT_MINUTES,
+    own: Sequence[UsersOwn] = (),
+    seed: int = 0,
 ) -> Battery:
     """Return the attacks of a level.
 
@@ -81,9 +88,11 @@ def make_battery(
             gives (14).
         names: Only attacks that have one of these rows; ``none`` is always among them.
         minutes: Of the training of one network at most; of a prepared classifier both halves together.
+        own: Attacks of the user's own, which are always among them.
+        seed: Of the randomness of these.
 
     Raises:
-        InputError: If a name or the level is not known, or there is no time.
+        InputError: If a name or the level is not known, a name is there twice, or there is no time.
     """
     if level not in ("standard", "full"):
         raise InputError(f"removal: expected standard or full, got {level!r:.40}")
@@ -107,6 +116,12 @@ def make_battery(
         learners.append(NetworkLearner(minutes))
     lessons: tuple[type[Lesson], ...] = (RetrainLesson, PreparedLesson) if level == "full" else ()
     whole = Battery(tuple(attacks), tuple(learners), tuple(vote_attacks()), lessons, minutes)
+    if own:
+        whole = replace(whole, attacks=(*whole.attacks, *(UsersAttack(one, seed) for one in own)))
+        every = [kind.name for kind in whole.kinds]
+        for one in own:
+            if every.count(one.name) > 1:
+                raise InputError(f"attack {one.name}: expected a name that no other attack has")
     if names is None:
         return whole
     known = [kind.name for kind in whole.kinds]
@@ -114,7 +129,7 @@ def make_battery(
         raise InputError(
             f"removal: expected attacks of the level {level}, got {strange[0]!r:.60}", hint=", ".join(known)
         )
-    wanted = {"none", *names}
+    wanted = {"none", *names, *(one.name for one in own)}
     return Battery(
         tuple(one for one in whole.attacks if wanted & set(one.facts.variants)),
         tuple(one for one in whole.learners if wanted & set(one.facts.variants)),

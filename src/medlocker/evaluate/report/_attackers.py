@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from medlocker.evaluate._attacked import Removal, rows_by_number
 from medlocker.evaluate._cases import Case
-from medlocker.evaluate.removal import Gap, Row
+from medlocker.evaluate.removal import USERS_NUMBER, Gap, Row
 
 _CHANGES_NO_PIXELS = frozenset({11, 12, 13, 15})
 _NETWORK, _MERGED, _NOTHING = 10, 14, 1
@@ -186,6 +186,17 @@ ATTACKERS = {
 }
 """By the number of an attack; the numbers are those of docs/THREAT_MODEL.md."""
 
+EVERY_ATTACKER = ATTACKERS | {
+    USERS_NUMBER: AttackerWords(
+        "Attacks of your own",
+        "an attack of your own",
+        "What you named when you asked for this report.",
+        _MUCH,
+        "what you gave it",
+    )
+}
+"""The same with what a user named."""
+
 
 @dataclass(frozen=True, eq=False)
 class Attacker:
@@ -230,7 +241,7 @@ class Attacker:
 
 
 def view_attackers(removal: Removal) -> tuple[Attacker, ...]:
-    """Return all attackers there are, by their numbers, those that were not tried too."""
+    """Return all attackers there are, by their numbers, those that were not tried too, and a user's own."""
     found = rows_by_number(removal.battery.rows)
     return tuple(
         Attacker(
@@ -240,7 +251,10 @@ def view_attackers(removal: Removal) -> tuple[Attacker, ...]:
             tuple(case for case in removal.cases if case.number == number),
             tuple(gap for gap in removal.battery.gaps if gap.number == number),
         )
-        for number, words in ATTACKERS.items()
+        for number, words in EVERY_ATTACKER.items()
+        if number != USERS_NUMBER
+        or number in found
+        or any(gap.number == number for gap in removal.battery.gaps)
     )
 
 

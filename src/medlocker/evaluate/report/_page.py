@@ -15,7 +15,7 @@ from medlocker.evaluate._pairs import CLEAN, RANDOM
 from medlocker.evaluate._qualities import ReleaseQuality, Spread
 from medlocker.evaluate._quality import Quality
 from medlocker.evaluate.report._advice import advise
-from medlocker.evaluate.report._attackers import ATTACKERS, by_cost, view_attackers
+from medlocker.evaluate.report._attackers import EVERY_ATTACKER, by_cost, view_attackers
 from medlocker.evaluate.report._headline import findings
 from medlocker.evaluate.report._json import Extra
 from medlocker.evaluate.report._render import render_page, thumbnail
@@ -98,7 +98,7 @@ def removal_values(removal: Removal | None, *, failed: str = "") -> dict[str, An
         "advice": advise(None if removal is None else removal.battery, failed=failed),
         "attackers": attackers,
         "costs": by_cost(attackers),
-        "words": ATTACKERS,
+        "words": EVERY_ATTACKER,
         "counted": Left,
         "worst_first": worst_first,
         "overall": () if removal is None else [case for case in removal.cases if case.number is None],
