@@ -24,7 +24,7 @@ from medlocker.classifiers.architectures import head_names
 from medlocker.files import make_folder, write_atomic
 from medlocker.train.augment import jitter_colors
 from medlocker.train.backbone import IMAGENET_MEAN, IMAGENET_STD
-from medlocker.train.loop import Cosine, parameter_groups
+from medlocker.train.steps import one_cycle, parameter_groups
 
 LICENCE = "Apache-2.0"
 _CELLS = 16
@@ -153,22 +153,20 @@ class _Course:
         self.losses: list[list[float]] = []
         self._settings, self._file = settings, file
         self._optimizer = torch.optim.AdamW(parameter_groups(self.student), lr=settings.lr)
+        warm_up = max(1, settings.steps // 20)
+        self._schedule = one_cycle(self._optimizer, lr=settings.lr, steps=settings.steps, warm_up=warm_up)
         if file.is_file():
             state = torch.load(file, weights_only=True)
             self.student.load_state_dict(state["student"])
             self._optimizer.load_state_dict(state["optimizer"])
+            self._schedule.load_state_dict(state["schedule"])
             self.at, self.losses = state["at"], state["losses"]
-        warm_up = max(1, settings.steps // 20)
-        self._schedule = Cosine(self._optimizer, lr=settings.lr, steps=settings.steps, warm_up=warm_up)
-        for _ in range(self.at):
-            self._schedule.step()
 
     def step(self, photographs: Photographs) -> None:
         """Learn from one batch."""
         settings = self._settings
         generator = torch.Generator().manual_seed((settings.seed << 32) + self.at)
         images, cells = _pieces(photographs, settings, generator)
-        self._schedule.step()
         with torch.autocast("cpu", torch.bfloat16):
             answers = self.student(images)
         losses = [_loss(answer.float(), cells) for answer in answers]
@@ -176,6 +174,7 @@ class _Course:
         torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.student.parameters(), 5.0)
         self._optimizer.step()
+        self._schedule.step()
         self.losses.append([float(loss.detach()) for loss in losses])
         self.at += 1
 
@@ -189,6 +188,7 @@ class _Course:
         state = {
             "student": self.student.state_dict(),
             "optimizer": self._optimizer.state_dict(),
+            "schedule": self._schedule.state_dict(),
             "at": self.at,
             "losses": self.losses,
         }

@@ -3,12 +3,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from medlocker.certificates import Owner, load_owner, new_owner
+from selection import pytest_addoption, pytest_collection_modifyitems, pytest_sessionfinish
 
-# time limits of single examples say more about the machine than about the code
-settings.register_profile("medlocker", deadline=None)
+__all__ = ["pytest_addoption", "pytest_collection_modifyitems", "pytest_sessionfinish"]
+
+# how long an example takes, or takes to make, says more about the machine than about the code
+settings.register_profile("medlocker", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("medlocker")
 
 

@@ -106,6 +106,7 @@ class FakeServer:
         self.requests: list[Request] = []
         self.fault: Fault = lambda request: None
         self.page = 1000
+        self.keeps_connections = True
         self.busy = self.most_busy = 0
         self.lock = threading.Lock()
         outer = self
@@ -165,6 +166,8 @@ class FakeServer:
         handler.send_response(reply.status)
         handler.send_header("Content-Type", reply.media)
         handler.send_header("Content-Length", str(len(reply.body)))
+        if not self.keeps_connections:
+            handler.send_header("Connection", "close")
         for name, value in reply.headers.items():
             handler.send_header(name, value)
         handler.end_headers()

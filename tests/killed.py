@@ -16,11 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from patience import HANGS_S
+
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
     ["medlocker.cli._main", "medlocker.cli.protect", "medlocker.certificates", "onnxruntime", "runs"]
 )
-_HANGS_S = 60
 _CHANGES = {"open", "os.rename", "os.link", "os.mkdir", "os.remove", "os.rmdir", "os.truncate"}
 
 
@@ -60,7 +61,7 @@ def killed_child(moment: int, out: Path, call: Callable[..., object], *args: Any
 
 
 def _watched(call: Callable[..., object], args: tuple[Any, ...], options: dict[str, Any]) -> None:
-    faulthandler.dump_traceback_later(_HANGS_S, exit=True)  # should it hang, the test fails and says where
+    faulthandler.dump_traceback_later(HANGS_S, exit=True)  # should it hang, the test fails and says where
     call(*args, **options)
 
 

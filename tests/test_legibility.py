@@ -129,7 +129,7 @@ def test_all_ink_leaves_nothing_outside() -> None:
     assert (found.ink, found.psnr_outside_ink, found.ssim_outside_ink) == (1, None, None)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data(), height=st.integers(1, 60), width=st.integers(1, 60), deep=st.booleans())
 def test_strips_and_windows_give_the_numbers_of_the_whole(
     data: st.DataObject, height: int, width: int, deep: bool

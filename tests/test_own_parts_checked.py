@@ -151,7 +151,7 @@ def test_what_a_search_proposes_is_checked(
     result = protect(fill(tmp_path / "in", 2), tmp_path / "out", owner, settings=settings)
     assert result.summary.marked == 0
     assert len(result.summary.failed) == 2
-    assert said in result.summary.failed[0][1]
+    assert said in result.summary.failed[0].reason
 
 
 # -------------------------------------------------------------------------------------------- finders
@@ -207,7 +207,7 @@ def test_a_finder_that_raises_costs_its_image(tmp_path: Path, owner: Owner) -> N
     settings = Settings(preset="paper", seed=1, budget=4)
     result = protect(source, tmp_path / "out", owner, settings=settings, finder=finder, workers=1)
     assert result.summary.marked == 2
-    assert [reason for _, reason in result.summary.failed] == [
+    assert [one.reason for one in result.summary.failed] == [
         "finder found: ZeroDivisionError: integer division or modulo by zero"
     ]
 

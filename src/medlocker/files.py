@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import re
 import secrets
 import shutil
 import stat
@@ -17,6 +18,8 @@ from medlocker.errors import InputError, OutputExistsError, WriteError
 
 MAX_NAME_BYTES = 255
 _PIECE_BYTES = 1 << 20
+_WINDOWS = os.name == "nt"
+_DEVICE = re.compile(r"(?i)(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9\u00b9\u00b2\u00b3])\s*(\..*)?")
 TEMPORARY_PREFIX = ".medlocker-tmp-"
 """Every unfinished file starts with this, so that leftovers of a killed run can be told and swept."""
 
@@ -57,7 +60,7 @@ def write_atomic(
     except FileExistsError as error:
         raise OutputExistsError(f"{path.name} exists already") from error
     except OSError as error:
-        raise WriteError(f"cannot write {path.name}: {_reason(error)}") from error
+        raise WriteError(f"cannot write {path.name}: {_reason(error)}", subject=path.name) from error
 
 
 def _link_or_rename(temporary: Path, path: Path) -> None:
@@ -82,7 +85,9 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise WriteError(f"cannot make the folder {path.name}: {_reason(error)}") from error
+        raise WriteError(
+            f"cannot make the folder {path.name}: {_reason(error)}", subject=path.name
+        ) from error
 
 
 def check_output_folder(out: Path, *, overwrite: bool, ours: Callable[[Path], bool], what: str) -> None:
@@ -134,7 +139,7 @@ def replacing_folder(out: Path, *, check: Callable[[], None]) -> Iterator[Path]:
     except OSError as error:
         if old.exists() and not out.exists():
             os.replace(old, out)
-        raise WriteError(f"cannot write {out.name}: {_reason(error)}") from error
+        raise WriteError(f"cannot write {out.name}: {_reason(error)}", subject=out.name) from error
     finally:
         for leftover in (temporary, old):
             shutil.rmtree(leftover, ignore_errors=True)
@@ -165,8 +170,6 @@ def read_limited(path: Path, *, max_bytes: int, what: str) -> bytes:
     """Read a regular file of at most ``max_bytes`` bytes; devices, pipes and larger files are refused unread.
 
     Args:
-        path: The file.
-        max_bytes: Refuse more.
         what: For messages: ``"label file"``, ``"certificate"``.
 
     Raises:
@@ -201,11 +204,13 @@ def check_relative_name(name: str, *, what: str) -> PurePosixPath:
 
     Raises:
         InputError: If it is absolute, has empty, ``.`` or ``..`` parts, backslashes, control characters,
-            or a part over 255 bytes.
+            or a part over 255 bytes; on Windows also if it has a colon or a device's name.
     """
     parts = name.split("/")
     if any(part in ("", ".", "..") for part in parts) or "\\" in name or any(ord(c) < 32 for c in name):
-        raise InputError(f"{what}: expected a plain relative name, got {name!r:.80}")
+        raise InputError(f"{what}: expected a plain relative name, got {name!r:.80}", subject=what)
+    if _WINDOWS and (":" in name or any(_DEVICE.fullmatch(part) for part in parts)):
+        raise InputError(f"{what}: expected a name that Windows allows, got {name!r:.80}")
     if any(len(part.encode("utf-8", "surrogateescape")) > MAX_NAME_BYTES for part in parts):
-        raise InputError(f"{what}: expected names of at most {MAX_NAME_BYTES} bytes")
+        raise InputError(f"{what}: expected names of at most {MAX_NAME_BYTES} bytes", subject=what)
     return PurePosixPath(name)

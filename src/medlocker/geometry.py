@@ -13,7 +13,6 @@ class Box:
 
     Args:
         x: Leftmost column, may be negative before clipping.
-        y: Topmost row.
         width: Columns, at least 1.
         height: Rows, at least 1.
 

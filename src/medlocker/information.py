@@ -82,7 +82,6 @@ class Information:
     """What outputs tell about the truth.
 
     Args:
-        n: Images.
         plain: Shares of the images; the control says the most frequent class. **Where one class is far more
             frequent than the others this is near 0 even for good answers**: look at the balanced one.
         balanced: Means over the classes of their shares, learned with every class as heavy as each other; the

@@ -79,7 +79,6 @@ def _minimise(
         design: (N, D), the last column constant.
         wanted: (N, C), 1 for the class of each image.
         weights: (N,) of the images.
-        strength: Of the penalty.
     """
     penalty = np.full(design.shape[1], strength)
     penalty[-1] = 1e-6  # the constant is free, only kept from running away

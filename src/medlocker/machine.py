@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 import sys
 from contextlib import suppress
 
@@ -25,11 +24,15 @@ def wanted_threads() -> int:
 
 
 def peak_rss_mb() -> float:
-    """Return the most memory this process has had, in 10^6 bytes."""
+    """Return the most memory this process has had, in 10^6 bytes; 0 where the system does not tell."""
     # Linux lets a new process begin with the peak of the one that started it, except here
     with suppress(OSError), open("/proc/self/status", encoding="ascii", errors="replace") as lines:
         for line in lines:
             if line.startswith("VmHWM:"):
                 return int(line.split()[1]) * 1024 / 1e6
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return 0.0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6

@@ -22,12 +22,10 @@ class Metrics:
     """Answers compared with labels.
 
     Args:
-        n: Images.
         accuracy: Share answered rightly.
         balanced_accuracy: Mean over the classes present of the share answered rightly.
         qwk: Cohen's kappa with quadratic weights; for ordered classes; 0 is chance.
         auc: Area under the ROC curve for two classes, else None.
-        loss: Mean cross-entropy.
         confusion: (K, K) images, row: label, column: answer.
     """
 
@@ -88,8 +86,9 @@ def wilson_interval(count: int, n: int, *, z: float = 1.959964) -> tuple[float, 
         n: Of how many, at least 1.
         z: Quantile of the normal distribution.
 
-    >>> [round(x, 3) for x in wilson_interval(0, 10)]
-    [0.0, 0.278]
+    Examples:
+        >>> [round(x, 3) for x in wilson_interval(0, 10)]
+        [0.0, 0.278]
     """
     share, square = count / n, z * z / n
     centre = (share + square / 2) / (1 + square)
@@ -144,7 +143,6 @@ def kappa_interval(
     Args:
         confusion: (K, K) images, at least one; row: label, column: answer.
         weighting: See :func:`cohen_kappa`.
-        draws: How often.
         seed: Same seed, same interval.
     """
     cells = confusion.nonzero()

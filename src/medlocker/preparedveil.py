@@ -25,8 +25,6 @@ class PreparedVeil:
     """A logo, how its veils look, and what they are expected to do.
 
     Args:
-        logo: The owner's logo.
-        style: How veils look.
         aim_class: Index of the class that all images shall be given, or None.
         grey: Whether it was chosen on grey images.
         facts: How it was chosen, JSON-ready: models, number of images, the forecast for models never seen.
@@ -75,18 +73,23 @@ def load_prepared_veil(folder: Path) -> PreparedVeil:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"prepared veil {folder.name}: expected JSON in {VEIL_FILE}") from error
+        raise InputError(
+            f"prepared veil {folder.name}: expected JSON in {VEIL_FILE}", subject=folder.name
+        ) from error
     if not isinstance(value, dict) or value.get("kind") != _KIND or value.get("version") != 1:
         raise InputError(
-            f"prepared veil {folder.name}: expected a folder made by medlocker prepare, version 1"
+            f"prepared veil {folder.name}: expected a folder made by medlocker prepare, version 1",
+            subject=folder.name,
         )
     aim_class, grey, facts = value.get("aim_class"), value.get("grey"), value.get("facts")
     if aim_class is not None and (type(aim_class) is not int or not 0 <= aim_class < _MOST_CLASSES):
-        raise InputError(f"prepared veil {folder.name}: expected the number of a class, or null")
+        raise InputError(
+            f"prepared veil {folder.name}: expected the number of a class, or null", subject=folder.name
+        )
     if type(grey) is not bool:
-        raise InputError(f"prepared veil {folder.name}: expected grey as true or false")
+        raise InputError(f"prepared veil {folder.name}: expected grey as true or false", subject=folder.name)
     try:
         style = VeilStyle.from_json(value.get("style"))
     except InputError as error:
-        raise InputError(f"prepared veil {folder.name}: {error}") from None
+        raise InputError(f"prepared veil {folder.name}: {error}", subject=folder.name) from None
     return PreparedVeil(logo, style, aim_class, grey, facts if isinstance(facts, dict) else {})

@@ -28,6 +28,7 @@ from medlocker.certificates import (
 )
 from medlocker.errors import (
     CertificateError,
+    Failure,
     InputError,
     MedlockerError,
     OutputExistsError,
@@ -68,7 +69,7 @@ class ImageResult:
         index: Number of the image in the release.
         name: Of the marked file.
         status: ``restored`` or ``failed``.
-        reason: Why it failed.
+        failure: Why it failed, None if it did not.
         trust: Whether trust or integrity failed (exit code 3).
         identical: Whether the original file's very bytes came back; pixels and metadata always do.
     """
@@ -76,7 +77,7 @@ class ImageResult:
     index: int
     name: str
     status: Literal["restored", "failed"]
-    reason: str = ""
+    failure: Failure | None = None
     trust: bool = False
     identical: bool = False
 
@@ -86,9 +87,7 @@ class RestoreReport:
     """What restoring a release did.
 
     Args:
-        restored: Number of images.
         identical: How many of them have the original file's very bytes.
-        failed: Number of images.
         not_granted: Images that the identity does not open; not tried.
         failures: The first 1000 failed ones.
         trust: Whether trust or integrity failed anywhere.
@@ -113,8 +112,6 @@ def restore_image(data: bytes, record: SealedRecord, *, logo: Logo) -> RestoredF
     """Take the mark off one file in memory.
 
     Args:
-        data: The marked file.
-        record: Its opened record.
         logo: The logo that was put on.
 
     Raises:
@@ -122,44 +119,51 @@ def restore_image(data: bytes, record: SealedRecord, *, logo: Logo) -> RestoredF
         RestoreError: If the result is not the original.
     """
     if hashlib.sha256(data).hexdigest() != record.file:
-        raise WrongImageError(f"{record.name}: the file is not the one that was marked")
+        raise WrongImageError(f"{record.name}: the file is not the one that was marked", subject=record.name)
     if record.original is not None:
         return _kept_original(record, record.original)
     if logo.digest != record.logo:
-        raise WrongImageError(f"{record.name}: the logo is not the one that was put on")
+        raise WrongImageError(f"{record.name}: the logo is not the one that was put on", subject=record.name)
     try:
         marked = read_image(data, name=record.name)
         if content_digest(marked) != record.pixels:
             raise RestoreError(
-                f"{record.name}: this machine reads other pixels from the file than the one that marked it"
+                f"{record.name}: this machine reads other pixels from the file than the one that marked it",
+                subject=record.name,
             )
         restored = unmark_file(
             marked, record.marks, logo=logo, residual=record.residual, method=record.method
         )
         again = read_image(restored, name=record.name)
     except InputError as error:
-        raise RestoreError(f"{record.name}: {error}") from error
+        raise RestoreError(f"{record.name}: {error}", subject=record.name) from error
     except RestoreError as error:
-        if record.name in str(error):
+        if error.subject == record.name:
             raise
-        raise RestoreError(f"{record.name}: {error}", hint=error.hint) from error
+        raise RestoreError(f"{record.name}: {error}", subject=record.name, hint=error.hint) from error
     if content_digest(again) != record.original_pixels:
-        raise RestoreError(f"{record.name}: the restored pixels are not the original")
+        raise RestoreError(f"{record.name}: the restored pixels are not the original", subject=record.name)
     if metadata_digest(again) != record.metadata:
-        raise RestoreError(f"{record.name}: the restored metadata are not the original ones")
+        raise RestoreError(
+            f"{record.name}: the restored metadata are not the original ones", subject=record.name
+        )
     identical = hashlib.sha256(restored).hexdigest() == record.original_file
     return RestoredFile(record.name, restored, identical)
 
 
 def _kept_original(record: SealedRecord, original: bytes) -> RestoredFile:
     if hashlib.sha256(original).hexdigest() != record.original_file:
-        raise RestoreError(f"{record.name}: the kept original is not the file that was marked")
+        raise RestoreError(
+            f"{record.name}: the kept original is not the file that was marked", subject=record.name
+        )
     try:
         image = read_image(original, name=record.name)
     except UnsupportedImageError as error:
-        raise RestoreError(f"{record.name}: {error}") from error
+        raise RestoreError(f"{record.name}: {error}", subject=record.name) from error
     if content_digest(image) != record.original_pixels:
-        raise RestoreError(f"{record.name}: the kept original does not hold the original pixels")
+        raise RestoreError(
+            f"{record.name}: the kept original does not hold the original pixels", subject=record.name
+        )
     return RestoredFile(record.original_name, original, identical=True)
 
 
@@ -235,7 +239,8 @@ def _lines(
         lines = access.release.shard_lines(shard)
     except CertificateError as error:
         name = f"certificate/{index_name(shard)}"
-        progress(tally.add(ImageResult(shard * SHARD_SIZE, name, "failed", str(error), trust=True)))
+        found = ImageResult(shard * SHARD_SIZE, name, "failed", Failure.of(error, name), trust=True)
+        progress(tally.add(found))
         return
     for line in lines:
         if access.covers(line.entry.index):
@@ -283,10 +288,9 @@ class _Job:
             record = self.access.open(line)
             restored = restore_image(data, record, logo=self.logo)
             self._write(restored)
-        except MedlockerError as error:
-            return ImageResult(entry.index, entry.name, "failed", str(error), trust_failed(error))
-        except MemoryError:
-            return ImageResult(entry.index, entry.name, "failed", f"{entry.name}: not enough memory")
+        except (MedlockerError, MemoryError) as error:
+            failure = Failure.of(error, entry.name)
+            return ImageResult(entry.index, entry.name, "failed", failure, trust_failed(error))
         return ImageResult(entry.index, entry.name, "restored", identical=restored.identical)
 
     def _write(self, restored: RestoredFile) -> None:
@@ -294,7 +298,9 @@ class _Job:
         make_folder(target.parent)
         # with --overwrite a link in an old output could lead elsewhere
         if not target.parent.resolve().is_relative_to(self.out):
-            raise OutputExistsError(f"{restored.name}: its folder leads out of the output")
+            raise OutputExistsError(
+                f"{restored.name}: its folder leads out of the output", subject=restored.name
+            )
         write_atomic(target, restored.data, overwrite=self.overwrite)
 
 
@@ -308,7 +314,7 @@ def read_marked(release: Release, entry: IndexEntry) -> bytes:
     try:
         data = read_limited(path, max_bytes=_MAX_FILE_BYTES, what="marked file")
     except InputError as error:
-        raise WrongImageError(str(error)) from error
+        raise WrongImageError(str(error), subject=error.subject) from error
     if hashlib.sha256(data).hexdigest() != entry.file:
-        raise WrongImageError(f"{entry.name}: the marked file is not the signed one")
+        raise WrongImageError(f"{entry.name}: the marked file is not the signed one", subject=entry.name)
     return data

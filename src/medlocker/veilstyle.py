@@ -119,7 +119,6 @@ class VeilStyle:
         """Draw the veil of one image.
 
         Args:
-            logo: What is repeated.
             width: Of the image, pixels.
             height: Of the image, pixels.
             key: 16 to 64 bytes; the same key gives the same veil.

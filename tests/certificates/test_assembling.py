@@ -135,9 +135,7 @@ def test_an_empty_release_can_be_signed(sample: Sample) -> None:
 
 
 def test_the_statement_is_an_in_toto_statement_and_small(sample: Sample) -> None:
-    facts = PublicFacts(
-        "strong", models=(ModelFact("dr", HEX),), counts={"inputs": 5, "skipped": 2}, terms="ask us"
-    )
+    facts = PublicFacts("strong", models=(ModelFact("dr", HEX),), counts={"inputs": 5, "skipped": 2})
     statement = _assemble(sample, _sealed(sample), facts)
     path = sample.certificate("statement.dsse.json")
     payload = payload_of(path)
@@ -158,7 +156,7 @@ def test_the_statement_is_an_in_toto_statement_and_small(sample: Sample) -> None
     assert statement.models == (ModelFact("dr", HEX),)
     assert statement.owner_keys == {"sign": sample.pinned.key_id, "age": sample.owner.recipient.key_id}
     policy = json.loads(sample.certificate("policy.json").read_bytes())
-    assert policy["terms"] == "ask us"
+    assert policy["terms"] == ""
     assert "lawful" in policy["lawful_use"]
 
 

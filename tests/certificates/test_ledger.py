@@ -296,4 +296,4 @@ class Histories(RuleBasedStateMachine):
 
 
 test_histories = Histories.TestCase
-Histories.TestCase.settings = settings(max_examples=100, stateful_step_count=25, deadline=None)
+Histories.TestCase.settings = settings(max_examples=100, stateful_step_count=25)

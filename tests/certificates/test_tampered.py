@@ -441,7 +441,9 @@ def test_a_bad_image_costs_only_itself(name: str, sample: Sample, foreign: Sampl
     assert report.exit_code == 3
     assert report.trust
     assert report.failures[0].name == failed
-    assert report.failures[0].reason.startswith(message)
+    failure = report.failures[0].failure
+    assert failure is not None
+    assert failure.reason.startswith(message)
     assert not (tmp_path / "out" / failed).exists()
     written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert len(written) == report.restored
@@ -465,7 +467,7 @@ def test_a_later_version_of_a_record_is_refused(
     sample.assemble(sample.records)
     monkeypatch.undo()
     report = _restore(sample, tmp_path / "out")
-    assert {failure.reason for failure in report.failures} == {
+    assert {one.failure.reason for one in report.failures if one.failure} == {
         f"sealed record {index}: expected version 1, got 2" for index in range(3)
     }
 

@@ -260,6 +260,7 @@ def test_restore_by_the_owner(run: Terminal, sample: Sample, pub: Path, tmp_path
             "index": 0,
             "name": "left/eye.png",
             "reason": "left/eye.png: the marked file is not the signed one",
+            "code": "wrong-image",
             "trust": True,
         }
     ]

@@ -48,7 +48,7 @@ def test_logits_are_cosines_from_the_mean() -> None:
 
 
 @given(count=st.integers(2, 40), size=st.integers(2, 12), seed=st.integers(0, 99))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_any_sample_is_clustered_the_same_again(count: int, size: int, seed: int) -> None:
     embeddings = np.random.default_rng(seed).normal(size=(count, size)).astype(np.float32)
     one, two = (find_prototypes(embeddings, name="m") for _ in range(2))

@@ -255,11 +255,11 @@ def test_images_that_only_one_side_has_or_that_are_broken(
     value = answer.json
     assert value["images"] == 1
     assert value["skipped"] == [
-        {"image": first, "reason": "no marked version"},
-        {"image": second, "reason": "no original, in release"},
+        {"image": first, "reason": "no marked version", "code": "no-marked-version"},
+        {"image": second, "reason": "no original, in release", "code": "no-original"},
     ]
     reason = f"{third} (marked): expected a PNG, TIFF, BMP, JPEG, DICOM or NIfTI image, got something else"
-    assert value["failed"] == [{"image": third, "reason": reason}]
+    assert value["failed"] == [{"image": third, "reason": reason, "code": "unsupported-image"}]
     assert f"failed: {reason}" in answer.err
     assert f"warning: no marked version of {first}" in answer.err
     assert f"warning: release release: no original of {second}" in answer.err

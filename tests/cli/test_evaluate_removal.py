@@ -114,7 +114,10 @@ def test_the_report_of_an_interrupted_run_is_that_of_a_whole_one(
     with monkeypatch.context() as patch:
         interrupt_at(3 + 1, patch)
         stopped = removal("--json")
-    assert (stopped.code, stopped.json) == (130, {"error": "interrupted"})
+    assert (stopped.code, stopped.json) == (
+        130,
+        {"error": "interrupted", "code": "interrupted"},
+    )
     assert [line for line in stopped.err.splitlines() if line.startswith("interrupted")] == [
         "interrupted: repeat the command to continue"
     ]
@@ -291,7 +294,7 @@ def test_attacks_that_break_down_cost_only_the_attacks(
     answer = removal("--json")
     assert answer.code == 1
     reason = "removal attacks failed: ValueError: no such turn"
-    assert answer.json["failed"] == [{"removal": "attacks", "reason": reason}]
+    assert answer.json["failed"] == [{"removal": "attacks", "reason": reason, "code": "removal"}]
     assert f"warning: {reason}" in answer.err
     assert answer.json["targets"][0]["clean"]["n"] == 3
     assert answer.json["removal_verdict"] is None

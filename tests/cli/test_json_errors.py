@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from medlocker.certificates import new_owner
-from medlocker.cli._commands import COMMANDS, load
 from medlocker.cli._console import JsonOutput
+from medlocker.cli.commands import COMMANDS, load
 from runs import Shell
 
 
@@ -31,7 +31,7 @@ def names() -> list[list[str]]:
 def test_every_command_tells_wrong_usage(shell: Shell, tmp_path: Path, command: list[str]) -> None:
     answer = shell(*command, "--json", cwd=tmp_path)
     assert answer.code == 2
-    assert list(answer.json) == ["error"]
+    assert list(answer.json) == ["error", "code"]
     assert answer.json["error"].startswith("Missing ")
     assert "Missing " in answer.err
     unknown = shell(*command, "--json", "--no-such-option", cwd=tmp_path)
@@ -42,7 +42,10 @@ def test_every_command_tells_wrong_usage(shell: Shell, tmp_path: Path, command: 
 
 def test_an_unknown_command(shell: Shell, tmp_path: Path) -> None:
     answer = shell("verfy", "x", "--json", cwd=tmp_path)
-    assert (answer.code, answer.json) == (2, {"error": "No such command 'verfy'. Did you mean 'verify'?"})
+    assert (answer.code, answer.json) == (
+        2,
+        {"error": "No such command 'verfy'. Did you mean 'verify'?", "code": "usage"},
+    )
 
 
 def test_an_error_is_told_with_its_hint(shell: Shell, tmp_path: Path) -> None:
@@ -53,6 +56,7 @@ def test_an_error_is_told_with_its_hint(shell: Shell, tmp_path: Path) -> None:
     assert answer.json == {
         "error": "r: expected a finished release, which has certificate/statement.dsse.json",
         "hint": "run protect again with the same output to finish an interrupted run",
+        "code": "input",
     }
     assert f"error: {answer.json['error']}" in answer.err
     assert shell("verify", "r", "--owner", "h", cwd=tmp_path).out == ""
@@ -70,7 +74,10 @@ def test_an_interrupt(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("medlocker.release.status_of", interrupt)
     answer = shell("status", "r", "--json", cwd=tmp_path)
-    assert (answer.code, answer.json) == (130, {"error": "interrupted"})
+    assert (answer.code, answer.json) == (
+        130,
+        {"error": "interrupted", "code": "interrupted"},
+    )
 
 
 def test_never_two_objects(shell: Shell, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

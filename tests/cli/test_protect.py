@@ -160,7 +160,7 @@ def test_a_process_of_its_own_says_the_same(place: Path, owner_name: Path, tmp_p
     arguments = ["--model", "nan.onnx", "--owner", owner_name, "--out", tmp_path / "out"]
     answer = medlocker("protect", "in", *arguments, "--json", cwd=place)
     message = "model nan: it answers NaN or infinity on a plain picture"
-    assert (answer.code, answer.json) == (2, {"error": message})
+    assert (answer.code, answer.json) == (2, {"error": message, "code": "input"})
     assert answer.err == f"error: {message}\n"
     assert not (tmp_path / "out").exists()
 

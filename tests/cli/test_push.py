@@ -16,6 +16,7 @@ import pytest
 
 from fake_server import PATIENT, STUDY, FakeServer, Reply, Request, dicom, self_signed, serving
 from medlocker.certificates import new_owner
+from patience import HANGS_S
 from runs import Answer, Shell, environment, fill, images_of, tiny_model
 
 Run = Callable[..., Answer]
@@ -120,7 +121,9 @@ def test_a_part_of_a_study_is_not_marked_unless_told(
         "present": 3,
         "fetched": 0,
         "passed_over": 0,
-        "missing": [{"image": NAMES[1], "reason": "the server does not have it any more"}],
+        "missing": [
+            {"image": NAMES[1], "reason": "the server does not have it any more", "code": "transfer"}
+        ],
     }
     assert done.json["marked"] == 3
     assert left(tmp_path) == ["release"]
@@ -141,7 +144,10 @@ def test_a_push_that_ends_in_the_middle_tells_the_run_and_is_finished_by_the_sam
         f"the server has {count} of 4 instances, then: the server refuses the credentials, or wants some"
     )
     assert done.code == 1
-    assert (done.json["marked"], done.json["pushed"]) == (4, {"error": message})
+    assert (done.json["marked"], done.json["pushed"]) == (
+        4,
+        {"error": message, "code": "transfer"},
+    )
     assert left(tmp_path) == [STAGING, "release"]
     assert {path.name.split("-")[0] for path in (tmp_path / STAGING).iterdir()} == {"job.json", "pushed"}
     marked = images_of(tmp_path / "release")
@@ -333,7 +339,7 @@ def test_without_the_extra(arguments: list[str], code: int) -> None:
         capture_output=True,
         env=environment(),
         check=False,
-        timeout=60,
+        timeout=HANGS_S,
     )
     assert done.returncode == code
     if code:

@@ -10,9 +10,10 @@ import pytest
 import typer
 
 from medlocker.certificates import load_owner, new_owner
-from medlocker.cli._commands import COMMANDS, load
 from medlocker.cli._main import app
+from medlocker.cli.commands import COMMANDS, load
 from onnx_models import make_onnx
+from patience import HANGS_S
 from runs import environment, fill, protect
 
 MODELS = {"onnxruntime", "scipy", "skimage", "torch", "onnx", "timm", "matplotlib"}
@@ -34,7 +35,7 @@ def imported(*arguments: object, code: int = 0) -> set[str]:
         capture_output=True,
         text=True,
         env=environment(),
-        timeout=60,
+        timeout=HANGS_S,
         check=False,
     )
     assert done.returncode == code, done.stderr

@@ -246,7 +246,7 @@ def test_neither(tmp_path: Path, shell: Shell) -> None:
         answer = shell("status", name, "--json", cwd=tmp_path)
         message = f"{name}: expected a release, or a run that makes one"
         hint = "a run shows itself here a moment after its command, once its inputs are listed"
-        assert (answer.code, answer.json) == (2, {"error": message, "hint": hint})
+        assert (answer.code, answer.json) == (2, {"error": message, "hint": hint, "code": "input"})
         assert answer.err == f"error: {message}\n  {hint}\n"
 
 
@@ -287,16 +287,20 @@ def test_a_run_may_begin_while_it_is_asked(
 ) -> None:
     """Asking holds the lock for a moment; a run that begins right then waits that long."""
     import fcntl
-    import threading
 
     Journal(tmp_path, run={"x": 1}).close()
     descriptor = os.open(tmp_path / FOLDER, os.O_RDONLY)
     fcntl.flock(descriptor, fcntl.LOCK_SH)
-    timer = threading.Timer(0.06, os.close, [descriptor])
-    timer.start()
-    journal = Journal(tmp_path, run={"x": 1})
-    timer.join()
-    journal.close()
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            os.close(descriptor)
+
+    monkeypatch.setattr("medlocker.release._journal.time.sleep", wait)
+    Journal(tmp_path, run={"x": 1}).close()
+    assert len(waits) == 2
 
 
 def test_a_link_that_leads_to_itself(tmp_path: Path) -> None:

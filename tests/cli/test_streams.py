@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from medlocker.cli._streams import ForgivingStream, open_missing
+from patience import HANGS_S
 from runs import COMMAND, environment, fill, images_of, tiny_model
 
 FULL = Path("/dev/full")
@@ -21,7 +22,7 @@ _NO_SPACE = "error: no space left on device\n"
 def command(*arguments: object, **options: Any) -> subprocess.CompletedProcess[str]:
     """Run it with streams of the caller's."""
     words = [*COMMAND, *map(str, arguments)]
-    return subprocess.run(words, env=environment(), timeout=60, check=False, text=True, **options)
+    return subprocess.run(words, env=environment(), timeout=HANGS_S, check=False, text=True, **options)
 
 
 @needs_full

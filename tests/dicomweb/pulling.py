@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from medlocker.dicomweb import (
     plan_pull,
     pull,
 )
-from medlocker.errors import MedlockerError
+from medlocker.errors import Failure, MedlockerError
 
 FILES = [dicom(series=series, number=number) for series in ("1.2.3.4.1", "1.2.3.4.2") for number in (1, 2, 3)]
 NAMES = [f"series-000{series}/00000{number}.dcm" for series in (1, 2) for number in (1, 2, 3)]
@@ -54,7 +53,7 @@ class Fetch:
     ) -> Pulled:
         address = parse_source(f"{server.address}/studies/{study}")
         client = Server(address, Credentials(header, "VARIABLE"), ca=ca)
-        self.seen: list[tuple[str, str]] = []
+        self.seen: list[tuple[str, Failure | None]] = []
         plan = plan_pull(client, self.staging)
         return pull(client, plan, self.staging, progress=lambda *seen: self.seen.append(seen))
 
@@ -66,15 +65,6 @@ class Fetch:
 @pytest.fixture
 def fetch(tmp_path: Path) -> Fetch:
     return Fetch(Staging(tmp_path / "release"))
-
-
-def until(true: Callable[[], bool]) -> None:
-    """Wait for a condition, a minute at most; a machine may be busy."""
-    for _ in range(1200):
-        if true():
-            return
-        time.sleep(0.05)
-    raise AssertionError("waited a minute in vain")
 
 
 def private(error: MedlockerError) -> str:

@@ -12,7 +12,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -24,6 +23,7 @@ from pydicom.data import get_testdata_file
 from pydicom.uid import UID
 
 from fake_server import dicom, uids
+from patience import HANGS_S, wait_until
 from runs import COMMAND, Answer, Shell, environment, images_of, medlocker, tiny_model
 
 _SCRIPT = Path(__file__).parents[2] / "scripts" / "orthanc.py"
@@ -205,13 +205,6 @@ def start(*parts: object) -> subprocess.Popen[bytes]:
     )
 
 
-def wait_for(found: Any, least: int) -> None:
-    end = time.monotonic() + 40
-    while found() < least:
-        assert time.monotonic() < end
-        time.sleep(0.002)
-
-
 @pytest.mark.slow
 def test_killed_while_fetching_and_while_pushing_it_goes_on(
     source: Any, target: Any, many: str, arguments: list[object], tmp_path: Path
@@ -219,13 +212,13 @@ def test_killed_while_fetching_and_while_pushing_it_goes_on(
     staging = tmp_path / ".release.medlocker-transfer"
     command = ["protect", many, *arguments, "--push", address(target, "")]
     running = start(*command)
-    wait_for(lambda: len(list(staging.glob("instances/*/[0-9]*.dcm"))), 20)
+    wait_until(lambda: len(list(staging.glob("instances/*/[0-9]*.dcm"))) >= 20)
     running.kill()
     running.communicate()
     there = {path: path.stat().st_mtime_ns for path in staging.glob("instances/*/[0-9]*.dcm")}
     assert 20 <= len(there) < MANY
     running = start(*command)
-    wait_for(lambda: target.counts()[2], 5)
+    wait_until(lambda: target.counts()[2] >= 5)
     assert not (staging / "instances").exists()  # patient data went before pushing
     running.send_signal(signal.SIGKILL)
     running.communicate()
@@ -250,10 +243,10 @@ def test_a_server_killed_while_it_is_fetched_from(
     try:
         server.upload(*(dicom(study="1.2.77", series="1.2.77.1", number=k, side=32) for k in range(MANY)))
         running = start("protect", address(server, "1.2.77"), *arguments)
-        wait_for(lambda: len(list(staging.glob("instances/*/[0-9]*.dcm"))), 20)
+        wait_until(lambda: len(list(staging.glob("instances/*/[0-9]*.dcm"))) >= 20)
     finally:
         server.stop()
-    out, err = running.communicate(timeout=60)
+    out, err = running.communicate(timeout=HANGS_S)
     told = [line for line in err.decode().splitlines() if line.startswith("error: ")]
     count = len(list(staging.glob("instances/*/[0-9]*.dcm")))
     assert told == [
@@ -309,7 +302,7 @@ def test_the_script_starts_both_and_leaves_nothing(study: list[bytes], tmp_path:
         assert [line.split()[0] for line in lines] == ["source", "target", "study", "interrupt"]
         assert lines[2].endswith(f"/dicom-web/studies/{STUDY}\n")
         running.send_signal(signal.SIGINT)
-        assert running.communicate(timeout=30)[0] == b"ended\n"
+        assert running.communicate(timeout=HANGS_S)[0] == b"ended\n"
     finally:
         running.terminate()  # which ends the servers too
         running.communicate()

@@ -32,7 +32,8 @@ from medlocker.dicomweb import (
     plan_pull,
     pull,
 )
-from medlocker.errors import InputError, TransferError, WriteError
+from medlocker.errors import Code, Failure, InputError, TransferError, WriteError
+from patience import HANGS_S
 
 _no_pauses = pulling._no_pauses
 server = pulling.server
@@ -45,7 +46,7 @@ def test_the_very_bytes_are_fetched_under_names_that_tell_nothing(server: FakeSe
     pulled = fetch(server)
     assert fetch.files() == dict(zip(NAMES, FILES, strict=True))
     assert pulled == Pulled(6, 6, 6, 0, ())
-    assert fetch.seen == [(name, "") for name in NAMES]
+    assert fetch.seen == [(name, None) for name in NAMES]
     for path in [fetch.staging.folder, *fetch.staging.folder.rglob("*")]:
         if path.is_file() or path == fetch.staging.folder:
             assert path.stat().st_mode & 0o077 == 0, path
@@ -59,7 +60,7 @@ def test_four_are_fetched_at_once_and_no_more(fetch: Fetch) -> None:
 
     def wait(request: Request) -> None:
         if "/instances/" in request.path:
-            four.wait(timeout=20)
+            four.wait(timeout=HANGS_S)
             time.sleep(0.05)  # a fifth would come now
 
     with serving(*(dicom(number=number) for number in range(8))) as server:
@@ -77,7 +78,7 @@ def test_what_is_there_is_not_fetched_again_and_keeps_its_name(server: FakeServe
     missing = uid_path(1)
     server.fault = lambda request: Reply(500) if request.path.endswith(missing) else None
     first = fetch(server)
-    assert first == Pulled(6, 5, 5, 0, ((NAMES[1], "the server failed, status 500"),))
+    assert first == Pulled(6, 5, 5, 0, (Failure(NAMES[1], "the server failed, status 500", Code.TRANSFER),))
     with pytest.raises(TransferError, match=r"^5 of 6 instances fetched: nothing is marked yet$"):
         check_whole(first)
     # the study has grown: a new first series would move every name
@@ -140,7 +141,7 @@ def test_one_bad_instance_costs_only_itself(
 ) -> None:
     server.fault = lambda request: reply if request.path.endswith(uid_path(0)) else None
     pulled = fetch(server)
-    assert pulled.failed == ((NAMES[0], reason),)
+    assert pulled.failed == (Failure(NAMES[0], reason, Code.TRANSFER),)
     assert fetch.files() == dict(zip(NAMES[1:], FILES[1:], strict=True))
     server.fault = lambda request: None
     assert fetch(server).fetched == 1
@@ -159,7 +160,7 @@ def test_an_instance_beyond_the_limit_is_refused(
 ) -> None:
     monkeypatch.setattr("medlocker.dicomweb._multipart._MAX_HEADERS", 0)
     monkeypatch.setattr("medlocker.dicomweb._pull._MAX_BYTES", 100)
-    assert {reason for _, reason in fetch(server).failed} == {
+    assert {one.reason for one in fetch(server).failed} == {
         "expected an answer of at most 100 bytes, got a longer one"
     }
     assert fetch.files() == {}

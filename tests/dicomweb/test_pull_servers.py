@@ -12,7 +12,7 @@ from pathlib import Path
 import pulling
 import pytest
 import urllib3
-from pulling import AGAIN, FILES, NAMES, Elsewhere, Fetch, private, uid_path, until
+from pulling import AGAIN, FILES, NAMES, Elsewhere, Fetch, private, uid_path
 
 from fake_server import (
     STUDY,
@@ -31,6 +31,7 @@ from medlocker.dicomweb import (
     parse_source,
 )
 from medlocker.errors import InputError, MedlockerError, TransferError
+from patience import wait_until
 
 _no_pauses = pulling._no_pauses
 server = pulling.server
@@ -139,12 +140,13 @@ def test_a_study_of_reports_alone_is_refused(server: FakeServer, fetch: Fetch, t
 def test_a_server_that_goes_away_ends_it_and_what_is_there_stays(server: FakeServer, fetch: Fetch) -> None:
     def vanish(request: Request) -> Reply | None:
         if request.path.endswith(uid_path(2)):
-            until(lambda: fetch.files().keys() >= set(NAMES[:2]))  # other threads may still be at them
+            wait_until(lambda: fetch.files().keys() >= set(NAMES[:2]))  # other threads may still be at them
             server.stop()
             return Reply(0)
         return None
 
     server.fault = vanish
+    server.keeps_connections = False  # over an old one a closed server would still answer
     with pytest.raises(TransferError) as gone:
         fetch(server)
     # hung up on: asked again, and then there is nobody
@@ -185,7 +187,7 @@ def test_a_server_that_falls_silent(
     server.fault = lambda request: Reply(0) if "/instances/" in request.path and waiting.wait(20) else None
     pulled = fetch(server)
     waiting.set()
-    assert {reason for _, reason in pulled.failed} == {"the server stopped answering"}
+    assert {one.reason for one in pulled.failed} == {"the server stopped answering"}
     assert server.count("GET", "/instances/") == 6  # not asked again: a minute each is enough
 
 

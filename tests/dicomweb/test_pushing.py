@@ -15,7 +15,7 @@ from fake_server import PATIENT, FakeServer, Reply, Request, dicom, serving, uid
 from medlocker.certificates import Owner, open_release
 from medlocker.dicomweb import Credentials, Pushed, PushLog, Server, Staging, find_marked, parse_store, push
 from medlocker.dicomweb._push import _uids
-from medlocker.errors import InputError, MedlockerError, TransferError
+from medlocker.errors import Code, Failure, InputError, MedlockerError, TransferError
 from runs import images_of, picture, protect
 
 NAMES = [f"a/{number}.dcm" for number in range(6)]
@@ -58,7 +58,7 @@ class Send:
         staging = Staging(self.release)
         staging.make()
         log = PushLog(staging.log_path("target"), release=release.statement.release)
-        self.seen: list[tuple[str, str]] = []
+        self.seen: list[tuple[str, Failure | None]] = []
         return push(release, find_marked(release), client, log, progress=lambda *seen: self.seen.append(seen))
 
 
@@ -81,7 +81,7 @@ def test_the_very_bytes_of_all_dicom_files_are_sent_and_nothing_else(server: Fak
     marked = images_of(send.release)
     assert sorted(server.files.values()) == sorted(marked[name] for name in NAMES)
     assert server.count("POST", "") == 6
-    assert send.seen == [(name, "") for name in NAMES]
+    assert send.seen == [(name, None) for name in NAMES]
     assert {one.headers["Authorization"] for one in server.requests} == {"Basic x"}
     assert {one.headers["Accept"] for one in server.requests if one.method == "POST"} == {
         "application/dicom+json"
@@ -160,7 +160,7 @@ def test_one_refusal_costs_only_itself_and_is_mended_by_the_next_push(
     first = uids(images_of(send.release)[NAMES[0]])[2].encode()
     server.fault = lambda request: reply if request.method == "POST" and first in request.body else None
     pushed = send(server)
-    assert pushed == Pushed(6, 5, 0, 0, ((NAMES[0], reason),), False)
+    assert pushed == Pushed(6, 5, 0, 0, (Failure(NAMES[0], reason, Code.TRANSFER),), False)
     assert pushed.exit_code == 1
     assert len(server.files) == 5
     server.fault, server.requests = lambda request: None, []
@@ -182,7 +182,7 @@ def test_a_200_that_names_no_instance_is_not_believed(reply: Reply, server: Fake
     server.fault = lambda request: reply if request.method == "POST" else None
     pushed = send(server)
     assert (pushed.sent, len(pushed.failed), pushed.exit_code) == (0, 6, 1)
-    assert {reason for _, reason in pushed.failed} == {"the server does not say whether it stored it"}
+    assert {one.reason for one in pushed.failed} == {"the server does not say whether it stored it"}
     server.fault = lambda request: None
     assert send(server) == Pushed(6, 6, 0, 0, (), False)
 
@@ -217,9 +217,9 @@ def test_a_file_that_is_not_the_signed_one_never_leaves(server: FakeServer, send
     (images / "a/added.dcm").write_bytes(original)
     pushed = send(server)
     assert pushed.failed == (
-        (NAMES[1], f"{NAMES[1]}: it is not the file that the owner signed"),
-        (NAMES[2], f"{NAMES[2]}: the marked file is missing"),
-        (NAMES[3], "marked file 3.dcm: expected a regular file"),
+        Failure(NAMES[1], f"{NAMES[1]}: it is not the file that the owner signed", Code.WRONG_IMAGE),
+        Failure(NAMES[2], f"{NAMES[2]}: the marked file is missing", Code.WRONG_IMAGE),
+        Failure(NAMES[3], "marked file 3.dcm: expected a regular file", Code.WRONG_IMAGE),
     )
     assert (pushed.sent, pushed.exit_code) == (3, 3)
     assert original not in [one.body for one in server.requests]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 
 from medlocker.classifiers import BaseClassifier, Card, Classifier, InputSpec
-from medlocker.errors import InputError, ModelError, OutputExistsError, WriteError
+from medlocker.errors import Code, Failure, InputError, ModelError, OutputExistsError, WriteError
 from medlocker.evaluate import (
     CLEAN,
     PANEL,
@@ -211,21 +211,30 @@ def test_images_that_fail_do_not_stop_the_others(clean: Path, marked: Path) -> N
     (marked / "a.png").write_bytes(b"no picture")
     plain(marked, {"b.png": 120}, size=41)
     (clean / "c.png").write_bytes(b"")
-    said: list[tuple[str, str]] = []
+    said: list[tuple[str, Failure | None]] = []
     result = evaluate(
         job(clean, [marked], [Told([50, 150])], TRUTH),
-        progress=lambda name, reason: said.append((name, reason)),
+        progress=lambda name, failure: said.append((name, failure)),
     )
     expected = (
-        (
+        Failure(
             "a.png",
             "a.png (marked): expected a PNG, TIFF, BMP, JPEG, DICOM or NIfTI image, got something else",
+            Code.UNSUPPORTED_IMAGE,
         ),
-        ("b.png", "b.png: expected a marked image of 40 x 40 pixels as the original, got 41 x 41"),
-        ("c.png", "c.png: expected a PNG, TIFF, BMP, JPEG, DICOM or NIfTI image, got an empty file"),
+        Failure(
+            "b.png",
+            "b.png: expected a marked image of 40 x 40 pixels as the original, got 41 x 41",
+            Code.INPUT,
+        ),
+        Failure(
+            "c.png",
+            "c.png: expected a PNG, TIFF, BMP, JPEG, DICOM or NIfTI image, got an empty file",
+            Code.UNSUPPORTED_IMAGE,
+        ),
     )
     assert result.failed == expected
-    assert said == [*expected, ("d.png", "")]
+    assert said == [*((one.name, one) for one in expected), ("d.png", None)]
     assert [judged.pair.name for judged in result.images.values()] == ["d.png"]
     (target,) = add_up(result).targets
     assert target.numbers(CLEAN).n == 1
@@ -234,7 +243,9 @@ def test_images_that_fail_do_not_stop_the_others(clean: Path, marked: Path) -> N
 def test_another_depth_is_another_image(clean: Path, marked: Path) -> None:
     Pillow.fromarray(np.full((40, 40), 30_000, np.uint16)).save(marked / "a.png")
     result = evaluate(job(clean, [marked], [Told([50, 150])], TRUTH))
-    assert result.failed == (("a.png", "a.png: expected a marked image of 8 bits as the original, got 16"),)
+    assert result.failed == (
+        Failure("a.png", "a.png: expected a marked image of 8 bits as the original, got 16", Code.INPUT),
+    )
 
 
 def test_nothing_left_to_judge(clean: Path, marked: Path) -> None:
@@ -248,7 +259,7 @@ def test_nothing_left_to_judge(clean: Path, marked: Path) -> None:
 
 def test_a_picture_on_which_a_model_fails_costs_only_its_own_answer(clean: Path, marked: Path) -> None:
     result = evaluate(job(clean, [marked], [Told([50, 150], poison=120)], TRUTH))
-    assert result.failed == (("b.png", "told: it fails"),)
+    assert result.failed == (Failure("b.png", "told: it fails", Code.MODEL),)
     (target,) = add_up(result).targets
     assert (target.numbers(CLEAN).n, target.numbers(PROTECTED).n) == (4, 3)
     assert target.numbers(PROTECTED).left.n == 2
@@ -284,7 +295,7 @@ def test_few_images_are_in_memory_and_batches_are_full(
             most = max(most, ahead)
         return original(*arguments, **options)
 
-    def done(name: str, reason: str) -> None:
+    def done(name: str, failure: Failure | None) -> None:
         nonlocal ahead
         with lock:
             ahead -= 2
@@ -338,9 +349,13 @@ def test_targets_that_cannot_be_used_are_told(tmp_path: Path) -> None:
     targets, failed = open_targets([tmp_path / name for name in names], labels)
     assert [target.name for target in targets] == ["tiny"]
     assert failed == (
-        ("gone.onnx", "model gone.onnx: no such file"),
-        ("two.onnx", "model two.onnx: labels labels.csv: expected a class from 0 to 1, got '2'"),
-        ("broken.onnx", "model broken.onnx: ONNX Runtime cannot open it"),
+        Failure("gone.onnx", "model gone.onnx: no such file", Code.MODEL),
+        Failure(
+            "two.onnx",
+            "model two.onnx: labels labels.csv: expected a class from 0 to 1, got '2'",
+            Code.INPUT,
+        ),
+        Failure("broken.onnx", "model broken.onnx: ONNX Runtime cannot open it", Code.MODEL),
     )
     with pytest.raises(
         ModelError, match=r"^no target can be used; the first: model gone.onnx: no such file$"
@@ -395,7 +410,9 @@ def digest(page: str, tag: str) -> str:
 
 def test_the_page_loads_nothing_and_runs_no_name(hostile: Evaluation, tmp_path: Path) -> None:
     extra = Extra(
-        skipped=(("<u>gone", "<u>why"),), failed_targets=(("<u>t", "<u>t: no"),), notes=("<u>note",)
+        skipped=(Failure("<u>gone", "<u>why", Code.INPUT),),
+        failed_targets=(Failure("<u>t", "<u>t: no", Code.MODEL),),
+        notes=("<u>note",),
     )
     write_report(evaluate(hostile), tmp_path / "report", extra=extra)
     page = (tmp_path / "report" / "report.html").read_text("utf-8")

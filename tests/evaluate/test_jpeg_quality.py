@@ -44,7 +44,7 @@ def differing(clean: Image, marked: Image) -> NDArray[np.bool_]:
     return np.asarray((viewed(clean) != viewed(marked)).any(axis=2))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     kind=st.sampled_from(KINDS),
     x=st.integers(0, 35),

@@ -57,7 +57,7 @@ def unmarked(data: bytes, marks: list[Mark], residual: bytes) -> bytes:
 
 @pytest.mark.parametrize("name", LARGE)
 @given(data=st.data())
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 def test_only_touched_blocks_change_and_all_come_back(name: str, data: st.DataObject) -> None:
     image = image_of(name)
     marks = data.draw(marks_for(image))
@@ -86,7 +86,7 @@ def test_only_touched_blocks_change_and_all_come_back(name: str, data: st.DataOb
 
 @pytest.mark.parametrize("name", LARGE)
 @given(data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_a_mark_beyond_the_reach_of_a_box_leaves_its_pixels(name: str, data: st.DataObject) -> None:
     image = image_of(name)
     x, y = data.draw(st.integers(0, image.width - 1)), data.draw(st.integers(0, image.height - 1))
@@ -200,7 +200,7 @@ def test_damaged_residuals_are_refused() -> None:
 
 
 @given(flips=st.lists(st.tuples(st.integers(0, 10**5), st.integers(1, 255)), min_size=1, max_size=3))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_a_flipped_residual_gives_a_picture_or_our_error(flips: list[tuple[int, int]]) -> None:
     image = image_of("4:2:0")
     marked = mark_file(image, MARKS, logo=LOGO)

@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from jpeg_pictures import jpeg
 from medlocker.errors import UnsupportedImageError
-from medlocker.formats import encode_image, output_suffix, read_image
+from medlocker.formats import encode_image, read_image
 from medlocker.formats.jpeg._coefficients import read_coefficients
 
 
@@ -50,7 +50,6 @@ def test_becomes_png_with_exif_profile_xmp_and_resolution() -> None:
     assert dict(image.facts) | facts == dict(image.facts)
     other = image.pixels[::-1].copy()
     written = encode_image(image, other)
-    assert output_suffix(image, ".jpg") == ".png"
     picture = Pillow.open(io.BytesIO(written))
     assert picture.format == "PNG"
     assert np.array_equal(np.asarray(picture), other)
@@ -59,7 +58,6 @@ def test_becomes_png_with_exif_profile_xmp_and_resolution() -> None:
     assert picture.getexif()[274] == 6
     assert picture.getexif().get_ifd(34853) == {1: "N"}
     assert picture.info["xmp"] == b"<x:xmpmeta/>"
-    assert output_suffix(read_image(written, name="a.png"), ".png") == ".png"
 
 
 def test_plain_jpeg_brings_nothing_but_pixels() -> None:

@@ -129,7 +129,7 @@ def test_the_darkest_and_brightest_means_have_codes() -> None:
 
 
 @given(data=st.data(), name=st.sampled_from(sorted(FILES)))
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 def test_a_damaged_file_is_refused_or_comes_back(data: st.DataObject, name: str) -> None:
     damaged = bytearray(FILES[name])
     for _ in range(data.draw(st.integers(1, 3))):

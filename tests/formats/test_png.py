@@ -93,7 +93,7 @@ def test_opencv_reads_what_is_written(channels: int, dtype: str) -> None:
     dtype=st.sampled_from(["u1", "u2"]),
     smooth=st.booleans(),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_writes_any_size_exactly(height: int, width: int, channels: int, dtype: str, smooth: bool) -> None:
     image = read_image(
         loop_png(noise((height, width, channels), dtype), depth=8 * int(dtype[1])), name="a.png"

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from image_samples import exif_block, loop_png, noise, pillow, pillow_palette, tiff
 
 from medlocker.errors import UnsupportedImageError
-from medlocker.formats import encode_image, metadata_digest, output_suffix, read_image
+from medlocker.formats import encode_image, metadata_digest, read_image
 from medlocker.images import CHANNELS, Image, Limits, pixel_digest
 
 _RGB = noise((12, 9, 3), top=40)
@@ -54,7 +54,7 @@ def _check(data: bytes) -> None:
 
 @pytest.mark.parametrize("sample", SAMPLES)
 @given(data=st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_flipped_bytes(sample: str, data: st.DataObject) -> None:
     damaged = bytearray(SAMPLES[sample])
     for _ in range(data.draw(st.integers(1, 4))):
@@ -77,7 +77,7 @@ def test_every_truncation(sample: str) -> None:
     start=st.sampled_from([b"", b"BM", b"II*\0", b"MM\0*", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF89a"]),
     rest=st.binary(max_size=200),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_garbage(start: bytes, rest: bytes) -> None:
     _check(start + rest)
 
@@ -109,7 +109,6 @@ def test_limits(sample: str) -> None:
 def test_content_decides_and_digests_are_stable(sample: str) -> None:
     image = read_image(SAMPLES[sample], name="wrong.xyz")
     assert image.format == sample.split()[0]
-    assert output_suffix(image, ".XYZ") == (".png" if image.format == "jpeg" else ".XYZ")
     again = read_image(encode_image(image, image.pixels), name="a")
     assert pixel_digest(again.pixels) == pixel_digest(image.pixels)
     assert {"bit depth", "kind", "compression", "icc", "exif", "gps"} <= set(image.facts)

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from patience import HANGS_S
+
 FOLDER = Path(__file__).parent
 _QUIET = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
@@ -76,7 +78,7 @@ class Worker:
 
 
 def fuzz(
-    worker: Worker, reader: str, first: int, count: int, *, hangs_s: float = 20
+    worker: Worker, reader: str, first: int, count: int, *, hangs_s: float = HANGS_S
 ) -> tuple[list[str], dict[str, int]]:
     """Try cases; returns what went wrong, each with the command that repeats it, and how many went how."""
     failures: list[str] = []

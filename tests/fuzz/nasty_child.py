@@ -19,8 +19,8 @@ from pathlib import Path
 from fuzz_child import limit
 
 from medlocker.cli import main
+from patience import HANGS_S
 
-HANGS_S = 60
 _PEAK = "VmHWM:"
 
 

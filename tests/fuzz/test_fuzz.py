@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 from fuzz_worker import Worker, fuzz
 
+from patience import HANGS_S
+
 QUICK, SLOW = 200, 3000
 READERS = {
     "png": 1, "tiff": 1, "bmp": 1, "jpeg": 1, "dicom": 1, "nifti": 1, "mask": 1, "regions-csv": 1, "coco": 1,
@@ -58,7 +60,7 @@ def test_thousands_of_damaged_files_are_read_or_refused(reader: str, worker: Wor
     ],
 )
 def test_whatever_goes_wrong_is_told_with_its_case(reader: str, told: str, worker: Worker) -> None:
-    failures, _ = fuzz(worker, reader, 7, 1, hangs_s=1 if reader == "hang" else 20)
+    failures, _ = fuzz(worker, reader, 7, 1, hangs_s=1 if reader == "hang" else HANGS_S)
     assert len(failures) == 1
     assert failures[0].startswith(f"python tests/fuzz/fuzz_child.py {reader} 7\n")
     assert told in failures[0]

@@ -131,8 +131,8 @@ def test_regions_and_decoys_are_kept_out(source: Path, tmp_path: Path) -> None:
     assert with_regions["decoys"] is True
     (tmp_path / "all.csv").write_text("image,region,x,y,width,height\n" + "00.png,lesion,0,0,96,96\n")
     found = prepare_veil(preparation(source, regions=load_regions(tmp_path / "all.csv")))
-    assert [name for name, _ in found.left_out] == ["00.png"]
-    assert "too little for a veil" in found.left_out[0][1]
+    assert [one.name for one in found.left_out] == ["00.png"]
+    assert "too little for a veil" in found.left_out[0].reason
 
 
 def test_what_cannot_be_used_is_named_and_costs_only_itself(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_what_cannot_be_used_is_named_and_costs_only_itself(tmp_path: Path) -> N
     (source / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     (source / "grey.png").write_bytes(picture(mode="L", size=64))
     (source / "tiny.png").write_bytes(picture(size=10))
-    left_out = dict(prepare_veil(preparation(source)).left_out)
+    left_out = {one.name: one.reason for one in prepare_veil(preparation(source)).left_out}
     assert set(left_out) == {"broken.png", "grey.png", "tiny.png"}
     assert left_out["grey.png"] == "not coloured as most of the images"
     assert "too few for a veil" in left_out["tiny.png"]

@@ -84,7 +84,7 @@ def test_bad_images_cost_only_themselves(tmp_path: Path) -> None:
     (source / "tiny.png").write_bytes(picture(size=10))
     found = prepare(preparation(source))
     assert found.images == 4
-    assert [name for name, _ in found.left_out] == ["broken.png", "tiny.png"]
+    assert [one.name for one in found.left_out] == ["broken.png", "tiny.png"]
     for name in ("00", "01", "02", "03"):
         (source / f"{name}.png").unlink()
     with pytest.raises(InputError, match="none of 2 images can be learned from: "):

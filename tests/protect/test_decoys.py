@@ -105,7 +105,7 @@ def like_others(boxes: tuple[Box, ...], key: bytes) -> tuple[Box, ...]:
 
 
 @given(key=KEYS, width=SIDES, height=SIDES)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_decoys_like_others_lie_inside_and_come_from_the_key(key: bytes, width: int, height: int) -> None:
     drawn = draw_decoys((), width=width, height=height, key=key, donors=DONORS)
     assert drawn == draw_decoys((), width=width, height=height, key=key, donors=DONORS)

@@ -88,7 +88,7 @@ def test_a_segmenter_that_marks_everything_skips_every_image(tmp_path: Path, own
     source = fill(tmp_path / "in", 2)
     result = protect(source, tmp_path / "out", owner, finder=Found(WHOLE, droppable=False))
     assert result.summary.marked == 0
-    assert [reason for _, reason in result.summary.skipped] == [
+    assert [one.reason for one in result.summary.skipped] == [
         "48 x 48 pixels leave no room for the logo beside 1 regions, down to 0.125 of the shorter side; "
         "the segmenter keeps out 100% of the image"
     ] * 2

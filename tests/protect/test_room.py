@@ -29,7 +29,7 @@ def test_the_paper_has_one_upright_mark() -> None:
     assert (found.size_px, found.most_marks, found.rotation, found.shrunk) == (40, 1, 0, False)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     width=st.integers(40, 400),
     height=st.integers(40, 400),

@@ -17,6 +17,7 @@ from killed import killed_child
 from medlocker.certificates import Owner
 from medlocker.errors import OutputExistsError
 from medlocker.release._journal import is_unfinished
+from patience import HANGS_S
 from runs import (
     LISTEN,
     Answer,
@@ -77,7 +78,7 @@ class Command:
         self.out = folder / "out"
         model = tiny_model(folder)
         self.arguments: list[object] = ["protect", self.source, "--model", model, "--owner", owner_name]
-        self.arguments += ["--no-ledger", "--budget", 6, "--seed", 1, "--out"]
+        self.arguments += ["--no-ledger", "--preset", "paper", "--budget", 6, "--seed", 1, "--out"]
 
     def run(self, out: Path | None = None, *more: object, **options: Any) -> Answer:
         return medlocker(*self.arguments, out or self.out, *more, **options)
@@ -96,7 +97,7 @@ class Command:
             [sys.executable, "-c", code, *texts],
             capture_output=True,
             env=environment(),
-            timeout=60,
+            timeout=HANGS_S,
             check=False,
         )
 

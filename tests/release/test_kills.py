@@ -27,6 +27,7 @@ from medlocker.certificates import (
 )
 from medlocker.demo import builtin_model, write_samples
 from medlocker.release import status_of
+from patience import HANGS_S
 from pictures import smooth
 from runs import check_release, images_of, picture
 
@@ -93,7 +94,7 @@ class Command:
 
     def finish(self, out: Path) -> int | None:
         process = self.start(out)
-        process.join(60)
+        process.join(HANGS_S)
         return process.exitcode
 
     def known_originals(self) -> int:

@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +36,7 @@ from medlocker.errors import (
 from medlocker.release import Run, run_release
 from medlocker.release._status import status_of
 from medlocker.search import Clock
+from patience import HANGS_S, wait_until
 from runs import (
     COMMAND,
     Answer,
@@ -145,12 +145,11 @@ def test_the_command_starts_a_cluster_of_its_own_and_bears_a_kill(tmp_path: Path
     with subprocess.Popen(
         words, cwd=tmp_path, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as command:
-        deadline = time.monotonic() + 60
-        while not ((found := status_of(tmp_path / "b")) and found.marked) and command.poll() is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
+        wait_until(
+            lambda: bool((found := status_of(tmp_path / "b")) and found.marked) or command.poll() is not None
+        )
         os.kill(workers_of(command.pid)[0], signal.SIGKILL)
-        out, err = command.communicate(timeout=60)
+        out, err = command.communicate(timeout=HANGS_S)
     assert command.returncode == 0, err
     assert "lost" in out, out
     assert Answer(0, out, err).json["engine"]["lost"] == 1  # nothing else on standard output

@@ -157,7 +157,7 @@ def test_an_input_that_vanished_after_it_was_marked_stays(
     assert case.seen == ["in/02.png"]
     assert result.json["marked"] == 2
     assert result.json["failed"] == [
-        {"image": "in/02.png", "reason": "image 02.png: no such file or directory"}
+        {"image": "in/02.png", "reason": "image 02.png: no such file or directory", "code": "input"}
     ]
     (source / "00.png").write_bytes(kept)
     assert sorted(check_release(listed, case.out, owner, tmp_path / "r")) == ["in/00.png", "in/01.png"]
@@ -176,7 +176,9 @@ def test_an_input_that_vanishes_during_the_run_costs_only_itself(
 
     result = run_release(run, progress=vanish)
     assert result.exit_code == 1
-    assert result.json["failed"] == [{"image": "11.png", "reason": "image 11.png: no such file or directory"}]
+    assert result.json["failed"] == [
+        {"image": "11.png", "reason": "image 11.png: no such file or directory", "code": "input"}
+    ]
     assert sorted(check_release(source, tmp_path / "out", owner, tmp_path / "r")) == names(11)
 
 
@@ -265,7 +267,11 @@ def test_marks_of_a_series_never_touch_a_region_that_became_known_later(
     Pillow.new("L", (48, 48), 255).save(tmp_path / "masks" / "s0.png")
     result = case.go_on(monkeypatch)
     assert result.json["skipped"] == [
-        {"image": "s0.png", "reason": "the marks of its series would touch a region of this image"}
+        {
+            "image": "s0.png",
+            "reason": "the marks of its series would touch a region of this image",
+            "code": "no-room",
+        }
     ]
     assert result.json["marked"] == 2
 

@@ -116,10 +116,12 @@ def test_no_room_skips_and_little_room_shrinks(tmp_path: Path, owner: Owner) -> 
             "image": "00.png",
             "reason": "64 x 64 pixels leave no room for the logo beside 1 regions, "
             "down to 0.125 of the shorter side",
+            "code": "no-room",
         },
         {
             "image": "tiny.png",
             "reason": "20 x 20 pixels leave no room for the logo, down to 0.125 of the shorter side",
+            "code": "no-room",
         },
     ]
     assert result.json["shrunk"] == 1
@@ -135,10 +137,15 @@ def test_one_broken_image_in_many(tmp_path: Path, owner: Owner) -> None:
     result = protect(source, tmp_path / "out", owner)
     assert result.exit_code == 1
     assert result.json["failed"] == [
-        {"image": "01a.png", "reason": "01a.png: expected a whole PNG image, got a cut one"},
+        {
+            "image": "01a.png",
+            "reason": "01a.png: expected a whole PNG image, got a cut one",
+            "code": "unsupported-image",
+        },
         {
             "image": "01b.png",
             "reason": "01b.png: expected a PNG, TIFF, BMP, JPEG, DICOM or NIfTI image, got an empty file",
+            "code": "unsupported-image",
         },
     ]
     assert len(check_release(source, tmp_path / "out", owner, tmp_path / "r")) == 4
@@ -213,7 +220,9 @@ def test_a_model_that_fails_on_one_image_costs_only_that_one(tmp_path: Path, own
 
     Pillow.fromarray(white).save(source / "02b.png")
     result = protect(source, tmp_path / "out", owner, classifiers=[_Picky(size=24)])
-    assert result.json["failed"] == [{"image": "02b.png", "reason": "picky: it fails on white"}]
+    assert result.json["failed"] == [
+        {"image": "02b.png", "reason": "picky: it fails on white", "code": "model"}
+    ]
     assert len(check_release(source, tmp_path / "out", owner, tmp_path / "r")) == 5
 
 

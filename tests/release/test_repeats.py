@@ -56,10 +56,10 @@ def check(result: Any) -> None:
     """What an uninterrupted run tells."""
     assert [one["image"] for one in result.json["failed"]] == ["a1.dcm", "a2.dcm"]
     assert result.json["skipped"] == [
-        {"image": "b0.dcm", "reason": "b0.dcm: the same instance as a0.dcm"},
-        {"image": "c0.dcm", "reason": "c0.dcm: the same instance as a0.dcm"},
-        {"image": "c1.dcm", "reason": "c1.dcm: the same instance as b1.dcm"},
-        {"image": "c2.dcm", "reason": "c2.dcm: the same instance as b2.dcm"},
+        {"image": "b0.dcm", "reason": "b0.dcm: the same instance as a0.dcm", "code": "same-instance"},
+        {"image": "c0.dcm", "reason": "c0.dcm: the same instance as a0.dcm", "code": "same-instance"},
+        {"image": "c1.dcm", "reason": "c1.dcm: the same instance as b1.dcm", "code": "same-instance"},
+        {"image": "c2.dcm", "reason": "c2.dcm: the same instance as b2.dcm", "code": "same-instance"},
     ]
     assert (result.json["marked"], result.json["series"]) == (3, 2)
 
@@ -116,7 +116,11 @@ def test_a_copy_takes_over_what_was_lost_while_a_run_was_interrupted(
     slice_of(source / "a0.dcm", 0, cut=1)
     result = protect(source, out, owner)
     assert [one["image"] for one in result.json["failed"]] == ["a0.dcm", "a1.dcm", "a2.dcm"]
-    assert {"image": "c0.dcm", "reason": "c0.dcm: the same instance as b0.dcm"} in result.json["skipped"]
+    assert {
+        "image": "c0.dcm",
+        "reason": "c0.dcm: the same instance as b0.dcm",
+        "code": "same-instance",
+    } in result.json["skipped"]
     assert sorted(check_release(source, out, owner, tmp_path / "r")) == ["b0.dcm", "b1.dcm", "b2.dcm"]
     assert len(set(marks_of(out, owner).values())) == 1
 

@@ -200,7 +200,9 @@ def test_a_second_copy_of_an_instance_is_skipped(tmp_path: Path, owner: Owner) -
     (source / "s3.png").write_bytes((source / "s0.png").read_bytes())
     same = {"s0.png": "x", "s3.png": "x"}
     result = run(source, tmp_path / "out", owner, instance=lambda path: same.get(path.name))
-    assert result.json["skipped"] == [{"image": "s3.png", "reason": "s3.png: the same instance as s0.png"}]
+    assert result.json["skipped"] == [
+        {"image": "s3.png", "reason": "s3.png: the same instance as s0.png", "code": "same-instance"}
+    ]
     assert sorted(images_of(tmp_path / "out")) == ["s0.png", "s1.png", "s2.png"]
     assert result.exit_code == 0
 

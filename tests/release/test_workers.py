@@ -7,8 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,12 +22,13 @@ from medlocker.engines import EngineMaker, process_engine, ray_engine
 from medlocker.engines import _processes as processes_module
 from medlocker.engines import _ray as ray_module
 from medlocker.engines._crew import CrewEngine
-from medlocker.errors import InputError, WriteError
+from medlocker.errors import Code, Failure, InputError, WriteError
 from medlocker.formats import read_image
 from medlocker.images import content_digest
 from medlocker.protect import Lesions, Outcome, make_finder
 from medlocker.release import Run, run_release
 from medlocker.release._status import status_of
+from patience import HANGS_S, wait_until
 from runs import LISTEN, check_release, environment, fill, images_of, medlocker, tiny_model
 
 cluster = several.cluster
@@ -111,7 +111,7 @@ def test_the_ledger_refuses_what_another_release_has_marked(
         fill(some, 1, size=SIZE, first=7)
         result = run_release(run_of(some, tmp_path / "second", owner, model, on=team, ledger=ledger))
         assert list(images_of(tmp_path / "second")) == ["07.png"]
-        reasons = dict(result.summary.failed)
+        reasons = {one.name: one.reason for one in result.summary.failed}
         assert sorted(reasons) == ["0.dcm", "00.png", "01.png", "02.png"]
         assert reasons["00.png"].startswith("an image with these pixels was marked in another way in release")
         assert reasons["0.dcm"].startswith("an image of its series was marked in another way in release")
@@ -215,7 +215,7 @@ def test_an_image_that_kills_its_workers_fails_and_the_others_do_not(
     result = run_release(run_of(source, tmp_path / "out", owner, model, on=team))
     assert result.summary.marked == 9
     assert result.summary.failed == [
-        ("03.png", "the process that worked on it ended without an answer 3 times")
+        Failure("03.png", "the process that worked on it ended without an answer 3 times", Code.WORKER_LOST)
     ]
     assert result.json["engine"]["lost"] == 3
 
@@ -269,7 +269,7 @@ def test_the_command_killed_leaves_no_worker_and_goes_on(
         wait_until(lambda: (found := status_of(tmp_path / "b")) is not None and found.marked > 2)
         children = children_of(command.pid)
         command.send_signal(how)
-        _, err = command.communicate(timeout=60)
+        _, err = command.communicate(timeout=HANGS_S)
     assert "Traceback" not in err
     assert len(children) == 2
     wait_until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in children))
@@ -279,13 +279,6 @@ def test_the_command_killed_leaves_no_worker_and_goes_on(
     assert done.json["engine"]["workers"] == 2
     assert images_of(tmp_path / "a") == images_of(tmp_path / "b")
     assert not [path for path in (tmp_path / "b").rglob("*") if path.name.startswith(".medlocker")]
-
-
-def wait_until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def children_of(pid: int) -> list[int]:

@@ -229,7 +229,7 @@ def test_evaluations_are_counted_exactly() -> None:
     assert costs == [2, 6, 4, 4]
     assert found.evaluations == 16
     assert search.learned == [[-5.0], [-6.0, -7.0, -8.0], [-9.0], [-10.0, -11.0]]
-    assert (found.margin, found.first_margin, found.reached) == (-5.0, -5.0, False)
+    assert (found.margin, found.reached) == (-5.0, False)
     assert found.marks[0].x == 0
 
 

@@ -20,7 +20,6 @@ class Access:
     """Identities for one release.
 
     Args:
-        release: The release.
         whole: Opens every record, or None.
         images: Else by index of the image, ``AGE-SECRET-KEY-1...``.
     """
@@ -46,7 +45,7 @@ class Access:
         identity = self.whole
         if identity is None:
             if index not in self.images:
-                raise NoMatchingKeyError(f"{what}: none of the given identities opens it")
+                raise NoMatchingKeyError(f"{what}: none of the given identities opens it", subject=what)
             identity = Identity.from_secrets([self.images[index]], what=what)
         record = open_record(self.release.read_seal(line), [identity], what=what)
         check_binding(record, line, self.release)

@@ -12,7 +12,7 @@ from typing import Any
 import bech32
 import pyrage
 
-from medlocker.certificates._foreign import age_errors
+from medlocker.certificates._foreign import age_errors, refuse_passphrase
 from medlocker.errors import InputError, MalformedError, NoMatchingKeyError
 
 AGE_MAGIC = b"age-encryption.org/v1\n"
@@ -50,7 +50,7 @@ class Recipient:
             return cls(f"{words[0]} {words[1]}", _ssh_raw(words[1], what))
         if len(words) == 1 and words[0].startswith("age1"):
             return cls(words[0], _bech32_raw(words[0], _PUBLIC_PREFIX, what))
-        raise InputError(f"{what}: expected an age or ssh-ed25519 public key")
+        raise InputError(f"{what}: expected an age or ssh-ed25519 public key", subject=what)
 
     def to_pyrage(self) -> Any:
         """Return the library's object."""
@@ -65,7 +65,7 @@ def _ssh_raw(text: str, what: str) -> bytes:
     except (binascii.Error, ValueError):
         blob = b""
     if len(blob) != len(_SSH_HEAD) + 32 or not blob.startswith(_SSH_HEAD):
-        raise InputError(f"{what}: expected an age or ssh-ed25519 public key")
+        raise InputError(f"{what}: expected an age or ssh-ed25519 public key", subject=what)
     return blob[len(_SSH_HEAD) :]
 
 
@@ -73,7 +73,7 @@ def _bech32_raw(text: str, prefix: str, what: str) -> bytes:
     found, data = bech32.bech32_decode(text)
     raw = bech32.convertbits(data, 5, 8, False) if data is not None else None
     if found != prefix or raw is None or len(raw) != 32:
-        raise InputError(f"{what}: expected an age key whose checksum is right")
+        raise InputError(f"{what}: expected an age key whose checksum is right", subject=what)
     return bytes(raw)
 
 
@@ -82,7 +82,6 @@ class Identity:
     """One or several private keys that open what was sealed to them; never shown by ``repr``.
 
     Args:
-        opaque: The library's identities.
         notes: Warnings for the user, for instance about the file's permissions.
     """
 
@@ -106,6 +105,7 @@ class Identity:
         Raises:
             InputError: If it is no such file or has a passphrase.
         """
+        refuse_passphrase(data, what=what)
         with age_errors(what):
             return cls((pyrage.ssh.Identity.from_buffer(data),), notes)
 
@@ -133,15 +133,13 @@ def seal(data: bytes, recipients: Sequence[Recipient], *, what: str) -> bytes:
     """Encrypt bytes to recipients as one binary age file.
 
     Args:
-        data: Any length.
         recipients: At least one; each of them can open it alone.
-        what: For messages.
 
     Raises:
         InputError: If there is no recipient, or one cannot be used.
     """
     if not recipients:
-        raise InputError(f"{what}: expected at least one recipient")
+        raise InputError(f"{what}: expected at least one recipient", subject=what)
     with age_errors(what):
         return bytes(pyrage.encrypt(data, [recipient.to_pyrage() for recipient in recipients]))
 
@@ -154,9 +152,9 @@ def unseal(blob: bytes, identities: Sequence[Identity], *, what: str) -> bytes:
         MalformedError: If it is damaged.
     """
     if not blob.startswith(AGE_MAGIC):
-        raise MalformedError(f"{what}: expected an age file")
+        raise MalformedError(f"{what}: expected an age file", subject=what)
     keys = [key for identity in identities for key in identity.opaque]
     if not keys:
-        raise NoMatchingKeyError(f"{what}: none of the given identities opens it")
+        raise NoMatchingKeyError(f"{what}: none of the given identities opens it", subject=what)
     with age_errors(what):
         return bytes(pyrage.decrypt(blob, keys))

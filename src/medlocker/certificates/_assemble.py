@@ -61,12 +61,10 @@ def assemble(
     Args:
         release: The release's folder; marked images are under ``images/``.
         sealed: Each image's entry and its sealed record, with ascending index; read once, one at a time.
-        secret: Of the release.
         signing: The owner's signing key.
         recipient: The owner's public age key.
         logo: The picture that was put on.
         facts: What is made public.
-        created: UTC; default now.
 
     Returns:
         The statement.
@@ -116,9 +114,13 @@ def _write_shards(
             for entry, blob in group:
                 what = f"image {entry.index}"
                 if entry.index <= last:
-                    raise MalformedError(f"{what}: expected ascending numbers, got it after {last}")
+                    raise MalformedError(
+                        f"{what}: expected ascending numbers, got it after {last}", subject=what
+                    )
                 if not blob.startswith(AGE_MAGIC) or len(blob) > MAX_SEAL_BYTES:
-                    raise MalformedError(f"{what}: expected an age file of at most {MAX_SEAL_BYTES} bytes")
+                    raise MalformedError(
+                        f"{what}: expected an age file of at most {MAX_SEAL_BYTES} bytes", subject=what
+                    )
                 stream.write(blob)
                 seal = hashlib.sha256(blob).hexdigest()
                 lines.append(IndexLine(entry, offset, len(blob), seal).to_json())
@@ -171,14 +173,14 @@ class _Stream:
 
 
 def _write_error(path: Path, error: OSError) -> WriteError:
-    return WriteError(f"cannot write {path.name}: {os_reason(error)}")
+    return WriteError(f"cannot write {path.name}: {os_reason(error)}", subject=path.name)
 
 
 def _remove(path: Path) -> None:
     try:
         path.unlink(missing_ok=True)
     except OSError as error:
-        raise WriteError(f"cannot remove {path.name}: {os_reason(error)}") from error
+        raise WriteError(f"cannot remove {path.name}: {os_reason(error)}", subject=path.name) from error
 
 
 def _sweep(folder: Path, *, keep: set[str]) -> None:

@@ -33,7 +33,7 @@ def parse_json(data: bytes, *, what: str) -> Any:
             data.decode("utf-8"), object_pairs_hook=_without_repeats, parse_constant=_refuse_constant
         )
     except (ValueError, RecursionError):
-        raise MalformedError(f"{what}: expected JSON without repeated keys") from None
+        raise MalformedError(f"{what}: expected JSON without repeated keys", subject=what) from None
 
 
 def parse_canonical(data: bytes, *, what: str) -> Any:
@@ -48,7 +48,7 @@ def parse_canonical(data: bytes, *, what: str) -> Any:
     except (ValueError, RecursionError):
         again = b""
     if again != data:
-        raise MalformedError(f"{what}: expected canonical JSON")
+        raise MalformedError(f"{what}: expected canonical JSON", subject=what)
     return value
 
 
@@ -67,9 +67,7 @@ class Fields:
     """Reads one JSON object whose fields are exactly the expected ones.
 
     Args:
-        value: What was parsed.
         names: The fields it must have, all of them and no other.
-        what: For messages.
 
     Raises:
         MalformedError: Here and in every method: ``<what>: expected <rule>``.
@@ -78,17 +76,19 @@ class Fields:
     def __init__(self, value: object, names: Iterable[str], *, what: str) -> None:
         self.what = what
         if not isinstance(value, dict):
-            raise MalformedError(f"{what}: expected a JSON object")
+            raise MalformedError(f"{what}: expected a JSON object", subject=what)
         wanted = set(names)
         for name in sorted(set(value) - wanted):
-            raise MalformedError(f"{what}: unknown field {name!r:.60}", hint="a newer medlocker may know it")
+            raise MalformedError(
+                f"{what}: unknown field {name!r:.60}", subject=what, hint="a newer medlocker may know it"
+            )
         for name in sorted(wanted - set(value)):
-            raise MalformedError(f"{what}: missing field {name!r}")
+            raise MalformedError(f"{what}: missing field {name!r}", subject=what)
         self._value: Mapping[str, Any] = value
 
     def refuse(self, name: str, rule: str) -> MalformedError:
         """Return the error for a field that breaks its rule."""
-        return MalformedError(f"{self.what}: expected {name} to be {rule}")
+        return MalformedError(f"{self.what}: expected {name} to be {rule}", subject=self.what)
 
     def raw(self, name: str) -> Any:
         """Return a field unchecked."""
@@ -100,6 +100,7 @@ class Fields:
         if type(value) is not int or value != known:
             raise MalformedError(
                 f"{self.what}: expected {name} {known}, got {value!r:.40}",
+                subject=self.what,
                 hint="a newer medlocker may know it",
             )
         return value
@@ -109,13 +110,6 @@ class Fields:
         value = self._value[name]
         if type(value) is not int or not low <= value <= high:
             raise self.refuse(name, f"an integer of {low} to {high}")
-        return value
-
-    def boolean(self, name: str) -> bool:
-        """Return true or false."""
-        value = self._value[name]
-        if type(value) is not bool:
-            raise self.refuse(name, "true or false")
         return value
 
     def text(self, name: str, *, max_length: int = 1024) -> str:

@@ -35,9 +35,7 @@ def sign_statement(
 
     Args:
         predicate_type: URI of the predicate's kind and version.
-        predicate: What is stated.
         subjects: Name and SHA-256 of each file it is stated of.
-        key: Signs.
     """
     statement = {
         "_type": STATEMENT_TYPE,
@@ -68,7 +66,6 @@ def check_statement(
         data: The file's bytes.
         predicate_type: The only kind that is accepted.
         owner: The pinned key; key ids in the file are hints and not trusted.
-        what: For messages.
 
     Returns:
         The predicate, unchecked, and the subjects: name to SHA-256.
@@ -89,6 +86,7 @@ def check_statement(
         if statement.raw(name) != known:
             raise MalformedError(
                 f"{what}: expected {name} {known}, got {statement.raw(name)!r:.80}",
+                subject=what,
                 hint="a newer medlocker may know it",
             )
     return statement.raw("predicate"), _read_subjects(statement)
@@ -98,7 +96,7 @@ def _check_signatures(envelope: Fields, signed: bytes, *, owner: VerifyKey) -> N
     what = envelope.what
     signatures = envelope.items("signatures", max_items=_MAX_SIGNATURES)
     if not signatures:
-        raise SignatureError(f"{what}: expected a signature, got none")
+        raise SignatureError(f"{what}: expected a signature, got none", subject=what)
     failure: SignatureError | None = None
     for entry in signatures:
         signature = Fields(entry, ("keyid", "sig"), what=f"{what}: signature")
@@ -132,4 +130,4 @@ def _base64(value: object, *, what: str) -> bytes:
             raise ValueError
         return base64.b64decode(value.encode("ascii"), validate=True)
     except (ValueError, binascii.Error):
-        raise MalformedError(f"{what}: expected base64") from None
+        raise MalformedError(f"{what}: expected base64", subject=what) from None

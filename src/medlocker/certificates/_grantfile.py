@@ -47,22 +47,22 @@ class GrantedIdentities:
         """
         head = _HEAD.match(data)
         if not head or not data.endswith(b"\n"):
-            raise MalformedError(f"{what}: expected the identities of a grant, version 1")
+            raise MalformedError(f"{what}: expected the identities of a grant, version 1", subject=what)
         release = head[1].decode("ascii")
         lines = data[head.end() : -1].split(b"\n")
         if head[2] == b"whole":
             if len(lines) != 1 or not _SECRET.fullmatch(lines[0]):
-                raise MalformedError(f"{what}: expected one identity")
+                raise MalformedError(f"{what}: expected one identity", subject=what)
             return cls(release, lines[0].decode("ascii"))
         if len(lines) % 2:
-            raise MalformedError(f"{what}: expected two lines for each image")
+            raise MalformedError(f"{what}: expected two lines for each image", subject=what)
         images: dict[int, str] = {}
         last = -1
         for comment, secret in zip(lines[::2], lines[1::2], strict=True):
             found = _IMAGE.fullmatch(comment)
             index = int(found[1]) if found else -1
             if not last < index <= MAX_INDEX or not _SECRET.fullmatch(secret):
-                raise MalformedError(f"{what}: expected ascending images with an identity each")
+                raise MalformedError(f"{what}: expected ascending images with an identity each", subject=what)
             images[index] = secret.decode("ascii")
             last = index
         return cls(release, None, images)

@@ -63,11 +63,9 @@ class Grant:
     """What the owner signed about a grant.
 
     Args:
-        created: UTC.
         release: Release id.
         scope: ``whole`` or ``images``.
         images: For ``images``: ascending [first, last] pairs, both included.
-        recipients: Key ids.
         until: UTC of the last moment, or None.
         purpose: The owner's words, or empty.
         identities: SHA-256 of ``identities.age``.
@@ -106,14 +104,11 @@ def write_grant(
     """Write a grant.
 
     Args:
-        release: What is granted.
         out: New or empty folder.
-        secret: Of the release.
         signing: The owner's key, the one that signed the release.
         recipients: Who may open; at least one.
         images: Ascending numbers of images, or None for the whole release.
         until: Last moment, UTC, or None.
-        purpose: The owner's words.
 
     Raises:
         OutputExistsError: If ``out`` holds something.
@@ -169,7 +164,6 @@ def open_grant(release: Release, folder: Path, *, identity: Identity, now: datet
 
     Args:
         release: The release that it must be for.
-        folder: The grant.
         identity: Of one of its recipients.
         now: Default the system's time.
 
@@ -182,23 +176,25 @@ def open_grant(release: Release, folder: Path, *, identity: Identity, now: datet
     """
     grant = read_grant(folder, owner=release.owner)
     if grant.release != release.statement.release:
-        raise WrongImageError(f"grant {folder.name}: it is for another release")
+        raise WrongImageError(f"grant {folder.name}: it is for another release", subject=folder.name)
     if grant.expired(now or datetime.now(UTC)):
         raise CertificateError(
-            f"grant {folder.name}: it ended at {grant.until}", hint="ask the owner for a new one"
+            f"grant {folder.name}: it ended at {grant.until}",
+            subject=folder.name,
+            hint="ask the owner for a new one",
         )
     try:
         blob = read_limited(folder / IDENTITIES, max_bytes=MAX_IDENTITIES_BYTES, what="grant")
     except InputError as error:
         raise WrongImageError(str(error)) from error
     if hashlib.sha256(blob).hexdigest() != grant.identities:
-        raise WrongImageError(f"grant {folder.name}: {IDENTITIES} is not the signed one")
+        raise WrongImageError(f"grant {folder.name}: {IDENTITIES} is not the signed one", subject=folder.name)
     what = f"grant {folder.name}"
     granted = GrantedIdentities.from_bytes(unseal(blob, [identity], what=what), what=what)
     scope = "images" if granted.whole is None else "whole"
     ranges = tuple((first, last) for first, last in to_ranges(granted.images))
     if (granted.release, scope, ranges) != (grant.release, grant.scope, grant.images):
-        raise WrongImageError(f"{what}: its identities are not those that it states")
+        raise WrongImageError(f"{what}: its identities are not those that it states", subject=what)
     whole = None if granted.whole is None else Identity.from_secrets([granted.whole], what=what)
     return Access(release, whole=whole, images=granted.images)
 
@@ -210,9 +206,9 @@ def _parse(data: bytes, *, owner: VerifyKey) -> Grant:
     reader.text("tool", max_length=100)
     reader.text("notice", max_length=4096)
     if reader.digest("owner") != owner.key_id:
-        raise MalformedError(f"{what}: the owner that is named is not the one that signed")
+        raise MalformedError(f"{what}: the owner that is named is not the one that signed", subject=what)
     if set(subjects) != {IDENTITIES}:
-        raise MalformedError(f"{what}: expected the subject {IDENTITIES} alone")
+        raise MalformedError(f"{what}: expected the subject {IDENTITIES} alone", subject=what)
     scope: Literal["whole", "images"] = "whole" if reader.raw("scope") == "whole" else "images"
     images = _read_ranges(reader)
     if reader.raw("scope") != scope or bool(images) != (scope == "images"):

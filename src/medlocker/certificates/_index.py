@@ -53,7 +53,6 @@ class IndexLine:
     """One line of an index shard.
 
     Args:
-        entry: The image.
         offset: Where its sealed record starts in ``sealed/NNNNN.seal``, bytes.
         length: Its length, bytes.
         seal: SHA-256 of the sealed record.
@@ -114,7 +113,6 @@ def parse_shard(data: bytes, *, shard: int) -> list[IndexLine]:
 
     Args:
         data: The file's bytes, digest checked by the caller.
-        shard: Its number.
 
     Returns:
         Lines with ascending index; sealed records lie one after the other, without gaps.
@@ -124,11 +122,11 @@ def parse_shard(data: bytes, *, shard: int) -> list[IndexLine]:
     """
     what = index_name(shard)
     if not data.endswith(b"\n"):
-        raise MalformedError(f"{what}: expected whole lines")
+        raise MalformedError(f"{what}: expected whole lines", subject=what)
     lines: list[IndexLine] = []
     rows = data[:-1].split(b"\n")
     if len(rows) > SHARD_SIZE:
-        raise MalformedError(f"{what}: expected at most {SHARD_SIZE} lines")
+        raise MalformedError(f"{what}: expected at most {SHARD_SIZE} lines", subject=what)
     last, offset = shard * SHARD_SIZE - 1, 0
     for number, row in enumerate(rows, 1):
         line = IndexLine.from_json(row, what=f"{what} line {number}")
@@ -151,7 +149,6 @@ def find_line(
 
     Args:
         data: The file's bytes, digest checked by the caller.
-        shard: Its number.
         index: The image's number, or
         file: the digest of its marked file.
 

@@ -127,11 +127,11 @@ def load_recipient(path: Path) -> Recipient:
 def _recipient(data: bytes, what: str) -> Recipient:
     lines = _key_lines(data, what)
     if data.startswith(b"-----BEGIN "):
-        raise InputError(f"{what}: expected an age or ssh-ed25519 public key, got a PEM file")
+        raise InputError(f"{what}: expected an age or ssh-ed25519 public key, got a PEM file", subject=what)
     if len(lines) != 1:
-        raise InputError(f"{what}: expected one public key, got {len(lines)}")
+        raise InputError(f"{what}: expected one public key, got {len(lines)}", subject=what)
     if lines[0].upper().startswith("AGE-SECRET-KEY-"):
-        raise InputError(f"{what}: expected a public key, got a private one")
+        raise InputError(f"{what}: expected a public key, got a private one", subject=what)
     return Recipient.from_text(lines[0], what=what)
 
 
@@ -153,17 +153,19 @@ def load_identity(path: Path) -> Identity:
     if data.startswith(_AGE_FILE):
         raise InputError(
             f"{what}: expected a private key without passphrase",
+            subject=what,
             hint="decrypt it first with: age -d -o KEY FILE",
         )
     if data.startswith(b"-----BEGIN "):
         raise InputError(
             f"{what}: expected an age or OpenSSH private key, got a PEM file",
+            subject=what,
             hint="to open, use NAME.age.key; to sign, NAME.sign.key",
         )
     lines = _key_lines(data, what)
     if not lines or any(not line.startswith("AGE-SECRET-KEY-1") for line in lines):
         hint = "give the private key NAME.age.key" if any(line.startswith("age1") for line in lines) else ""
-        raise InputError(f"{what}: expected an age or OpenSSH private key", hint=hint)
+        raise InputError(f"{what}: expected an age or OpenSSH private key", subject=what, hint=hint)
     return Identity.from_secrets(lines, what=what, notes=notes)
 
 
@@ -205,6 +207,7 @@ def load_owner(prefix: Path) -> Owner:
         exists = base != prefix and os.path.lexists(OwnerPaths(base).path(SIGN_KEY))
         raise InputError(
             f"owner {prefix.name}: expected the file {paths.path(SIGN_KEY).name}",
+            subject=prefix.name,
             hint=f"give the name without its ending: {base}"
             if exists
             else f"make keys with: medlocker key new --out {base}",
@@ -232,6 +235,7 @@ def _mismatch(owner: Owner, one: str, other: str, reason: str) -> InputError:
     names = [owner.paths.path(ending).name for ending in (one, other)]
     return InputError(
         f"owner {owner.paths.prefix.name}: {names[0]} does not belong to {names[1]}",
+        subject=owner.paths.prefix.name,
         hint=f"{reason}: use the two files that `medlocker key new` made at the same time",
     )
 
@@ -270,7 +274,7 @@ def _key_lines(data: bytes, what: str) -> list[str]:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise InputError(f"{what}: expected a text file with a key") from None
+        raise InputError(f"{what}: expected a text file with a key", subject=what) from None
     lines = (line.strip() for line in text.splitlines())
     return [line for line in lines if line and not line.startswith("#")]
 

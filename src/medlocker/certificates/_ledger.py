@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 from medlocker.certificates._keys import OwnerPaths
 from medlocker.certificates._signing import SigningKey
-from medlocker.errors import AlreadyMarkedError, InputError, WriteError
+from medlocker.errors import AlreadyMarkedError, Code, InputError, WriteError
 
 LEDGER = ".ledger.sqlite"
 _VERSION = 1
@@ -94,11 +94,13 @@ class Ledger:
             base.execute(f"PRAGMA application_id={_APPLICATION}")
             base.execute(f"PRAGMA user_version={_VERSION}")
         elif application != _APPLICATION:
-            raise InputError(f"ledger {self._name}: expected a medlocker ledger")
+            raise InputError(f"ledger {self._name}: expected a medlocker ledger", subject=self._name)
         elif version != _VERSION:
-            raise InputError(f"ledger {self._name}: expected version {_VERSION}, got {version}")
+            raise InputError(
+                f"ledger {self._name}: expected version {_VERSION}, got {version}", subject=self._name
+            )
         elif base.execute("SELECT check_value FROM owner").fetchall() != [(owner,)]:
-            raise InputError(f"ledger {self._name}: it belongs to another owner's key")
+            raise InputError(f"ledger {self._name}: it belongs to another owner's key", subject=self._name)
         # also in ledgers of earlier versions; a release that is not in it counts as finished
         base.execute(
             "CREATE TABLE IF NOT EXISTS run (release TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID"
@@ -212,7 +214,8 @@ class Ledger:
                 self._change(release, _BEGUN, _GIVEN_UP)
             if not is_id or self._state(release) != _GIVEN_UP:
                 raise InputError(
-                    f"ledger {self._name}: expected the id of a run that has not finished, got {release!r}"
+                    f"ledger {self._name}: expected the id of a run that has not finished, got {release!r}",
+                    subject=self._name,
                 )
 
     def __len__(self) -> int:
@@ -255,6 +258,8 @@ class Ledger:
             return AlreadyMarkedError(
                 "an image with these pixels is in this run already, marked in another way",
                 hint="the same picture twice: leave one out, or give both the same label and regions",
+                code=Code.ALREADY_MARKED_HERE,
+                subject=release,
             )
         if not found.is_finished:
             return AlreadyMarkedError(
@@ -262,10 +267,13 @@ class Ledger:
                 f"release {found.release}",
                 hint="finish it with the command that started it; only if none of its files was given away: "
                 f"--abandon-run {found.release}",
+                code=Code.ALREADY_MARKED_UNFINISHED,
+                subject=found.release,
             )
         return AlreadyMarkedError(
             f"an image with these pixels was marked in another way in release {found.release}",
             hint="two different marks reveal the original: give the first marked version again",
+            subject=found.release,
         )
 
     @contextmanager
@@ -281,10 +289,14 @@ class Ledger:
                 yield
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:  # the latter from names in a damaged one
             if isinstance(error, sqlite3.OperationalError):
-                raise WriteError(f"ledger {self._name}: {error}") from error
-            raise InputError(f"ledger {self._name}: expected a medlocker ledger") from error
+                raise WriteError(f"ledger {self._name}: {error}", subject=self._name) from error
+            raise InputError(
+                f"ledger {self._name}: expected a medlocker ledger", subject=self._name
+            ) from error
         except OSError as error:
-            raise WriteError(f"ledger {self._name}: {(error.strerror or '').lower()}") from error
+            raise WriteError(
+                f"ledger {self._name}: {(error.strerror or '').lower()}", subject=self._name
+            ) from error
 
 
 def _given_up(release: str) -> InputError:

@@ -42,8 +42,6 @@ def write_owner_grant(
     The content is an identity file too: who opens it with the age tool can open every record with it.
 
     Args:
-        release: The release's folder.
-        secret: What to seal.
         recipient: The owner's public age key.
         signing: The owner's signing key.
         overwrite: Only for the same secret again: a release has one for ever.
@@ -98,12 +96,12 @@ def parse_owner_grant(text: bytes, *, owner: VerifyKey) -> ReleaseSecret:
     """
     found = _FORM.fullmatch(text)
     if not found:
-        raise MalformedError(f"{_WHAT}: expected a release secret, version 1")
+        raise MalformedError(f"{_WHAT}: expected a release secret, version 1", subject=_WHAT)
     release, value, signature, identity = (part.decode("ascii") for part in found.groups())
     secret = ReleaseSecret(release, bytes.fromhex(value))
     owner.check(bytes.fromhex(signature), _signed(secret), what=_WHAT)
     if secret.whole_identity != identity:
-        raise MalformedError(f"{_WHAT}: the identity is not the one of this secret")
+        raise MalformedError(f"{_WHAT}: the identity is not the one of this secret", subject=_WHAT)
     return secret
 
 

@@ -128,24 +128,26 @@ class SealedRecord:
                 or lengths that do not add up.
         """
         if not data.startswith(MAGIC):
-            raise MalformedError(f"{what}: expected a medlocker record")
+            raise MalformedError(f"{what}: expected a medlocker record", subject=what)
         end = data.find(b"\n", len(MAGIC), len(MAGIC) + MAX_LINE_BYTES)
         if end < 0:
-            raise MalformedError(f"{what}: expected a line of at most {MAX_LINE_BYTES} bytes")
+            raise MalformedError(f"{what}: expected a line of at most {MAX_LINE_BYTES} bytes", subject=what)
         fields, residual_length, original_length = _read_line(data[len(MAGIC) : end], what=what)
         start = end + 1
         middle = start + residual_length
         stop = middle + (original_length or 0)
         length = padded_length(stop)
         if len(data) != length or data.count(b"\0", stop) != length - stop:
-            raise MalformedError(f"{what}: expected {length} bytes that end with {length - stop} zeros")
+            raise MalformedError(
+                f"{what}: expected {length} bytes that end with {length - stop} zeros", subject=what
+            )
         original = None if original_length is None else data[middle:stop]
         return cls(**fields, residual=data[start:middle], original=original)
 
 
 def _read_line(line: bytes, *, what: str) -> tuple[dict[str, Any], int, int | None]:
     if len(line) >= MAX_LINE_BYTES:
-        raise MalformedError(f"{what}: expected a line of at most {MAX_LINE_BYTES} bytes")
+        raise MalformedError(f"{what}: expected a line of at most {MAX_LINE_BYTES} bytes", subject=what)
     value = parse_canonical(line, what=what)
     if isinstance(value, dict) and "version" in value:
         # before the fields: a newer version may have other ones
@@ -182,7 +184,7 @@ def relative_name(name: str, *, what: str) -> str:
     """
     try:
         if not is_plain(name):
-            raise InputError(f"{what}: expected a name without control characters")
+            raise InputError(f"{what}: expected a name without control characters", subject=what)
         return check_relative_name(name, what=what).as_posix()
     except InputError as error:
         raise MalformedError(str(error)) from None
@@ -192,7 +194,7 @@ def _read_marks(reader: Fields) -> tuple[AnyMark, ...]:
     try:
         return tuple(read_mark(mark) for mark in reader.items("marks", min_items=1, max_items=MAX_MARKS))
     except InputError as error:
-        raise MalformedError(f"{reader.what}: {error}") from None
+        raise MalformedError(f"{reader.what}: {error}", subject=reader.what) from None
 
 
 def _read_seeds(reader: Fields) -> dict[str, int]:
@@ -236,7 +238,7 @@ def seal_record(record: SealedRecord, secret: ReleaseSecret) -> bytes:
     """
     what = f"sealed record {record.index}"
     if record.release != secret.release:
-        raise MalformedError(f"{what}: expected release {secret.release}, got {record.release}")
+        raise MalformedError(f"{what}: expected release {secret.release}, got {record.release}", subject=what)
     recipients = [secret.whole_recipient, secret.image_recipient(record.index)]
     return seal(record.to_bytes(), recipients, what=what)
 

@@ -36,8 +36,6 @@ class Release:
     """A release whose statement was checked; every method checks what it reads.
 
     Args:
-        path: The release's folder.
-        owner: The pinned key.
         statement: What the owner states.
     """
 
@@ -118,14 +116,16 @@ class Release:
         try:
             path = self.path / "certificate" / name
             if path.exists() and not path.is_file():  # a pipe would wait for ever
-                raise WrongImageError(f"{name}: expected a regular file")
+                raise WrongImageError(f"{name}: expected a regular file", subject=name)
             with open(path, "rb") as stream:
                 stream.seek(line.offset)
                 blob = stream.read(line.length)
         except OSError as error:
-            raise WrongImageError(f"{name}: {os_reason(error)}") from error
+            raise WrongImageError(f"{name}: {os_reason(error)}", subject=name) from error
         if hashlib.sha256(blob).hexdigest() != line.seal:
-            raise WrongImageError(f"{name}: the record of image {line.entry.index} is not the signed one")
+            raise WrongImageError(
+                f"{name}: the record of image {line.entry.index} is not the signed one", subject=name
+            )
         return blob
 
     def image_path(self, entry: IndexEntry) -> Path:
@@ -138,9 +138,9 @@ class Release:
         for part in entry.name.split("/"):
             path = path / part
             if path.is_symlink():
-                raise WrongImageError(f"{entry.name}: expected no symbolic link")
+                raise WrongImageError(f"{entry.name}: expected no symbolic link", subject=entry.name)
         if not os.path.lexists(path):
-            raise WrongImageError(f"{entry.name}: the marked file is missing")
+            raise WrongImageError(f"{entry.name}: the marked file is missing", subject=entry.name)
         return path
 
     def read(self, name: str, *, max_bytes: int) -> bytes:
@@ -154,7 +154,7 @@ class Release:
         except InputError as error:  # the statement says that it is there: no mistake of the user
             raise WrongImageError(str(error)) from error
         if hashlib.sha256(data).hexdigest() != self.statement.subjects[name]:
-            raise WrongImageError(f"{name}: the file is not the signed one")
+            raise WrongImageError(f"{name}: the file is not the signed one", subject=name)
         return data
 
 
@@ -162,7 +162,6 @@ def open_release(path: Path, owner: VerifyKey) -> Release:
     """Check a release's statement against the pinned owner.
 
     Args:
-        path: The release's folder.
         owner: The key that must have signed.
 
     Raises:
@@ -174,6 +173,7 @@ def open_release(path: Path, owner: VerifyKey) -> Release:
     if not file.is_file():
         raise InputError(
             f"{path.name}: expected a finished release, which has certificate/{STATEMENT}",
+            subject=path.name,
             hint="run protect again with the same output to finish an interrupted run",
         )
     data = read_limited(file, max_bytes=MAX_STATEMENT_BYTES, what="certificate")

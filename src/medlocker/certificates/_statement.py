@@ -57,7 +57,6 @@ class PublicFacts:
         preset: ``paper`` or ``strong``.
         models: Surrogates of the search.
         counts: Named numbers, for instance ``{"inputs": 12, "skipped": 1}``.
-        terms: The owner's own words on use, or empty.
         keeps_originals: Whether sealed records hold the original files.
         regions: Where the keep-out regions come from: ``given``, ``segmenter:<sha256>``,
             ``candidates: not a clinician's``, ``none``, or several with `` + `` between.
@@ -66,7 +65,6 @@ class PublicFacts:
     preset: str
     models: tuple[ModelFact, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
-    terms: str = ""
     keeps_originals: bool = False
     regions: str = "none"
 
@@ -82,8 +80,6 @@ class Statement:
         owner_keys: Key ids: ``sign`` and ``age``.
         models: Surrogates of the search.
         images: How many images the index lists.
-        counts: Other named numbers.
-        preset: Of the marking.
         regions: Where the keep-out regions come from; ``not stated`` in older releases.
         subjects: File name relative to ``certificate/``, SHA-256.
     """
@@ -125,12 +121,10 @@ def make_statement(
 
     Args:
         facts: How the release was made.
-        key: Signs.
         release: Release id.
         owner_age: Key id of the owner's age key.
         images: How many the index lists.
         subjects: See :class:`Statement`.
-        created: UTC.
 
     Raises:
         MalformedError: If a fact breaks the format: what is written can always be read.
@@ -166,7 +160,7 @@ def read_statement(data: bytes, *, owner: VerifyKey) -> Statement:
     reader.text("promise", max_length=4096)
     keys = Fields(reader.raw("owner"), ("sign", "age"), what=f"{what}: owner")
     if keys.digest("sign") != owner.key_id:
-        raise MalformedError(f"{what}: the owner that is named is not the one that signed")
+        raise MalformedError(f"{what}: the owner that is named is not the one that signed", subject=what)
     statement = Statement(
         tool=reader.text("tool", max_length=100),
         created=read_time(reader, "created"),
@@ -212,7 +206,7 @@ def _check_subjects(statement: Statement) -> None:
     expected.update(sealed_name(shard) for shard in shards)
     for name in sorted(expected.symmetric_difference(statement.subjects)):
         state = "unknown" if name in statement.subjects else "missing"
-        raise MalformedError(f"{STATEMENT}: {state} subject {name!r:.80}")
+        raise MalformedError(f"{STATEMENT}: {state} subject {name!r:.80}", subject=STATEMENT)
 
 
 def make_policy(facts: PublicFacts) -> bytes:
@@ -222,6 +216,6 @@ def make_policy(facts: PublicFacts) -> bytes:
         "promise": PROMISE,
         "lawful_use": LAWFUL_USE,
         "keeps_originals": facts.keeps_originals,
-        "terms": facts.terms,
+        "terms": "",
     }
     return to_canonical(policy) + b"\n"

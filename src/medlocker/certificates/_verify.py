@@ -27,7 +27,6 @@ class Faults:
     """Files that are not as the owner signed them: their number, and the first 1000 names.
 
     Args:
-        count: How many.
         names: Relative to the release.
     """
 

@@ -1,7 +1,7 @@
 """Diagnostic models: the protocol, model cards, and one adapter per library."""
 
 from medlocker.classifiers._base import BaseClassifier
-from medlocker.classifiers._batch import batch_for
+from medlocker.classifiers._batch import BATCH, answers_of, batch_for, in_batches, logits_of
 from medlocker.classifiers._converted import with_gradients
 from medlocker.classifiers._features import SAMPLE_IMAGES, with_prototypes
 from medlocker.classifiers._load import is_named, load_classifier
@@ -30,6 +30,7 @@ from medlocker.classifiers.protocol import (
 from medlocker.classifiers.resize import LinearResize, linear_resize, resize_canvas
 
 __all__ = [
+    "BATCH",
     "SAMPLE_IMAGES",
     "BaseClassifier",
     "Canvas",
@@ -45,18 +46,21 @@ __all__ = [
     "WithDevice",
     "WithFeatures",
     "WithGradients",
+    "answers_of",
     "batch_for",
     "card_path",
     "checked_classifier",
     "features_of",
     "find_classifier",
     "has_gradients",
+    "in_batches",
     "is_feature_extractor",
     "is_named",
     "linear_resize",
     "load_card",
     "load_classifier",
     "load_onnx",
+    "logits_of",
     "parse_card",
     "prototypes_of",
     "resize_canvas",

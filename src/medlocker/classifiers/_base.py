@@ -99,7 +99,9 @@ class BaseClassifier:
         """
         expected = (self.height, self.width, self.channels)
         if canvases.ndim != 4 or canvases.shape[1:] != expected:
-            raise ModelError(f"{self.name}: expected canvases of {expected}, got {canvases.shape[1:]}")
+            raise ModelError(
+                f"{self.name}: expected canvases of {expected}, got {canvases.shape[1:]}", subject=self.name
+            )
         if len(canvases) == 0:
             return np.zeros((0, len(self.classes)), np.float32)
         try:
@@ -112,7 +114,7 @@ class BaseClassifier:
 
     def gradients(self, canvases: NDArray[np.float32], labels: Sequence[int]) -> Gradients:
         """Differentiate the margin with respect to the canvases; only where ``has_gradients``."""
-        raise ModelError(f"{self.name}: this model gives no gradients")
+        raise ModelError(f"{self.name}: this model gives no gradients", subject=self.name)
 
     def features(self, canvases: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return what the answers are made of; only where ``has_features``."""
@@ -134,7 +136,7 @@ class BaseClassifier:
 
     def answer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         """Answer logits (N, K) for a batch in the model's own layout."""
-        raise ModelError(f"{self.name}: expected a method answer(batch)")
+        raise ModelError(f"{self.name}: expected a method answer(batch)", subject=self.name)
 
 
 def checked_logits(model: Classifier, answers: NDArray[Any], count: int) -> NDArray[np.float32]:
@@ -148,9 +150,12 @@ def checked_logits(model: Classifier, answers: NDArray[Any], count: int) -> NDAr
         got = (
             f"{answers.dtype} {answers.shape}" if isinstance(answers, np.ndarray) else type(answers).__name__
         )
-        raise ModelError(f"{model.name}: expected an output of {count} x {expected[1]} floats, got {got}")
+        raise ModelError(
+            f"{model.name}: expected an output of {count} x {expected[1]} floats, got {got}",
+            subject=model.name,
+        )
     if not np.isfinite(answers).all():
-        raise ModelError(f"{model.name}: the model answers NaN or infinity")
+        raise ModelError(f"{model.name}: the model answers NaN or infinity", subject=model.name)
     return answers.astype(np.float32, copy=False)
 
 

@@ -53,7 +53,6 @@ def backbone(
     Args:
         architecture: See :func:`medlocker.classifiers.architectures.canonical_architecture`.
         state: Weights of the network, with or without its head.
-        spec: What it sees.
         what: Names the weights in messages.
 
     Raises:
@@ -85,8 +84,10 @@ def feature_count(network: nn.Module, spec: InputSpec, *, what: str) -> int:
         with torch.inference_mode():
             features = network.eval()(plain)
     except RuntimeError as error:
-        raise ModelError(f"{what}: the network fails on an image of {spec.width} x {spec.height}") from error
+        raise ModelError(
+            f"{what}: the network fails on an image of {spec.width} x {spec.height}", subject=what
+        ) from error
     if not isinstance(features, torch.Tensor) or features.ndim != 2 or features.shape[1] < 2:
         shape = tuple(features.shape[1:]) if isinstance(features, torch.Tensor) else "none"
-        raise ModelError(f"{what}: expected an embedding of at least two numbers, got {shape}")
+        raise ModelError(f"{what}: expected an embedding of at least two numbers, got {shape}", subject=what)
     return int(features.shape[1])

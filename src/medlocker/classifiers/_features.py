@@ -7,14 +7,14 @@ embedding; :func:`with_prototypes` puts clusters of the user's own images in the
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
-from itertools import islice
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from medlocker.classifiers._batch import in_batches
 from medlocker.classifiers._prototypes import find_prototypes
 from medlocker.classifiers.abilities import is_feature_extractor
 from medlocker.classifiers.protocol import Canvas, Classifier
@@ -47,13 +47,15 @@ def with_prototypes(model: Classifier, canvases: Iterable[Canvas], *, batch: int
     decided = hashlib.sha256(model.fingerprint.encode("ascii"))
     parts: list[NDArray[np.float32]] = []
     last: Canvas | None = None
-    for some in _batches(canvases, batch):
+    for some in in_batches(canvases, batch):
         for canvas in some:
             decided.update(np.ascontiguousarray(canvas).tobytes())
         parts.append(model.logits(np.stack(some)))
         last = some[-1]
     if last is None:
-        raise ModelError(f"model {model.name}: expected images to make clusters of, got none")
+        raise ModelError(
+            f"model {model.name}: expected images to make clusters of, got none", subject=model.name
+        )
     alone = sum(map(len, parts)) == 1
     if alone:
         parts.append(model.logits(_blurred(last)[None]))
@@ -64,12 +66,6 @@ def with_prototypes(model: Classifier, canvases: Iterable[Canvas], *, batch: int
     against = "one image against its blur" if alone else f"{count} clusters of {found.sample} images"
     note = f"model {model.name}: a feature extractor of {size} numbers; its classes are {against}"
     return model.clustered(found, note=note)
-
-
-def _batches(canvases: Iterable[Canvas], batch: int) -> Iterator[list[Canvas]]:
-    source = iter(canvases)
-    while some := list(islice(source, batch)):
-        yield some
 
 
 def _blurred(canvas: Canvas) -> Canvas:

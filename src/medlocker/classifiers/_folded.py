@@ -19,7 +19,6 @@ def folded(network: nn.Module, example: torch.Tensor) -> nn.Module:
     Which those are is seen by running the network once, so it need not be traceable.
 
     Args:
-        network: In evaluation mode.
         example: (N, c, h, w) inputs, with some structure, to run it on.
 
     Returns:

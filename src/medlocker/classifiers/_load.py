@@ -38,6 +38,7 @@ def load_classifier(path: Path, *, features: bool = False) -> Classifier:
     if not features and is_feature_extractor(model):
         raise ModelError(
             f"model {path.name}: expected a classifier, got a feature extractor",
+            subject=path.name,
             hint="only `protect` takes one; to judge the result, name classifiers",
         )
     return model
@@ -59,6 +60,7 @@ def _load(path: Path) -> Classifier:
             return classifier
         raise ModelError(
             f"model {path.name}: expected model.onnx or model.safetensors in the folder",
+            subject=path.name,
             hint="such a folder is made by `medlocker train classifier`",
         )
     if path.suffix.lower() == ".onnx":
@@ -70,6 +72,7 @@ def _load(path: Path) -> Classifier:
     raise ModelError(
         f"model {path.name}: expected .onnx, .safetensors, .pt, .pth or a folder made by `train classifier`",
         hint=f"or package.module:name; {CLASSIFIERS.guide} tells how to write a classifier of your own",
+        subject=path.name,
     )
 
 

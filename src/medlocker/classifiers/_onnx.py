@@ -50,7 +50,9 @@ class OnnxClassifier(BaseClassifier):
         first = self._input.shape[0]
         self._batch = first if isinstance(first, int) and first > 0 else None
         if self._batch is not None and self._batch > MAX_BATCH:
-            raise ModelError(f"model {name}: expected batches of at most {MAX_BATCH}, got {self._batch}")
+            raise ModelError(
+                f"model {name}: expected batches of at most {MAX_BATCH}, got {self._batch}", subject=name
+            )
         super().__init__(card, name=name, fingerprint=fingerprint, classes=card.classes, notes=notes)
         self._features = card.output == "features"
         self.one_number = False
@@ -58,7 +60,7 @@ class OnnxClassifier(BaseClassifier):
         self._output, answers = self._probe()
         self._softmaxed = card.output == "probabilities"
         if not np.isfinite(answers).all():
-            raise ModelError(f"model {name}: it answers NaN or infinity on a test picture")
+            raise ModelError(f"model {name}: it answers NaN or infinity on a test picture", subject=name)
         if card.output is None:
             self._softmaxed = _look_like_probabilities(answers)
             kind = "probabilities" if self._softmaxed else "logits"
@@ -68,10 +70,13 @@ class OnnxClassifier(BaseClassifier):
             answers = two_columns(answers, is_probability=self._softmaxed)
         count = answers.shape[1]
         if count < 2:
-            raise ModelError(f"model {name}: expected an embedding of at least two numbers, got {count}")
+            raise ModelError(
+                f"model {name}: expected an embedding of at least two numbers, got {count}", subject=name
+            )
         if self.classes and len(self.classes) != count:
             raise ModelError(
-                f"model {name}: the card names {len(self.classes)} classes, the model has {count}"
+                f"model {name}: the card names {len(self.classes)} classes, the model has {count}",
+                subject=name,
             )
         if not self.classes:
             self.classes = tuple(str(k) for k in range(count))
@@ -110,7 +115,7 @@ class OnnxClassifier(BaseClassifier):
                     shape = " x ".join(map(str, answer.shape[1:]))
                     self.notes = (*self.notes, f"model {self.name}: its features of {shape} are averaged")
                     return name, pooled_rows
-        raise ModelError(f"model {self.name}: expected an output of {what}, found none")
+        raise ModelError(f"model {self.name}: expected an output of {what}, found none", subject=self.name)
 
     def _call(self, names: list[str], batch: NDArray[np.float32]) -> list[NDArray[Any]]:
         size = self._batch or len(batch)
@@ -123,7 +128,9 @@ class OnnxClassifier(BaseClassifier):
             try:
                 answers = self._session.run(names, {self._input.name: piece})
             except Exception as error:  # ONNX Runtime raises classes of its own, none of them exported
-                raise ModelError(f"model {self.name}: it fails on an input of {piece.shape}") from error
+                raise ModelError(
+                    f"model {self.name}: it fails on an input of {piece.shape}", subject=self.name
+                ) from error
             if size == 1:  # some leave the axis of the batch out
                 answers = [a if np.shape(a)[:1] in ((), (1,)) else np.asarray(a)[None] for a in answers]
             pieces.append([np.asarray(a)[: size - short] if np.ndim(a) else a for a in answers])
@@ -144,7 +151,7 @@ class OnnxClassifier(BaseClassifier):
         if answers is None and self._features:
             answers = self._pooled(answer, len(batch))
         if answers is None:
-            raise ModelError(f"model {self.name}: its output changes shape with the batch")
+            raise ModelError(f"model {self.name}: its output changes shape with the batch", subject=self.name)
         if self.prototypes is not None:
             return self.prototypes.logits(answers)
         if self.one_number:
@@ -204,12 +211,13 @@ def _spec_of_session(
     """Compare the model's input with its card, or read what can be read and say what is assumed."""
     inputs = session.get_inputs()
     if len(inputs) != 1:
-        raise ModelError(f"model {name}: expected one input, got {len(inputs)}")
+        raise ModelError(f"model {name}: expected one input, got {len(inputs)}", subject=name)
     shape = list(inputs[0].shape)
     if inputs[0].type not in (*FLOATS, BYTES) or len(shape) != 4:
         raise ModelError(
             f"model {name}: expected an input of images with four axes, floats or bytes, "
-            f"got {inputs[0].type} {shape}"
+            f"got {inputs[0].type} {shape}",
+            subject=name,
         )
     of_bytes = inputs[0].type == BYTES
     sides = [side if isinstance(side, int) and side > 0 else None for side in shape[1:]]
@@ -222,25 +230,29 @@ def _spec_of_session(
         wanted = _axes(spec)
         if any(side not in (None, want) for side, want in zip(sides, wanted, strict=True)):
             raise ModelError(
-                f"model {name}: the card says {spec.layout} {wanted}, the model's input is {shape[1:]}"
+                f"model {name}: the card says {spec.layout} {wanted}, the model's input is {shape[1:]}",
+                subject=name,
             )
         return spec
     layout = _layout(sides)
     if layout is None:
         raise ModelError(
             f"model {name}: expected an input with 1 or 3 channels, got {shape}",
+            subject=name,
             hint=f"write a card {Path(name).stem}.card.json beside it",
         )
     channels, height, width = sides if layout == "NCHW" else (sides[2], sides[0], sides[1])
     if height is None or width is None:
         raise ModelError(
             f"model {name}: its input size is not fixed, and no card states it",
+            subject=name,
             hint=f"write a card {Path(name).stem}.card.json with input.height and input.width",
         )
     if max(height, width) > MAX_INPUT_SIDE_PX:
         raise ModelError(
             f"model {name}: expected an input of at most {MAX_INPUT_SIDE_PX} pixels a side, "
-            f"got {width} x {height}"
+            f"got {width} x {height}",
+            subject=name,
         )
     notes.append(
         f"model {name} has no card: assumed RGB in 0..{255 if of_bytes else 1} without mean and std, "

@@ -24,7 +24,6 @@ class PairedClassifier(BaseClassifier):
     Args:
         fast: Gives logits and pre-processing.
         differentiable: The same network with gradients.
-        name: Short name.
 
     Raises:
         ModelError: If the two are not the same network.
@@ -49,6 +48,7 @@ class PairedClassifier(BaseClassifier):
         if quick.shape != slow.shape or not np.allclose(quick, slow, atol=0.05, rtol=0.01):
             raise ModelError(
                 f"model {name}: its ONNX and its torch form answer differently",
+                subject=name,
                 hint="train it again, or name one of the two files",
             )
 

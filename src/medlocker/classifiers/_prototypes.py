@@ -82,6 +82,7 @@ def find_prototypes(embeddings: NDArray[Any], *, name: str) -> Prototypes:
     if not usual > _NO_SPREAD * max(float(np.sqrt((mean**2).sum())), 1e-12):
         raise ModelError(
             f"model {name}: its embeddings of {len(values)} images are all alike",
+            subject=name,
             hint="the images are copies of one another, or this model does not see their differences",
         )
     units = apart / np.maximum(lengths, usual * _SOFTENING)[:, None]

@@ -63,8 +63,6 @@ def build(architecture: str, *, outputs: int, channels: int, height: int, width:
         architecture: See :func:`canonical_architecture`.
         outputs: Classes; 0 for a network without a head, which answers features.
         channels: Of the input, 1 or 3.
-        height: Of the input.
-        width: Of the input.
 
     Raises:
         ModelError: If there is no such network for this input.
@@ -87,7 +85,7 @@ def build(architecture: str, *, outputs: int, channels: int, height: int, width:
             return network
     except (TypeError, ValueError, RuntimeError, AssertionError) as error:
         raise ModelError(
-            f"architecture {name}: it cannot be made for {width} x {height} x {channels} pixels"
+            f"architecture {name}: it cannot be made for {width} x {height} x {channels} pixels", subject=name
         ) from error
 
 
@@ -141,9 +139,11 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
         ModelError: If it is damaged, too large, or holds anything but tensors.
     """
     if not path.is_file():
-        raise ModelError(f"weights {path.name}: no such file")
+        raise ModelError(f"weights {path.name}: no such file", subject=path.name)
     if path.stat().st_size > MAX_WEIGHTS_BYTES:
-        raise ModelError(f"weights {path.name}: expected at most {MAX_WEIGHTS_BYTES} bytes")
+        raise ModelError(
+            f"weights {path.name}: expected at most {MAX_WEIGHTS_BYTES} bytes", subject=path.name
+        )
     try:
         if path.suffix.lower() == ".safetensors":
             value: Any = safetensors.torch.load_file(path, device="cpu")
@@ -152,10 +152,13 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"weights {path.name}: expected a plain state dict, got a file that contains code",
+            subject=path.name,
             hint="save it as torch.save(model.state_dict(), ...) or as safetensors",
         ) from error
     except (safetensors.SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
-        raise ModelError(f"weights {path.name}: it is damaged or no weights file") from error
+        raise ModelError(
+            f"weights {path.name}: it is damaged or no weights file", subject=path.name
+        ) from error
     return _plain_state(value, path.name)
 
 
@@ -170,7 +173,7 @@ def _plain_state(value: Any, name: str) -> dict[str, torch.Tensor]:
         or not value
         or not all(isinstance(k, str) and isinstance(v, torch.Tensor) for k, v in value.items())
     ):
-        raise ModelError(f"weights {name}: expected a state dict of tensors")
+        raise ModelError(f"weights {name}: expected a state dict of tensors", subject=name)
     state = {key.removeprefix("module."): tensor for key, tensor in value.items()}
     return {key: tensor for key, tensor in state.items() if not key.startswith(_AUXILIARY)}
 
@@ -185,18 +188,21 @@ def load_state(network: nn.Module, state: Mapping[str, torch.Tensor], *, what: s
     missing = [n for n in wanted if n not in state and not n.endswith("num_batches_tracked")]
     if missing:
         raise ModelError(
-            f"{what}: {len(missing)} tensors of the architecture are missing, first {missing[0]}"
+            f"{what}: {len(missing)} tensors of the architecture are missing, first {missing[0]}",
+            subject=what,
         )
     strangers = [n for n in state if n not in wanted]
     if strangers:
         raise ModelError(
-            f"{what}: {len(strangers)} tensors are not of the architecture, first {strangers[0]!r:.80}"
+            f"{what}: {len(strangers)} tensors are not of the architecture, first {strangers[0]!r:.80}",
+            subject=what,
         )
     for name, tensor in state.items():
         if tensor.shape != wanted[name].shape:
             raise ModelError(
-                f"{what}: expected {name} of {tuple(wanted[name].shape)}, got {tuple(tensor.shape)}"
+                f"{what}: expected {name} of {tuple(wanted[name].shape)}, got {tuple(tensor.shape)}",
+                subject=what,
             )
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise ModelError(f"{what}: {name} holds NaN or infinity")
+            raise ModelError(f"{what}: {name} holds NaN or infinity", subject=what)
     network.load_state_dict(dict(state), strict=False)

@@ -84,7 +84,9 @@ class Attention:
                 features = self._noted()
                 (slopes,) = torch.autograd.grad(logits.max(dim=1).values.sum(), features)
             except RuntimeError as error:
-                raise ModelError(f"model {model.name}: its attention cannot be computed") from error
+                raise ModelError(
+                    f"model {model.name}: its attention cannot be computed", subject=model.name
+                ) from error
             finally:
                 self._features = None
         maps, weights = features.detach()[0], slopes[0]
@@ -99,7 +101,10 @@ class Attention:
 
     def _noted(self) -> torch.Tensor:
         if self._features is None:
-            raise ModelError(f"model {self._model.name}: expected feature maps to find its attention in")
+            raise ModelError(
+                f"model {self._model.name}: expected feature maps to find its attention in",
+                subject=self._model.name,
+            )
         return self._features
 
     def _note(self, module: nn.Module, inputs: Any, output: Any) -> None:

@@ -33,12 +33,9 @@ class InputSpec:
     """What the model wants to see.
 
     Args:
-        height: Rows.
-        width: Columns.
         layout: Order of the axes.
         channels: 1 or 3 (RGB).
         low: Value of black before mean and std.
-        high: Value of white.
         mean: Per channel, in units of the range.
         std: Per channel, above 0.
         resize: How an image gets to height x width.
@@ -60,7 +57,6 @@ class Card:
     """A model card.
 
     Args:
-        input: Pre-processing.
         classes: Names in the order of the outputs; empty if unknown or if the outputs are features.
         output: Whether the model ends with softmax, or before its classes; None if unknown.
         sha256: Of the ONNX file, or None.
@@ -84,7 +80,7 @@ def load_card(path: Path) -> Card:
     try:
         return parse_card(value)
     except ModelError as error:
-        raise ModelError(f"model card {path.name}: {error}", hint=_HINT) from error
+        raise ModelError(f"model card {path.name}: {error}", subject=path.name, hint=_HINT) from error
 
 
 _HINT = (

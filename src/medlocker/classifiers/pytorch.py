@@ -36,10 +36,8 @@ class TorchClassifier(BaseClassifier):
     Args:
         network: From (N, c, h, w) to (N, K) logits; or probabilities or features if the card says so.
         card: What the network expects; its layout is not used, torch is always NCHW.
-        name: Short name.
         fingerprint: SHA-256 of the weights' file.
         classes: Class names in the order of the logits.
-        notes: What was assumed.
         device: Where to run; default a GPU if there is one.
 
     Attributes:
@@ -122,7 +120,9 @@ class TorchClassifier(BaseClassifier):
         """Classify (N, h, w, c) normalised inputs."""
         answers = self._answering(inputs.permute(0, 3, 1, 2))
         if not isinstance(answers, torch.Tensor) or answers.ndim != 2:
-            raise ModelError(f"{self.name}: expected one number per class from the network")
+            raise ModelError(
+                f"{self.name}: expected one number per class from the network", subject=self.name
+            )
         return answers
 
     def answer(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -144,7 +144,8 @@ class TorchClassifier(BaseClassifier):
             raise
         except RuntimeError as error:  # shapes that the architecture cannot take, or no memory
             raise ModelError(
-                f"{self.name}: the network fails on {len(inputs)} images of {self.width} x {self.height}"
+                f"{self.name}: the network fails on {len(inputs)} images of {self.width} x {self.height}",
+                subject=self.name,
             ) from error
 
     def _shrink(self, error: Exception) -> None:
@@ -170,12 +171,16 @@ class TorchClassifier(BaseClassifier):
         """
         expected = (self.height, self.width, self.channels)
         if canvases.ndim != 4 or canvases.shape[1:] != expected:
-            raise ModelError(f"{self.name}: expected canvases of {expected}, got {canvases.shape[1:]}")
+            raise ModelError(
+                f"{self.name}: expected canvases of {expected}, got {canvases.shape[1:]}", subject=self.name
+            )
         if len(labels) != len(canvases):
-            raise ModelError(f"{self.name}: expected {len(canvases)} labels, got {len(labels)}")
+            raise ModelError(
+                f"{self.name}: expected {len(canvases)} labels, got {len(labels)}", subject=self.name
+            )
         count = len(self.classes)
         if any(not 0 <= label < count for label in labels):
-            raise ModelError(f"{self.name}: expected labels from 0 to {count - 1}")
+            raise ModelError(f"{self.name}: expected labels from 0 to {count - 1}", subject=self.name)
         slopes = np.empty_like(canvases, dtype=np.float32)
         logits = np.empty((len(canvases), count), np.float32)
 
@@ -188,7 +193,7 @@ class TorchClassifier(BaseClassifier):
             # one image at a time, in threads: the same numbers whatever else shares the batch
             list(_single_threads().map(differentiate, [slice(i, i + 1) for i in range(len(canvases))]))
         if not np.isfinite(slopes).all():
-            raise ModelError(f"{self.name}: the gradient is NaN or infinite")
+            raise ModelError(f"{self.name}: the gradient is NaN or infinite", subject=self.name)
         return Gradients(checked_logits(self, logits, len(canvases)), slopes)
 
     def _in_chunks(self, call: Callable[[slice], None], count: int) -> None:
@@ -250,23 +255,26 @@ def load_torch(path: Path, *, name: str, device: str | None = None) -> TorchClas
         ModelError: If card and weights do not make a classifier.
     """
     if not path.is_file():
-        raise ModelError(f"model {path.name}: no such file")
+        raise ModelError(f"model {path.name}: no such file", subject=path.name)
     beside = card_path(path)
     if not beside.exists():
         raise ModelError(
             f"model {path.name}: expected a card {beside.name} beside it",
+            subject=path.name,
             hint='it names the network: {"architecture": "resnet18", "input": {...}, "classes": [...]}',
         )
     card = load_card(beside)
     architecture = card.extra.get("architecture")
     if not isinstance(architecture, str):
         raise ModelError(
-            f'model card {beside.name}: expected "architecture" with a name of timm or torchvision'
+            f'model card {beside.name}: expected "architecture" with a name of timm or torchvision',
+            subject=beside.name,
         )
     fingerprint = sha256_of(path)
     if _stated_digest(card, path) not in (None, fingerprint):
         raise ModelError(
             f"model {path.name}: its sha256 is not the one in {beside.name}",
+            subject=path.name,
             hint="the file was changed or the card belongs to another model",
         )
     state = read_state(path)

@@ -55,8 +55,6 @@ def resize_canvas(
 
     Args:
         colors: (H, W, 3) uint8 or uint16.
-        height: Of the canvas.
-        width: Of the canvas.
         channels: 3, or 1 for luminance (ITU-R BT.601).
         rule: How the aspect ratio is treated.
 

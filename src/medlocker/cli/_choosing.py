@@ -41,9 +41,7 @@ def with_chosen_style(
 
     Args:
         settings: Of the preset ``veil``.
-        inputs: The data set.
         classifiers: The surrogates, at least one.
-        logo: The owner's logo.
         regions: Keep-out boxes, or None.
         finder: Finds more of them, or None.
     """

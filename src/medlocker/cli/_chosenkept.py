@@ -22,7 +22,6 @@ def kept_style(release: Path, asked: Settings) -> Settings | None:
     """Return the settings that :func:`keep_style` wrote when an unfinished run began.
 
     Args:
-        release: The output folder.
         asked: The settings before a style was chosen.
 
     Returns:

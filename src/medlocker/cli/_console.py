@@ -10,7 +10,7 @@ from typing import Any
 from rich.console import Console
 
 from medlocker.cli._streams import let_go
-from medlocker.errors import InputError
+from medlocker.errors import Code, InputError
 
 stderr = Console(stderr=True, emoji=False, highlight=False, soft_wrap=True)
 """For messages, warnings and progress."""
@@ -31,12 +31,12 @@ class JsonOutput:
         self.wanted = "--json" in options
         self.printed = False
 
-    def print_error(self, message: str, hint: str = "") -> None:
+    def print_error(self, message: str, hint: str = "", *, code: Code) -> None:
         """Print an object that tells only what went wrong, if one is wanted and none was printed."""
         if not self.wanted or self.printed:
             return
         try:
-            print_json({"error": message, **({"hint": hint} if hint else {})})
+            print_json({"error": message, **({"hint": hint} if hint else {}), "code": code})
         except OSError:  # stderr has told it
             let_go(sys.stdout)
 

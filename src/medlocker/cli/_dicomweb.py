@@ -13,7 +13,7 @@ from medlocker.cli._console import note, shown, stdout, warn
 from medlocker.cli._panels import INPUT, RUN
 from medlocker.cli._progress import image_progress
 from medlocker.cli._releasefacts import STATEMENT
-from medlocker.errors import InputError, MedlockerError
+from medlocker.errors import Failure, InputError, MedlockerError
 
 if TYPE_CHECKING:
     from medlocker.certificates import VerifyKey
@@ -73,12 +73,9 @@ class Transfers:
     """What one `protect` does with servers: nothing if neither input nor target is one.
 
     Args:
-        source: INPUT as given.
-        out: The release.
         push: Where to send what was marked, or None.
         auth: File with credentials for the source.
         push_auth: File with credentials for the target.
-        ca: File of authorities.
         partial: Go on with a part of the study.
 
     Raises:
@@ -161,7 +158,6 @@ class Transfers:
         """Remove what was fetched and push what was marked; an error waits for :meth:`close`.
 
         Args:
-            key: Of the owner.
             facts: The run's, to which those of the transfers are added.
         """
         if self._source is not None:
@@ -177,8 +173,8 @@ class Transfers:
             facts["pushed"] = pushed_json(self._pushed)
         except MedlockerError as error:
             self._error = error
-            facts["pushed"] = {"error": str(error)}
-            facts["error"] = str(error)
+            facts["pushed"] = {"error": str(error), "code": error.code}
+            facts |= facts["pushed"]
 
     def close(self, exit_code: int, *, as_json: bool) -> None:
         """Tell how pushing ended, and leave with an exit code if anything failed.
@@ -227,7 +223,7 @@ def push_release(release: Path, key: VerifyKey, server: Server, staging: Staging
     opened = open_release(release, key)
     marked = find_marked(opened)
     if not marked.entries:
-        raise InputError(f"{release.name}: expected DICOM files to push, found none")
+        raise InputError(f"{release.name}: expected DICOM files to push, found none", subject=release.name)
     if marked.other:
         note(f"{marked.other} files are no DICOM files and are not pushed")
     staging.make()
@@ -235,9 +231,9 @@ def push_release(release: Path, key: VerifyKey, server: Server, staging: Staging
     log = PushLog(staging.log_path(target), release=opened.statement.release)
     with image_progress("pushing", len(marked.entries), unit="instance") as bar:
 
-        def progress(name: str, reason: str) -> None:
-            if reason:
-                bar.say(f"failed: {_named(name, reason)}")
+        def progress(name: str, failure: Failure | None) -> None:
+            if failure is not None:
+                bar.say(f"failed: {failure}")
             bar.advance()
 
         pushed = push(opened, marked, server, log, progress=progress)
@@ -261,7 +257,8 @@ def run_push(release: Path, key: VerifyKey, server: Server, staging: Staging, *,
         pushed = push_release(release, key, server, staging)
     except MedlockerError as error:
         if as_json:
-            print_json({"error": str(error), "pushed": {"error": str(error)}})
+            told = {"error": str(error), "code": error.code}
+            print_json({**told, "pushed": told})
         raise
     if as_json:
         print_json({"pushed": pushed_json(pushed), "seconds": round(time.perf_counter() - started, 3)})
@@ -279,8 +276,8 @@ def say_pushed(pushed: Pushed) -> None:
     stdout.print(line, markup=False)
     if pushed.failed:
         stdout.print(f"not pushed {len(pushed.failed)}:", markup=False)
-        for name, reason in pushed.failed[:_SHOWN]:
-            stdout.print(f"  {shown(_named(name, reason))}", markup=False)
+        for failure in pushed.failed[:_SHOWN]:
+            stdout.print(f"  {shown(str(failure))}", markup=False)
         if len(pushed.failed) > _SHOWN:
             stdout.print(f"  ... and {len(pushed.failed) - _SHOWN} more, see --json", markup=False)
         note("repeat the command to push the rest")
@@ -293,7 +290,7 @@ def pushed_json(pushed: Pushed) -> dict[str, Any]:
         "sent": pushed.sent,
         "already": pushed.already,
         "changed": pushed.changed,
-        "failed": [{"image": name, "reason": reason} for name, reason in pushed.failed],
+        "failed": [failure.to_json() for failure in pushed.failed],
     }
 
 
@@ -303,7 +300,7 @@ def _pulled_json(pulled: Pulled) -> dict[str, Any]:
         "present": pulled.present,
         "fetched": pulled.fetched,
         "passed_over": pulled.passed_over,
-        "missing": [{"image": name, "reason": reason} for name, reason in pulled.failed],
+        "missing": [failure.to_json() for failure in pulled.failed],
     }
 
 
@@ -332,9 +329,9 @@ def _fetch(server: Server, staging: Staging, *, partial: bool) -> Pulled:
         note(f"{plan.passed_over} reports, presentation states and the like stay on the server")
     with image_progress("fetching", len(plan.planned), unit="instance") as bar:
 
-        def progress(name: str, reason: str) -> None:
-            if reason:
-                bar.say(f"failed: {_named(name, reason)}")
+        def progress(name: str, failure: Failure | None) -> None:
+            if failure is not None:
+                bar.say(f"failed: {failure}")
             bar.advance()
 
         try:
@@ -350,7 +347,3 @@ def _fetch(server: Server, staging: Staging, *, partial: bool) -> Pulled:
         check_whole(pulled)
     staging.close_plan()
     return pulled
-
-
-def _named(name: str, reason: str) -> str:
-    return reason if name in reason else f"{name}: {reason}"

@@ -9,17 +9,17 @@ from typing import Annotated, TextIO, cast
 import typer
 
 from medlocker import __version__
-from medlocker.cli import _commands
+from medlocker.cli import commands
 from medlocker.cli._console import expect_json, shown, stderr, stdout
 from medlocker.cli._streams import ForgivingStream, let_go, open_missing
-from medlocker.errors import MedlockerError
+from medlocker.errors import Code, MedlockerError
 
 _INTERRUPTED = 130
 """The exit code of what an interrupt ended."""
 
 app = typer.Typer(
     name="medlocker",
-    cls=_commands.LazyGroup,
+    cls=commands.LazyGroup,
     help="Put optimised visible logos on medical images: people read them, AI fails, owners restore them.",
     no_args_is_help=True,
     add_completion=False,
@@ -27,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_commands.register(app)
+commands.register(app)
 
 
 def _show_version(wanted: bool) -> None:
@@ -49,7 +49,8 @@ def _root(
 def run() -> None:
     """Run the command line and exit: 0 done, 1 some image failed, 2 wrong usage, 3 trust failed.
 
-    With ``--json`` one object is printed in any case: where nothing else can be told, ``error`` and ``hint``.
+    With ``--json`` one object is printed in any case: where nothing else can be told, ``error``, ``code`` and
+    ``hint``.
     """
     open_missing()
     honest = sys.stderr
@@ -66,18 +67,18 @@ def _run() -> None:
         app()
     except SystemExit as leaving:
         if leaving.code == _INTERRUPTED:
-            output.print_error("interrupted")
+            output.print_error("interrupted", code=Code.INTERRUPTED)
         # wrong usage, which typer has told on stderr; its class is none that typer exports
         elif (told := getattr(leaving.__context__, "format_message", None)) is not None:
-            output.print_error(told())
+            output.print_error(told(), code=Code.USAGE)
         raise
     except MedlockerError as error:
         _say_error(str(error), error.hint)
-        output.print_error(str(error), error.hint)
+        output.print_error(str(error), error.hint, code=error.code)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         stderr.print("interrupted", markup=False)
-        output.print_error("interrupted")
+        output.print_error("interrupted", code=Code.INTERRUPTED)
         sys.exit(_INTERRUPTED)
     except BrokenPipeError:
         let_go(sys.stdout)  # whoever read our output has gone
@@ -87,7 +88,7 @@ def _run() -> None:
         name = f"{os.path.basename(os.fsdecode(error.filename))!s:.80}: " if error.filename else ""
         message = name + (error.strerror or "cannot be read").lower()
         _say_error(message)
-        output.print_error(message)
+        output.print_error(message, code=Code.SYSTEM)
         ForgivingStream(sys.stdout).flush()  # it may be what could not be written
         sys.exit(2)
 

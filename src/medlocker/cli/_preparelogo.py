@@ -12,6 +12,7 @@ from medlocker.cli._keepout import KeepOut
 from medlocker.cli._labels import label_indices, labels_of
 from medlocker.cli._logo import read_logo
 from medlocker.cli._progress import ImageProgress, image_progress
+from medlocker.errors import Failure
 from medlocker.prepare import Preparation, Prepared, check_apart, check_folder, prepare, write_learned
 from medlocker.protect import Settings
 from medlocker.release import Inputs, find_inputs
@@ -99,10 +100,10 @@ def say_notes(classifiers: list[Classifier]) -> None:
             note(text)
 
 
-def say_left_out(left_out: tuple[tuple[str, str], ...]) -> None:
+def say_left_out(left_out: tuple[Failure, ...]) -> None:
     """Tell which images were not used, and why."""
-    for name, reason in left_out:
-        warn(f"left out: {shown(name)}: {reason}")
+    for failure in left_out:
+        warn(f"left out: {shown(failure.name)}: {failure.reason}")
 
 
 def _with_progress(preparation: Preparation) -> Prepared:
@@ -128,7 +129,7 @@ def _say(prepared: Prepared, out: Path, *, as_json: bool) -> None:
         value = {
             **prepared.learned.facts,
             "classes": sorted(prepared.learned.textures),
-            "left_out": [{"name": name, "reason": reason} for name, reason in prepared.left_out],
+            "left_out": [one.to_json("name") for one in prepared.left_out],
         }
         print_json(value)
         return

@@ -94,7 +94,7 @@ def _json(found: ChosenVeil) -> dict[str, object]:
         **found.prepared.facts,
         "style": found.prepared.style.to_json(),
         "aim_class": found.prepared.aim_class,
-        "left_out": [{"name": name, "reason": reason} for name, reason in found.left_out],
+        "left_out": [one.to_json("name") for one in found.left_out],
     }
 
 

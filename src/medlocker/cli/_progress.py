@@ -83,7 +83,6 @@ class ImageProgress:
     """Counts images on a bar.
 
     Args:
-        bar: Where to draw.
         title: What is being done.
         total: How many images there are.
     """

@@ -9,14 +9,13 @@ import typer
 from medlocker.cli._clusters import outcome_line
 from medlocker.cli._console import note, print_json, shown, stdout, warn
 from medlocker.cli._progress import ImageProgress, image_bar
-from medlocker.errors import InputError
+from medlocker.errors import Code, InputError
 from medlocker.labels import Labels
 from medlocker.protect import Outcome, finder_called
 from medlocker.regions import Finder, Regions, WithAnatomy, lesion_finder
 from medlocker.release import Inputs, Result, Run, run_release
 
-_MARKED_BEFORE = "was marked in another way"
-_BY_UNFINISHED = "by a run that has not finished"
+_MARKED_BEFORE = (Code.ALREADY_MARKED, Code.ALREADY_MARKED_UNFINISHED)
 
 
 def say_inputs(inputs: Inputs, labels: Labels | None, regions: Regions | None, finder: Finder | None) -> None:
@@ -89,7 +88,7 @@ def run_with_progress(run: Run) -> Result:
 
         def progress(outcome: Outcome) -> None:
             if outcome.status != "marked":
-                bar.say(f"{outcome.status}: {_named(outcome.name, outcome.reason)}")
+                bar.say(f"{outcome.status}: {outcome.failure}")
             bar.advance()
 
         try:
@@ -97,13 +96,13 @@ def run_with_progress(run: Run) -> Result:
         except KeyboardInterrupt:
             bar.say("interrupted: repeat the command to continue")
             raise typer.Exit(130) from None
-    reasons = [reason for _, reason in result.summary.failed if _MARKED_BEFORE in reason]
-    if any(_BY_UNFINISHED in reason for reason in reasons):
+    codes = {failure.code for failure in result.summary.failed}
+    if Code.ALREADY_MARKED_UNFINISHED in codes:
         note(
             "finish an unfinished run with the command that started it; if that is impossible, and "
             "only if none of its files was given away, --abandon-run ID frees its images to be marked again"
         )
-    if reasons:
+    if codes.intersection(_MARKED_BEFORE):
         note(
             "the owner's ledger refuses a second, different mark of an image: two different marks reveal the "
             "original; --allow-identical-mark with the same --seed and options repeats a mark; "
@@ -118,10 +117,6 @@ def warn_of_nothing_found(run: Run, result: Result) -> None:
     if finder is not None and result.summary.marked and not result.summary.with_found:
         what = "the search for candidates" if finder.droppable else finder_called(finder)
         warn(f"{what} found no lesion in any image: a mark may cover one")
-
-
-def _named(name: str, reason: str) -> str:
-    return reason if name in reason else f"{name}: {reason}"
 
 
 def _counts(result: Result) -> str:
@@ -154,8 +149,7 @@ def say_result(result: Result, run: Run, *, as_json: bool) -> None:
     elif summary.shrunk:
         stdout.print(f"smaller logo on {summary.shrunk} images, where regions left little room", markup=False)
     for text, count in sorted(summary.notes.items()):
-        if text.startswith("regions: "):
-            stdout.print(f"{text} ({count} images)", markup=False)
+        stdout.print(f"{text} ({count} images)", markup=False)
     if lesion_finder(run.finder) is not None:
         rest = "nothing" if run.regions is None else "only what was given"
         found = f"{summary.with_found} of {summary.marked} images"
@@ -163,8 +157,8 @@ def say_result(result: Result, run: Run, *, as_json: bool) -> None:
     for kind, items in (("skipped", summary.skipped), ("failed", summary.failed)):
         if items:
             stdout.print(f"{kind} {len(items)}:", markup=False)
-            for name, reason in items[:20]:
-                stdout.print(f"  {shown(_named(name, reason))}", markup=False)
+            for failure in items[:20]:
+                stdout.print(f"  {shown(str(failure))}", markup=False)
             if len(items) > 20:
                 stdout.print(f"  ... and {len(items) - 20} more, see --json", markup=False)
     looks = value["marks"]

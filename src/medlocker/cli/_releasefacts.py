@@ -28,6 +28,6 @@ def release_facts(path: Path) -> dict[str, Any]:
         predicate = dict(statement["predicate"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise MalformedError(
-            f"{STATEMENT.name}: expected a DSSE envelope with an in-toto statement"
+            f"{STATEMENT.name}: expected a DSSE envelope with an in-toto statement", subject=STATEMENT.name
         ) from error
     return {"what": "release, signature not checked", **predicate}

@@ -30,11 +30,7 @@ def state_folder(out: Path) -> Path:
 
 
 class _Shown(BatteryObserver):
-    """Shows a battery's progress.
-
-    Args:
-        bar: Counts images.
-    """
+    """Shows a battery's progress."""
 
     def __init__(self, bar: ImageProgress) -> None:
         self._bar = bar
@@ -75,7 +71,6 @@ class Attacked:
 
     Args:
         removal: What came out; None if they broke down.
-        notes: One sentence each.
         failed: Why they broke down.
     """
 

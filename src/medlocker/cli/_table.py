@@ -13,7 +13,6 @@ def aligned(rows: Sequence[Sequence[str]], *, flush_right: Collection[int]) -> l
     """Set cells in columns; rich's tables would cut names off on a narrow screen.
 
     Args:
-        rows: Of equal length.
         flush_right: Positions of the columns that hold numbers.
     """
     cells = [[shown(cell) for cell in row] for row in rows]

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import TaskID
 
 from medlocker.cli._console import note, print_json, stderr, stdout, warn
 from medlocker.cli._panels import TRAINING
 from medlocker.cli._progress import image_bar
+from medlocker.cli._trainbar import TrainingBar, say_found
 
 if TYPE_CHECKING:
     from medlocker.train import SegmenterResult, Weights
@@ -134,49 +134,23 @@ def to_weights(text: str) -> Weights:
     return "none" if text == "none" else Path(text)
 
 
-def some(names: tuple[str, ...]) -> str:
-    """Name one file, or count several."""
-    return names[0] if len(names) == 1 else f"{len(names)} files ({names[0]}, ...)"
-
-
 def _observer(bar: Any) -> Any:
     """Return what shows progress; a function, because the base class needs the optional libraries."""
     from medlocker.train import FoundPictures, SegmentationNetwork, SegmenterObserver
 
-    class Shown(SegmenterObserver):
-        task: TaskID
-
+    class Shown(TrainingBar, SegmenterObserver):
         def found(self, found: FoundPictures) -> None:
-            note(f"{len(found.files)} images with masks")
-            if found.excluded:
-                note(f"left out by --exclude: {len(found.excluded)} images")
-            for names, text in (
+            said = f"{len(found.files)} images with masks"
+            strange = (
                 (found.without_mask, "no mask for {}: not used, so its lesions are not known"),
                 (found.without_image, "masks without an image: {}"),
                 (found.unmatched, "the list of exclusions names {}, which the folder does not have"),
-            ):
-                if names:
-                    warn(text.format(some(names)))
+            )
+            say_found(said, found.excluded, strange)
 
         def network(self, network: SegmentationNetwork) -> None:
             for text in network.notes:
                 note(text)
-
-        def reading(self, total: int) -> None:
-            self.task = bar.add_task("reading", total=total)
-
-        def read(self) -> None:
-            bar.advance(self.task)
-
-        def unreadable(self, name: str, reason: str) -> None:
-            warn(f"skipped {name}: {reason}")
-
-        def training(self, total: int) -> None:
-            bar.remove_task(self.task)
-            self.task = bar.add_task("training", total=total)
-
-        def trained(self, count: int) -> None:
-            bar.advance(self.task, count)
 
         def epoch(self, row: dict[str, Any]) -> None:
             note(
@@ -185,10 +159,9 @@ def _observer(bar: Any) -> Any:
             )
 
         def choosing(self) -> None:
-            bar.remove_task(self.task)
-            note("choosing threshold and margin, writing the model")
+            self.writing("choosing threshold and margin, writing the model")
 
-    return Shown()
+    return Shown(bar)
 
 
 def _print(result: SegmenterResult) -> None:

@@ -20,7 +20,7 @@ from medlocker.cli._panels import CONTROL, INPUT, REMOVAL, RUN
 from medlocker.cli._progress import image_progress
 from medlocker.cli._releasefacts import release_facts
 from medlocker.cli._removal import attack_with_progress, state_folder
-from medlocker.errors import InputError, MalformedError, OutputExistsError
+from medlocker.errors import Code, Failure, InputError, MalformedError, OutputExistsError
 from medlocker.evaluate import (
     Attackers,
     Control,
@@ -180,8 +180,8 @@ def evaluate(
     if known is not None and (missing := known.missing(names)):
         warn(f"no regions for {_some(missing)}: nothing is kept out there")
     targets, failed_targets = evaluation.open_targets(target, truth)
-    for name, reason in failed_targets:
-        warn(f"target {name} is left out: {reason}")
+    for failure in failed_targets:
+        warn(f"target {failure.name} is left out: {failure.reason}")
     assumed = tuple(dict.fromkeys(text for one in targets for text in one.notes))
     for text in assumed:
         note(text)
@@ -248,13 +248,10 @@ class _Found:
 def _open_release(path: Path) -> _Found:
     """List a release's images and read what it says about itself; nothing is trusted."""
     if not path.is_dir():
-        raise InputError(f"release {path.name}: expected a folder")
+        raise InputError(f"release {path.name}: expected a folder", subject=path.name)
     name = path.resolve().name
     images = path / "images"
-    try:
-        files = find_inputs(images if images.is_dir() else path)
-    except InputError as error:
-        raise InputError(f"release {name}: {str(error).partition(': ')[2]}") from error
+    files = find_inputs(images if images.is_dir() else path, what=f"release {name}")
     certificate = path / "certificate"
     logo: bytes | None = None
     notes: list[str] = []
@@ -332,24 +329,24 @@ def _run_with_progress(job: Evaluation) -> Result:
         warn(f"left out, as they have no label: {_some(unlabelled)}")
     with image_progress("evaluating", len(chosen)) as bar:
 
-        def progress(name: str, reason: str) -> None:
-            if reason:
-                bar.say(f"failed: {_named(name, reason)}")
+        def progress(name: str, failure: Failure | None) -> None:
+            if failure is not None:
+                bar.say(f"failed: {failure}")
             bar.advance()
 
         return evaluation.evaluate(job, progress=progress)
 
 
-def _named(name: str, reason: str) -> str:
-    return reason if name in reason else f"{name}: {reason}"
-
-
-def _skipped(result: Result, pairs: Pairs, releases: Sequence[Release]) -> tuple[tuple[str, str], ...]:
+def _skipped(result: Result, pairs: Pairs, releases: Sequence[Release]) -> tuple[Failure, ...]:
     strangers = zip(releases, pairs.only_marked, strict=True)
     return (
-        *((name, "no label") for name in result.unlabelled),
-        *((name, "no marked version") for name in pairs.only_clean),
-        *((name, f"no original, in {release.folder}") for release, names in strangers for name in names),
+        *(Failure(name, "no label", Code.NO_LABEL) for name in result.unlabelled),
+        *(Failure(name, "no marked version", Code.NO_MARKED_VERSION) for name in pairs.only_clean),
+        *(
+            Failure(name, f"no original, in {release.folder}", Code.NO_ORIGINAL)
+            for release, names in strangers
+            for name in names
+        ),
     )
 
 

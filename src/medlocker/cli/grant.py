@@ -202,7 +202,7 @@ def _listed(release: Release, path: Path) -> list[int]:
     try:
         text = read_limited(path, max_bytes=_MAX_LIST_BYTES, what="list").decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise InputError(f"list {path.name}: expected UTF-8 text") from None
+        raise InputError(f"list {path.name}: expected UTF-8 text", subject=path.name) from None
     wanted = {line.strip() for line in text.splitlines() if line.strip()}
     chosen = []
     for line in release.lines():
@@ -211,8 +211,9 @@ def _listed(release: Release, path: Path) -> list[int]:
             chosen.append(line.entry.index)
     if wanted:
         raise InputError(
-            f"list {path.name}: {len(wanted)} names are not in the release, first {min(wanted)!r:.80}"
+            f"list {path.name}: {len(wanted)} names are not in the release, first {min(wanted)!r:.80}",
+            subject=path.name,
         )
     if not chosen:
-        raise InputError(f"list {path.name}: expected one name a line")
+        raise InputError(f"list {path.name}: expected one name a line", subject=path.name)
     return chosen

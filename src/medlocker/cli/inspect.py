@@ -61,7 +61,7 @@ def inspect(
 
 def _image_facts(path: Path) -> dict[str, Any]:
     if not path.exists():
-        raise InputError(f"{path.name}: no such file or folder")
+        raise InputError(f"{path.name}: no such file or folder", subject=path.name)
     data = read_limited(path, max_bytes=LIMITS.max_file_bytes, what="image")
     image = read_image(data, name=path.name)
     return {

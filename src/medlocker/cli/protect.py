@@ -475,7 +475,7 @@ def protect(
         result = run_with_progress(run)
     except WriteError as error:
         if json:
-            print_json({"error": str(error)})
+            print_json({"error": str(error), "code": error.code})
         raise WriteError(
             str(error),
             hint=error.hint or "solve this problem and repeat the command: it continues where it stopped",

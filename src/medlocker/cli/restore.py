@@ -55,8 +55,8 @@ def restore(
     with image_progress("restoring", total) as bar:
 
         def progress(result: ImageResult) -> None:
-            if result.status == "failed":
-                bar.say(f"failed: {_named(result)}")
+            if result.failure is not None:
+                bar.say(f"failed: {result.failure}")
             bar.advance()
 
         report = restore_release(access, out, overwrite=overwrite, workers=workers, progress=progress)
@@ -66,10 +66,6 @@ def restore(
         _print(report, out)
     if report.exit_code:
         raise typer.Exit(report.exit_code)
-
-
-def _named(result: ImageResult) -> str:
-    return result.reason if result.name in result.reason else f"{result.name}: {result.reason}"
 
 
 def _to_json(report: RestoreReport, release: Release, seconds: float) -> dict[str, object]:
@@ -82,8 +78,9 @@ def _to_json(report: RestoreReport, release: Release, seconds: float) -> dict[st
         "failed": report.failed,
         "not_granted": report.not_granted,
         "failures": [
-            {"index": failure.index, "name": failure.name, "reason": failure.reason, "trust": failure.trust}
-            for failure in report.failures
+            {"index": one.index, **one.failure.to_json("name"), "trust": one.trust}
+            for one in report.failures
+            if one.failure is not None
         ],
         "seconds": seconds,
         "images_per_second": done / seconds if seconds else 0.0,
@@ -107,7 +104,7 @@ def _print(report: RestoreReport, out: Path) -> None:
         stdout.print(f"not granted: {report.not_granted}", markup=False)
     if report.failed:
         stdout.print(f"failed {report.failed}:", markup=False)
-        for failure in report.failures[:_SHOWN]:
-            stdout.print(f"  {_named(failure)}", markup=False)
+        for one in report.failures[:_SHOWN]:
+            stdout.print(f"  {one.failure}", markup=False)
         if report.failed > _SHOWN:
             stdout.print(f"  ... and {report.failed - _SHOWN} more, see --json", markup=False)

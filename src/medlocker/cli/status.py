@@ -56,7 +56,9 @@ def _finished(release: Path) -> dict[str, Any]:
     counts = counts if isinstance(counts, dict) else {}
     numbers: list[Any] = [said.get("images"), *(counts.get(name) for name in ("inputs", "skipped", "failed"))]
     if any(type(number) is not int for number in numbers) or not isinstance(created, str):
-        raise MalformedError(f"{STATEMENT.name}: expected numbers of images and a time")
+        raise MalformedError(
+            f"{STATEMENT.name}: expected numbers of images and a time", subject=STATEMENT.name
+        )
     from medlocker.release import count_there
 
     marked, images, skipped, failed = numbers

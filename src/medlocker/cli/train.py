@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.progress import TaskID
 
-from medlocker.cli._console import note, print_json, stderr, stdout, warn
+from medlocker.cli._console import note, print_json, stderr, stdout
 from medlocker.cli._panels import TRAINING, epilog
 from medlocker.cli._progress import image_bar
-from medlocker.cli._trainsegmenter import SEGMENTER_EXAMPLES, segmenter, some, to_weights
+from medlocker.cli._trainbar import TrainingBar, say_found
+from medlocker.cli._trainsegmenter import SEGMENTER_EXAMPLES, segmenter, to_weights
 
 if TYPE_CHECKING:
     from medlocker.train import TrainResult
@@ -131,49 +131,27 @@ def _observer(bar: Any) -> Any:
     """Return what shows progress; a function, because the base class needs the optional libraries."""
     from medlocker.train import Backbone, Found, TrainObserver
 
-    class Shown(TrainObserver):
-        task: TaskID
-
+    class Shown(TrainingBar, TrainObserver):
         def found(self, found: Found) -> None:
-            note(f"{len(found.samples)} labelled images, classes {', '.join(found.classes)!s:.200}")
-            if found.excluded:
-                note(f"left out by --exclude: {len(found.excluded)} images")
-            for names, text in (
+            said = f"{len(found.samples)} labelled images, classes {', '.join(found.classes)!s:.200}"
+            strange = (
                 (found.unlabelled, "no label for {}: not used"),
                 (found.unknown, "the labels name {}, which the folder does not have"),
                 (found.unmatched, "the list of exclusions names {}, which the folder does not have"),
-            ):
-                if names:
-                    warn(text.format(some(names)))
+            )
+            say_found(said, found.excluded, strange)
 
         def backbone(self, backbone: Backbone) -> None:
             for text in backbone.notes:
                 note(text)
 
-        def reading(self, total: int) -> None:
-            self.task = bar.add_task("reading", total=total)
-
-        def read(self) -> None:
-            bar.advance(self.task)
-
-        def unreadable(self, name: str, reason: str) -> None:
-            warn(f"skipped {name}: {reason}")
-
-        def training(self, total: int) -> None:
-            bar.remove_task(self.task)
-            self.task = bar.add_task("training", total=total)
-
-        def trained(self, count: int) -> None:
-            bar.advance(self.task, count)
-
         def epoch(self, row: dict[str, Any]) -> None:
             note(_epoch_line(row))
 
         def exporting(self) -> None:
-            bar.remove_task(self.task)
-            note("writing and checking the model")
+            self.writing("writing and checking the model")
 
-    return Shown()
+    return Shown(bar)
 
 
 def _epoch_line(row: dict[str, Any]) -> str:

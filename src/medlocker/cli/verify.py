@@ -47,7 +47,9 @@ def verify(
         _verify_release(open_release(target, key), workers, as_json=json)
         return
     if release is None:
-        raise InputError(f"{target.name}: expected a release folder, or --release with a file")
+        raise InputError(
+            f"{target.name}: expected a release folder, or --release with a file", subject=target.name
+        )
     if parameters and not identity:
         raise InputError("expected --identity with --parameters: the list is sealed")
     _verify_file(open_release(release, key), target, identity, grant, parameters, as_json=json)
@@ -156,7 +158,10 @@ def _verify_file(
         record = load_access(release, identity, grant).open(line)
         if parameters is not None:
             if _read_parameters(parameters) != record.marks:
-                raise WrongImageError(f"{parameters.name}: it is not the parameter list of {entry.name}")
+                raise WrongImageError(
+                    f"{parameters.name}: it is not the parameter list of {entry.name}",
+                    subject=parameters.name,
+                )
             value["parameters_match"] = True
         value["parameters"] = [mark.to_json() for mark in record.marks]
     if as_json:
@@ -176,10 +181,12 @@ def _digest(file: Path) -> str:
 
     try:
         if not file.is_file():
-            raise InputError(f"{file.name}: expected a release folder or a file")
+            raise InputError(f"{file.name}: expected a release folder or a file", subject=file.name)
         return sha256_file(file)
     except OSError as error:
-        raise InputError(f"{file.name}: {(error.strerror or 'cannot be read').lower()}") from error
+        raise InputError(
+            f"{file.name}: {(error.strerror or 'cannot be read').lower()}", subject=file.name
+        ) from error
 
 
 def load_access(release: Release, identity: Path, grant: Path | None) -> Access:
@@ -211,5 +218,5 @@ def _read_parameters(path: Path) -> tuple[Mark, ...]:
     if isinstance(value, dict):  # what `verify --json` printed
         value = value.get("parameters")
     if not isinstance(value, list):
-        raise InputError(f"{path.name}: expected a JSON array of marks")
+        raise InputError(f"{path.name}: expected a JSON array of marks", subject=path.name)
     return tuple(Mark.from_json(mark) for mark in value)

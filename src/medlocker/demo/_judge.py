@@ -53,8 +53,6 @@ def judge_run(run: Run, labels: Labels, folders: Mapping[str, Path]) -> dict[str
     """Ask the built-in model about every version of every image.
 
     Args:
-        run: A finished one.
-        labels: The truth.
         folders: Names of releases of these images, and where their images lie.
 
     Returns:

@@ -35,12 +35,10 @@ class Story:
 
     Args:
         folder: Where everything lies.
-        samples: The synthetic originals.
         classes: Names of the model's classes.
         result: Of `protect`.
         answers: By what the model saw: originals, controls, released files.
         identical: How many restored files equal their originals byte for byte.
-        seconds: In all.
     """
 
     folder: Path
@@ -67,7 +65,6 @@ def tell(folder: Path, *, say: Callable[[str], None], overwrite: bool = False) -
 
     Args:
         folder: New or empty; a demo that was made before is replaced if ``overwrite``.
-        say: Told each step.
         overwrite: Replace an earlier demo.
 
     Raises:

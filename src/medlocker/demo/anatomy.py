@@ -55,7 +55,6 @@ class Eye:
         disc: Centre of the optic disc.
         disc_radius: Its horizontal radius; the disc is slightly taller than wide.
         cup: Centre of the cup.
-        cup_radius: Its radius.
         fovea: Centre of the fovea.
         vessels: Thinnest first, so that thick ones are drawn over them.
     """

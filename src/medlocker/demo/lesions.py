@@ -40,7 +40,6 @@ class Lesion:
     """One lesion.
 
     Args:
-        kind: What it is.
         outline: (N, 2) float64 polygon.
         strength: 0 to 1, how much it stands out.
     """
@@ -69,7 +68,6 @@ def plan_lesions(rng: np.random.Generator, eye: Eye, *, grade: str) -> Findings:
     """Draw the lesions of one eye.
 
     Args:
-        rng: Source of randomness.
         eye: Lesions keep off its disc.
         grade: A key of the table of counts: ``none``, ``mild`` or ``severe``.
     """

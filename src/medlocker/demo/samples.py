@@ -57,7 +57,6 @@ def write_samples(
         seed: The same seed gives the same set on one machine.
         width: Of the images, pixels.
         height: Of the images, pixels.
-        overwrite: Replace existing files.
 
     Raises:
         InputError: If an argument is out of range.

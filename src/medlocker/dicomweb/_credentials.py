@@ -55,7 +55,7 @@ def read_credentials(file: Path | None, *, variable: str) -> Credentials:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise InputError(f"{what}: expected a text file") from None
+        raise InputError(f"{what}: expected a text file", subject=what) from None
     return Credentials(_header(text, what), variable, _notes(file))
 
 
@@ -66,7 +66,7 @@ def _header(text: str, what: str) -> str:
         return f"Bearer {token}"
     if ":" in text and text.isprintable():
         return "Basic " + base64.b64encode(text.encode("utf-8", "surrogateescape")).decode("ascii")
-    raise InputError(f"{what}: expected one line, `user:password` or `Bearer TOKEN`")
+    raise InputError(f"{what}: expected one line, `user:password` or `Bearer TOKEN`", subject=what)
 
 
 def _notes(file: Path) -> tuple[str, ...]:

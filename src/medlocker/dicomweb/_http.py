@@ -58,10 +58,8 @@ class Answer:
     """What a server answered, with its body still to be read.
 
     Args:
-        status: HTTP status.
         media: Media type, lower case, without parameters.
         parameters: Of the media type.
-        response: The open response.
     """
 
     status: int
@@ -91,7 +89,6 @@ class Server:
     """One DICOMweb server.
 
     Args:
-        address: Where it answers.
         credentials: Sent with each request.
         ca: File of the certificates to trust, PEM; else those that the system trusts.
 
@@ -129,9 +126,6 @@ class Server:
             method: ``GET`` or ``POST``.
             path: What follows the address, beginning with a slash.
             accept: Media types that are understood.
-            query: Parameters.
-            body: What is sent.
-            content: Its media type.
 
         Yields:
             The answer, whatever its status but those of :meth:`request`'s errors.
@@ -243,7 +237,7 @@ def _context(ca: Path | None) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=ca)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         name = ca.name if ca is not None else "the system's"
-        raise InputError(f"CA file {name}: expected certificates in PEM") from error
+        raise InputError(f"CA file {name}: expected certificates in PEM", subject=name) from error
 
 
 def _pool(address: Address, context: ssl.SSLContext | None) -> urllib3.PoolManager:

@@ -17,7 +17,7 @@ from medlocker.dicomweb._parallel import run_parallel
 from medlocker.dicomweb._plan import Planned, has_pixels, name_instances
 from medlocker.dicomweb._qido import find_instances
 from medlocker.dicomweb._staging import PRIVATE, Staging
-from medlocker.errors import InputError, MedlockerError, TransferError
+from medlocker.errors import Failure, InputError, MedlockerError, TransferError
 from medlocker.files import make_folder, write_atomic
 from medlocker.images import LIMITS
 
@@ -50,14 +50,14 @@ class Pulled:
         present: How many of them are in the staging folder now.
         fetched: How many of those came in this run.
         passed_over: How many reports and the like are left where they are.
-        failed: Names and reasons of the others.
+        failed: Why the others are not.
     """
 
     instances: int
     present: int
     fetched: int
     passed_over: int
-    failed: tuple[tuple[str, str], ...]
+    failed: tuple[Failure, ...]
 
 
 def plan_pull(server: Server, staging: Staging) -> Plan:
@@ -76,7 +76,7 @@ def plan_pull(server: Server, staging: Staging) -> Plan:
     try:
         found = find_instances(server, address.study, address.series)
     except NotFoundError as error:
-        raise InputError(str(error), hint=error.hint) from error
+        raise InputError(str(error), hint=error.hint, subject=error.subject) from error
     planned = name_instances(one for one in found if has_pixels(one.kind))
     passed_over = len(found) - len(planned)
     if not planned:
@@ -91,15 +91,14 @@ def pull(
     plan: Plan,
     staging: Staging,
     *,
-    progress: Callable[[str, str], None] = lambda name, reason: None,
+    progress: Callable[[str, Failure | None], None] = lambda name, failure: None,
 ) -> Pulled:
     """Fetch what is planned and not there yet.
 
     Args:
-        server: The source.
         plan: From :func:`plan_pull`.
         staging: Where the files go.
-        progress: Called with each name and, if it failed, the reason.
+        progress: Called with each name and, if it failed, why.
 
     Raises:
         MedlockerError: If the server is gone, refuses, or the disk is full. What is there stays.
@@ -107,7 +106,7 @@ def pull(
     missing: list[Planned] = []
     for one in plan.planned:
         if os.path.lexists(_path(staging, one)):
-            progress(one.name, "")
+            progress(one.name, None)
         else:
             missing.append(one)
     present = len(plan.planned) - len(missing)
@@ -116,15 +115,15 @@ def pull(
     for folder in sorted({_path(staging, one).parent for one in missing}):
         make_folder(folder)
     fetched = 0
-    failed: list[tuple[str, str]] = []
+    failed: list[Failure] = []
     try:
         for one, result in run_parallel(missing, lambda one: _fetch(server, staging, one)):
-            reason = str(result) if isinstance(result, MedlockerError) else ""
-            if reason:
-                failed.append((one.name, reason))
+            failure = Failure.of(result, one.name) if isinstance(result, MedlockerError) else None
+            if failure is not None:
+                failed.append(failure)
             else:
                 fetched += 1
-            progress(one.name, reason)
+            progress(one.name, failure)
     except MedlockerError as error:
         if not present + fetched:
             raise

@@ -23,7 +23,14 @@ from medlocker.dicomweb._parallel import run_parallel
 from medlocker.dicomweb._pushlog import PushLog
 from medlocker.dicomweb._qido import find_instances
 from medlocker.dicomweb._stow import store
-from medlocker.errors import CertificateError, InputError, MedlockerError, TransferError, WrongImageError
+from medlocker.errors import (
+    CertificateError,
+    Failure,
+    InputError,
+    MedlockerError,
+    TransferError,
+    WrongImageError,
+)
 from medlocker.files import read_limited
 from medlocker.formats.dicom import has_dicom_name, is_dicom_file, quiet
 from medlocker.images import LIMITS
@@ -38,7 +45,6 @@ class Marked:
     """What of a release is pushed.
 
     Args:
-        entries: Its DICOM files.
         other: How many files are of other formats, which a DICOM server does not take.
     """
 
@@ -55,7 +61,7 @@ class Pushed:
         sent: How many of them the server has stored in this run.
         already: How many it had.
         changed: How many of those sent it says it has changed.
-        failed: Names and reasons of the others.
+        failed: Why the others are not.
         untrusted: Whether a file was not the one that the owner signed.
     """
 
@@ -63,7 +69,7 @@ class Pushed:
     sent: int
     already: int
     changed: int
-    failed: tuple[tuple[str, str], ...]
+    failed: tuple[Failure, ...]
     untrusted: bool
 
     @property
@@ -94,16 +100,15 @@ def push(
     server: Server,
     log: PushLog,
     *,
-    progress: Callable[[str, str], None] = lambda name, reason: None,
+    progress: Callable[[str, Failure | None], None] = lambda name, failure: None,
 ) -> Pushed:
     """Send what the server does not have yet.
 
     Args:
         release: With its statement checked.
         marked: From :func:`find_marked`.
-        server: The target.
         log: What was pushed there before.
-        progress: Called with each name and, if it failed, the reason.
+        progress: Called with each name and, if it failed, why.
 
     Raises:
         MedlockerError: If the server is gone or refuses all. What is stored stays noted.
@@ -111,27 +116,27 @@ def push(
     missing: list[IndexEntry] = []
     for entry in marked.entries:
         if entry.name in log.names:
-            progress(entry.name, "")
+            progress(entry.name, None)
         else:
             missing.append(entry)
     already = len(marked.entries) - len(missing)
     sent = changed = 0
-    failed: list[tuple[str, str]] = []
+    failed: list[Failure] = []
     untrusted = False
     one = _One(release, server, log)
     try:
         for entry, result in run_parallel(missing, one.push):
-            reason = ""
+            failure = None
             if isinstance(result, MedlockerError):
-                reason = str(result)
-                failed.append((entry.name, reason))
+                failure = Failure.of(result, entry.name)
+                failed.append(failure)
                 untrusted |= isinstance(result, CertificateError)
             elif result is None:
                 already += 1
             else:
                 sent += 1
                 changed += not result
-            progress(entry.name, reason)
+            progress(entry.name, failure)
     except MedlockerError as error:
         if not already + sent:
             raise
@@ -162,9 +167,11 @@ class _One:
         try:
             data = read_limited(path, max_bytes=LIMITS.max_file_bytes, what="marked file")
         except InputError as error:  # a signed file that cannot be read costs only itself
-            raise WrongImageError(str(error)) from error
+            raise WrongImageError(str(error), subject=error.subject) from error
         if hashlib.sha256(data).hexdigest() != entry.file:
-            raise WrongImageError(f"{entry.name}: it is not the file that the owner signed")
+            raise WrongImageError(
+                f"{entry.name}: it is not the file that the owner signed", subject=entry.name
+            )
         study, series, instance = _uids(data)
         unchanged = None
         if instance not in self._on_server(study, series):

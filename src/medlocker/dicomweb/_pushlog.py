@@ -54,4 +54,6 @@ class PushLog:
             raise self._refused(error) from error
 
     def _refused(self, error: OSError) -> WriteError:
-        return WriteError(f"cannot write {self._path.name}: {(error.strerror or '').lower()}")
+        return WriteError(
+            f"cannot write {self._path.name}: {(error.strerror or '').lower()}", subject=self._path.name
+        )

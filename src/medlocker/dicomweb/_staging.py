@@ -49,9 +49,12 @@ class Staging:
         with suppress(FileExistsError), _writing(self.folder):
             self.folder.mkdir(mode=0o700)
         status = os.lstat(self.folder)
-        if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid() or status.st_mode & 0o077:
+        # Windows tells nothing by these: there a folder is as private as the one around it
+        shared = os.name == "posix" and (status.st_uid != os.geteuid() or status.st_mode & 0o077)
+        if not stat.S_ISDIR(status.st_mode) or shared:
             raise InputError(
                 f"{self.folder.name}: expected a folder that only this user can read",
+                subject=self.folder.name,
                 hint="it is for patient data: remove what is there, or choose another --out",
             )
 
@@ -166,7 +169,9 @@ class Staging:
 
     def _damaged(self, name: str) -> InputError:
         return InputError(
-            f"{self.folder.name}: {name} is damaged", hint=f"remove {self.folder.name} to begin again"
+            f"{self.folder.name}: {name} is damaged",
+            subject=self.folder.name,
+            hint=f"remove {self.folder.name} to begin again",
         )
 
 
@@ -177,7 +182,9 @@ def _writing(folder: Path) -> Iterator[None]:
     except FileExistsError:
         raise
     except OSError as error:
-        raise WriteError(f"cannot write {folder.name}: {(error.strerror or '').lower()}") from error
+        raise WriteError(
+            f"cannot write {folder.name}: {(error.strerror or '').lower()}", subject=folder.name
+        ) from error
 
 
 def _digest(text: str) -> str:

@@ -15,11 +15,7 @@ from medlocker.engines._worker import Worker
 
 
 def main(kind: type[Worker] = Worker) -> NoReturn:
-    """Work for whoever holds the other end of the socket that the last argument numbers, until it closes.
-
-    Args:
-        kind: The worker.
-    """
+    """Work for whoever holds the other end of the socket that the last argument numbers, until it closes."""
     line: Connection[Any, Any] = Connection(int(sys.argv[-1]))
     try:
         worker = kind(line.recv())

@@ -48,7 +48,7 @@ from medlocker.engines._messages import (
     Verdict,
 )
 from medlocker.engines._worker import travelling
-from medlocker.errors import InputError, MedlockerError, WriteError
+from medlocker.errors import Code, Failure, InputError, MedlockerError, WriteError
 from medlocker.files import TEMPORARY_PREFIX, read_limited, sweep_temporaries, write_atomic
 from medlocker.images import LIMITS
 from medlocker.protect import Job, Lesions, Outcome
@@ -81,8 +81,6 @@ class CrewEngine:
     """Works through a crew.
 
     Args:
-        duty: What to do.
-        crew: Starts the workers.
         models: Where workers find the run's classifiers, in the same order.
         segmenter: Where they find its segmenter, or None.
         lesions: Which candidates its finder looks for without a segmenter.
@@ -329,7 +327,9 @@ class CrewEngine:
             return None
         data = read_limited(job.source, max_bytes=LIMITS.max_file_bytes, what="image")
         if hashlib.sha256(data).hexdigest() != sha256:
-            raise InputError(f"image {job.source.name}: it was changed while it was worked on")
+            raise InputError(
+                f"image {job.source.name}: it was changed while it was worked on", subject=job.source.name
+            )
         return data
 
     def _replace(self, slot: _Slot) -> Iterator[tuple[Job, Outcome]]:
@@ -347,7 +347,8 @@ class CrewEngine:
                 self._suspects.append(job)
             else:
                 reason = f"the process that worked on it ended without an answer {losses} times"
-                yield job, Outcome(job.index, job.name, "failed", reason)
+                failure = Failure(job.name, reason, Code.WORKER_LOST)
+                yield job, Outcome.left_out(job.index, "failed", failure)
         if slot.is_open:
             slot.starts = 0
         if slot.starts < MOST_LOSSES:

@@ -41,8 +41,6 @@ class Common:
     """What the images of a run share besides models; no secret is in it, so it may go to other machines.
 
     Args:
-        logo: The owner's logo.
-        settings: Options.
         regions: Keep-out boxes, or None.
         learned: Textures that searches start from, or None.
         workers: Threads that read and write, in each process.
@@ -85,9 +83,7 @@ class Duty:
 
     Args:
         common: What the images share.
-        classifiers: The surrogates.
         finder: Finds regions, or None.
-        gate: Of the run.
         images: Folder of the marked files.
         count: Images that are not done yet, without copies of others; those take over what cannot be marked.
     """

@@ -12,11 +12,7 @@ from medlocker.search import Clock, Task, file_threads
 
 
 class LocalEngine:
-    """Works here.
-
-    Args:
-        duty: What to do.
-    """
+    """Works here."""
 
     def __init__(self, duty: Duty) -> None:
         common = duty.common

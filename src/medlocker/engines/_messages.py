@@ -9,7 +9,7 @@ from pathlib import Path
 from medlocker import errors
 from medlocker.classifiers import Prototypes
 from medlocker.engines._engine import Common
-from medlocker.errors import MedlockerError, MissingExtraError, ModelError
+from medlocker.errors import Code, MedlockerError, MissingExtraError, ModelError
 from medlocker.protect import Job, Lesions, Marked, Outcome
 from medlocker.search import Clock
 
@@ -20,18 +20,20 @@ class Told:
 
     Args:
         kind: Name of its class.
-        text: The fact.
-        hint: What to do.
+        code: What happened, see :class:`medlocker.errors.Code`.
+        subject: What the fact is about.
     """
 
     kind: str
     text: str
     hint: str = ""
+    code: Code | None = None
+    subject: str = ""
 
     @classmethod
     def of(cls, error: MedlockerError) -> Told:
         """Take an error apart."""
-        return cls(type(error).__name__, str(error), error.hint)
+        return cls(type(error).__name__, str(error), error.hint, error.code, error.subject)
 
     def error(self, where: str = "") -> MedlockerError:
         """Put it together again.
@@ -42,7 +44,7 @@ class Told:
         kind = getattr(errors, self.kind, MedlockerError)
         if kind is MissingExtraError:  # its arguments are others
             kind = ModelError
-        found: MedlockerError = kind(where + self.text, hint=self.hint)
+        found: MedlockerError = kind(where + self.text, hint=self.hint, code=self.code, subject=self.subject)
         return found
 
 
@@ -89,11 +91,8 @@ class Setup:
     Args:
         version: Of medlocker, at the driver.
         common: What the images share.
-        models: The surrogates.
-        finder: The finder.
         images: Folder of the marked files, absolute.
         probe: Name of a file in it that the driver wrote.
-        token: Its content.
     """
 
     version: str
@@ -111,7 +110,6 @@ class Opened:
 
     Args:
         host: Name of its machine.
-        pid: Of its process.
         reply: Name of the file that it wrote to show that it can.
         refused: Why it cannot, or None.
     """
@@ -156,7 +154,6 @@ class Question:
         ticket: Comes back with the answer.
         original: Digest of the original.
         marked: The marked image, or None if it is only about to be.
-        outcome: How it ended.
     """
 
     ticket: int
@@ -170,7 +167,6 @@ class Report:
     """What happened at a worker since its last report.
 
     Args:
-        questions: To be answered.
         ended: Outcomes; of marked images they are known already.
         clock: Where its time went since it began.
         peak_rss_mb: Most memory it has had, 10^6 bytes.

@@ -81,11 +81,7 @@ class _Process:
 
 
 class ProcessCrew:
-    """See :class:`medlocker.engines._hands.Crew`.
-
-    Args:
-        workers: How many.
-    """
+    """See :class:`medlocker.engines._hands.Crew`."""
 
     name = "local"
 

@@ -58,11 +58,7 @@ _WAITING = 2
 
 
 class Worker:
-    """Its methods are called from several threads at once.
-
-    Args:
-        setup: From the driver.
-    """
+    """Its methods are called from several threads at once."""
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
@@ -224,10 +220,13 @@ def _open_model(recipe: ModelRecipe, setup: Setup) -> Classifier:
     if setup.common.settings.wants_gradients:
         model = with_gradients(model, recipe.path)
     if model.fingerprint != recipe.fingerprint:
-        raise ModelError(f"model {recipe.name}: expected the driver's, got a file with other weights")
+        raise ModelError(
+            f"model {recipe.name}: expected the driver's, got a file with other weights", subject=recipe.name
+        )
     if has_gradients(model) != recipe.has_gradients:
         raise ModelError(
             f"model {recipe.name}: expected gradients as at the driver, there or missing on both",
+            subject=recipe.name,
             hint="install the same extras on every machine",
         )
     if recipe.prototypes is not None and is_feature_extractor(model):

@@ -8,12 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker.classifiers import Canvas
+from medlocker.classifiers import BATCH, Canvas, answers_of
 from medlocker.errors import ModelError
 from medlocker.evaluate._scene import Looked
 from medlocker.evaluate._targets import Target
-
-BATCH = 32
 
 
 @dataclass(eq=False)
@@ -22,18 +20,17 @@ class Answers:
 
     Args:
         logits: By condition, from the image's number to (K,) float32.
-        failed: From the number of an image on which the model failed to the reason.
+        failed: From the number of an image on which the model failed to its error.
     """
 
     logits: dict[str, dict[int, NDArray[np.float32]]] = field(default_factory=dict)
-    failed: dict[int, str] = field(default_factory=dict)
+    failed: dict[int, ModelError] = field(default_factory=dict)
 
 
 class Asker:
     """Collects canvases and asks each target about whole batches.
 
     Args:
-        targets: Who is asked.
         batch: Canvases in one call of a model; bounds the memory.
     """
 
@@ -58,19 +55,9 @@ class Asker:
 
     def _ask(self, k: int) -> None:
         waiting, self._waiting[k] = self._waiting[k], []
-        if not waiting:
-            return
-        try:
-            self._take(k, waiting)
-        except ModelError:
-            # one picture may be to blame: the others' answers are not lost
-            for one in waiting:
-                try:
-                    self._take(k, [one])
-                except ModelError as error:
-                    self.answers[k].failed[one[0]] = str(error)
-
-    def _take(self, k: int, waiting: Sequence[tuple[int, str, Canvas]]) -> None:
-        logits = self._targets[k].model.logits(np.stack([canvas for _, _, canvas in waiting]))
-        for (image, condition, _), answer in zip(waiting, logits, strict=True):
-            self.answers[k].logits.setdefault(condition, {})[image] = answer
+        found = answers_of(self._targets[k].model, [one[2] for one in waiting], batch=self._batch)
+        for (image, condition, _), answer in zip(waiting, found, strict=True):
+            if isinstance(answer, ModelError):
+                self.answers[k].failed[image] = answer
+            else:
+                self.answers[k].logits.setdefault(condition, {})[image] = answer

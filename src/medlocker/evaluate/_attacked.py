@@ -58,7 +58,6 @@ class Removal:
     """What attackers got.
 
     Args:
-        battery: All numbers.
         verdict: The same in plain words.
         cases: The images that came out worst and best for the owner, with pictures; then of each attack.
         notes: What was left out or assumed, one sentence each.
@@ -153,9 +152,7 @@ class Attackers:
     """Who attacks, and where what they finished is kept; made by :func:`gather_attackers`.
 
     Args:
-        targets: Of the evaluation.
         models: The same under the targets' names, in the form that attackers need.
-        level: Of the battery.
         names: Rows of the battery.
         logo: The owner's; None if it is not known.
         state_dir: An interrupted battery goes on from what is there.
@@ -209,7 +206,6 @@ class Attackers:
 
         Args:
             images: From :meth:`choose`.
-            observer: Told of progress.
 
         Raises:
             InputError: If a file cannot be read any more, or the state belongs to another battery.

@@ -29,6 +29,7 @@ def check_state(folder: Path, facts: Mapping[str, object]) -> None:
     if not command.is_file():
         raise InputError(
             f"{folder.name}: expected an interrupted run of removal attacks, got something else",
+            subject=folder.name,
             hint="unfinished attacks are kept there: move it away, or choose another --out",
         )
     with command.open("rb") as stream:

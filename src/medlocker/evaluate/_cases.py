@@ -35,7 +35,6 @@ class Answer:
     """What one target says.
 
     Args:
-        target: Its name.
         clean: Class of the original.
         marked: Class of the marked image.
         after: Class after the attack.
@@ -52,7 +51,6 @@ class Case:
     """One image with the attack that restores it best.
 
     Args:
-        image: Its name.
         attack: Row of the battery.
         psnr: Of the marked pixels after the attack, dB; None if they cannot be compared.
         is_worst: Whether no other image is worse for the owner; else none is better.

@@ -79,10 +79,8 @@ class Control:
         """Draw free places, one mark after the other; none touches a box or another mark.
 
         Args:
-            image: The original.
             name: Its name; seeds the drawing.
             sizes_px: Of each mark; down to half of it where there is no room.
-            boxes: Keep-out regions.
 
         Raises:
             NoRoomError: If a mark has no free place.
@@ -127,11 +125,8 @@ class Control:
         """Draw what stands against the marks of an image; where three have no room, two or one do.
 
         Args:
-            image: The original.
             name: Its name; seeds the drawing.
-            windows: Of the marks.
             is_covering: Whether they cover the image.
-            boxes: Keep-out regions.
 
         Raises:
             NoRoomError: If there is no room.

@@ -121,7 +121,6 @@ class ClassNumbers:
 
     Args:
         name: As the model calls it.
-        n: Images of it.
         clean_correct: Of these, answered rightly when clean.
         left: By condition, of the clean-correct ones.
     """
@@ -133,13 +132,7 @@ class ClassNumbers:
 
 
 class TargetNumbers:
-    """Everything about one target.
-
-    Args:
-        result: Of the evaluation.
-        target: The model.
-        answers: Its answers.
-    """
+    """Everything about one target."""
 
     def __init__(self, result: Result, target: Target, answers: Answers) -> None:
         self.target = target

@@ -18,7 +18,6 @@ class Original:
 
     Args:
         name: Relative name with forward slashes.
-        path: Where it lies.
         marked_name: What ``protect`` calls its marked version: another ending where the format changes.
     """
 
@@ -47,8 +46,6 @@ class Pair:
     """One original and its marked versions.
 
     Args:
-        name: Of the original.
-        clean: The original's file.
         marked: The marked file in each release, None where a release has none.
     """
 

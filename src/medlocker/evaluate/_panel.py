@@ -60,7 +60,6 @@ def _weight_of(counts: NDArray[np.float64], dtype: np.dtype[Any], wanted: float)
 
     Args:
         counts: How often each value occurs.
-        dtype: Of the values.
         wanted: Sum of the absolute changes.
     """
     levels = np.arange(len(counts), dtype=np.int64)

@@ -22,7 +22,6 @@ class Spread:
     Args:
         mean: None if there is no finite value.
         median: None if there is no value; may be infinite.
-        worst: The same.
     """
 
     mean: float | None
@@ -39,8 +38,6 @@ class ReleaseQuality:
     """The marks of one release.
 
     Args:
-        condition: Of the release.
-        n: Images compared.
         measures: Spread of ``area``, ``area_clear``, ``psnr_outside``, ``psnr_inside``, ``ssim``,
             ``ssim_inside``, and of all of :class:`medlocker.legibility.Legibility`.
         marks: Mean number of separate marks.

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from medlocker.errors import InputError
-from medlocker.evaluate._answers import BATCH, Answers, Asker
+from medlocker.classifiers import BATCH
+from medlocker.errors import Failure, InputError
+from medlocker.evaluate._answers import Answers, Asker
 from medlocker.evaluate._control import Control
 from medlocker.evaluate._pairs import Pair, Pairs, Release, condition_keys, panel_keys
 from medlocker.evaluate._quality import Quality
@@ -29,7 +30,6 @@ class Evaluation:
         targets: From :func:`open_targets`.
         control: How the random marks are made.
         regions: Keep-out boxes for the control, and to count touched pixels; or None.
-        views: Further conditions.
         limit: Most images that are judged, the first by name that have a label; None takes all.
         workers: Threads that read; each holds one image with its marked versions.
         batch: Pictures in one call of a model.
@@ -82,7 +82,6 @@ class Judged:
     """One image that was judged.
 
     Args:
-        pair: Its files.
         label: Its label as the file writes it.
         qualities: By the releases' conditions.
     """
@@ -97,11 +96,9 @@ class Result:
     """What an evaluation found out.
 
     Args:
-        evaluation: What was evaluated.
         images: Judged, by number: numbers are those of the answers.
-        answers: Of each target.
         unlabelled: Names of images that were left out.
-        failed: (name, reason) of images that could not be used.
+        failed: Why images could not be used.
         without_room: How many images have no random mark.
     """
 
@@ -109,17 +106,16 @@ class Result:
     images: Mapping[int, Judged]
     answers: Sequence[Answers]
     unlabelled: tuple[str, ...]
-    failed: tuple[tuple[str, str], ...]
+    failed: tuple[Failure, ...]
     without_room: int
 
 
 def evaluate(
-    evaluation: Evaluation, *, progress: Callable[[str, str], None] = lambda name, reason: None
+    evaluation: Evaluation, *, progress: Callable[[str, Failure | None], None] = lambda name, failure: None
 ) -> Result:
     """Judge every image.
 
     Args:
-        evaluation: What to do.
         progress: Told each image's name, and why it failed if it did.
 
     Raises:
@@ -135,28 +131,28 @@ def evaluate(
     )
     asker = Asker(evaluation.targets, batch=evaluation.batch)
     images: dict[int, Judged] = {}
-    failed: list[tuple[str, str]] = []
+    failed: list[Failure] = []
     counts: Counter[str] = Counter()
     for number, looked in _looks(looker, [pair for pair, _ in chosen], workers=evaluation.workers):
         pair, label = chosen[number]
-        if isinstance(looked, str):
-            failed.append((pair.name, looked))
+        if isinstance(looked, Failure):
+            failed.append(looked)
             progress(pair.name, looked)
             continue
         asker.add(number, looked)
         images[number] = Judged(pair, label, looked.qualities)
-        failed += [(pair.name, reason) for _, reason in looked.failed]
+        failed += looked.failed
         counts["no room"] += looked.no_room
-        progress(pair.name, looked.failed[0][1] if looked.failed else "")
+        progress(pair.name, looked.failed[0] if looked.failed else None)
     asker.finish()
     if not images:
-        raise InputError(f"no image could be judged; the first: {failed[0][1]}")
+        raise InputError(f"no image could be judged; the first: {failed[0].reason}")
     for answers in asker.answers:
-        failed += [(images[number].pair.name, reason) for number, reason in sorted(answers.failed.items())]
+        failed += [Failure.of(error, images[k].pair.name) for k, error in sorted(answers.failed.items())]
     return Result(evaluation, images, asker.answers, unlabelled, tuple(failed), counts["no room"])
 
 
-def _looks(looker: Looker, pairs: Sequence[Pair], *, workers: int) -> Iterator[tuple[int, Looked | str]]:
+def _looks(looker: Looker, pairs: Sequence[Pair], *, workers: int) -> Iterator[tuple[int, Looked | Failure]]:
     """Yield (number, what was seen or why not) in order; only a few images are read ahead."""
     with ThreadPoolExecutor(workers, thread_name_prefix="medlocker-look") as pool:
         pending: deque[tuple[int, Future[Looked]]] = deque()
@@ -169,16 +165,14 @@ def _looks(looker: Looker, pairs: Sequence[Pair], *, workers: int) -> Iterator[t
                 if not pending:
                     return
                 number, future = pending.popleft()
-                yield number, _outcome(future)
+                yield number, _outcome(future, pairs[number].name)
         finally:
             for _, future in pending:
                 future.cancel()
 
 
-def _outcome(future: Future[Looked]) -> Looked | str:
+def _outcome(future: Future[Looked], name: str) -> Looked | Failure:
     try:
         return future.result()
-    except InputError as error:
-        return str(error)
-    except MemoryError:
-        return "not enough memory"
+    except (InputError, MemoryError) as error:
+        return Failure.of(error, name)

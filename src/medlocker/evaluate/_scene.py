@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 from numpy.typing import NDArray
 
 from medlocker.classifiers import Canvas, Classifier
-from medlocker.errors import InputError, NoRoomError
+from medlocker.errors import Failure, InputError, NoRoomError
 from medlocker.evaluate._blocks import changed_blocks
 from medlocker.evaluate._control import Control
 from medlocker.evaluate._pairs import CLEAN, RANDOM, Pair, panel_keys
@@ -28,9 +28,6 @@ class Scene:
     """An original and its marked versions, in memory only while they are looked at.
 
     Args:
-        name: Of the original.
-        clean: The original.
-        marked: By condition.
         windows: Of the marks, by condition.
         boxes: Keep-out regions, empty if not known.
         covered: The conditions whose marks lie over nearly all of the image.
@@ -55,13 +52,13 @@ class Looked:
     Args:
         canvases: By condition, one for each target.
         qualities: By the releases' conditions.
-        failed: (condition, reason) of marked files that could not be used.
+        failed: Why marked files could not be used.
         no_room: Whether the control found no free place.
     """
 
     canvases: Mapping[str, Sequence[Canvas]]
     qualities: Mapping[str, Quality]
-    failed: tuple[tuple[str, str], ...] = ()
+    failed: tuple[Failure, ...] = ()
     no_room: bool = False
 
 
@@ -70,7 +67,6 @@ class Looker:
     """How images are looked at.
 
     Args:
-        models: Give canvases.
         keys: The releases' conditions, in the order of a pair's marked files.
         control: Gives the random marks.
         regions: Keep-out boxes, or None.
@@ -99,7 +95,7 @@ class Looker:
         marked: dict[str, Image] = {}
         qualities: dict[str, Quality] = {}
         found: dict[str, Found] = {}
-        failed: list[tuple[str, str]] = []
+        failed: list[InputError] = []
         for key, path in zip(self.keys, pair.marked, strict=True):
             if path is None:
                 continue
@@ -107,7 +103,8 @@ class Looker:
                 image = _read(path, f"{pair.name} (marked)")
                 _check_alike(clean, image, pair.name)
             except InputError as error:
-                failed.append((key, str(error)))
+                error.subject = pair.name  # its message calls it so, or "NAME (marked)"
+                failed.append(error)
                 continue
             marked[key] = image
             shown = viewed(image)
@@ -115,7 +112,7 @@ class Looker:
             found[key] = find_marked(original, shown, logo=self.control.logo, blocks=blocks)
             qualities[key] = measure_found(original, shown, found[key], boxes=boxes)
         if not marked:
-            raise InputError(failed[0][1])
+            raise failed[0]
         windows = {key: one.windows for key, one in found.items()}
         covered = frozenset(key for key, one in found.items() if one.is_covering)
         scene = Scene(pair.name, clean, marked, windows, boxes or (), covered)
@@ -134,7 +131,8 @@ class Looker:
         for view in self.views:
             for condition, colors in view(scene):
                 canvases[condition] = self._canvases(colors)
-        return Looked(canvases, qualities, tuple(failed), no_room)
+        failures = tuple(Failure.of(error, pair.name) for error in failed)
+        return Looked(canvases, qualities, failures, no_room)
 
     def _canvases(self, colors: NDArray[Any]) -> Sequence[Canvas]:
         return [model.canvas(colors) for model in self.models]
@@ -159,7 +157,7 @@ def read_pair(pair: Pair, release: int) -> tuple[Image, Image]:
     """
     path = pair.marked[release]
     if path is None:
-        raise InputError(f"{pair.name}: expected a marked version, found none")
+        raise InputError(f"{pair.name}: expected a marked version, found none", subject=pair.name)
     clean, marked = _read(pair.clean, pair.name), _read(path, f"{pair.name} (marked)")
     _check_alike(clean, marked, pair.name)
     return clean, marked
@@ -173,9 +171,11 @@ def _check_alike(clean: Image, marked: Image, name: str) -> None:
     if (clean.width, clean.height) != (marked.width, marked.height):
         raise InputError(
             f"{name}: expected a marked image of {clean.width} x {clean.height} pixels as the original, "
-            f"got {marked.width} x {marked.height}"
+            f"got {marked.width} x {marked.height}",
+            subject=name,
         )
     if clean.bits != marked.bits:
         raise InputError(
-            f"{name}: expected a marked image of {clean.bits} bits as the original, got {marked.bits}"
+            f"{name}: expected a marked image of {clean.bits} bits as the original, got {marked.bits}",
+            subject=name,
         )

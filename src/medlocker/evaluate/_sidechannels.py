@@ -78,7 +78,6 @@ class Traces:
     Args:
         layout: From :func:`medlocker.evaluate.layout.layout_numbers`.
         marks: From :func:`medlocker.evaluate._ink.ink_numbers`.
-        label: The truth.
         known: By target and by what of it (``outputs``, ``features``), what it says of the marked picture.
     """
 
@@ -94,7 +93,6 @@ def trace(clean: NDArray[Any], marked: NDArray[Any], label: str, *, mask: Mask |
     Args:
         clean: (H, W, 3) uint8 or uint16.
         marked: Same shape and type.
-        label: The truth.
         mask: (H, W) bool, where the marks are; None: every pixel that differs.
     """
     changed = (clean != marked).any(axis=2) if mask is None else mask
@@ -102,12 +100,7 @@ def trace(clean: NDArray[Any], marked: NDArray[Any], label: str, *, mask: Mask |
 
 
 def measure_side_channels(traces: Sequence[Traces], *, seed: int = 0) -> tuple[SideChannel, ...]:
-    """Learn the labels from layouts, and from marks, each judged on images that were not learned from.
-
-    Args:
-        traces: Of each image.
-        seed: Of the folds.
-    """
+    """Learn the labels from layouts, and from marks, each judged on images that were not learned from."""
     labels = [one.label for one in traces]
     channels: Sequence[tuple[Channel, Callable[[Traces], NDArray[np.float64]]]] = (
         ("layout", lambda one: one.layout),
@@ -125,7 +118,6 @@ class Relearned:
     """What can be learned from a model about marked images, by whoever has labels of some of them.
 
     Args:
-        target: The model.
         source: ``outputs``, or ``features``: what goes into its last layer.
         told: How well labels were predicted; None if there are too few images, or all have one label.
     """
@@ -154,10 +146,6 @@ def measure_relearned(traces: Sequence[Traces], *, seed: int = 0) -> tuple[Relea
     """Learn the labels from what models say of marked pictures, judged on images not learned from.
 
     Many features are first brought down to their 32 main components, without a look at labels.
-
-    Args:
-        traces: Of each image.
-        seed: Of the folds.
     """
     sources = list(traces[0].known) if traces else []
     labels = [one.label for one in traces]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medlocker.classifiers import Classifier, find_classifier, is_named, load_classifier
-from medlocker.errors import InputError, MedlockerError, ModelError
+from medlocker.errors import Failure, InputError, MedlockerError, ModelError
 from medlocker.evaluate._pairs import different_names
 from medlocker.labels import Labels, class_indices
 from medlocker.plugins import type_name
@@ -21,11 +21,9 @@ class Target:
     """One model to judge on.
 
     Args:
-        model: Opened.
         name: Different for every target of an evaluation.
         indices: From label text to class index.
         fingerprints: SHA-256 of every file that holds its weights: ``train`` writes two.
-        notes: What was assumed.
         path: Where it was opened; a folder of ``train`` also holds a form with gradients.
     """
 
@@ -43,7 +41,7 @@ class Target:
 
 def open_targets(
     models: Sequence[Path | Classifier], labels: Labels
-) -> tuple[tuple[Target, ...], tuple[tuple[str, str], ...]]:
+) -> tuple[tuple[Target, ...], tuple[Failure, ...]]:
     """Open all models that can be opened.
 
     Args:
@@ -51,13 +49,13 @@ def open_targets(
         labels: What they will be compared with.
 
     Returns:
-        The targets, and (name, reason) of those that cannot be used.
+        The targets, and why the others cannot be used.
 
     Raises:
         ModelError: If none can be used.
     """
     opened: list[tuple[Path | None, Classifier, Mapping[str, int], tuple[str, ...]]] = []
-    failed: list[tuple[str, str]] = []
+    failed: list[Failure] = []
     hint = ""
     for given in models:
         path = given if isinstance(given, Path) else None
@@ -66,8 +64,8 @@ def open_targets(
             model = find_classifier(given) if not isinstance(given, Path) else _open(given)
             found = class_indices(labels, model.classes)
         except (ModelError, InputError) as error:
-            reason = str(error)
-            failed.append((called, reason if called in reason else f"model {called}: {reason}"))
+            reason = str(error) if error.subject == called else f"model {called}: {error}"
+            failed.append(Failure(called, reason, error.code, called))
             hint = hint or error.hint
         else:
             opened.append((path, model, found.indices, (*model.notes, *found.notes)))
@@ -81,10 +79,10 @@ def open_targets(
     return targets, tuple(failed)
 
 
-def _none_of(failed: Sequence[tuple[str, str]], hint: str) -> MedlockerError:
+def _none_of(failed: Sequence[Failure], hint: str) -> MedlockerError:
     if not failed:
         return ModelError("expected at least one target")
-    text = failed[0][1] if len(failed) == 1 else f"no target can be used; the first: {failed[0][1]}"
+    text = failed[0].reason if len(failed) == 1 else f"no target can be used; the first: {failed[0].reason}"
     return ModelError(text, hint=hint)
 
 

@@ -29,7 +29,6 @@ class Told:
     """How well a label is predicted on images that were not learned from.
 
     Args:
-        n: Images.
         question: What the AUC is of: ``melanoma against naevus``, ``grade 2, 3, 4 against 0, 1``.
         auc: Area under the ROC curve: 0.5 is chance.
         interval: Its interval of 95 % (DeLong, DeLong and Clarke-Pearson 1988), made wider for what folds

@@ -6,7 +6,6 @@ from medlocker.formats._registry import (
     encode_frames,
     encode_image,
     metadata_digest,
-    output_suffix,
     read_image,
 )
 
@@ -18,7 +17,6 @@ __all__ = [
     "kept",
     "mark_file",
     "metadata_digest",
-    "output_suffix",
     "reach",
     "read_image",
     "unmark_file",

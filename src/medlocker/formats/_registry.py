@@ -164,8 +164,3 @@ def metadata_digest(image: Image) -> str:
     for piece in _ADAPTERS[image.format].metadata(image):
         digest.update(piece)
     return digest.hexdigest()
-
-
-def output_suffix(image: Image, original_suffix: str) -> str:
-    """Return the file name suffix for what :func:`encode_image` writes: ``.png`` for a JPEG."""
-    return ".png" if image.format == "jpeg" else original_suffix

@@ -90,11 +90,6 @@ class Image:
         """How many leading channels carry colour (1 or 3); a mark touches only these."""
         return 3 if self.kind in ("rgb", "rgba") else 1
 
-    @property
-    def has_mark_channels(self) -> bool:
-        """Whether colours can be blended directly (False for palette indices)."""
-        return self.kind != "palette"
-
 
 def viewed(image: Image, pixels: Pixels | None = None) -> NDArray[Any]:
     """Return the colours a viewer shows, alpha ignored, as (H, W, 3) in the image's own depth.

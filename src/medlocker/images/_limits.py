@@ -45,7 +45,7 @@ def refuse(name: str, fact: str, *, hint: str = "") -> NoReturn:
     Raises:
         UnsupportedImageError: Always.
     """
-    raise UnsupportedImageError(f"{name}: {fact}", hint=hint)
+    raise UnsupportedImageError(f"{name}: {fact}", subject=name, hint=hint)
 
 
 def check_size(name: str, *, width: int, height: int, limits: Limits) -> None:
@@ -102,10 +102,14 @@ def translated(name: str, *, what: str) -> Iterator[None]:
     except UnsupportedImageError:
         raise
     except MemoryError as error:
-        raise UnsupportedImageError(f"{name}: expected an image that fits into memory") from error
+        raise UnsupportedImageError(
+            f"{name}: expected an image that fits into memory", subject=name
+        ) from error
     except DamagedError as error:
-        raise UnsupportedImageError(f"{name}: expected a whole {what} image: {error}") from error
+        raise UnsupportedImageError(
+            f"{name}: expected a whole {what} image: {error}", subject=name
+        ) from error
     except Exception as error:
         raise UnsupportedImageError(
-            f"{name}: expected a whole {what} image, got a damaged or cut one"
+            f"{name}: expected a whole {what} image, got a damaged or cut one", subject=name
         ) from error

@@ -31,7 +31,6 @@ def class_indices(labels: Labels | Collection[str], classes: tuple[str, ...]) ->
     are as many as its outputs and none is a number of one, in alphabetical order, with a note that says so.
 
     Args:
-        labels: The labels.
         classes: The model's class names; ``("0", "1", ...)`` or empty names are numbers only.
 
     Raises:
@@ -80,6 +79,7 @@ def _flagged(
         raise InputError(
             f"{source}: column {column!r:.40} says only whether an image is of that class, "
             f"expected which of {len(classes)} classes it is of",
+            subject=source,
             hint="without --label-column a table with a column for every class is read",
         )
     indices = {text: flagged if number else 1 - flagged for text, number in numbers.items()}

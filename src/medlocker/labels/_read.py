@@ -75,7 +75,7 @@ def load_labels(path: Path, *, column: str | None = None, image_column: str | No
         found = {name: one for name, one in found.items() if one[0] not in unsure}
         notes.append(f"{place}: rows with {' or '.join(sorted(unsure))} are taken as not labelled")
     if not found:
-        raise InputError(f"labels {path.name}: expected at least one labelled image")
+        raise InputError(f"labels {path.name}: expected at least one labelled image", subject=path.name)
     labels = {name: label for name, (label, _) in found.items()}
     lines: dict[str, int] = {}
     for label, line in found.values():

@@ -23,10 +23,7 @@ class Table:
     """A table in memory as bytes; its rows are read as often as they are asked for.
 
     Args:
-        data: The file.
         place: For messages: ``"labels grades.csv"``.
-        encoding: Of the text.
-        delimiter: Between cells.
         header: Names of the columns; ``("image", "label")`` where two columns do without.
         first_row: Position of the first row below the header among those that are not empty.
     """
@@ -63,7 +60,6 @@ def open_table(data: bytes, place: str) -> Table:
 
     Args:
         data: The file: UTF-8 or UTF-16 text.
-        place: For messages.
 
     Raises:
         InputError: If it is no text, or has no two columns, or more than two and no header.

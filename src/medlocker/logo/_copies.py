@@ -52,10 +52,6 @@ class Look:
 def render_looks(logo: Logo, looks: Sequence[Look]) -> list[Raster]:
     """Render the copies of one lattice.
 
-    Args:
-        logo: The picture.
-        looks: Of each copy.
-
     Returns:
         One for each look.
     """
@@ -78,7 +74,6 @@ def _render_small(logo: Logo, looks: Sequence[Look], sizes: Sequence[tuple[int, 
     """Render copies side by side: every step is that of ``render_once`` with one more axis.
 
     Args:
-        logo: The picture.
         looks: Of copies of one :func:`coarsest_cell`.
         sizes: Width and height of each.
     """
@@ -102,7 +97,6 @@ def _positions(
     """Return x and y of all pixels in the upright copies.
 
     Args:
-        looks: Of n copies.
         upright: (n, 2), width and height of each before it is turned.
         sizes: (n, 2), those after it.
 

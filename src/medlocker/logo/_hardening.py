@@ -38,7 +38,6 @@ def stream(key: bytes, purpose: str, count: int) -> NDArray[np.int64]:
     Args:
         key: What they come from.
         purpose: ASCII; other purposes give other integers.
-        count: How many.
     """
     return _stream(key, purpose, count).astype(np.int64)
 

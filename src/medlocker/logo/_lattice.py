@@ -79,7 +79,6 @@ def render_lattice(logo: Logo, lattice: Lattice, *, width: int, height: int) -> 
     """Render a lattice over an image.
 
     Args:
-        logo: The picture.
         lattice: Where its copies lie.
         width: Of the image, grains.
         height: Of the image, grains.
@@ -160,8 +159,6 @@ def _windows(
         left: (n,) left edges of copies.
         top: (n,) top edges.
         sizes: (n, 2) width and height.
-        width: Of the image.
-        height: Of the image.
     """
     right, bottom = np.minimum(left + sizes[:, 0], width), np.minimum(top + sizes[:, 1], height)
     return np.stack((np.maximum(left, 0), np.maximum(top, 0), right, bottom), axis=1)

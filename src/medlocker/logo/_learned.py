@@ -30,7 +30,6 @@ class LearnedLogo:
     """A logo and its textures.
 
     Args:
-        logo: The owner's logo.
         textures: From the name of a class to a texture as packed text; ``"*"`` is for all other classes.
         levels: Bound of the textures, grey levels.
         grey: Whether they were learned on grey images.
@@ -76,6 +75,7 @@ def load_learned(folder: Path) -> LearnedLogo:
     if not (folder / LEARNED_FILE).is_file():
         raise InputError(
             f"logo {folder.name}: expected a picture, or a folder with {LEARNED_FILE}",
+            subject=folder.name,
             hint="such a folder is made by `medlocker prepare`",
         )
     logo = load_logo(
@@ -86,19 +86,30 @@ def load_learned(folder: Path) -> LearnedLogo:
     try:
         value = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"learned logo {folder.name}: expected JSON in {LEARNED_FILE}") from error
+        raise InputError(
+            f"learned logo {folder.name}: expected JSON in {LEARNED_FILE}", subject=folder.name
+        ) from error
     if not isinstance(value, dict) or value.get("kind") != _KIND or value.get("version") != 1:
         raise InputError(
-            f"learned logo {folder.name}: expected a folder made by medlocker prepare, version 1"
+            f"learned logo {folder.name}: expected a folder made by medlocker prepare, version 1",
+            subject=folder.name,
         )
     levels, grey, textures = value.get("levels"), value.get("grey"), value.get("textures")
     if type(levels) is not int or not 0 <= levels <= 127 or type(grey) is not bool:
-        raise InputError(f"learned logo {folder.name}: expected levels of 0 to 127 and grey as true or false")
+        raise InputError(
+            f"learned logo {folder.name}: expected levels of 0 to 127 and grey as true or false",
+            subject=folder.name,
+        )
     if not isinstance(textures, dict) or not 1 <= len(textures) <= _MOST_TEXTURES:
-        raise InputError(f"learned logo {folder.name}: expected 1 to {_MOST_TEXTURES} textures")
+        raise InputError(
+            f"learned logo {folder.name}: expected 1 to {_MOST_TEXTURES} textures", subject=folder.name
+        )
     for name, text in textures.items():
         if not isinstance(text, str):
-            raise InputError(f"learned logo {folder.name}: expected the texture of {name!r:.40} as text")
+            raise InputError(
+                f"learned logo {folder.name}: expected the texture of {name!r:.40} as text",
+                subject=folder.name,
+            )
         unpack_overlay(text)
     facts = value.get("facts")
     return LearnedLogo(logo, textures, levels, grey, facts if isinstance(facts, dict) else {})

@@ -58,7 +58,9 @@ def load_logo(data: bytes, *, name: str) -> Logo:
         InputError: If it is no picture, larger than 4096 pixels a side, or fully transparent.
     """
     if len(data) > MAX_FILE_BYTES:
-        raise InputError(f"logo {name}: expected at most {MAX_FILE_BYTES} bytes, got {len(data)}")
+        raise InputError(
+            f"logo {name}: expected at most {MAX_FILE_BYTES} bytes, got {len(data)}", subject=name
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -66,7 +68,8 @@ def load_logo(data: bytes, *, name: str) -> Logo:
             if max(picture.size) > MAX_SIDE_PX:
                 raise InputError(
                     f"logo {name}: expected at most {MAX_SIDE_PX} pixels a side, got "
-                    f"{picture.size[0]} x {picture.size[1]}"
+                    f"{picture.size[0]} x {picture.size[1]}",
+                    subject=name,
                 )
             has_alpha = "A" in picture.getbands() or "transparency" in picture.info
             rgba = np.array(picture.convert("RGBA"))
@@ -75,6 +78,7 @@ def load_logo(data: bytes, *, name: str) -> Logo:
     except Exception as error:  # Pillow raises many kinds; all mean the same to the user
         raise InputError(
             f"logo {name}: expected a picture, got a file that cannot be decoded",
+            subject=name,
             hint="a PNG with a transparent background works best",
         ) from error
     notes = () if has_alpha else (f"logo {name} has no alpha channel: it covers its whole rectangle",)
@@ -84,7 +88,9 @@ def load_logo(data: bytes, *, name: str) -> Logo:
 def _canonical(rgba: NDArray[np.uint8], name: str, notes: tuple[str, ...]) -> Logo:
     seen = rgba[..., 3] > 0
     if not seen.any():
-        raise InputError(f"logo {name}: expected something visible, got a fully transparent picture")
+        raise InputError(
+            f"logo {name}: expected something visible, got a fully transparent picture", subject=name
+        )
     rows, cols = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
     cut = rgba[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1].copy()
     cut[cut[..., 3] == 0] = 0

@@ -58,7 +58,6 @@ def render(
     """Render a logo so that its longer side, before rotation, measures ``size_px`` pixels.
 
     Args:
-        logo: The picture.
         size_px: 1 to 65535.
         rotation: Counter-clockwise, in 1/65536 of a turn.
         hardening: Keyed warp, texture and strokes, or None for the plain logo.
@@ -174,9 +173,7 @@ def turned_grid(
         across: Twice the distance of pixel centres from the middle of the turned logo, pixels.
         down: The same of rows.
         cos: From :func:`direction`; an integer, or an array that broadcasts to the result, as those below.
-        sin: The same.
         w: Width of the upright logo.
-        h: Its height.
     """
     x = (across * cos - down * sin) >> 1
     y = (across * sin + down * cos) >> 1
@@ -266,7 +263,6 @@ def sample_at(
         x: (...), in 1/65536 pixel of the picture without its frame.
         y: Same shape.
         rows: Of the picture with its frame; an integer, or an array that broadcasts to x, as the next two.
-        cols: Of the picture.
         first: Where the picture begins.
 
     Returns:

@@ -31,7 +31,7 @@ def read_card(path: Path) -> object:
     except InputError as error:
         raise ModelError(str(error)) from error
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"model card {path.name}: expected JSON") from error
+        raise ModelError(f"model card {path.name}: expected JSON", subject=path.name) from error
 
 
 def as_object(value: object, what: str) -> dict[str, Any]:

@@ -34,12 +34,7 @@ _UNUSABLE = "it may be damaged, or use custom operators"
 
 @dataclass(frozen=True, eq=False)
 class OnnxFile:
-    """A model that ONNX Runtime can run.
-
-    Args:
-        session: Opened.
-        sha256: Of the file.
-    """
+    """A model that ONNX Runtime can run."""
 
     session: onnxruntime.InferenceSession
     sha256: str
@@ -59,14 +54,17 @@ def open_onnx(path: Path, *, stated_sha256: str | None, card: str, threads: int,
         ModelError: If the file is missing, too large, changed, not whole, or cannot be opened.
     """
     if not path.is_file():
-        raise ModelError(f"model {path.name}: no such file")
+        raise ModelError(f"model {path.name}: no such file", subject=path.name)
     size = path.stat().st_size
     if size > MAX_MODEL_BYTES:
-        raise ModelError(f"model {path.name}: expected at most {MAX_MODEL_BYTES} bytes, got {size}")
+        raise ModelError(
+            f"model {path.name}: expected at most {MAX_MODEL_BYTES} bytes, got {size}", subject=path.name
+        )
     sha256 = sha256_of(path)
     if stated_sha256 not in (None, sha256):
         raise ModelError(
             f"model {path.name}: its sha256 is not the one in {card}",
+            subject=path.name,
             hint="the file was changed or the card belongs to another model",
         )
     _check_whole(path, size)
@@ -84,6 +82,7 @@ def open_onnx(path: Path, *, stated_sha256: str | None, card: str, threads: int,
     except Exception as error:  # ONNX Runtime raises classes of its own, none of them exported
         raise ModelError(
             f"model {path.name}: ONNX Runtime cannot open it",
+            subject=path.name,
             hint=_UNUSABLE,
         ) from error
     return OnnxFile(session, sha256)
@@ -96,12 +95,15 @@ def _check_whole(path: Path, size: int) -> None:
             elsewhere = has_external_data(stream, size)
     except OSError as error:
         reason = (error.strerror or "cannot be read").lower()
-        raise ModelError(f"model {path.name}: {reason}") from error
+        raise ModelError(f"model {path.name}: {reason}", subject=path.name) from error
     except ValueError as error:
-        raise ModelError(f"model {path.name}: ONNX Runtime cannot open it", hint=_UNUSABLE) from error
+        raise ModelError(
+            f"model {path.name}: ONNX Runtime cannot open it", subject=path.name, hint=_UNUSABLE
+        ) from error
     if elsewhere:
         raise ModelError(
             f"model {path.name}: expected all weights in this file, got external data",
+            subject=path.name,
             hint="make one file of it: onnx.save_model(onnx.load('model.onnx'), 'whole.onnx', "
             "save_as_external_data=False), or export it again with external_data=False",
         )

@@ -98,11 +98,7 @@ def has_external_data(stream: IO[bytes], size: int) -> bool:
 
 
 class _Reader:
-    """Reads forwards; payloads are stepped over, not read.
-
-    Args:
-        stream: At its beginning.
-    """
+    """Reads forwards; payloads are stepped over, not read."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream

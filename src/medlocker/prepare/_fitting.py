@@ -34,9 +34,6 @@ def fit(
     """Return a style no stronger than legibility allows, judged on a few images.
 
     Args:
-        style: As wanted.
-        veiler: Puts veils on.
-        images: The sample.
         shots: The first few are looked at.
         legibility: Least PSNR of every image, dB.
         lowest: Least opacity.
@@ -69,9 +66,6 @@ def settle(
     """Return a style that leaves enough on all images, the median of their PSNR, and the least.
 
     Args:
-        style: As chosen.
-        veiler: Puts veils on.
-        images: The sample.
         shots: One for each image.
         legibility: Least PSNR of every image, dB.
     """

@@ -20,8 +20,6 @@ class Told:
     """What one model's answers on veiled images still tell.
 
     Args:
-        model: Its name.
-        images: How many.
         right: On how many originals it is right, or, without labels, all of them.
         left: Share of those on which it still is; None if there are none.
         left_interval: Wilson's of 95 %.
@@ -78,8 +76,6 @@ def tell(
         logits: (N, K), N at least 1.
         truth: (N,) right classes, or the answers on the originals.
         originals: (N,) answers on the originals.
-        name: Of the model.
-        classes: Of the model.
     """
     answers = logits.argmax(axis=1)
     was_right = originals == truth

@@ -75,8 +75,6 @@ def make_plan(budget: int, *, images: int, models: int, choosers: int, repeats: 
 
     Args:
         budget: Most evaluations; those of the originals are among them.
-        images: In the sample.
-        models: Surrogates.
         choosers: How many choose; each keeps at least its best style to the end.
         repeats: Most looks at each image.
 
@@ -120,7 +118,6 @@ def choose(
     """Return what each chooser chooses.
 
     Args:
-        trials: Asks the models.
         styles: To choose from. The first is tried to the end, and chosen unless another is surely better.
         plan: Of so many styles.
         answers: Of each model, (images,) on the originals.
@@ -144,8 +141,6 @@ class _View:
     """What one chooser sees of the trials.
 
     Args:
-        trials: With the answers.
-        who: The chooser.
         shots: How many were taken.
         answers: Of each model, (images,) on the originals.
         aim: What is aimed at.

@@ -65,7 +65,6 @@ def loss(answers: NDArray[np.int64], veiled: NDArray[np.float64], *, aim: Aim, w
         veiled: (N, K) probabilities on the veiled images.
         aim: ``same``: answers gather on one class, best on one that is rare among the originals' answers, for
             then little of these is left; ``key``: they are spread; ``wrong``: only that they differ.
-        weighting: Of kappa.
     """
     left = soft_left(answers, veiled)
     if aim == "wrong":

@@ -12,7 +12,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from medlocker.classifiers import Classifier, without_gradients
-from medlocker.errors import InputError, MedlockerError, ModelError
+from medlocker.errors import Failure, InputError, MedlockerError, ModelError
 from medlocker.files import read_limited
 from medlocker.formats import read_image
 from medlocker.geometry import Box
@@ -39,9 +39,7 @@ class Preparation:
     """What a logo is learned from.
 
     Args:
-        inputs: The data set.
         classifiers: Surrogates with gradients, at least one.
-        logo: The owner's logo.
         settings: Size, opacity, marks and levels, as they will be used by ``protect``.
         labels: Right classes, or None to take the first surrogate's own answers.
         classes: Per model, from a label's text to the index of its class.
@@ -72,14 +70,14 @@ class Prepared:
         plain: Share of the sample misled by the plain logo at random places.
         textured: The same with the textures.
         images: How many images were learned from.
-        left_out: Names of images that could not be used, with the reason.
+        left_out: Why images could not be used.
     """
 
     learned: LearnedLogo
     plain: float
     textured: float
     images: int
-    left_out: tuple[tuple[str, str], ...]
+    left_out: tuple[Failure, ...]
 
 
 def prepare(
@@ -107,7 +105,7 @@ def prepare(
         )
     settings = preparation.settings
     lessons: list[Lesson] = []
-    left_out: list[tuple[str, str]] = []
+    left_out: list[Failure] = []
     grey: list[bool] = []
     with threadpool_limits(limits=1, user_api="blas"):
         for item in choose_sample(preparation.inputs.items, preparation.sample, seed=preparation.seed):
@@ -118,10 +116,10 @@ def prepare(
             except ModelError:
                 raise
             except MedlockerError as error:
-                left_out.append((item.name, str(error)))
+                left_out.append(Failure.of(error, item.name))
             loaded(item.name)
     if not lessons:
-        first = f": {left_out[0][1]}" if left_out else ""
+        first = f": {left_out[0].reason}" if left_out else ""
         raise InputError(f"none of {len(left_out)} images can be learned from{first}")
     kind = Counter(grey).most_common(1)[0][0]
     lessons = [lesson for lesson, is_grey in zip(lessons, grey, strict=True) if is_grey == kind]

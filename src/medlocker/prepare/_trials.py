@@ -14,7 +14,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker.classifiers import Canvas, Classifier, batch_for
+from medlocker.classifiers import Canvas, Classifier, batch_for, in_batches
 from medlocker.images import Image, viewed
 from medlocker.logo import Logo, blend
 from medlocker.marking import lay
@@ -38,7 +38,6 @@ class Shot:
     Args:
         image: Its number in the sample.
         half: 0 or 1: which half of the sample it belongs to.
-        key: Of the veil.
         glance: At the veiled picture.
     """
 
@@ -52,7 +51,6 @@ class Veiler:
     """Puts veils on reduced images as ``protect`` would on the files.
 
     Args:
-        logo: The owner's logo.
         settings: Legibility and decoys, as they will be used.
         with_decoys: Whether ``protect`` will draw decoys.
 
@@ -74,9 +72,6 @@ class Veiler:
         """Return an image under its veil, and its PSNR in dB; infinite if nothing changed.
 
         Args:
-            style: Of the veil.
-            one: The image.
-            key: Of the veil.
             as_drawn: Do not make it more transparent where legibility asks for it.
 
         Raises:
@@ -111,8 +106,6 @@ class Trials:
 
     Args:
         veiler: Puts the veils on.
-        images: The sample.
-        classifiers: The surrogates.
         advance: Called with the number of evaluations after each batch.
     """
 
@@ -170,9 +163,8 @@ class Trials:
     def _answers(self, makers: Sequence[Callable[[], list[Canvas]]]) -> Iterable[Logits]:
         """Yield what each model answers on each picture, (1, K), in order; pictures are made ahead."""
         ahead: deque[list[Future[list[Canvas]]]] = deque()
-        size = batch_for(self.classifiers)
-        for start in range(0, len(makers), size):
-            ahead.append([self._threads.submit(maker) for maker in makers[start : start + size]])
+        for some in in_batches(makers, batch_for(self.classifiers)):
+            ahead.append([self._threads.submit(maker) for maker in some])
             if len(ahead) > 1:
                 yield from self._classified(ahead.popleft())
         for futures in ahead:
@@ -197,7 +189,6 @@ def deal_shots(
     """Return the looks at a sample, spread so that its beginning holds all classes and both halves alike.
 
     Args:
-        images: The sample.
         answers: (N,) a model's answers on the originals.
         repeats: Looks at each image, each with another key and glance.
         seed: Of keys, glances and the order.

@@ -69,7 +69,6 @@ def variants(
     it, but who prepares for veils would find them easier.
 
     Args:
-        base: What is varied.
         count: How many, at least 1.
         opacities: Lowest and highest.
         size: Of a copy, share of the shorter side, if the user has fixed it.

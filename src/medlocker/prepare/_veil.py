@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from medlocker.classifiers import Classifier
-from medlocker.errors import InputError, MedlockerError, ModelError
+from medlocker.errors import Code, Failure, InputError, MedlockerError, ModelError
 from medlocker.labels import Labels
 from medlocker.logo import Logo
 from medlocker.prepare._fitting import MEDIAN_PSNR_DB, fit, settle
@@ -50,9 +50,7 @@ class VeilPreparation:
     """What a veil is chosen from.
 
     Args:
-        inputs: The data set.
         classifiers: Surrogates, at least one; gradients are not needed.
-        logo: The owner's logo.
         settings: Of the preset ``veil``, as ``protect`` will use them; ``opacity`` is the range to choose
             from, None for half of the shipped style's to 0.15.
         labels: Right classes, or None to take each model's own answers on the originals. Only the forecast
@@ -107,13 +105,12 @@ class ChosenVeil:
 
     Args:
         prepared: Logo and style, with all facts.
-        forecast: What to expect.
-        left_out: Names of images that could not be used, with the reason.
+        left_out: Why images could not be used.
     """
 
     prepared: PreparedVeil
     forecast: Forecast
-    left_out: tuple[tuple[str, str], ...]
+    left_out: tuple[Failure, ...]
 
 
 def prepare_veil(
@@ -175,12 +172,12 @@ class _Choice:
             )
             return self._put_together(trials, chosen[0], forecast, plan, originals, left_out)
 
-    def _read(self) -> tuple[list[Reduced], tuple[tuple[str, str], ...]]:
+    def _read(self) -> tuple[list[Reduced], tuple[Failure, ...]]:
         """Read the sample, leaving out what cannot be used and what is of the rarer kind."""
         asked = self._asked
         side = side_for(self._models)
         images: list[Reduced] = []
-        left_out: list[tuple[str, str]] = []
+        left_out: list[Failure] = []
         items = choose_sample(asked.inputs.items, asked.sample, seed=asked.seed)
         for item in items:
             try:
@@ -192,17 +189,19 @@ class _Choice:
             except ModelError:
                 raise
             except MedlockerError as error:
-                left_out.append((item.name, str(error)))
+                left_out.append(Failure.of(error, item.name))
             self._progress("reading", 1, len(items))
         if not images:
-            first = f": {left_out[0][1]}" if left_out else ""
+            first = f": {left_out[0].reason}" if left_out else ""
             raise InputError(f"none of {len(left_out)} images can be used{first}")
         if asked.regions is not None:
             self._veiler.donors = Donors.of((one.boxes, one.image.width, one.image.height) for one in images)
         is_grey = Counter(one.is_grey for one in images).most_common(1)[0][0]
         kind = "grey" if is_grey else "coloured"
         left_out += [
-            (one.name, f"not {kind} as most of the images") for one in images if one.is_grey != is_grey
+            Failure(one.name, f"not {kind} as most of the images", Code.UNSUPPORTED_IMAGE)
+            for one in images
+            if one.is_grey != is_grey
         ]
         return [one for one in images if one.is_grey == is_grey], tuple(left_out)
 
@@ -305,7 +304,7 @@ class _Choice:
         forecast: Forecast,
         plan: Plan,
         originals: Logits,
-        left_out: tuple[tuple[str, str], ...],
+        left_out: tuple[Failure, ...],
     ) -> ChosenVeil:
         asked, settings = self._asked, self._asked.settings
         everything = range(len(trials.shots))

@@ -72,7 +72,6 @@ class Attempt:
 
     Args:
         shared: What the images of the run share.
-        job: Which image.
         original: It, and what is kept out.
         labels: Per model, the class that must not be answered.
         seed: 32 bytes that all randomness of this image comes from.

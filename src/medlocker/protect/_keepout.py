@@ -136,7 +136,6 @@ def beside(
     """Find room beside all boxes, giving up weak candidates where there is none otherwise.
 
     Args:
-        given: Never given up.
         findings: What the finder found; its firm boxes are not given up either.
         size: (width, height) of the image.
         finder: Tells whether findings may be given up.

@@ -13,6 +13,7 @@ import numpy as np
 
 from medlocker.classifiers import Classifier
 from medlocker.errors import (
+    Failure,
     InputError,
     MedlockerError,
     NoPixelsError,
@@ -49,10 +50,6 @@ class Protector:
     """Everything that the images of one run share.
 
     Args:
-        classifiers: The surrogates.
-        logo: The owner's logo.
-        settings: Options.
-        search: The strategy.
         regions: Keep-out boxes, or None.
         finder: Finds more of them in each image, or None.
         randomness: From a purpose and the digest of an original to 32 bytes, the same for the same original
@@ -376,11 +373,8 @@ def _guarded(job: Job, steps: Generator[Any, Any, Outcome]) -> Task[Outcome]:
     try:
         return (yield from steps)
     except (NoRoomError, NoPixelsError) as error:
-        return Outcome(job.index, job.name, "skipped", str(error))
-    except InputError as error:
-        return Outcome(job.index, job.name, "failed", str(error))
+        return Outcome.left_out(job.index, "skipped", Failure.of(error, job.name))
     except WriteError:
         raise
     except (MedlockerError, MemoryError) as error:
-        reason = str(error) if isinstance(error, MedlockerError) else "not enough memory"
-        return Outcome(job.index, job.name, "failed", reason)
+        return Outcome.left_out(job.index, "failed", Failure.of(error, job.name))

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from medlocker.errors import Failure
 from medlocker.protect._series import Lead, Series
 from medlocker.veil import AnyMark
 
@@ -43,9 +44,7 @@ class Marked:
     """A marked image, written and checked but not yet in its place.
 
     Args:
-        job: Which image.
         temporary: The written file, beside its target.
-        marks: The parameter list.
         residual: What, besides the parameters, restores the original exactly.
         method: How it was marked; restoring takes the same way back.
         sha256: Of the marked file.
@@ -80,6 +79,8 @@ class Outcome:
         name: Relative input name.
         status: ``marked``; ``skipped`` on purpose (no room); ``failed`` by an error.
         reason: Why it was not marked, one sentence.
+        code: The same in one word, see :class:`medlocker.errors.Code`.
+        subject: The name that the reason itself begins with.
         labelled: Whether the user gave its class.
         clean_correct: Per model, whether the original is classified as its label says.
         fooled: Per model, whether the written file, read again, is not classified as the label.
@@ -114,3 +115,15 @@ class Outcome:
     withstood: tuple[str, ...] = ()
     followed: bool = False
     psnr: float | None = None
+    code: str = ""
+    subject: str = ""
+
+    @property
+    def failure(self) -> Failure:
+        """Why it was not marked."""
+        return Failure(self.name, self.reason, self.code, self.subject)
+
+    @classmethod
+    def left_out(cls, index: int, status: Literal["skipped", "failed"], failure: Failure) -> Outcome:
+        """Return how an image ended that was not marked."""
+        return cls(index, failure.name, status, failure.reason, code=failure.code, subject=failure.subject)

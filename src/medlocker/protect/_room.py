@@ -65,10 +65,8 @@ def find_room(
 
     Args:
         settings: Sizes, number of marks, area, rotation, hardening.
-        logo: The picture.
         width: Of the image, pixels.
         height: Of the image, pixels.
-        boxes: Keep-out boxes.
         step: Placements at multiples of this many pixels are used.
         seed: The image's randomness for the search.
         key: The image's secret for hardening.
@@ -101,7 +99,6 @@ def pose_problem(
     """Return what may be put on one image, for a search.
 
     Args:
-        settings: Opacity, texture, looks.
         preview: How the models see the image.
         room: From :func:`find_room`.
         labels: Per model, the class that must not be answered.

@@ -17,7 +17,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from medlocker.errors import AlreadyMarkedError, InputError, MedlockerError, NoRoomError
+from medlocker.errors import AlreadyMarkedError, Code, InputError, MedlockerError, NoRoomError
 from medlocker.formats import reach
 from medlocker.geometry import Box
 from medlocker.images import Image
@@ -67,6 +67,14 @@ def marks_digest(marks: Sequence[AnyMark]) -> str:
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
+_OF_SERIES = {
+    Code.ALREADY_MARKED: "an image of its series was marked in another way in release {release}",
+    Code.ALREADY_MARKED_UNFINISHED: "an image of its series was marked in another way by a run that has not "
+    "finished, release {release}",
+    Code.ALREADY_MARKED_HERE: "an image of its series is in this run already, marked in another way",
+}
+
+
 @contextmanager
 def about_series() -> Iterator[None]:
     """Say of a series what the ledger says of an image.
@@ -77,8 +85,8 @@ def about_series() -> Iterator[None]:
     try:
         yield
     except AlreadyMarkedError as error:
-        text = str(error).replace("with these pixels", "of its series", 1)
-        raise AlreadyMarkedError(text, hint=error.hint) from None
+        text = _OF_SERIES[error.code].format(release=error.subject)
+        raise AlreadyMarkedError(text, hint=error.hint, code=error.code, subject=error.subject) from None
 
 
 def look_at(

@@ -108,7 +108,6 @@ class Settings:
         keep_original: Put the original file into its sealed record.
         placement: ``series``: all images of a series carry the marks of one of them; ``image``: each has its
             own, which is for series of unlike images.
-        style: How veils look.
         aim: What a veil is chosen for if several are drawn (``budget``): all images shall get the ``same``
             answer, or one drawn by ``key`` for each, or one that is ``wrong``.
         aim_class: Index of the class for aim ``same``, in the order of each model; None draws it.

@@ -54,11 +54,7 @@ def draw(
     """Draw the veil of one image.
 
     Args:
-        settings: How veils look.
-        logo: The owner's logo.
-        image: The original.
         boxes: What is kept out, grown by what marking next to it would change.
-        key: The image's secret.
         with_decoys: Keep out of boxes by chance too.
         telling_nothing: Those of the boxes that sick and healthy images have alike: they need no decoys.
         donors: Regions of other images, which decoys are made like.
@@ -85,8 +81,6 @@ def fainter(veil: Veil, *, psnr_db: float, settings: Settings) -> Veil | None:
     """Return a veil that leaves the wanted legibility, or None if it does so already.
 
     Args:
-        veil: As drawn.
-        psnr_db: What it leaves.
         settings: Least PSNR, lowest opacity.
     """
     if psnr_db >= settings.legibility:
@@ -135,7 +129,6 @@ def wanted_classes(settings: Settings, classifiers: Sequence[Classifier], *, key
 
     Args:
         settings: The aim, and the class for ``same`` if it was prepared; else it is the last one.
-        classifiers: The surrogates.
         key: Of the image, at least 8 bytes.
     """
     counts = [len(model.classes) for model in classifiers]

@@ -102,9 +102,6 @@ def strongest(boxes: Sequence[Box], *, height: int, width: int, share: float) ->
     The first one is shrunk about its middle if it is too large alone.
 
     Args:
-        boxes: The strongest first.
-        height: Of the image.
-        width: Of the image.
         share: 0 to 1.
     """
     inside = np.zeros((height, width), np.bool_)

@@ -30,7 +30,7 @@ def read_coco(path: Path) -> Table:
     try:
         content = json.loads(data)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{file}: expected JSON") from error
+        raise InputError(f"{file}: expected JSON", subject=file) from error
     images = _objects(content, "images", file)
     annotations = _objects(content, "annotations", file)
     kinds = {
@@ -72,7 +72,7 @@ def _place(file: str, _: str, line: int) -> str:
 def _objects(content: object, key: str, file: str) -> Sequence[Mapping[str, Any]]:
     found = content.get(key) if isinstance(content, dict) else None
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-        raise InputError(f"{file}: expected COCO JSON with a list of {key}")
+        raise InputError(f"{file}: expected COCO JSON with a list of {key}", subject=file)
     return found
 
 

@@ -27,9 +27,11 @@ def read_csv(path: Path) -> Table:
         with path.open(encoding="utf-8-sig", newline="") as stream:
             return _read(stream, path.name)
     except UnicodeDecodeError as error:
-        raise InputError(f"regions {path.name}: expected UTF-8 text") from error
+        raise InputError(f"regions {path.name}: expected UTF-8 text", subject=path.name) from error
     except OSError as error:
-        raise InputError(f"regions {path.name}: {(error.strerror or 'cannot be read').lower()}") from error
+        raise InputError(
+            f"regions {path.name}: {(error.strerror or 'cannot be read').lower()}", subject=path.name
+        ) from error
 
 
 def _place(file: str, _: str, line: int) -> str:

@@ -87,7 +87,6 @@ class DicomSegmentations:
     """DICOM segmentations, found by the images that they refer to.
 
     Args:
-        root: Their folder.
         names: Their relative paths, with forward slashes.
         images: Where each image lies, by its name.
     """
@@ -158,7 +157,8 @@ class DicomSegmentations:
         if header.size != size:
             raise InputError(
                 f"segmentation {name}: expected {size[0]} x {size[1]} pixels, "
-                f"got {header.size[0]} x {header.size[1]}"
+                f"got {header.size[0]} x {header.size[1]}",
+                subject=name,
             )
         boxes: set[Box] = set()
         for frame in header.of(self._image(image)):
@@ -197,7 +197,7 @@ def _read_header(path: Path, name: str) -> _Segmentation:
             return _parsed(found)
     except Exception as error:  # untrusted bytes: pydicom raises errors of many kinds
         raise InputError(
-            f"segmentation {name}: expected a whole DICOM segmentation, got a damaged one"
+            f"segmentation {name}: expected a whole DICOM segmentation, got a damaged one", subject=name
         ) from error
 
 
@@ -246,7 +246,9 @@ def _read_frame(path: Path, name: str, index: int, size: tuple[int, int]) -> NDA
         with quiet():
             mask: NDArray[np.bool_] = np.asarray(pixel_array(path, index=index)) != 0
     except Exception as error:  # as above
-        raise InputError(f"segmentation {name}: expected whole frames, got a damaged one") from error
+        raise InputError(
+            f"segmentation {name}: expected whole frames, got a damaged one", subject=name
+        ) from error
     if mask.shape != (size[1], size[0]):
-        raise InputError(f"segmentation {name}: expected frames as large as the header says")
+        raise InputError(f"segmentation {name}: expected frames as large as the header says", subject=name)
     return mask

@@ -33,8 +33,6 @@ class Rim:
     Args:
         x: Of its centre.
         y: Of its centre.
-        across: Its horizontal radius.
-        down: Its vertical radius.
     """
 
     x: float
@@ -65,8 +63,6 @@ class EyeView:
         Args:
             x: Of the ellipse's centre, pixels of the view.
             y: Of its centre.
-            across: Its horizontal radius.
-            down: Its vertical radius.
             image: (height, width) of the image that the box is for; the view shows all of it.
         """
         (height, width), (own_height, own_width) = image, self.made_from

@@ -38,7 +38,6 @@ class Field:
     Args:
         whole: (h, w) bool.
         inner: The same without its rim, which is no tissue.
-        diameter_px: Its longer extent.
     """
 
     whole: NDArray[np.bool_]

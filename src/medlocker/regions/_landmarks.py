@@ -57,7 +57,6 @@ class Spot:
     Args:
         x: Of its centre, pixels of the view.
         y: Of its centre.
-        radius: Half its width.
         strength: From 1 on it counts as found.
     """
 

@@ -74,7 +74,8 @@ def load_regions(
         if not source.check_kind(kind):
             known = ", ".join(sorted(source.kinds)) or "none"
             raise InputError(
-                f"regions {path.name}: expected a kind of region that occurs ({known}), got {kind!r:.80}"
+                f"regions {path.name}: expected a kind of region that occurs ({known}), got {kind!r:.80}",
+                subject=path.name,
             )
     return Regions(source, margin_px, min_area_px, wanting(only, exclude))
 
@@ -88,18 +89,21 @@ def _open_segmentations(path: Path, images: Mapping[str, Path]) -> DicomSegmenta
 
 def _open_file(path: Path) -> Source:
     if not path.is_file():
-        raise InputError(f"regions {path.name}: expected a file or folder that exists")
+        raise InputError(f"regions {path.name}: expected a file or folder that exists", subject=path.name)
     try:
         with path.open("rb") as stream:
             start = stream.read(_PEEK_BYTES)
     except OSError as error:
-        raise InputError(f"regions {path.name}: {(error.strerror or 'cannot be read').lower()}") from error
+        raise InputError(
+            f"regions {path.name}: {(error.strerror or 'cannot be read').lower()}", subject=path.name
+        ) from error
     start = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     if start.startswith((b"{", b"[")):
         return read_coco(path)
     if b"\0" in start or start.startswith((b"\x89PNG", b"\xff\xd8\xff")):
         raise InputError(
             f"regions {path.name}: expected CSV or COCO JSON, got a binary file",
+            subject=path.name,
             hint="masks are given as a folder",
         )
     return read_csv(path)
@@ -120,19 +124,25 @@ def _open_folder(path: Path, images: Mapping[str, Path]) -> Source:
         raise InputError(
             f"regions {path.name}: expected either masks or YOLO text files, got both "
             f"({min(masks)}, {min(texts)})",
+            subject=path.name,
             hint="give the folder that holds only one of them",
         )
     if texts:
         return read_yolo(path, sorted(texts))
     if masks:
         return MaskFolder(path, masks)
-    raise InputError(f"regions {path.name}: expected a folder of masks or YOLO text files, got none in it")
+    raise InputError(
+        f"regions {path.name}: expected a folder of masks or YOLO text files, got none in it",
+        subject=path.name,
+    )
 
 
 def _files_below(path: Path) -> list[str]:
     def fail(error: OSError) -> None:
         # a folder passed over would be lesions passed over
-        raise InputError(f"regions {path.name}: {(error.strerror or 'cannot be read').lower()}") from error
+        raise InputError(
+            f"regions {path.name}: {(error.strerror or 'cannot be read').lower()}", subject=path.name
+        ) from error
 
     found = []
     for folder, subfolders, files in os.walk(path, onerror=fail):

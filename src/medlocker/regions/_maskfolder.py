@@ -40,7 +40,6 @@ class MaskFolder:
     """Masks in a folder, found by name and read one at a time.
 
     Args:
-        root: The folder.
         names: Relative paths of all masks, with forward slashes.
     """
 

@@ -69,7 +69,6 @@ def read_mask(path: Path, *, name: str, width: int, height: int) -> NDArray[np.b
             1, 2 or 4 bits, or of 32 (whole or real numbers).
         name: How messages call it.
         width: Columns the mask must have; another size is refused before anything is decoded.
-        height: Rows.
 
     Returns:
         (height, width) bool.
@@ -122,7 +121,7 @@ def _read_other(data: bytes, *, name: str) -> NDArray[np.bool_]:
         with quiet(), PillowImage.open(io.BytesIO(data)) as picture:
             pictures = getattr(picture, "n_frames", 1)
             if pictures != 1:
-                raise InputError(f"mask {name}: expected one picture, got {pictures}")
+                raise InputError(f"mask {name}: expected one picture, got {pictures}", subject=name)
             marked = np.asarray(picture) != 0
             if picture.mode == "P":
                 marked |= np.asarray(picture.convert("RGB")).any(axis=2)
@@ -130,7 +129,9 @@ def _read_other(data: bytes, *, name: str) -> NDArray[np.bool_]:
     except InputError:
         raise
     except Exception as error:  # as above: decoders raise anything
-        raise UnsupportedImageError(f"mask {name}: expected a whole picture, got a damaged one") from error
+        raise UnsupportedImageError(
+            f"mask {name}: expected a whole picture, got a damaged one", subject=name
+        ) from error
 
 
 def _lesion_pixels(image: Image) -> NDArray[np.bool_]:
@@ -161,5 +162,6 @@ def _lesion_pixels_of(image: Image, pixels: Pixels) -> NDArray[np.bool_]:
 
 def _wrong_size(name: str, *, expected: tuple[int, int], got: tuple[int, int]) -> InputError:
     return InputError(
-        f"mask {name}: expected a mask of {expected[0]} x {expected[1]} pixels, got {got[0]} x {got[1]}"
+        f"mask {name}: expected a mask of {expected[0]} x {expected[1]} pixels, got {got[0]} x {got[1]}",
+        subject=name,
     )

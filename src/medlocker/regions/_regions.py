@@ -153,8 +153,6 @@ class Regions:
 
         Args:
             name: The image's relative path with forward slashes.
-            width: Its columns.
-            height: Its rows.
 
         Returns:
             (height, width) bool each; empty if the image has none, and no lesion is not the same as no mask.
@@ -180,7 +178,7 @@ class Regions:
             indices = self._owned[name]
         else:
             # no boxes would look like no lesions
-            raise InputError(f"regions of {name}: expected one of the images given before")
+            raise InputError(f"regions of {name}: expected one of the images given before", subject=name)
         for index in indices:
             if index in self._shared:
                 first, second = self._shared[index][:2]

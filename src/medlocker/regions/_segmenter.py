@@ -25,11 +25,6 @@ class Segmenter:
     """A network that tells the probability of a lesion for every pixel; use :func:`load_segmenter`.
 
     It runs on the CPU only, one tile at a time: the same boxes on every machine, memory of one tile.
-
-    Args:
-        file: The opened network.
-        card: What it expects.
-        name: For messages.
     """
 
     droppable = False
@@ -41,14 +36,18 @@ class Segmenter:
         self.sha256 = file.sha256
         inputs = self._session.get_inputs()
         if len(inputs) != 1 or inputs[0].type not in FLOATS or len(inputs[0].shape) != 4:
-            raise ModelError(f"segmenter {name}: expected one input of float images with four axes")
+            raise ModelError(
+                f"segmenter {name}: expected one input of float images with four axes", subject=name
+            )
         self._input = inputs[0]
         sides = list(self._input.shape[1:])
         wanted = [3, card.tile_px, card.tile_px]
         if card.layout == "NHWC":
             wanted = [*wanted[1:], 3]
         if any(isinstance(side, int) and side != want for side, want in zip(sides, wanted, strict=True)):
-            raise ModelError(f"segmenter {name}: the card says {card.layout} {wanted}, its input is {sides}")
+            raise ModelError(
+                f"segmenter {name}: the card says {card.layout} {wanted}, its input is {sides}", subject=name
+            )
         self._scale = np.array(card.scale, np.float32)
         self._shift = np.array(card.shift, np.float32)
         for level in _PLAIN_LEVELS:  # before any work: a wrong model is better refused than believed
@@ -118,20 +117,25 @@ class Segmenter:
         try:
             answer = np.asarray(self._session.run(None, {self._input.name: batch})[0])
         except Exception as error:  # ONNX Runtime raises classes of its own, none of them exported
-            raise ModelError(f"segmenter {self.name}: it fails on an input of {batch.shape}") from error
+            raise ModelError(
+                f"segmenter {self.name}: it fails on an input of {batch.shape}", subject=self.name
+            ) from error
         maps = _maps(answer, side)
         if maps is None:
             raise ModelError(
                 f"segmenter {self.name}: expected an output of one number per pixel of {side} x {side}, "
-                f"got {answer.dtype} {list(answer.shape)}"
+                f"got {answer.dtype} {list(answer.shape)}",
+                subject=self.name,
             )
         if not np.isfinite(maps).all():
-            raise ModelError(f"segmenter {self.name}: it answers NaN or infinity")
+            raise ModelError(f"segmenter {self.name}: it answers NaN or infinity", subject=self.name)
         highest = np.asarray(maps.max(axis=0), dtype=np.float32)
         if not self.card.is_probability:
             return np.asarray(1 / (1 + np.exp(-highest)), dtype=np.float32)
         if highest.max() > 1 + 1e-3 or highest.min() < -1e-3:
-            raise ModelError(f"segmenter {self.name}: expected probabilities, got {highest.max():.3g}")
+            raise ModelError(
+                f"segmenter {self.name}: expected probabilities, got {highest.max():.3g}", subject=self.name
+            )
         return highest
 
 
@@ -174,12 +178,14 @@ def load_segmenter(path: Path, *, threads: int = 0) -> Segmenter:
     if file.suffix.lower() != ".onnx" or not file.is_file():
         raise ModelError(
             f"segmenter {path.name}: expected an .onnx file or a folder with {MODEL}",
+            subject=path.name,
             hint="such a folder is made by `medlocker train segmenter`",
         )
     beside = card_path(file)
     if not beside.is_file():
         raise ModelError(
             f"segmenter {file.name}: expected a card {beside.name} beside it",
+            subject=file.name,
             hint="without it neither the scale nor the threshold is known",
         )
     card = load_segmenter_card(beside)

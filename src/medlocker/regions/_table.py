@@ -98,7 +98,6 @@ class Table:
         edges: (N, 4) left, top, right, bottom.
         codes: (N) index into ``kind_names``.
         lines: (N) where the row was written.
-        kind_names: All kinds.
         normalized: Whether the edges are shares of width and height.
         place: See :meth:`TableBuilder.build`.
         sizes: (width, height) stated by the source.

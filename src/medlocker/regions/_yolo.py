@@ -23,7 +23,6 @@ def read_yolo(root: Path, names: Sequence[str]) -> Table:
     top of the folder, else its number.
 
     Args:
-        root: The folder.
         names: Relative paths of the text files, without ``classes.txt``.
 
     Raises:
@@ -55,7 +54,7 @@ def _lines(path: Path, name: str) -> list[str]:
     try:
         return read_limited(path, max_bytes=MAX_TEXT_BYTES, what="regions").decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise InputError(f"regions {name}: expected UTF-8 text") from error
+        raise InputError(f"regions {name}: expected UTF-8 text", subject=name) from error
 
 
 def _row(fields: Sequence[str]) -> tuple[int, tuple[float, float, float, float]]:

@@ -21,7 +21,6 @@ class Part:
     """One connected part.
 
     Args:
-        box: Around it.
         area_px: Its pixels.
         strength: The largest score in it.
     """

@@ -46,8 +46,6 @@ def scale_for(height: int, width: int, *, side_px: int, enlarge: bool = True) ->
 
     Args:
         height: Rows of the image.
-        width: Columns.
-        side_px: Wanted shorter side.
         enlarge: Whether smaller images are enlarged.
     """
     factor = side_px / min(height, width)

@@ -77,7 +77,9 @@ def load_segmenter_card(path: Path) -> SegmenterCard:
     try:
         return _parse(as_object(value, "the card"))
     except ModelError as error:
-        raise ModelError(f"model card {path.name}: {error}", hint=error.hint or _HINT) from error
+        raise ModelError(
+            f"model card {path.name}: {error}", subject=path.name, hint=error.hint or _HINT
+        ) from error
 
 
 def _parse(top: dict[str, Any]) -> SegmenterCard:

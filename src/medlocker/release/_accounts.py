@@ -22,7 +22,6 @@ class Done:
     """One finished image.
 
     Args:
-        outcome: How it ended.
         entry: Public facts (name, file, pixels), empty if it was skipped.
         offset: Where its sealed record starts.
         length: Its length, 0 if it was skipped.

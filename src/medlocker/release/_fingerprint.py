@@ -27,7 +27,9 @@ def fingerprint_path(path: Path) -> str:
                 line = f"{file.relative_to(path).as_posix()}\0{_content(file)}\n"
                 digest.update(line.encode("utf-8", "surrogateescape"))
     except OSError as error:
-        raise InputError(f"{path.name}: {(error.strerror or 'cannot be read').lower()}") from error
+        raise InputError(
+            f"{path.name}: {(error.strerror or 'cannot be read').lower()}", subject=path.name
+        ) from error
     return digest.hexdigest()
 
 

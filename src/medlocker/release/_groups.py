@@ -52,7 +52,6 @@ def find_groups(
     """Read what series the images belong to; a few numbers for each image of a series are kept in memory.
 
     Args:
-        items: The run's images.
         series_key: From a file to what near copies have in common; None to let every image stand alone.
         instance: From a file to what only its copies have in common; None to look for none.
         workers: Threads that read headers.
@@ -118,8 +117,6 @@ class Order:
     copy is damaged, the next copy takes over. Copies lead a series last, whenever their turn came.
 
     Args:
-        items: The run's images.
-        groups: Which belong together.
         done: Indices of images that need no work; of repeats only marked ones. May grow.
         known: From the key of a series to the marks that its images carry already, or None.
     """

@@ -28,7 +28,6 @@ class Input:
 
     Args:
         name: Relative name with forward slashes.
-        location: Where it lies.
         output_name: Relative name of its marked version.
     """
 
@@ -63,17 +62,22 @@ class Inputs:
     masks: tuple[str, ...] = ()
 
 
-def find_inputs(source: Path) -> Inputs:
+def find_inputs(source: Path, *, what: str = "") -> Inputs:
     """List the images of a file, a folder (walked, tree kept) or a list file (one path a line).
 
     Hidden files and folders are left out. Symbolic links are followed only to files inside the folder.
+
+    Args:
+        source: The file or folder.
+        what: How messages call it; default ``input`` and its name.
 
     Raises:
         InputError: If there is nothing to protect.
     """
     passed_over: list[str] = []
     unreadable: list[str] = []
-    walked = _is_folder(source)
+    what = what or f"input {source.name}"
+    walked = _is_folder(source, what)
     if walked:
         found = dict(_walk(source, passed_over, unreadable))
         root = source
@@ -84,10 +88,11 @@ def find_inputs(source: Path) -> Inputs:
         found = {source.name: source}
         root = source.parent
     if not found and unreadable == ["."]:
-        raise InputError(f"input {source.name}: the folder cannot be listed")
+        raise InputError(f"{what}: the folder cannot be listed", subject=source.name)
     if not found:
         raise InputError(
-            f"input {source.name}: expected images ({', '.join(sorted(IMAGE_SUFFIXES))}), found none"
+            f"{what}: expected images ({', '.join(sorted(IMAGE_SUFFIXES))}), found none",
+            subject=source.name,
         )
     masks = masks_beside(found.keys()) if walked else frozenset()
     names = sorted(found.keys() - masks)
@@ -95,13 +100,15 @@ def find_inputs(source: Path) -> Inputs:
     return Inputs(items, tuple(passed_over), tuple(unreadable), root, walked, tuple(sorted(masks)))
 
 
-def _is_folder(source: Path) -> bool:
+def _is_folder(source: Path, what: str) -> bool:
     try:
         return stat.S_ISDIR(os.stat(source).st_mode)
     except FileNotFoundError:
-        raise InputError(f"input {source.name}: no such file or folder") from None
+        raise InputError(f"{what}: no such file or folder", subject=source.name) from None
     except OSError as error:
-        raise InputError(f"input {source.name}: {(error.strerror or 'cannot be read').lower()}") from error
+        raise InputError(
+            f"{what}: {(error.strerror or 'cannot be read').lower()}", subject=source.name
+        ) from error
 
 
 def _walk(root: Path, passed_over: list[str], unreadable: list[str]) -> Iterator[tuple[str, Path]]:
@@ -134,7 +141,9 @@ def _read_list(path: Path) -> dict[str, Path]:
     try:
         lines = data.decode("utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
-        raise InputError(f"list file {path.name}: expected UTF-8 text, one path a line") from error
+        raise InputError(
+            f"list file {path.name}: expected UTF-8 text, one path a line", subject=path.name
+        ) from error
     base = path.parent.resolve()
     found: dict[str, Path] = {}
     for number, line in enumerate(lines, 1):

@@ -6,7 +6,6 @@ points past the end, is dropped together with everything behind it. Both are rem
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import threading
@@ -18,6 +17,7 @@ from typing import IO
 
 from medlocker.errors import InputError, WriteError
 from medlocker.files import make_folder, read_limited, write_atomic
+from medlocker.locks import REMOVES_OPEN_FILES, is_locked, open_lock, try_lock
 from medlocker.protect import Outcome
 from medlocker.release._accounts import MAX_LINE_BYTES, Accounts, Done, read_lines, to_line
 
@@ -32,7 +32,6 @@ class Journal:
     """An append-only account of a run, safe against being killed at any moment.
 
     Args:
-        release: The release's folder.
         run: Facts that identify the run (digest of its options); another run may not continue it.
 
     Raises:
@@ -157,6 +156,9 @@ class Journal:
             WriteError: If the system refuses.
         """
         with _errors():
+            if not REMOVES_OPEN_FILES:
+                (self._folder / _RUN).unlink(missing_ok=True)
+                self.close()
             _clear(self._folder)
         self.close()
 
@@ -183,21 +185,6 @@ def run_path(release: Path) -> Path:
 def is_held(release: Path) -> bool:
     """Tell whether a run is writing to a folder now; asks the system, changes nothing."""
     return is_locked(release / FOLDER)
-
-
-def is_locked(path: Path) -> bool:
-    """Tell whether a living process holds a file or folder by :func:`hold`."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
 
 
 def is_unfinished(release: Path) -> bool:
@@ -233,15 +220,14 @@ def hold(path: Path, *, release: Path) -> int:
         InputError: If another process holds it.
         OSError: If it cannot be opened.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    for _ in range(_TRIES):  # is_locked may hold it for a moment
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+    with ExitStack() as stack:
+        descriptor = open_lock(path, make=True)
+        stack.callback(os.close, descriptor)
+        for _ in range(_TRIES):  # is_locked may hold it for a moment
+            if try_lock(descriptor):
+                stack.pop_all()
+                return descriptor
             time.sleep(_PAUSE_S)
-        else:
-            return descriptor
-    os.close(descriptor)
     raise InputError(f"another run is writing to {release.name}", hint="wait for it, or choose another --out")
 
 

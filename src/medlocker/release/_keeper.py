@@ -18,10 +18,6 @@ class Keeper:
     """Holds the release's secret: gives randomness, seals, and opens what it sealed.
 
     Args:
-        secret: Of the release.
-        journal: Of the run.
-        owner: Keys.
-        logo: The owner's logo.
         seed: Repeats searches exactly, or None.
         ledger: The owner's memory of what was marked before, or None.
         same_mark: Whether the same mark may be put on again.
@@ -111,7 +107,7 @@ class Keeper:
             os.replace(marked.temporary, job.target)
         except OSError as error:
             reason = (error.strerror or "").lower()
-            raise WriteError(f"cannot write {job.target.name}: {reason}") from error
+            raise WriteError(f"cannot write {job.target.name}: {reason}", subject=job.target.name) from error
         entry = {"name": job.output_name, "file": marked.sha256, "pixels": marked.marked_pixels}
         series = self.conceal(job.series.key) if job.series is not None else ""
         self._journal.add(outcome, entry=entry, record=blob, stamp=job.stamp, series=series)

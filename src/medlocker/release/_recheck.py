@@ -47,7 +47,6 @@ def recheck(
 
     Args:
         journal: Of the interrupted run; changed.
-        items: The run's images.
         images: Folder of the marked files.
         original_of: From a marked image to the SHA-256 of the file that was marked.
         workers: Threads that read.

@@ -27,7 +27,7 @@ from medlocker.certificates import (
 )
 from medlocker.classifiers import Classifier, checked_classifier, prototypes_of
 from medlocker.engines import Common, Duty, Engine, EngineMaker, LocalEngine
-from medlocker.errors import OutputExistsError, WriteError
+from medlocker.errors import Code, Failure, OutputExistsError, WriteError
 from medlocker.files import make_folder, sweep_temporaries
 from medlocker.formats.dicom import series_key
 from medlocker.labels import Labels
@@ -52,11 +52,7 @@ class Run:
 
     Args:
         inputs: The images, in their order.
-        release: The output folder.
         classifiers: Surrogates, at least one.
-        logo: The owner's logo.
-        owner: Keys.
-        settings: Options.
         labels: Right classes, or None to take the surrogates' own answers.
         classes: Per model, from a label's text to the index of its class; None for a feature extractor,
             whose own answer is taken whatever the label.
@@ -151,7 +147,6 @@ class Result:
     """What a run did.
 
     Args:
-        summary: Counts.
         json: The object for ``--json``.
     """
 
@@ -185,7 +180,9 @@ def check_target(release: Path, inputs: Inputs) -> None:
         _check_content(release)
     except OSError as error:
         reason = (error.strerror or "").lower()
-        raise WriteError(f"cannot look into the output {release.name}: {reason}") from error
+        raise WriteError(
+            f"cannot look into the output {release.name}: {reason}", subject=release.name
+        ) from error
 
 
 def _check_content(release: Path) -> None:
@@ -213,7 +210,6 @@ def run_release(
     """Protect a data set.
 
     Args:
-        run: What to do.
         progress: Called with each outcome as it is known, also with those of an earlier, interrupted run.
         checking: Called before, with the number of images that an interrupted run has finished, once for each
             as it was looked at again.
@@ -314,7 +310,8 @@ def _work(
         for index, first in order.finished(outcome):
             skipped, name = run.inputs.items[index], run.inputs.items[first].name
             reason = f"{skipped.name}: the same instance as {name}"
-            repeat = Outcome(index, skipped.name, "skipped", reason)
+            failure = Failure(skipped.name, reason, Code.SAME_INSTANCE, skipped.name)
+            repeat = Outcome.left_out(index, "skipped", failure)
             journal.add(repeat, stamp=stamp_of(skipped.path))
             tell(repeat)
 

@@ -26,8 +26,6 @@ def cluster_features(
     The sample is spread evenly over the inputs in their order, so a resumed run finds the same clusters.
 
     Args:
-        classifiers: As opened.
-        inputs: The run's images.
         workers: Threads that read.
         batch: Most pictures in one call of a model.
         progress: Called after each image; :func:`images_to_sample` tells how often in all.

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from medlocker.errors import WriteError
 from medlocker.files import make_folder
-from medlocker.release._journal import FOLDER, hold, is_locked
+from medlocker.locks import REMOVES_OPEN_FILES, is_locked
+from medlocker.release._journal import FOLDER, hold
 
 _START = "start"
 
@@ -35,13 +36,18 @@ def starting(release: Path) -> Iterator[None]:
             path.touch()
             descriptor = hold(path, release=release)
         except OSError as error:
-            raise WriteError(f"cannot write to {release.name}: {(error.strerror or '').lower()}") from error
+            raise WriteError(
+                f"cannot write to {release.name}: {(error.strerror or '').lower()}", subject=release.name
+            ) from error
         try:
             yield
         finally:
+            if not REMOVES_OPEN_FILES:
+                os.close(descriptor)
             with suppress(OSError):  # gone with all of the journal, if the release is complete
                 path.unlink()
-            os.close(descriptor)
+            if REMOVES_OPEN_FILES:
+                os.close(descriptor)
     finally:
         for place in made:
             with suppress(OSError):

@@ -30,7 +30,6 @@ class RunStatus:
 
     Args:
         images: How many it began with; None if that cannot be read.
-        marked: Done.
         skipped: Done, on purpose without a mark.
         failed: Tried in vain; they are tried again when the run is resumed.
         since: When it began, UTC.
@@ -73,7 +72,9 @@ def status_of(release: Path) -> RunStatus | None:
     except FileNotFoundError:  # the run has just come to its end
         return None
     except OSError as error:
-        raise InputError(f"{release.name}: {(error.strerror or 'cannot be read').lower()}") from error
+        raise InputError(
+            f"{release.name}: {(error.strerror or 'cannot be read').lower()}", subject=release.name
+        ) from error
     counts = Counter(latest.values())
     return RunStatus(
         images=images if type(images) is int else None,
@@ -117,7 +118,9 @@ def count_there(release: Path) -> int:
                 names = (line.entry.name for line in parse_shard(data, shard=int(path.stem)))
                 count += sum(os.path.isfile(release / "images" / name) for name in names)
     except OSError as error:
-        raise InputError(f"{release.name}: {(error.strerror or 'cannot be read').lower()}") from error
+        raise InputError(
+            f"{release.name}: {(error.strerror or 'cannot be read').lower()}", subject=release.name
+        ) from error
     return count
 
 

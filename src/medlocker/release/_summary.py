@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
+from medlocker.errors import Failure
 from medlocker.machine import peak_rss_mb
 from medlocker.protect import Outcome
 from medlocker.search import Clock
@@ -33,8 +34,8 @@ class Summary:
     evaluations: int = 0
     clean_correct: list[int] = field(default_factory=list)
     fooled: list[int] = field(default_factory=list)
-    skipped: list[tuple[str, str]] = field(default_factory=list)
-    failed: list[tuple[str, str]] = field(default_factory=list)
+    skipped: list[Failure] = field(default_factory=list)
+    failed: list[Failure] = field(default_factory=list)
     notes: dict[str, int] = field(default_factory=dict)
     marks: int = 0
     area: float = 0.0
@@ -52,9 +53,9 @@ class Summary:
         """Count one image."""
         self.evaluations += outcome.evaluations
         if outcome.status == "skipped":
-            self.skipped.append((outcome.name, outcome.reason))
+            self.skipped.append(outcome.failure)
         elif outcome.status == "failed":
-            self.failed.append((outcome.name, outcome.reason))
+            self.failed.append(outcome.failure)
         else:
             self._add_marked(outcome)
 
@@ -112,8 +113,8 @@ class Summary:
                 "median_psnr_db": round(median(self.psnrs), 2) if self.psnrs else None,
                 "least_psnr_db": round(min(self.psnrs), 2) if self.psnrs else None,
             },
-            "skipped": [{"image": name, "reason": reason} for name, reason in sorted(self.skipped)],
-            "failed": [{"image": name, "reason": reason} for name, reason in sorted(self.failed)],
+            "skipped": [one.to_json() for one in sorted(self.skipped)],
+            "failed": [one.to_json() for one in sorted(self.failed)],
             "notes": self.notes,
             "evaluations": self.evaluations,
             "seconds": {

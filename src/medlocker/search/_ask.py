@@ -22,7 +22,6 @@ class Ask:
     """Classify some pictures with every model of the run.
 
     Args:
-        count: How many pictures.
         fill: Makes them, one at a time, when there is a place in a batch.
         labels: Per model, the class that must not be answered.
         gradients: Also differentiate each model's margin with respect to its canvas.

@@ -53,18 +53,15 @@ class Found:
     """The outcome of a search.
 
     Args:
-        marks: The best candidate.
         margin: Its smallest margin over the models.
         evaluations: What the search cost.
         reached: Whether the wanted margin was reached.
-        first_margin: Margin of the first marked candidate tried.
     """
 
     marks: Candidate
     margin: float
     evaluations: int
     reached: bool
-    first_margin: float
 
 
 Steps: TypeAlias = Generator[Proposal, Scored, None]
@@ -102,8 +99,6 @@ class Search(ABC):
         """Search one image.
 
         Args:
-            problem: What is allowed.
-            rng: All randomness.
             judge: Called with a candidate that reaches the margin; a generator that returns the margins of
                 the real, written image. If any is not above 0 the search goes on with what is left.
 
@@ -144,7 +139,7 @@ class Search(ABC):
                 break
         steps.close()
         reached = tally.reaches(max(self.margin, 0.0)) if judge is None else tally.judged > 0
-        return Found(tally.best, tally.value, tally.spent, reached, tally.first)
+        return Found(tally.best, tally.value, tally.spent, reached)
 
     def _guarded(self, problem: Problem, rng: np.random.Generator) -> Steps:
         """Pass on the strategy's proposals, checked; what it raises costs this image only.
@@ -214,7 +209,6 @@ class _Tally:
 
     best: Candidate = ()
     value: float = -np.inf
-    first: float = -np.inf
     spent: int = 0
     refusals: int = 0
     judged: float = -np.inf
@@ -223,8 +217,6 @@ class _Tally:
         for candidate, value in zip(candidates, values, strict=True):
             if not candidate:
                 continue
-            if not self.best:
-                self.first = float(value)
             if not self.best or value > self.value:
                 self.best, self.value = candidate, float(value)
 

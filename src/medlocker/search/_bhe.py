@@ -33,8 +33,6 @@ class BheSearch(Search):
     Args:
         budget: As for every search.
         margin: As for every search; 0 stops at the first misclassification, as published.
-        population: Individuals.
-        generations: Generations.
     """
 
     name = "bhe"

@@ -92,7 +92,6 @@ def guided(memory: Memory, *, at_once: int, budget: int, until: int | None = Non
     """Yield what the surface promises, and near the end of the budget the best places with less opacity.
 
     Args:
-        memory: What is known.
         at_once: Candidates of one batch.
         budget: Placements that can be tried in all.
         until: Stop when this many have been tried.

@@ -70,11 +70,9 @@ def learn_textures(
     Args:
         lessons: The sample; at least one image.
         driver: With models that offer gradients.
-        levels: Bound, grey levels.
         rounds: Passes over the sample.
         margin: Logits; images and models beyond it count little.
         cells: (rows, cols) of the texture.
-        rng: All randomness.
         progress: Called after each round.
 
     Returns:

@@ -45,7 +45,6 @@ class Change:
 
     Args:
         y: First row, work pixels.
-        x: First column.
         change: (h, w, 3) float32: marked minus clean.
         coverage: (h, w, 1) float32; above 0 where the mark is.
     """

@@ -123,10 +123,8 @@ def ensemble_slopes(
     """Sum the models' gradients at one candidate with respect to work pixels.
 
     Args:
-        problem: Of the candidate.
         gradients: Per model (looks, h, w, c).
         margins: (looks * models,) at the candidate; what is above ``wanted`` counts less.
-        wanted: Logits.
         parts: Where the sum is asked for; elsewhere it may be 0.
 
     Returns:

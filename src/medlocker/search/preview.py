@@ -63,7 +63,6 @@ class WorkRaster:
         paint: (h, w, 3) float32, colour times coverage, 0..255.
         coverage: (h, w, 1) float32, 0..1.
         solid_paint: The same for strokes that are opaque whatever the opacity; None without such.
-        solid_coverage: The same.
         size: (H, W) of the logo at full resolution, pixels.
     """
 
@@ -134,7 +133,6 @@ class Preview:
     """All models' views of one image: as it is, and as after each attack that is to be withstood.
 
     Args:
-        image: The original.
         classifiers: The models, in the run's order.
         logo: What will be put on.
         against: Attacks, ours by their names, after which models shall be misled too.

@@ -16,8 +16,6 @@ class LinearClassifier(BaseClassifier):
 
     Args:
         size: Side of the square input, pixels.
-        classes: How many.
-        seed: Of the weights.
         channels: 1 or 3.
         gradients: Whether it offers gradients.
         sharpness: Scale of the logits.

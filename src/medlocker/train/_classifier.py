@@ -19,6 +19,7 @@ from medlocker.metrics import Criterion, Metrics, choose_criterion
 from medlocker.train._pixels import PixelStore
 from medlocker.train._plots import confusion_matrix, learning_curve
 from medlocker.train._samples import Found, Sample, check_classes, find_samples, stratified
+from medlocker.train._watch import TrainingWatch, check_rules
 from medlocker.train.augment import MARGIN
 from medlocker.train.backbone import Backbone, Weights, make_backbone, suggested_size
 from medlocker.train.export import Written, check_output, write_model
@@ -54,27 +55,31 @@ class TrainOptions:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        rules: tuple[tuple[str, bool, str, object], ...] = (
-            ("epochs", self.epochs >= 1, "at least 1", self.epochs),
-            ("batch size", self.batch_size >= 2, "at least 2", self.batch_size),
-            ("learning rate", 0 < self.lr <= 1, "above 0 and at most 1", self.lr),
-            ("seed", 0 <= self.seed < 2**63, "from 0 to 2^63 - 1", self.seed),
-            ("validation", 0 < self.validation <= 0.9, "a share above 0 and at most 0.9", self.validation),
-            ("patience", self.patience >= 1, "at least 1", self.patience),
-            ("limit", self.limit is None or self.limit >= 4, "at least 4", self.limit),
+        check_rules(
             (
-                "size",
-                self.size is None or MIN_SIZE_PX <= self.size <= MAX_SIZE_PX,
-                f"from {MIN_SIZE_PX} to {MAX_SIZE_PX}",
-                self.size,
-            ),
+                ("epochs", self.epochs >= 1, "at least 1", self.epochs),
+                ("batch size", self.batch_size >= 2, "at least 2", self.batch_size),
+                ("learning rate", 0 < self.lr <= 1, "above 0 and at most 1", self.lr),
+                ("seed", 0 <= self.seed < 2**63, "from 0 to 2^63 - 1", self.seed),
+                (
+                    "validation",
+                    0 < self.validation <= 0.9,
+                    "a share above 0 and at most 0.9",
+                    self.validation,
+                ),
+                ("patience", self.patience >= 1, "at least 1", self.patience),
+                ("limit", self.limit is None or self.limit >= 4, "at least 4", self.limit),
+                (
+                    "size",
+                    self.size is None or MIN_SIZE_PX <= self.size <= MAX_SIZE_PX,
+                    f"from {MIN_SIZE_PX} to {MAX_SIZE_PX}",
+                    self.size,
+                ),
+            )
         )
-        for name, holds, rule, value in rules:
-            if not holds:
-                raise InputError(f"{name}: expected {rule}, got {value}")
 
 
-class TrainObserver:
+class TrainObserver(TrainingWatch):
     """What a caller may want to see; every method does nothing here."""
 
     def found(self, found: Found) -> None:
@@ -82,24 +87,6 @@ class TrainObserver:
 
     def backbone(self, backbone: Backbone) -> None:
         """The network is there."""
-
-    def reading(self, total: int) -> None:
-        """So many images will be read."""
-
-    def read(self) -> None:
-        """One image was read."""
-
-    def unreadable(self, name: str, reason: str) -> None:
-        """An image is skipped."""
-
-    def training(self, total: int) -> None:
-        """So many views of images will be trained on, all epochs together."""
-
-    def trained(self, count: int) -> None:
-        """So many more views were trained on."""
-
-    def epoch(self, row: dict[str, Any]) -> None:
-        """An epoch ended; a row of the history."""
 
     def exporting(self) -> None:
         """Training is over, files are being written."""
@@ -110,8 +97,6 @@ class TrainResult:
     """What was trained.
 
     Args:
-        out: The surrogate's folder.
-        architecture: The network.
         classes: In the order of the logits.
         criterion: What decided which weights were kept.
         best_epoch: Counted from 1.
@@ -120,7 +105,6 @@ class TrainResult:
         unreadable: Names of images that were skipped.
         found: Images and labels compared.
         history: One row per epoch.
-        written: Digests.
     """
 
     out: Path
@@ -185,15 +169,11 @@ def train_classifier(
     exactly as :func:`medlocker.classifiers.load_classifier` will see them.
 
     Args:
-        folder: Images, walked.
-        labels: Their classes.
         backbone: Architecture of timm, or of torchvision.
         out: New folder.
         weights: Starting weights: a state dict, ``"hub"`` or ``"none"``.
         exclude: Names of images to leave out, for instance those kept to judge on.
-        options: See there.
         overwrite: Replace a surrogate that exists.
-        observer: Told of progress.
 
     Raises:
         InputError: If images and labels give nothing to learn from.
@@ -258,7 +238,7 @@ def refuse_inside(out: Path, folder: Path) -> None:
         InputError: If it lies there.
     """
     if out.resolve().is_relative_to(folder.resolve()):
-        raise InputError(f"output {out.name}: expected a folder outside of the images")
+        raise InputError(f"output {out.name}: expected a folder outside of the images", subject=out.name)
 
 
 def device_of(name: str) -> str:

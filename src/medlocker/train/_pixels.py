@@ -77,9 +77,7 @@ class PixelStore:
         """Read and resize images as a classifier with this input would, to ``side`` instead of its size.
 
         Args:
-            paths: The images.
             spec: Gives the resize rule.
-            side: Pixels.
             on_image: Called after each.
         """
         canvases = self.empty((len(paths), side, side, 3))

@@ -23,7 +23,6 @@ class Sample:
 
     Args:
         name: Path inside the folder, forward slashes.
-        path: Where it lies.
         label: Index into the classes.
     """
 
@@ -59,20 +58,17 @@ def find_samples(
     """List the images of a folder (walked) that have a label and are not excluded.
 
     Args:
-        folder: Images.
-        labels: Their classes.
         exclude: Names to leave out: relative paths, file names, or file names without ending.
         limit: Take at most about this many, each class in proportion and at least 2.
-        seed: Of that choice.
 
     Raises:
         InputError: If there are fewer than two classes, or a class has fewer than two images.
     """
     if not folder.is_dir():
-        raise InputError(f"images {folder.name}: no such folder")
+        raise InputError(f"images {folder.name}: no such folder", subject=folder.name)
     files = dict(walk_images(folder))
     if not files:
-        raise InputError(f"images {folder.name}: expected images, found none")
+        raise InputError(f"images {folder.name}: expected images, found none", subject=folder.name)
     names = sorted(files)
     left_out, unmatched = names_left_out(names, exclude)
     labelled = {name: label for name in names if (label := labels.for_name(name)) is not None}
@@ -106,12 +102,15 @@ def check_classes(labels: Sequence[str], classes: tuple[str, ...], *, what: str)
         InputError: If there is one class, or one of them has a single image.
     """
     if len(classes) < 2:
-        raise InputError(f"{what}: expected at least two classes, got only {', '.join(classes)!s:.40}")
+        raise InputError(
+            f"{what}: expected at least two classes, got only {', '.join(classes)!s:.40}", subject=what
+        )
     counts = Counter(labels)
     few = [name for name in classes if counts[name] < 2]
     if few:
         raise InputError(
             f"{what}: expected at least two images of every class, got {counts[few[0]]} of {few[0]!r:.40}",
+            subject=what,
             hint="one image for training and one for validation is the least",
         )
 
@@ -140,7 +139,9 @@ def read_names(path: Path) -> tuple[str, ...]:
     try:
         lines = [line.strip() for line in data.decode("utf-8-sig").splitlines()]
     except UnicodeDecodeError as error:
-        raise InputError(f"list {path.name}: expected UTF-8 text, one name a line") from error
+        raise InputError(
+            f"list {path.name}: expected UTF-8 text, one name a line", subject=path.name
+        ) from error
     return tuple(normal_name(line) for line in lines if line and not line.startswith("#"))
 
 

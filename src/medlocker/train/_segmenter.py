@@ -36,6 +36,7 @@ from medlocker.train._segmenter_network import (
     with_sigmoid,
 )
 from medlocker.train._segmenter_plots import findings_picture
+from medlocker.train._watch import TrainingWatch, check_rules
 from medlocker.train.backbone import Weights
 from medlocker.train.export import check_output, write_card, write_weights
 from medlocker.train.segmenter_choice import Choice, choose, truth_of
@@ -81,33 +82,37 @@ class SegmenterOptions:
     device: str = "auto"
 
     def __post_init__(self) -> None:
-        rules: tuple[tuple[str, bool, str, object], ...] = (
-            ("epochs", self.epochs >= 1, "at least 1", self.epochs),
+        check_rules(
             (
-                "size",
-                64 <= self.size <= 1024 and self.size % _SIZE_STEP == 0,
-                f"a multiple of {_SIZE_STEP} from 64 to 1024",
-                self.size,
-            ),
-            (
-                "side",
-                self.side_px is None or 64 <= self.side_px <= 4096,
-                "from 64 to 4096 pixels",
-                self.side_px,
-            ),
-            ("crops", self.crops >= 1, "at least 1", self.crops),
-            ("batch size", self.batch_size >= 2, "at least 2", self.batch_size),
-            ("learning rate", 0 < self.lr <= 1, "above 0 and at most 1", self.lr),
-            ("recall", 0 < self.recall <= 1, "a share above 0 and at most 1", self.recall),
-            ("validation", 0 < self.validation <= 0.9, "a share above 0 and at most 0.9", self.validation),
-            ("seed", 0 <= self.seed < 2**63, "from 0 to 2^63 - 1", self.seed),
+                ("epochs", self.epochs >= 1, "at least 1", self.epochs),
+                (
+                    "size",
+                    64 <= self.size <= 1024 and self.size % _SIZE_STEP == 0,
+                    f"a multiple of {_SIZE_STEP} from 64 to 1024",
+                    self.size,
+                ),
+                (
+                    "side",
+                    self.side_px is None or 64 <= self.side_px <= 4096,
+                    "from 64 to 4096 pixels",
+                    self.side_px,
+                ),
+                ("crops", self.crops >= 1, "at least 1", self.crops),
+                ("batch size", self.batch_size >= 2, "at least 2", self.batch_size),
+                ("learning rate", 0 < self.lr <= 1, "above 0 and at most 1", self.lr),
+                ("recall", 0 < self.recall <= 1, "a share above 0 and at most 1", self.recall),
+                (
+                    "validation",
+                    0 < self.validation <= 0.9,
+                    "a share above 0 and at most 0.9",
+                    self.validation,
+                ),
+                ("seed", 0 <= self.seed < 2**63, "from 0 to 2^63 - 1", self.seed),
+            )
         )
-        for name, holds, rule, value in rules:
-            if not holds:
-                raise InputError(f"{name}: expected {rule}, got {value}")
 
 
-class SegmenterObserver:
+class SegmenterObserver(TrainingWatch):
     """What a caller may want to see; every method does nothing here."""
 
     def found(self, found: FoundPictures) -> None:
@@ -115,24 +120,6 @@ class SegmenterObserver:
 
     def network(self, network: SegmentationNetwork) -> None:
         """The network is there."""
-
-    def reading(self, total: int) -> None:
-        """So many images will be read."""
-
-    def read(self) -> None:
-        """One image was read."""
-
-    def unreadable(self, name: str, reason: str) -> None:
-        """An image is skipped."""
-
-    def training(self, total: int) -> None:
-        """So many crops will be trained on, all epochs together."""
-
-    def trained(self, count: int) -> None:
-        """So many more crops were trained on."""
-
-    def epoch(self, row: dict[str, Any]) -> None:
-        """An epoch ended; a row of the history."""
 
     def choosing(self) -> None:
         """Training is over, threshold and margin are chosen and files written."""
@@ -143,7 +130,6 @@ class SegmenterResult:
     """What was trained.
 
     Args:
-        out: The segmenter's folder.
         network: What was trained, and from which start.
         kinds: Kinds of lesions in the masks.
         choice: Threshold and margin, and what they do on the validation photographs.
@@ -210,16 +196,12 @@ def train_segmenter(
     least 95 % of its pixels lie inside of boxes.
 
     Args:
-        folder: Images, walked.
         masks: Of :func:`medlocker.regions.load_regions`, a folder of masks.
         out: New folder.
         architecture: Of segmentation-models-pytorch: ``unet``, ``fpn``, ...
-        encoder: Of the same.
         weights: Starting weights of the encoder: a state dict, ``"hub"`` or ``"none"``.
         exclude: Names of images to leave out, for instance those kept to judge on.
-        options: See there.
         overwrite: Replace a segmenter that exists.
-        observer: Told of progress.
 
     Raises:
         InputError: If images and masks give nothing to learn from, or a mask is of another size.

@@ -76,12 +76,15 @@ def find_pictures(
     if not isinstance(masks.source, MaskFolder):
         raise InputError("masks: expected a folder of mask pictures, got boxes")
     if not folder.is_dir():
-        raise InputError(f"images {folder.name}: no such folder")
+        raise InputError(f"images {folder.name}: no such folder", subject=folder.name)
     if masks.source.root.resolve().is_relative_to(folder.resolve()):
-        raise InputError(f"masks {masks.source.root.name}: expected a folder outside of the images")
+        raise InputError(
+            f"masks {masks.source.root.name}: expected a folder outside of the images",
+            subject=masks.source.root.name,
+        )
     files = dict(walk_images(folder))
     if not files:
-        raise InputError(f"images {folder.name}: expected images, found none")
+        raise InputError(f"images {folder.name}: expected images, found none", subject=folder.name)
     names = sorted(files)
     left_out, unmatched = names_left_out(names, exclude)
     without = set(masks.missing(names))
@@ -89,6 +92,7 @@ def find_pictures(
     if len(used) < 2:
         raise InputError(
             f"images {folder.name}: expected at least two with masks, got {len(used)} of {len(names)}",
+            subject=folder.name,
             hint="masks are called like their image, in a folder per lesion type or with its name at the end",
         )
     found = FoundPictures(
@@ -182,7 +186,6 @@ class CropSampler:
     Args:
         pictures: At least one with a lesion.
         size: Side of a crop, pixels.
-        rng: Source of randomness.
         lesion_share: Share of crops around a lesion.
     """
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,10 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from medlocker.errors import ModelError
 from medlocker.train._segmenter_data import CropSampler
 from medlocker.train.augment import jitter_colors
-from medlocker.train.loop import Cosine, parameter_groups
+from medlocker.train.steps import Steps
 
 _MISSED, _FALSE = 0.7, 0.3
 """Weights of missed and false pixels in the Tversky index (Salehi et al. 2017)."""
@@ -29,7 +27,6 @@ class SegmenterLoop:
     """How to train.
 
     Args:
-        epochs: Passes.
         steps: Batches in one pass.
         batch_size: Crops in a batch.
         lr: Highest learning rate.
@@ -78,9 +75,7 @@ def fit_segmenter(
 
     Args:
         network: (N, 3, h, w) to (N, 1, h, w) logits.
-        train: Gives crops.
         validation: Gives crops for the loss in the history; drawn once.
-        loop: See there.
         on_crops: Called with the number of crops after each step.
         on_epoch: Called with the row of history after each epoch.
 
@@ -91,45 +86,33 @@ def fit_segmenter(
         ModelError: If the loss becomes NaN.
     """
     device = torch.device(loop.device)
-    network.to(device).to(memory_format=torch.channels_last)
-    optimizer = torch.optim.AdamW(parameter_groups(network), lr=loop.lr)
     steps = loop.epochs * loop.steps
-    schedule = Cosine(optimizer, lr=loop.lr, steps=steps, warm_up=max(1, round(_WARM_UP * steps)))
+    warm_up = max(1, round(_WARM_UP * steps))
+    teacher = Steps(network, lr=loop.lr, steps=steps, warm_up=warm_up, device=device)
     generator = torch.Generator().manual_seed(loop.seed)
     mean = torch.tensor(loop.mean, device=device).view(1, 3, 1, 1) * 255
     std = torch.tensor(loop.std, device=device).view(1, 3, 1, 1) * 255
     kept = [validation.draw(loop.batch_size) for _ in range(4)]
 
-    def loss_of(crops: tuple[np.ndarray, np.ndarray], *, augmented: bool) -> Tensor:
+    def loss_of(crops: tuple[np.ndarray, np.ndarray], *, augmented: bool = True) -> tuple[Tensor, int]:
         images = torch.from_numpy(crops[0]).to(device).float()
         if augmented:
             images = jitter_colors(images, generator=generator)
         images = ((images - mean) / std).contiguous(memory_format=torch.channels_last)
-        return recall_loss(network(images), torch.from_numpy(crops[1]).to(device))
+        return recall_loss(network(images), torch.from_numpy(crops[1]).to(device)), len(images)
 
     history: list[dict[str, Any]] = []
     for epoch in range(1, loop.epochs + 1):
         started = time.perf_counter()
-        network.train()
-        total = 0.0
-        for _ in range(loop.steps):
-            schedule.step()
-            loss = loss_of(train.draw(loop.batch_size), augmented=True)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-            optimizer.step()
-            total += float(loss.detach())
-            on_crops(loop.batch_size)
-        if not math.isfinite(total):
-            raise ModelError("the training loss became NaN or infinite", hint="lower the learning rate: --lr")
+        crops = (train.draw(loop.batch_size) for _ in range(loop.steps))
+        loss = teacher.epoch(crops, loss_of, on_images=on_crops)
         network.eval()
         with torch.inference_mode():
-            judged = float(np.mean([float(loss_of(crops, augmented=False)) for crops in kept]))
+            judged = float(np.mean([float(loss_of(crops, augmented=False)[0]) for crops in kept]))
         row = {
             "epoch": epoch,
-            "lr": schedule.last,
-            "train_loss": total / loop.steps,
+            "lr": teacher.lr,
+            "train_loss": loss,
             "validation_loss": judged,
             "seconds": time.perf_counter() - started,
         }

@@ -38,8 +38,6 @@ class SegmentationNetwork:
 
     Args:
         network: (N, 3, h, w) to (N, 1, h, w) logits.
-        architecture: The library's name.
-        encoder: The library's name.
         mean: Per channel, of inputs in 0..1.
         std: Per channel.
         origin: Where the encoder's weights come from, one phrase.
@@ -146,5 +144,6 @@ def _load_encoder(network: nn.Module, path: Path) -> str | None:
     common = sum(plain in state for plain in named.values())
     raise ModelError(
         f"{what}: expected the {len(own)} tensors of the encoder, got {len(state)}, {common} of these names",
+        subject=what,
         hint="is it another architecture or another library's variant of it?",
     )

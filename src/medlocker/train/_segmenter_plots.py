@@ -29,8 +29,6 @@ def findings_picture(
         mask: (h, w) bool, its lesions.
         boxes: What the segmenter keeps out.
         choice: What was chosen, and the front.
-        wanted: The wanted recall.
-        history: Losses by epoch.
 
     Returns:
         A PNG file.

@@ -56,7 +56,6 @@ def make_backbone(name: str, *, weights: Weights, outputs: int, size: int) -> Ba
     Args:
         name: timm's name, or torchvision's.
         weights: A state dict without code, ``"hub"`` to fetch pretrained ones, or ``"none"``.
-        outputs: Classes.
         size: Side of the input, pixels.
 
     Raises:
@@ -136,6 +135,7 @@ def unreachable(name: str) -> ModelError:
     """Return the error for pretrained weights that the hub does not give."""
     return ModelError(
         f"weights of {name}: they cannot be fetched from the hub",
+        subject=name,
         hint="check the network and the name, or give --weights FILE, or train with --weights none",
     )
 
@@ -146,9 +146,7 @@ def load_body(
     """Put weights into all layers but the last, which depends on the classes.
 
     Args:
-        network: The target.
         state: By the network's own names, or by other names in the same order.
-        what: For messages.
         ordered: Whether the order of ``state`` means anything.
 
     Returns:
@@ -173,6 +171,7 @@ def load_body(
             )
     raise ModelError(
         f"{what}: expected the {len(body)} tensors of the network, got {len(state)}, {common} of these names",
+        subject=what,
         hint="is it another architecture or another library's variant of it?",
     )
 
@@ -184,7 +183,6 @@ def match_by_order(
 
     Args:
         body: Wanted, by name, in order.
-        state: Given, in order.
         head: Most surplus tensors at the end, which belong to the last layers.
     """
     counted = any(tensor.ndim == 0 for tensor in state.values())  # of batches; older files lack them
@@ -207,10 +205,11 @@ def copy_state(network: nn.Module, state: Mapping[str, torch.Tensor], *, what: s
     for name, tensor in state.items():
         if tensor.shape != own[name].shape:
             raise ModelError(
-                f"{what}: expected {name} of {tuple(own[name].shape)}, got {tuple(tensor.shape)}"
+                f"{what}: expected {name} of {tuple(own[name].shape)}, got {tuple(tensor.shape)}",
+                subject=what,
             )
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise ModelError(f"{what}: {name} holds NaN or infinity")
+            raise ModelError(f"{what}: {name} holds NaN or infinity", subject=what)
     network.load_state_dict(dict(state), strict=False)
 
 

@@ -63,9 +63,7 @@ def write_model(
     """Write ``model.safetensors``, ``model.onnx`` and ``model.card.json``, read them again and compare.
 
     Args:
-        folder: Exists.
         network: Trained; it is moved to the CPU and put into evaluation mode.
-        card: Without digests.
         samples: (N, h, w, 3) float32 canvases in 0..255 on which both must agree.
 
     Raises:
@@ -96,11 +94,7 @@ def write_weights(
     """Write ``model.safetensors`` and ``model.onnx``.
 
     Args:
-        folder: Exists.
         network: Trained; it is moved to the CPU and put into evaluation mode.
-        height: Of the input.
-        width: Of the input.
-        name: For messages.
         output: Name of the ONNX graph's output.
 
     Raises:
@@ -142,6 +136,6 @@ def _export_onnx(network: nn.Module, path: Path, *, height: int, width: int, nam
                 verbose=False,
             )
     except Exception as error:  # the exporter's own classes, and any of the network's code
-        raise ModelError(f"architecture {name}: torch cannot export it as ONNX") from error
+        raise ModelError(f"architecture {name}: torch cannot export it as ONNX", subject=name) from error
     finally:
         quiet.setLevel(level)

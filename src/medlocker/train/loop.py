@@ -1,9 +1,8 @@
-"""The training loop: weighted cross-entropy, AdamW, cosine with warm-up, the best weights kept."""
+"""Training a classifier: weighted cross-entropy on random views, the best weights kept."""
 
 from __future__ import annotations
 
 import copy
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,8 +16,8 @@ from torch import Tensor, nn
 from medlocker.errors import ModelError
 from medlocker.metrics import Criterion, Metrics, measure
 from medlocker.train.augment import augment
+from medlocker.train.steps import Steps
 
-_WEIGHT_DECAY = 0.05
 _WARM_UP_EPOCHS = 1.0
 _BALANCE = 0.5
 """Exponent of the inverse class frequency: halfway between none (0) and full balance (1)."""
@@ -99,7 +98,6 @@ def fit(
         network: (N, 3, size, size) to (N, K) logits.
         train: Larger than the input, for random crops.
         validation: At the input's size, exactly as a user of the model resizes.
-        options: See there.
         on_images: Called with the number of images after each step.
         on_epoch: Called with the row of history after each epoch.
         classes: How many the network tells apart; None if images of all are there.
@@ -108,39 +106,35 @@ def fit(
         ModelError: If the loss becomes NaN.
     """
     device = torch.device(options.device)
-    network.to(device).to(memory_format=torch.channels_last)
-    steps = _batches_in(len(train.labels), options.batch_size)
-    optimizer = torch.optim.AdamW(parameter_groups(network), lr=options.lr)
-    schedule = Cosine(
-        optimizer, lr=options.lr, steps=steps * options.epochs, warm_up=_warm_up(steps, options)
+    steps = len(_slices(len(train.labels), options.batch_size))
+    teacher = Steps(
+        network,
+        lr=options.lr,
+        steps=steps * options.epochs,
+        warm_up=_warm_up(steps, options),
+        device=device,
     )
     criterion = nn.CrossEntropyLoss(weight=_class_weights(train.labels, classes).to(device))
     scale, shift = _affine(options, device)
     generator = torch.Generator().manual_seed(options.seed)
+
+    def loss_of(positions: NDArray[np.int64]) -> tuple[Tensor, int]:
+        pixels = torch.from_numpy(train.canvases[positions]).to(device)
+        images = augment(pixels, size=options.size, generator=generator).mul_(scale).add_(shift)
+        labels = torch.from_numpy(train.labels[positions]).to(device)
+        return criterion(network(images), labels), len(positions)
+
     history: list[dict[str, Any]] = []
     best: tuple[float, int, Metrics, dict[str, Tensor]] | None = None
     for epoch in range(1, options.epochs + 1):
         started = time.perf_counter()
-        network.train()
-        total, seen = 0.0, 0
-        for positions in _shuffled(len(train.labels), options.batch_size, generator):
-            schedule.step()
-            pixels = torch.from_numpy(train.canvases[positions]).to(device)
-            images = augment(pixels, size=options.size, generator=generator).mul_(scale).add_(shift)
-            loss = criterion(network(images), torch.from_numpy(train.labels[positions]).to(device))
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_(network.parameters(), 5.0)
-            optimizer.step()
-            total, seen = total + float(loss.detach()) * len(positions), seen + len(positions)
-            on_images(len(positions))
-        if not math.isfinite(total):
-            raise ModelError("the training loss became NaN or infinite", hint="lower the learning rate: --lr")
+        batches = _shuffled(len(train.labels), options.batch_size, generator)
+        loss = teacher.epoch(batches, loss_of, on_images=on_images)
         metrics = measure(predict(network, validation.canvases, options), validation.labels)
         row = {
             "epoch": epoch,
-            "lr": schedule.last,
-            "train_loss": total / seen,
+            "lr": teacher.lr,
+            "train_loss": loss,
             **{f"validation_{key}": value for key, value in metrics.to_json().items() if key != "n"},
             "seconds": time.perf_counter() - started,
         }
@@ -178,23 +172,12 @@ def _affine(options: LoopOptions, device: torch.device) -> tuple[Tensor, Tensor]
     return 1 / (255 * std), -mean / std
 
 
-def parameter_groups(network: nn.Module) -> list[dict[str, Any]]:
-    """Return parameters with weight decay (kernels) and without (biases, norms)."""
-    decayed = [p for p in network.parameters() if p.requires_grad and p.ndim > 1]
-    free = [p for p in network.parameters() if p.requires_grad and p.ndim <= 1]
-    return [{"params": decayed, "weight_decay": _WEIGHT_DECAY}, {"params": free, "weight_decay": 0.0}]
-
-
 def _class_weights(labels: NDArray[np.int64], classes: int | None) -> Tensor:
     """Return weights with mean 1 over the images."""
     counts = np.bincount(labels, minlength=classes or 0).astype(np.float64)
     weights = (1 / np.maximum(counts, 1)) ** _BALANCE
     weights *= counts.sum() / (weights * counts).sum()
     return torch.from_numpy(weights.astype(np.float32))
-
-
-def _batches_in(count: int, batch_size: int) -> int:
-    return sum(1 for _ in _slices(count, batch_size))
 
 
 def _slices(count: int, batch_size: int) -> list[slice]:
@@ -213,24 +196,3 @@ def _shuffled(count: int, batch_size: int, generator: torch.Generator) -> list[N
 
 def _warm_up(steps: int, options: LoopOptions) -> int:
     return max(1, round(min(_WARM_UP_EPOCHS, options.epochs / 5) * steps))
-
-
-class Cosine:
-    """Learning rate: linear from almost zero, then half a cosine down to 1 % of the peak."""
-
-    def __init__(self, optimizer: torch.optim.Optimizer, *, lr: float, steps: int, warm_up: int) -> None:
-        self._optimizer, self._lr, self._steps, self._warm_up = optimizer, lr, steps, warm_up
-        self._at = 0
-        self.last = 0.0
-
-    def step(self) -> None:
-        """Set the learning rates of the next step."""
-        if self._at < self._warm_up:
-            share = (self._at + 1) / (self._warm_up + 1)
-        else:
-            progress = (self._at - self._warm_up) / max(self._steps - self._warm_up, 1)
-            share = 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress))
-        self.last = self._lr * share
-        for group in self._optimizer.param_groups:
-            group["lr"] = self.last
-        self._at += 1

@@ -55,11 +55,6 @@ class Score:
     Args:
         lesions: By kind: how many there are.
         kept_out: By kind: of these, at least 95 % inside of boxes.
-        lesion_pixels: By kind.
-        kept_out_pixels: By kind.
-        pixels: Of all photographs.
-        covered_pixels: Inside of boxes.
-        images: Photographs.
     """
 
     lesions: dict[str, int] = field(default_factory=dict)
@@ -127,7 +122,6 @@ class Setting:
     """One pair of threshold and margin, and what it does.
 
     Args:
-        threshold: Probability.
         margin_px: At the training scale.
         recall: Share of lesions kept out.
         covered: Share of the photographs inside of boxes.
@@ -165,7 +159,6 @@ def choose(maps: Sequence[NDArray[np.float32]], truths: Sequence[Truth], *, reca
 
     Args:
         maps: Per photograph (h, w) float32, probabilities.
-        truths: Its lesions.
         recall: Wanted share of lesions kept out, 0 to 1.
 
     Raises:

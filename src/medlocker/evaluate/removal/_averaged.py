@@ -28,9 +28,6 @@ class AveragedTextureLearner:
 
     A searched texture lies in the frame of the rendered logo, whatever the logo's size and turn: so do the
     averages.
-
-    Args:
-        finder: Finds the marks.
     """
 
     finder: Finder
@@ -60,7 +57,6 @@ class AveragedTextureAttack:
     """Inverts the known logo with the colours that many images have shown.
 
     Args:
-        finder: Finds the marks.
         added: (128, 128, 3) float32, what is added to the logo's colours; None if too few images show it.
     """
 

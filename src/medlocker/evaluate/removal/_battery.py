@@ -80,7 +80,6 @@ def run_battery(
     level: Level = "standard",
     names: Collection[str] | None = None,
     own: Sequence[UsersOwn] = (),
-    public: Sequence[NDArray[np.uint8]] | None = None,
     state_dir: Path | None = None,
     observer: BatteryObserver | None = None,
     seed: int = 0,
@@ -99,10 +98,7 @@ def run_battery(
         level: See :func:`make_battery`.
         names: Only attacks with one of these rows.
         own: Attacks of the user's own, which are always among them; see :class:`medlocker.attacks.Attack`.
-        public: Clean images of the same kind, for the removal network. Without any it learns from the clean
-            images of every second item and is judged on the others.
         state_dir: Where finished attacks are kept, so that the same call goes on after an interruption.
-        observer: Told of progress.
         seed: Of everything random.
         workers: Threads that attack.
         minutes: Of the training of one network at most. What a removal network has learned is kept in
@@ -117,10 +113,10 @@ def run_battery(
     started = time.perf_counter()
     watch = observer or BatteryObserver()
     battery = make_battery(level, names=names, minutes=minutes, own=own, seed=seed)
-    state = State(state_dir, run=_facts(battery, targets, logo, seed, public is not None))
+    state = State(state_dir, run=_facts(battery, targets, logo, seed))
     try:
         with _single_threads():
-            run = _Run(items, targets, logo, battery, public, state, state_dir, watch, seed)
+            run = _Run(items, targets, logo, battery, state, state_dir, watch, seed)
             labels = run.attack(workers)
             trained = [
                 note
@@ -167,7 +163,7 @@ def _single_threads() -> Iterator[None]:
 
 
 def _facts(
-    battery: Battery, targets: Sequence[Classifier], logo: Logo | None, seed: int, public: bool
+    battery: Battery, targets: Sequence[Classifier], logo: Logo | None, seed: int
 ) -> dict[str, object]:
     return {
         "version": STATE_VERSION,
@@ -175,7 +171,6 @@ def _facts(
         "targets": [[target.name, target.fingerprint] for target in targets],
         "logo": None if logo is None else logo.digest,
         "seed": seed,
-        "public": public,
     }
 
 
@@ -200,14 +195,13 @@ class _Run:
         targets: Sequence[Classifier],
         logo: Logo | None,
         battery: Battery,
-        public: Sequence[NDArray[np.uint8]] | None,
         state: State,
         state_dir: Path | None,
         watch: BatteryObserver,
         seed: int,
     ) -> None:
         self._items, self._targets, self._logo, self._battery = items, targets, logo, battery
-        self._public, self._state, self._watch, self._seed = public, state, watch, seed
+        self._state, self._watch, self._seed = state, watch, seed
         self._state_dir = state_dir
         self.notes: list[str] = []
         self._learned: tuple[Attack, ...] | None = None
@@ -250,7 +244,7 @@ class _Run:
             for number, item in enumerate(self._items):
                 exhibit = Exhibit(item, self._logo)
                 if exhibit.key in labels:
-                    raise InputError(f"image {item.name}: expected every image once")
+                    raise InputError(f"image {item.name}: expected every image once", subject=item.name)
                 labels[exhibit.key] = item.labels
                 self.veils += exhibit.is_veil
                 todo = self._todo(exhibit, number)
@@ -289,20 +283,19 @@ class _Run:
 
     def _studied(self, learner: object, number: int) -> bool:
         """Tell whether the removal network learned from this very image."""
-        return isinstance(learner, NetworkLearner) and self._public is None and number % 2 == 1
+        return isinstance(learner, NetworkLearner) and number % 2 == 1
 
     def _learn(self) -> tuple[Attack, ...]:
         crowd: list[Evidence] = []
         veils: list[bool] = []
         seen: list[Evidence] = []
-        public: list[Bytes] = [shrink(picture, STORED_PX) for picture in (self._public or ())[:_MOST_PUBLIC]]
+        public: list[Bytes] = []
         # only the removal network, which `standard` has not, looks at whole images
-        has_network = any(isinstance(one, NetworkLearner) for one in self._battery.learners)
-        wants_public = has_network and self._public is None
+        wants_public = any(isinstance(one, NetworkLearner) for one in self._battery.learners)
         count = 2 * _MOST_PUBLIC if wants_public else MOST_STUDIED
         for number, item in enumerate(islice(self._items, count)):
             exhibit = Exhibit(item, self._logo)
-            if has_network and len(veils) < MOST_STUDIED:
+            if wants_public and len(veils) < MOST_STUDIED:
                 veils.append(exhibit.is_veil)
                 seen = seen or [exhibit.evidence(STORED_PX)]
             if len(crowd) < MOST_STUDIED and not exhibit.is_veil:  # which has no separate marks to study
@@ -402,8 +395,8 @@ class _Run:
         return _Restored(places, controls, psnrs, likenesses, seconds)
 
     def _with_second(self, exhibit: Exhibit, number: int) -> Evidence:
-        second = exhibit.second
-        if second is None and self._logo is not None:
+        second = None
+        if self._logo is not None:
             rng = np.random.default_rng([self._seed, 14, number])
             second = another_version(exhibit.clean, exhibit.mask, self._logo, rng)
         seen = exhibit.evidence(max(exhibit.mask.shape))

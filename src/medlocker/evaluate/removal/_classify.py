@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.attacks import Floats
-from medlocker.classifiers import Classifier
+from medlocker.classifiers import Classifier, answers_of, logits_of
 from medlocker.errors import ModelError
 from medlocker.evaluate.removal._evidence import Evidence, View
-
-_BATCH = 32
 
 
 def outputs_of(target: Classifier, canvases: Sequence[Floats]) -> list[NDArray[np.float32] | None]:
@@ -22,35 +20,14 @@ def outputs_of(target: Classifier, canvases: Sequence[Floats]) -> list[NDArray[n
     Raises:
         ModelError: If it cannot bear the first picture, which is the clean one.
     """
-    outputs: list[NDArray[np.float32] | None] = []
-    for start in range(0, len(canvases), _BATCH):
-        batch = canvases[start : start + _BATCH]
-        try:
-            outputs += list(target.logits(np.stack(batch)))
-        except ModelError:
-            outputs += [
-                _output(target, canvas, must=number == 0) for number, canvas in enumerate(batch, start)
-            ]
-    return outputs
-
-
-def _output(target: Classifier, canvas: Floats, *, must: bool) -> NDArray[np.float32] | None:
-    try:
-        output: NDArray[np.float32] = target.logits(canvas[None])[0]
-    except ModelError:
-        if must:
-            raise
-        return None
-    return output
+    answers = list(answers_of(target, canvases))
+    if answers and isinstance(answers[0], ModelError):
+        raise answers[0]
+    return [None if isinstance(answer, ModelError) else answer for answer in answers]
 
 
 def view_of(target: Classifier, evidence: Evidence) -> View:
     """Return an image as one target gets it, with the mark's place on the canvas."""
     resize = target.resize_for(*evidence.mask.shape)
     mask = resize.rows @ evidence.mask.astype(np.float32) @ resize.cols.T > 0.02
-    return View(target.canvas(evidence.marked), mask, partial(_in_batches, target))
-
-
-def _in_batches(target: Classifier, canvases: Floats) -> NDArray[np.float32]:
-    parts = [target.logits(canvases[start : start + _BATCH]) for start in range(0, len(canvases), _BATCH)]
-    return np.concatenate(parts)
+    return View(target.canvas(evidence.marked), mask, partial(logits_of, target))

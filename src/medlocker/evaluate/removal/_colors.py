@@ -43,7 +43,6 @@ def weigh_colors(
 
     Args:
         marked: (H, W, 3) uint8.
-        inverted: What was inverted.
         texture: Deviation of the logo's unknown texture in each channel by itself, grey levels.
         common: Deviation of what all channels have in common.
         smooth_px: Deviation of a Gaussian applied before; it leaves the widest octave, 0.67 of the texture.
@@ -83,7 +82,6 @@ def candidates(
 
     Args:
         marked: (H, W, 3) uint8.
-        logo: The plain logo.
         inverted: What the blind attacker found.
         warp: Largest shift as a share of the logo's size, 0 for none.
         texture: Deviation of the keyed texture.

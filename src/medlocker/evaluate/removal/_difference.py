@@ -43,7 +43,6 @@ def another_version(clean: Bytes, mask: Mask, logo: Logo, rng: np.random.Generat
     Args:
         clean: (H, W, 3) uint8.
         mask: Where the first version is marked.
-        logo: The owner's.
         rng: Chooses place and opacity.
 
     Returns:

@@ -153,6 +153,5 @@ class Learner(Protocol):
         Args:
             crowd: Parts of marked images, each around one mark.
             public: Clean images of the same kind, shrunk; only the removal network needs them.
-            seed: Of all randomness.
         """
         ...

@@ -32,7 +32,6 @@ class Grid:
         stagger: Shift of every second row, periods: 0 or 0.5.
         score: How far the spectrum's peaks stand out, natural logarithm; about 0 where there is no lattice.
         x: Of one place, pixels.
-        y: Of one place.
     """
 
     period: float

@@ -21,7 +21,6 @@ class Inverted:
 
     Args:
         restored: (H, W, 3) uint8.
-        guess: What was inverted.
         raster: The logo that was inverted, bent if the attacker bent it.
         left: Share of the edges that the inversion leaves; 1 if it explains nothing.
     """
@@ -98,7 +97,6 @@ def blind(marked: Bytes, logo: Logo, *, sizes_px: tuple[int, int] = (32, 200)) -
 
     Args:
         marked: (H, W, 3) uint8.
-        logo: The owner's logo.
         sizes_px: Smallest and largest logo looked for.
     """
     return invert_best(marked, logo, locate(marked, logo, sizes_px=sizes_px))
@@ -109,7 +107,6 @@ def invert_best(marked: Bytes, logo: Logo, guesses: Sequence[Guess]) -> Inverted
 
     Args:
         marked: (H, W, 3) uint8.
-        logo: The plain logo.
         guesses: At least one, the likeliest first.
     """
     best: tuple[float, Guess] | None = None

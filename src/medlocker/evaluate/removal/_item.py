@@ -29,7 +29,6 @@ class Item:
         marked: The same after marking, read again from the file.
         labels: For each target the index of the right class, -1 where there is none.
         mask: (H, W) bool, where the marks are; None: every pixel that differs.
-        second: Another marked version of the image, if one was given away.
         is_veil: Whether the mark is a lattice over the whole image; None: told from the pixels, where the
             battery knows the logo.
 
@@ -42,13 +41,14 @@ class Item:
     marked: NDArray[Any]
     labels: tuple[int, ...]
     mask: Mask | None = None
-    second: NDArray[Any] | None = None
     is_veil: bool | None = None
 
     def __post_init__(self) -> None:
         if self.clean.shape != self.marked.shape:
             raise InputError(
-                f"image {self.name}: expected a marked image of {_size(self.clean)}, got {_size(self.marked)}"
+                f"image {self.name}: expected a marked image of {_size(self.clean)}, "
+                f"got {_size(self.marked)}",
+                subject=self.name,
             )
 
 
@@ -56,7 +56,6 @@ class Exhibit:
     """An image at the sizes that attacks ask for, each made once.
 
     Args:
-        item: The image.
         logo: The owner's logo, where attackers know it.
     """
 
@@ -66,7 +65,6 @@ class Exhibit:
         self.mask = changed(self.clean, self.marked) if item.mask is None else item.mask
         self._logo = logo
         self._is_veil = item.is_veil
-        self.second = None if item.second is None else as_bytes(item.second)
         self._marked: dict[int, Evidence] = {}
         self._clean: dict[int, Evidence] = {}
 
@@ -90,7 +88,7 @@ class Exhibit:
         """Return what attackers have, its longer side at most this."""
         size = min(longest_px, max(self.mask.shape))
         if size not in self._marked:
-            whole = Evidence(self.marked, widened(self.mask, _SEEN_PX), self._logo, self.second)
+            whole = Evidence(self.marked, widened(self.mask, _SEEN_PX), self._logo)
             self._marked[size] = whole.shrunk(size)
         return self._marked[size]
 

@@ -95,7 +95,6 @@ def _one(pixels: Bytes, mask: Mask, logo: Logo, turned: int | None) -> Inverted 
     Args:
         pixels: A part of the image.
         mask: Where marks are in it.
-        logo: The plain logo.
         turned: The rotation where it is known: all marks of one image are turned alike.
     """
     parts = windows_of(mask)

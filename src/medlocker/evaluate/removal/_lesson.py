@@ -22,11 +22,7 @@ _VALIDATION = 0.2
 
 
 class Lesson(ABC):
-    """What the training of one target needs of the images.
-
-    Args:
-        target: The classifier.
-    """
+    """What the training of one target needs of the images."""
 
     name: ClassVar[str]
     """Of the row."""

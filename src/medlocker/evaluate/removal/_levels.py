@@ -39,7 +39,6 @@ class Battery:
     """Attacks in the order of their numbers.
 
     Args:
-        attacks: On one image.
         learners: Become attacks once they have seen several images.
         votes: Ask the classifier many times.
         lessons: Train the classifier itself on.

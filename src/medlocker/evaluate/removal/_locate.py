@@ -51,7 +51,6 @@ def locate(marked: Bytes, logo: Logo, *, sizes_px: tuple[int, int], rotation: in
 
     Args:
         marked: (H, W, 3) uint8.
-        logo: The plain logo.
         sizes_px: Smallest and largest looked for.
         rotation: Of the logo, 1/65536 of a turn.
     """
@@ -92,7 +91,6 @@ def sharpen(
 
     Args:
         marked: (H, W, 3) uint8.
-        logo: The plain logo.
         near: Left, top and size, roughly.
         sizes_px: Smallest and largest looked for.
         rotation: Of the logo, 1/65536 of a turn.

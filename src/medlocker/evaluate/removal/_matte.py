@@ -42,7 +42,6 @@ class Matte:
         color: (h, w, 3) float32, 0..255.
         coverage: (h, w, 1) float32, 0..1.
         ground: (3,) float32, the mean colour under it.
-        images: From how many.
     """
 
     color: Floats

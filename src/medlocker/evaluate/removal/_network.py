@@ -42,10 +42,8 @@ class NetworkLearner:
 
     Args:
         minutes: Of training at most; it ends earlier where nothing is gained any more.
-        course: How.
         kinds: Of marks that are painted.
         folder: Where an interrupted training is kept; None keeps nothing.
-        watch: Told of progress.
     """
 
     minutes: float = DEFAULT_MINUTES
@@ -102,7 +100,6 @@ class NetworkAttack:
 
     Args:
         network: From (N, side, side, 3) float32 in 0..1 to the same.
-        side_px: Of its windows.
         note: How it was trained, one sentence.
     """
 

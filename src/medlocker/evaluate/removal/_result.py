@@ -19,7 +19,6 @@ class Kind:
     """What is told of a variant besides its numbers.
 
     Args:
-        name: Of the row.
         number: In the list of attacks.
         knows: What the attacker needs to know.
         combined: Whether it counts for the best attacker.
@@ -78,10 +77,8 @@ class Row:
     """One attack against one target.
 
     Args:
-        attack: Name.
         number: In the list of attacks.
         knows: What the attacker needs to know.
-        target: The classifier.
         n: Images that the target answers rightly when clean.
         right: Of these, after the attack.
         control: Share of these, after the same treatment of the clean image.
@@ -179,7 +176,6 @@ class Best:
     luck. ``luck`` is how often the attempts reach any other given class in the same way.
 
     Args:
-        target: The classifier.
         n: Images that it answers rightly when clean.
         right: Of these, with any attack whose control is right as well.
         luck: Mean share of the other classes that the same attempts reach.

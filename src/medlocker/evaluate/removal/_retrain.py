@@ -34,12 +34,7 @@ class RetrainOptions:
 
 
 class RetrainLesson(Lesson):
-    """Trains a target on marked images.
-
-    Args:
-        target: The classifier.
-        options: See there.
-    """
+    """Trains a target on marked images."""
 
     name: ClassVar[str] = "classifier retrained"
     knows: ClassVar[str] = "the classifier and labels of half of the marked images"

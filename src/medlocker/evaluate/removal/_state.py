@@ -84,7 +84,9 @@ class State:
             # unbuffered, and kept open for the whole run: closed with it
             self._file = open(path, "ab", buffering=0)  # noqa: SIM115
         except OSError as error:
-            raise WriteError(f"cannot use {path.name}: {(error.strerror or '').lower()}") from error
+            raise WriteError(
+                f"cannot use {path.name}: {(error.strerror or '').lower()}", subject=path.name
+            ) from error
 
     def has(self, image: str, variants: tuple[str, ...]) -> bool:
         """Tell whether an attack is finished on an image."""

@@ -31,13 +31,9 @@ def teach(
     """Train each target on and keep what it answers; what is finished is not done again.
 
     Args:
-        kind: Of training.
         labels: By the images' keys.
         items: The images, gone through once.
-        targets: The classifiers.
         logo: The owner's, where attackers know it.
-        state: Of the battery.
-        watch: Told of progress.
         seed: Of everything random.
         minutes: Of the preparation of one target at most.
 

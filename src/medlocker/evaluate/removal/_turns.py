@@ -24,7 +24,6 @@ class Turn:
     """A guess at one mark.
 
     Args:
-        score: Correlation.
         degrees: Counter-clockwise, whole: so this program turns marks.
         size_px: Longer side of the logo before turning.
         x: Left edge of the rendered logo.
@@ -77,7 +76,6 @@ def likeliest_turns(
     Args:
         pixels: (H, W, 3) uint8, the mark and some surroundings.
         box: Where it is seen, somewhat too wide.
-        logo: The plain logo.
         wider_px: How much too wide on each side.
         turned: The rotation where it is known, 1/65536 of a turn.
 

@@ -29,11 +29,9 @@ def fit_warp(
 
     Args:
         marked: (H, W, 3) uint8.
-        logo: The plain logo.
         inverted: What the blind attacker found.
         reach_px: Largest shift expected; weak evidence is drawn towards no shift.
         texture: Deviation of the keyed texture, 0 to 127; the colours are those expected after its clipping.
-        rounds: Steps of Gauss-Newton.
     """
     guess = inverted.guess
     plain = guess.raster(logo)

@@ -28,7 +28,6 @@ class Copy:
 
     Args:
         x: Of its middle, pixels; the program puts copies at whole ones.
-        y: Of its middle.
         size_px: Longer side before it is turned.
         rotation: Counter-clockwise, 1/65536 of a turn.
         negative: Whether its colours are the opposite ones.
@@ -56,7 +55,6 @@ def painted(copies: Sequence[Copy], draw: Callable[[Copy], Raster], *, height: i
 
     Args:
         copies: In the order of the program if it is known.
-        draw: Renders one.
         height: Of the image, pixels.
         width: Of the image, pixels.
     """

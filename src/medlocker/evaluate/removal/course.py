@@ -38,8 +38,6 @@ class Remover:
     """A trained network.
 
     Args:
-        network: In evaluation mode.
-        steps: Of training.
         minutes: Of training, all runs together.
         weights: How many numbers it learned.
         settled: Whether training ended because nothing was gained any more.
@@ -84,12 +82,10 @@ def train_remover(
     Args:
         train: Makes the windows to learn from.
         validation: Makes those by which training is ended, from other pictures.
-        course: See there.
         seed: Of weights and windows.
         minutes: Stop after so many, all runs together; a later call with more goes on.
         folder: Where the training is kept, under its digest; None keeps nothing.
         digest: From :func:`course_digest`; what is kept under another one is not used.
-        watch: Told of progress.
         device: torch's name; default a GPU if there is one.
 
     Raises:

@@ -56,12 +56,7 @@ class PrepareOptions:
 
 
 class PreparedLesson(Lesson):
-    """Trains a target on clean images with random marks.
-
-    Args:
-        target: The classifier.
-        options: See there.
-    """
+    """Trains a target on clean images with random marks."""
 
     name: ClassVar[str] = "classifier prepared"
     knows: ClassVar[str] = "the classifier, the logo, this program, and clean images with labels"

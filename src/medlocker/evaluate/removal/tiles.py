@@ -23,7 +23,6 @@ def repaint(
     Args:
         picture: (H, W, 3) uint8; smaller ones are continued by their mirror image.
         network: From (N, side, side, 3) float32 in 0..1 to the same shape.
-        side_px: Of a tile.
         overlap_px: By which neighbouring tiles overlap at least; None: half a tile.
 
     Returns:

@@ -41,7 +41,6 @@ def inverted(pixels: Bytes, mask: Mask, logo: Logo, grids: list[Grid]) -> Bytes:
     Args:
         pixels: (h, w, 3) uint8.
         mask: (h, w) bool, where the veil is.
-        logo: The plain logo.
         grids: From :func:`find_grids`.
 
     Returns:

@@ -37,7 +37,6 @@ class WindowMaker:
     Args:
         pictures: Clean, (H, W, 3) uint8, about ``STORED`` times as large as ``longest_px``.
         paint: Puts random marks on a picture.
-        side_px: Of the windows.
         longest_px: Longer side of the pictures that the network will repaint; painted pictures are shrunk to
             a tenth less at most, smaller ones stay.
         cuts: Windows from each painted picture.

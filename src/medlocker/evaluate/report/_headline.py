@@ -22,7 +22,6 @@ class Finding:
     """What one target's answers on one release still tell.
 
     Args:
-        condition: Of the release.
         kind: ``nothing`` that can be shown; ``little``; ``something``; ``turned``: of two classes the wrong
             one too often, so that the answers only want turning round; ``useless``: nothing of the originals
             either; ``unknown``: too few images, or all of one class.

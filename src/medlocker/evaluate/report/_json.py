@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from medlocker.errors import Code, Failure
 from medlocker.evaluate._attacked import Removal
 from medlocker.evaluate._numbers import Numbers, TargetNumbers, name_conditions
 from medlocker.evaluate._pairs import CLEAN, PANEL, PROTECTED, RANDOM
@@ -18,16 +19,22 @@ class Extra:
     """What happened besides the numbers.
 
     Args:
-        skipped: (name, reason) of images that were left out on purpose.
-        failed_targets: (name, reason) of models that could not be used.
+        skipped: Images that were left out on purpose.
+        failed_targets: Models that could not be used.
         failed_removal: Why the removal attacks broke down; empty if they did not.
         notes: What was assumed, one sentence each.
     """
 
-    skipped: tuple[tuple[str, str], ...] = ()
-    failed_targets: tuple[tuple[str, str], ...] = ()
+    skipped: tuple[Failure, ...] = ()
+    failed_targets: tuple[Failure, ...] = ()
     failed_removal: str = ""
     notes: tuple[str, ...] = ()
+
+    @property
+    def broken(self) -> tuple[Failure, ...]:
+        """Why the removal attacks broke down, as a list of at most one."""
+        reason = self.failed_removal
+        return (Failure("attacks", reason, Code.REMOVAL, "attacks"),) if reason else ()
 
 
 def to_json(
@@ -40,8 +47,6 @@ def to_json(
     """Return everything that was measured as one JSON-ready object.
 
     Args:
-        numbers: Of the targets.
-        qualities: Of the releases.
         extra: What was left out, and why.
         removal: What attackers got; None if none was asked for.
     """
@@ -63,11 +68,11 @@ def to_json(
         "removal_gaps": [] if removal is None else [gap.to_json() for gap in removal.battery.gaps],
         "relearned": [] if removal is None else [one.to_json() for one in removal.relearned],
         "side_channels": [] if removal is None else [one.to_json() for one in removal.side_channels],
-        "skipped": [{"image": name, "reason": reason} for name, reason in extra.skipped],
+        "skipped": [one.to_json() for one in extra.skipped],
         "failed": [
-            *({"target": name, "reason": reason} for name, reason in extra.failed_targets),
-            *({"image": name, "reason": reason} for name, reason in result.failed),
-            *([{"removal": "attacks", "reason": extra.failed_removal}] if extra.failed_removal else ()),
+            *(one.to_json("target") for one in extra.failed_targets),
+            *(one.to_json() for one in result.failed),
+            *(one.to_json("removal") for one in extra.broken),
         ],
         "notes": list(extra.notes),
     }

@@ -59,7 +59,6 @@ def report_page(
         key: release.folder for key, release in zip(numbers.keys, result.evaluation.releases, strict=True)
     }
     worst = [image for quality in qualities[:1] for image, _ in quality.worst]
-    broken = (("", extra.failed_removal),) if extra.failed_removal else ()
     return render_page(
         "report.html",
         result=result,
@@ -69,8 +68,8 @@ def report_page(
         names=names,
         first_release=names[numbers.keys[0]],
         extra=extra,
-        failed=(*extra.failed_targets, *result.failed, *broken),
-        notes=tuple(("", note) for note in extra.notes),
+        failed=(*extra.failed_targets, *result.failed, *extra.broken),
+        notes=extra.notes,
         findings=findings,
         condition_name=condition_name,
         tones=_TONES,

@@ -46,7 +46,6 @@ def write_report(
     """Write ``report.json``, ``report.html``, ``per_image.csv``, ``summary.csv``; ``removal.csv`` if asked.
 
     Args:
-        result: Of the evaluation.
         out: The folder, made whole or not at all.
         extra: What was left out, and why.
         removal: What attackers got, or None.

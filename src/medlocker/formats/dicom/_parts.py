@@ -157,7 +157,7 @@ def take_apart(data: bytes, name: str, *, limits: Limits) -> Parts:
     if pixels is None and _ROWS in elements:
         refuse(name, "expected pixels, got a header alone")
     if pixels is None:
-        raise NoPixelsError(f"{name}: a DICOM object without pixels")
+        raise NoPixelsError(f"{name}: a DICOM object without pixels", subject=name)
     if not syntax:
         known = {EXPLICIT: EXPLICIT_LITTLE, IMPLICIT: IMPLICIT_LITTLE}
         syntax = known.get(dialect, EXPLICIT_BIG)
@@ -237,7 +237,7 @@ def _check_class(elements: Mapping[int, Element], whole: memoryview, name: str) 
     uid = "" if found is None else _plain(bytes(whole[found.value_at : found.value_end]))
     for start, what in _NO_IMAGES:
         if uid == start or (start.endswith(".") and uid.startswith(start)):
-            raise NoPixelsError(f"{name}: {what}, not an image")
+            raise NoPixelsError(f"{name}: {what}, not an image", subject=name)
 
 
 def _ends(tail: bytes, dialect: Dialect) -> dict[int, Element]:

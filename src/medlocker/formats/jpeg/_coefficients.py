@@ -121,7 +121,9 @@ def read_coefficients(source: bytes) -> tuple[Surroundings, tuple[Blocks, ...]]:
     try:
         return around, decode_coefficients(bare, stream.frame)
     except ValueError as error:
-        raise UnsupportedImageError(f"{_NAME}: expected a JPEG that can be taken apart") from error
+        raise UnsupportedImageError(
+            f"{_NAME}: expected a JPEG that can be taken apart", subject=_NAME
+        ) from error
 
 
 def write_coefficients(around: Surroundings, coefficients: Sequence[Blocks]) -> bytes:
@@ -133,9 +135,13 @@ def write_coefficients(around: Surroundings, coefficients: Sequence[Blocks]) -> 
     try:
         coded = parse_stream(encode_coefficients(coefficients, around.frame))
     except ValueError as error:
-        raise UnsupportedImageError(f"{_NAME}: expected coefficients as an 8-bit JPEG has them") from error
+        raise UnsupportedImageError(
+            f"{_NAME}: expected coefficients as an 8-bit JPEG has them", subject=_NAME
+        ) from error
     if coded.frame.progressive != around.frame.progressive:
-        raise UnsupportedImageError(f"{_NAME}: expected to write the kind of JPEG that was read")
+        raise UnsupportedImageError(
+            f"{_NAME}: expected to write the kind of JPEG that was read", subject=_NAME
+        )
     names = {
         own.id: component.id
         for own, component in zip(coded.frame.components, around.frame.components, strict=True)
