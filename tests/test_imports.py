@@ -60,7 +60,7 @@ def test_it_would_be_seen() -> None:
     assert outsiders(inside, "medlocker.logo") == []
     assert outsiders(inside, "medlocker.logo.deep") == []
     assert outsiders(inside, "medlocker.logos") == ["medlocker.logo._render._sample"]
-    assert outsiders("from medlocker.version import __version__", "medlocker") == []
-    assert outsiders("import medlocker.version", "medlocker.cli") == ["medlocker.version"]
+    assert outsiders("from medlocker._hidden import x", "medlocker") == []
+    assert outsiders("import medlocker._hidden", "medlocker.cli") == ["medlocker._hidden"]
     assert outsiders("def f():\n    import medlocker.logo._blend", "") == ["medlocker.logo._blend"]
     assert outsiders("from medlocker.logo.render import _sample", "medlocker.cli")
