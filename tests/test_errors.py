@@ -12,11 +12,11 @@ import pytest
 import medlocker
 from medlocker import errors
 from medlocker.certificates import Ledger, Owner
+from medlocker.engines._messages import Told
 from medlocker.errors import AlreadyMarkedError, Code, Failure, InputError, MedlockerError
 from medlocker.evaluate import open_targets
 from medlocker.labels import load_labels
 from medlocker.protect._series import about_series
-from medlocker.release._messages import Told
 from runs import fill, protect
 
 SOURCES = Path(medlocker.__file__).parent
