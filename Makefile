@@ -67,6 +67,7 @@ types: $(VENV)/.dev
 
 imports: $(VENV)/.dev
 	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/test_imports.py
 
 docs: $(VENV)/.docs  ## build the documentation site into build/site; a warning is an error
 	$(BIN)/mkdocs build --strict

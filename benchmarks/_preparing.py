@@ -17,17 +17,17 @@ from numpy.typing import NDArray
 from torch import nn
 
 from _spoiling import Painter, Pixels
-from medlocker.evaluate.removal._prepared import painted, shrunk_to_shorter
+from medlocker.evaluate.removal.prepared import painted, shrunk_to_shorter
 from medlocker.files import make_folder, replacing_folder
 from medlocker.formats import read_image
 from medlocker.images import viewed
 from medlocker.labels import order_classes
 from medlocker.metrics import Metrics, choose_criterion, measure
-from medlocker.train import Weights
-from medlocker.train._augment import MARGIN
-from medlocker.train._backbone import Backbone, make_backbone
-from medlocker.train._export import check_output, write_model
-from medlocker.train._loop import LoopOptions, Split, fit, predict
+from medlocker.train import Backbone, Weights
+from medlocker.train.augment import MARGIN
+from medlocker.train.backbone import make_backbone
+from medlocker.train.export import check_output, write_model
+from medlocker.train.loop import LoopOptions, Split, fit, predict
 
 
 @dataclass(frozen=True)

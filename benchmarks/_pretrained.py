@@ -13,10 +13,10 @@ from pathlib import Path
 import safetensors.torch
 import timm
 
-from medlocker.classifiers._architectures import head_names, read_state
+from medlocker.classifiers.architectures import head_names, read_state
 from medlocker.errors import InputError
 from medlocker.files import make_folder, write_atomic
-from medlocker.train._backbone import match_by_order
+from medlocker.train.backbone import match_by_order
 
 # backbone: package, file in it, how to get the package, licence of the weights
 _SOURCES = {

@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from _synthetic import MAPS, SIDE_PX, Photographs
-from medlocker.classifiers._architectures import head_names
+from medlocker.classifiers.architectures import head_names
 from medlocker.files import make_folder, write_atomic
-from medlocker.train._augment import jitter_colors
-from medlocker.train._backbone import IMAGENET_MEAN, IMAGENET_STD
-from medlocker.train._steps import one_cycle, parameter_groups
+from medlocker.train.augment import jitter_colors
+from medlocker.train.backbone import IMAGENET_MEAN, IMAGENET_STD
+from medlocker.train.steps import one_cycle, parameter_groups
 
 LICENCE = "Apache-2.0"
 _CELLS = 16

@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker.demo._frame import Frame, Plane, blurred, mix
-from medlocker.demo._ground import Picture, draw_look, paint_eye
 from medlocker.demo.anatomy import Eye, plan_eye
+from medlocker.demo.frame import Frame, Plane, blurred, mix
+from medlocker.demo.ground import Picture, draw_look, paint_eye
 from medlocker.files import make_folder
 
 Rng = np.random.Generator

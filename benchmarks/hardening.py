@@ -36,8 +36,7 @@ from medlocker.logo import builtin_logo, render
 from medlocker.mark import Mark
 from medlocker.marking import mark_pixels
 from medlocker.placements import FreePlacements
-from medlocker.protect import STANDARD_HARDENING, Harden
-from medlocker.protect._settings import DEFAULT_MARGIN, PAPER_BUDGET
+from medlocker.protect import DEFAULT_MARGIN, PAPER_BUDGET, STANDARD_HARDENING, Harden
 from medlocker.search import ScreenedSearch
 from search import run
 

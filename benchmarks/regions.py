@@ -25,11 +25,10 @@ from medlocker.errors import NoRoomError
 from medlocker.formats import read_image
 from medlocker.geometry import Box
 from medlocker.images import Image, viewed
-from medlocker.protect import Settings, beside
-from medlocker.protect._room import find_room
+from medlocker.protect import Settings, beside, find_room
 from medlocker.regions import CandidateFinder, Finder, Findings, load_regions, load_segmenter
-from medlocker.regions._scale import Scale, covered, to_scale
-from medlocker.train._segmenter_choice import Score, truth_of
+from medlocker.regions.scale import Scale, covered, to_scale
+from medlocker.train.segmenter_choice import Score, truth_of
 
 TWIN_LEVELS = 2.0
 """Thumbnails that differ less, in grey levels, show the same photograph; others differ by at least 2.9."""

@@ -28,10 +28,10 @@ from _tables import share, table
 from medlocker.attacks import shrink
 from medlocker.classifiers import load_classifier
 from medlocker.evaluate.removal import DENSE_STYLE, MarkPainter, psnr
-from medlocker.evaluate.removal._course import Remover, train_remover
-from medlocker.evaluate.removal._plan import Course, CourseObserver, course_digest
-from medlocker.evaluate.removal._tiles import repaint
-from medlocker.evaluate.removal._windows import STORED, WindowMaker, digest_of
+from medlocker.evaluate.removal.course import Remover, train_remover
+from medlocker.evaluate.removal.plan import Course, CourseObserver, course_digest
+from medlocker.evaluate.removal.tiles import repaint
+from medlocker.evaluate.removal.windows import STORED, WindowMaker, digest_of
 from medlocker.formats import read_image
 from medlocker.images import viewed
 from medlocker.labels import load_labels

@@ -17,7 +17,7 @@ import numpy as np
 from _idrid import Case, cases, data_folder, judged_margin, lesion_boxes
 from _tables import share, table
 from medlocker.classifiers import Classifier, has_gradients, load_classifier
-from medlocker.protect._settings import DEFAULT_MARGIN, PAPER_BUDGET
+from medlocker.protect import DEFAULT_MARGIN, PAPER_BUDGET
 from medlocker.search import (
     BheSearch,
     Clock,

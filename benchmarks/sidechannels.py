@@ -30,14 +30,14 @@ from _split import held_out, kept_to_tune_on
 from _tables import table
 from medlocker.errors import NoRoomError
 from medlocker.evaluate import Traces, measure_side_channels, trace
-from medlocker.evaluate._layout import layout_numbers
+from medlocker.evaluate.layout import layout_numbers
 from medlocker.formats import reach, read_image
 from medlocker.geometry import Box
 from medlocker.labels import load_labels
 from medlocker.logo import render
 from medlocker.placements import FreePlacements
 from medlocker.protect import Settings, find_room
-from medlocker.regions._scale import covered
+from medlocker.regions.scale import covered
 from veil import Photograph, drawn, veiled
 
 _STEP = 4

@@ -32,11 +32,11 @@ from PIL import Image as Pillow
 from _idrid import data_folder
 from _tables import table
 from medlocker.certificates import new_owner
-from medlocker.classifiers._torch import load_torch
-from medlocker.cores import usable_cores
+from medlocker.classifiers.pytorch import load_torch
 from medlocker.formats import encode_image, read_image
 from medlocker.logo import pack_overlay
-from medlocker.search._preview import block_mean
+from medlocker.machine import usable_cores
+from medlocker.search.preview import block_mean
 
 SURROGATES = Path(".cache/surrogates")
 NAMES = ("idrid-efficientnet_lite0", "idrid-mobilenetv2_100")

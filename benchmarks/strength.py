@@ -27,6 +27,7 @@ from _idrid import LOGO, data_folder, lesion_boxes
 from _split import held_out
 from _tables import share, table
 from medlocker.classifiers import Classifier, load_classifier, with_gradients
+from medlocker.engines import make_search
 from medlocker.errors import NoRoomError
 from medlocker.formats import encode_image, read_image
 from medlocker.geometry import Box
@@ -35,7 +36,6 @@ from medlocker.labels import class_indices, load_labels
 from medlocker.logo import LearnedLogo, load_learned
 from medlocker.marking import likeness, mark_pixels
 from medlocker.protect import Settings, find_room, pose_problem
-from medlocker.release import make_search
 from medlocker.search import (
     Candidate,
     Driver,

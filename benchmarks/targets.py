@@ -30,7 +30,7 @@ from _spoiling import Painter, ordinary
 from _synthetic import photographs
 from medlocker.classifiers import load_classifier
 from medlocker.errors import MedlockerError
-from medlocker.evaluate.removal._prepared import painted
+from medlocker.evaluate.removal.prepared import painted
 from medlocker.labels import load_labels, order_classes
 from medlocker.train import Metrics, measure
 from surrogates import ARCHITECTURES, HEAD, SETS, judge_and_report

@@ -32,6 +32,7 @@ from _idrid import LOGO, data_folder, lesion_boxes, lesion_donors
 from _split import held_out, kept_to_tune_on
 from _tables import share, table
 from medlocker.classifiers import Classifier, load_classifier, with_gradients
+from medlocker.engines import make_search
 from medlocker.errors import NoRoomError
 from medlocker.evaluate import Control
 from medlocker.formats import mark_file, reach, read_image
@@ -44,8 +45,7 @@ from medlocker.marking import mark_pixels
 from medlocker.metrics import cohen_kappa, kappa_interval, kappa_weighting, measure
 from medlocker.preparedveil import load_prepared_veil
 from medlocker.protect import Donors, Settings, find_room, pose_problem
-from medlocker.protect._veiled import draw, fainter
-from medlocker.release import make_search
+from medlocker.protect.veiled import draw, fainter
 from medlocker.search import Driver, Preview
 from medlocker.veil import Veil
 from medlocker.veilstyle import DEFAULT_STYLE, VeilStyle

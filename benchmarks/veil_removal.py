@@ -24,14 +24,12 @@ from _idrid import LOGO
 from _tables import share, table
 from medlocker.attacks import Mask, changed, shrink, shrink_mask, widened
 from medlocker.classifiers import load_classifier
-from medlocker.evaluate.removal import DENSE_STYLE, Evidence, make_battery, psnr
-from medlocker.evaluate.removal._copies import Copy
-from medlocker.evaluate.removal._evidence import WHOLE_PX
-from medlocker.evaluate.removal._unveil import undone
+from medlocker.evaluate.removal import DENSE_STYLE, WHOLE_PX, Evidence, make_battery, psnr
+from medlocker.evaluate.removal.copies import Copy
+from medlocker.evaluate.removal.unveil import undone
 from medlocker.formats import read_image
 from medlocker.geometry import Box
-from medlocker.logo._lattice import _looks, _places
-from medlocker.logo._render import rendered_size
+from medlocker.logo import lattice_looks, lattice_places, rendered_size
 from medlocker.protect import Settings
 from medlocker.veilstyle import DEFAULT_STYLE, VeilStyle
 from veil import Judge, Photograph, Pixels, drawn, photographs, veiled
@@ -75,10 +73,10 @@ def with_true_geometry(photo: Photograph, style: VeilStyle, evidence: Evidence) 
     if veil.grain_px != 1:
         raise SystemExit("expected photographs that are veiled in single pixels; see --side")
     lattice = veil.lattice()
-    looks = _looks(lattice)
+    looks = lattice_looks(lattice)
     copies = []
     for x, y, which in zip(
-        *(part.tolist() for part in _places(lattice, width=width, height=height)), strict=True
+        *(part.tolist() for part in lattice_places(lattice, width=width, height=height)), strict=True
     ):
         look = looks[which]
         reach = max(rendered_size(LOGO, look.size, rotation=look.rotation))

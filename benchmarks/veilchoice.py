@@ -34,8 +34,8 @@ from medlocker.labels import class_indices, load_labels
 from medlocker.metrics import cohen_kappa, kappa_interval, kappa_weighting
 from medlocker.prepare import ChosenVeil, VeilPreparation, prepare_veil
 from medlocker.protect import Settings
-from medlocker.protect._legibility import seen_change
-from medlocker.protect._veiled import draw, fainter
+from medlocker.protect.legibility import seen_change
+from medlocker.protect.veiled import draw, fainter
 from medlocker.release import find_inputs
 from medlocker.veilstyle import DEFAULT_STYLE, VeilStyle
 

@@ -10,7 +10,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from rich.text import Text
 
-from medlocker.cli._commands import COMMANDS, load
+from medlocker.cli.commands import COMMANDS, load
 
 ROOT = Path(__file__).parent.parent
 PAGES = {"contributing.md": "CONTRIBUTING.md", "security.md": "SECURITY.md", "changelog.md": "CHANGELOG.md"}

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from medlocker.cli._commands import load
+from medlocker.cli.commands import load
 from medlocker.demo import builtin_model
 from test_readme import run
 

@@ -16,9 +16,17 @@ from hypothesis import strategies as st
 from lattice_cases import CASES, TABLE, digest_of, plain_logo
 from medlocker.errors import InputError
 from medlocker.images import Image
-from medlocker.logo import Lattice, Logo, Raster, builtin_logo, render, render_lattice
+from medlocker.logo import (
+    Lattice,
+    Logo,
+    Raster,
+    builtin_logo,
+    lattice_looks,
+    lattice_places,
+    render,
+    render_lattice,
+)
 from medlocker.logo._copies import Look, render_looks
-from medlocker.logo._lattice import _looks, _places
 from medlocker.marking import lay, lay_coarsely
 from veils import make_veil, veils
 
@@ -234,9 +242,9 @@ def test_copies_that_do_not_touch_the_image_are_not_rendered(monkeypatch: pytest
 @settings(max_examples=30)
 def test_a_grain_shows_the_first_of_the_copies_that_cover_it_most(lattice: Lattice) -> None:
     width, height = 70, 50
-    looks = _looks(lattice)
+    looks = lattice_looks(lattice)
     stamps = render_looks(LOGO, looks)
-    x, y, chosen = _places(lattice, width=width, height=height)
+    x, y, chosen = lattice_places(lattice, width=width, height=height)
     color, coverage = np.zeros((height, width, 3), np.uint8), np.zeros((height, width), np.uint8)
     for k, cx, cy in zip(chosen.tolist(), x.tolist(), y.tolist(), strict=True):
         h, w = stamps[k].coverage.shape

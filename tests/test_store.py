@@ -12,9 +12,9 @@ from typing import Any, Literal
 import pytest
 
 from medlocker import store as store_module
-from medlocker._typed import from_json
 from medlocker.errors import MalformedError, WriteError
 from medlocker.store import Blob, Store, blobs_path, read_head, read_unproved
+from medlocker.strictjson import from_json
 
 KEY = bytes(range(32))
 HEAD = {"whose": "é"}

@@ -18,7 +18,7 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from medlocker._version import __version__ as __version__
+from medlocker.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from medlocker import errors as errors

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from medlocker.classifiers import Card, InputSpec
-from medlocker.classifiers._attention import Attention, attention_of
-from medlocker.classifiers._torch import TorchClassifier
+from medlocker.classifiers.attention import Attention, attention_of
+from medlocker.classifiers.pytorch import TorchClassifier
 from medlocker.errors import ModelError
 from medlocker.geometry import Box
 from medlocker.testing import LinearClassifier

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from medlocker.classifiers import BaseClassifier, Card, InputSpec, batch_for
-from medlocker.classifiers._torch import TorchClassifier
+from medlocker.classifiers.pytorch import TorchClassifier
 from medlocker.errors import ModelError
 
 

@@ -24,11 +24,11 @@ from medlocker.classifiers import (
     with_gradients,
     with_prototypes,
 )
-from medlocker.classifiers._architectures import build
 from medlocker.classifiers._featurenetwork import FeatureNetwork, feature_count
 from medlocker.classifiers._paired import PairedClassifier
 from medlocker.classifiers._pooling import pooled
-from medlocker.classifiers._torch import TorchClassifier
+from medlocker.classifiers.architectures import build
+from medlocker.classifiers.pytorch import TorchClassifier
 from medlocker.errors import ModelError
 from onnx_models import Tiny, make_onnx, make_segmenter, weights_for
 

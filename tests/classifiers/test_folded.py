@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from medlocker.classifiers._architectures import build
 from medlocker.classifiers._folded import folded
+from medlocker.classifiers.architectures import build
 
 EXAMPLE = torch.linspace(-3, 3, 2 * 3 * 16 * 16).sin().reshape(2, 3, 16, 16)
 

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from medlocker.classifiers import Card, Classifier, InputSpec, load_classifier
-from medlocker.classifiers._architectures import build, canonical_architecture
-from medlocker.classifiers._torch import TorchClassifier
+from medlocker.classifiers.architectures import build, canonical_architecture
+from medlocker.classifiers.pytorch import TorchClassifier
 from medlocker.errors import MissingExtraError, ModelError
 
 SIDE = 32

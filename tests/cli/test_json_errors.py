@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from medlocker.certificates import new_owner
-from medlocker.cli._commands import COMMANDS, load
 from medlocker.cli._console import JsonOutput
+from medlocker.cli.commands import COMMANDS, load
 from runs import Shell
 
 

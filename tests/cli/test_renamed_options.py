@@ -7,8 +7,8 @@ import re
 import pytest
 from typer.core import TyperGroup
 
-from medlocker.cli._commands import COMMANDS, load
 from medlocker.cli._renamed import RENAMED, with_new_names
+from medlocker.cli.commands import COMMANDS, load
 
 
 def options_of(name: str) -> set[str]:

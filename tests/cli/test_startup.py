@@ -10,8 +10,8 @@ import pytest
 import typer
 
 from medlocker.certificates import load_owner, new_owner
-from medlocker.cli._commands import COMMANDS, load
 from medlocker.cli._main import app
+from medlocker.cli.commands import COMMANDS, load
 from onnx_models import make_onnx
 from patience import HANGS_S
 from runs import environment, fill, protect

@@ -214,8 +214,6 @@ def test_what_starts_and_then_runs(tmp_path: Path, owner: Owner, source: Path, s
 def test_the_command_shows_itself_before_it_opens_its_models(
     tmp_path: Path, owner_name: Path, shell: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from medlocker.cli import protect as command
-
     seen: list[RunStatus | None] = []
 
     def refuse(*_: object, **__: object) -> None:
@@ -223,7 +221,7 @@ def test_the_command_shows_itself_before_it_opens_its_models(
         raise ModelError("cannot be opened")
 
     fill(tmp_path / "in", 1)
-    monkeypatch.setattr(command, "load_classifier", refuse)
+    monkeypatch.setattr("medlocker.api.protection.load_classifier", refuse)
     answer = shell("protect", "in", "--model", "m", "--owner", owner_name, "--out", "out", cwd=tmp_path)
     assert (answer.code, answer.err) == (2, "error: cannot be opened\n")
     assert [found and (found.starting, found.running) for found in seen] == [(True, True)]

@@ -13,7 +13,7 @@ from medlocker.evaluate import Answer, Case, Removal
 from medlocker.evaluate.removal import Agreement, BatteryResult, Best, Gap, Level, Row, make_battery
 from medlocker.evaluate.removal._gaps import find_gaps
 from medlocker.evaluate.removal._levels import NEED_THE_LOGO
-from medlocker.evaluate.removal._prepared import PreparedLesson
+from medlocker.evaluate.removal.prepared import PreparedLesson
 from medlocker.evaluate.report._attackers import ATTACKERS
 from medlocker.evaluate.report._page import removal_section
 from medlocker.information import Gain, Information

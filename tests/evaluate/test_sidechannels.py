@@ -12,7 +12,6 @@ import pytest
 from numpy.typing import NDArray
 
 from medlocker.evaluate._ink import estimate_opacity, ink_numbers
-from medlocker.evaluate._layout import layout_numbers
 from medlocker.evaluate._sidechannels import (
     SideChannel,
     Traces,
@@ -20,6 +19,7 @@ from medlocker.evaluate._sidechannels import (
     measure_side_channels,
     trace,
 )
+from medlocker.evaluate.layout import layout_numbers
 from medlocker.testing import LinearClassifier
 
 Pixels = NDArray[np.uint8]
@@ -193,7 +193,7 @@ def test_what_a_model_means_is_learned_anew() -> None:
 def test_a_torch_network_gives_what_goes_into_its_last_layer() -> None:
     torch = pytest.importorskip("torch")
     from medlocker.classifiers import Card, InputSpec, features_of
-    from medlocker.classifiers._torch import TorchClassifier
+    from medlocker.classifiers.pytorch import TorchClassifier
 
     network = torch.nn.Sequential(
         torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(), torch.nn.Linear(12, 7), torch.nn.Linear(7, 2)

@@ -5,5 +5,5 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-for _folder in (".", "images", "regions"):
+for _folder in (".", "formats", "regions"):
     sys.path.insert(0, str(Path(__file__).parent.parent / _folder))

@@ -23,7 +23,7 @@ from medlocker.protect import Settings, beside, make_finder
 from medlocker.protect._decoys import draw_decoys
 from medlocker.protect._keepout import GIVEN_UP
 from medlocker.protect._series import together
-from medlocker.protect._veiled import draw
+from medlocker.protect.veiled import draw
 from medlocker.regions import ANATOMY, CANDIDATES, Findings, WithAnatomy
 from medlocker.regions._anatomy import NO_FUNDUS, find_anatomy
 from runs import check_release, fill, protect

@@ -18,7 +18,7 @@ from medlocker.geometry import Box
 from medlocker.protect._decoys import _HOLES, _OVER, MOST_DECOYS, draw_decoys
 from medlocker.protect._donors import FEWEST_DONORS, MOST_DONORS, Donors
 from medlocker.regions import Findings, load_regions
-from medlocker.regions._scale import covered
+from medlocker.regions.scale import covered
 
 KEYS = st.binary(min_size=1, max_size=32)
 SIDES = st.integers(32, 2000)

@@ -12,7 +12,7 @@ import pytest
 from dicom_samples import Sample, write
 from medlocker.formats import read_image
 from medlocker.images import Image, rgb_to_ybr
-from medlocker.protect._legibility import seen_change
+from medlocker.protect.legibility import seen_change
 from pictures import KINDS, make_image
 
 

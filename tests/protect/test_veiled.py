@@ -22,7 +22,7 @@ from medlocker.formats import read_image
 from medlocker.geometry import Box
 from medlocker.logo import Logo, builtin_logo
 from medlocker.protect import Harden, Outcome, Settings
-from medlocker.protect._veiled import check_free, check_legible, check_seen, draw, fainter, wanted_classes
+from medlocker.protect.veiled import check_free, check_legible, check_seen, draw, fainter, wanted_classes
 from medlocker.regions import Regions, load_regions
 from medlocker.release import run_release
 from medlocker.testing import LinearClassifier

@@ -19,8 +19,8 @@ from medlocker.geometry import Box
 from medlocker.images import viewed
 from medlocker.regions import CANDIDATES, CandidateFinder, Findings, load_regions
 from medlocker.regions._candidates import look, strongest
-from medlocker.regions._scale import covered
 from medlocker.regions._skin import without_hair
+from medlocker.regions.scale import covered
 
 
 def skin(*, lesion: bool = True, hair: bool = False, side: int = 256) -> NDArray[np.uint8]:

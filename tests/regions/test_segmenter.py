@@ -17,8 +17,8 @@ from medlocker.classifiers import load_classifier
 from medlocker.errors import ModelError, NoRoomError
 from medlocker.geometry import Box
 from medlocker.regions import load_segmenter
-from medlocker.regions._scale import covered, scale_for
 from medlocker.regions._tiles import pieces
+from medlocker.regions.scale import covered, scale_for
 from onnx_models import make_onnx, make_segmenter
 
 

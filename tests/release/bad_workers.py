@@ -6,7 +6,7 @@ import os
 import signal
 from typing import Any
 
-from medlocker.release._worker import Worker
+from medlocker.engines._worker import Worker
 
 
 def poisoned(digest: str) -> type[Worker]:

@@ -14,8 +14,9 @@ from test_groups import write_dicom
 
 from medlocker.certificates import Owner
 from medlocker.classifiers import load_classifier
+from medlocker.engines import _raycluster
 from medlocker.protect import Outcome, Settings
-from medlocker.release import Run, _raycluster, run_release
+from medlocker.release import Run, run_release
 from pictures import smooth
 from runs import fill, images_of, make_run, picture, tiny_model
 

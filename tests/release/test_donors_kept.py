@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from medlocker.certificates import Owner, ReleaseSecret
+from medlocker.engines import _engine as _engine
 from medlocker.errors import MalformedError, MedlockerError
 from medlocker.geometry import Box
 from medlocker.protect import Donors, Outcome, Settings
 from medlocker.regions import load_regions
-from medlocker.release import _engine, run_release
+from medlocker.release import run_release
 from medlocker.release._donors import kept_donors
 from medlocker.release._journal import FOLDER, Journal, lines_path
 from medlocker.store import blobs_path

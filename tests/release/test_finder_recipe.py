@@ -11,12 +11,13 @@ from several import local_run
 
 from medlocker.certificates import Owner
 from medlocker.demo.samples import write_samples
+from medlocker.engines import process_engine
+from medlocker.engines._messages import FinderRecipe
+from medlocker.engines._worker import _open_finder
 from medlocker.errors import ModelError
 from medlocker.protect import make_finder
 from medlocker.regions import WithAnatomy, load_segmenter
-from medlocker.release import process_engine, run_release
-from medlocker.release._messages import FinderRecipe
-from medlocker.release._worker import _open_finder
+from medlocker.release import run_release
 from onnx_models import make_segmenter
 from runs import images_of, tiny_model
 

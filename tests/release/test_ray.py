@@ -21,6 +21,11 @@ from several import SIZE, local_run
 
 from medlocker import errors
 from medlocker.certificates import Owner
+from medlocker.engines import _crew as engine_module
+from medlocker.engines import _ray as ray_module
+from medlocker.engines import ray_engine
+from medlocker.engines._messages import Told
+from medlocker.engines._raycluster import cluster_places, connect, places
 from medlocker.errors import (
     AlreadyMarkedError,
     InputError,
@@ -28,11 +33,7 @@ from medlocker.errors import (
     MissingExtraError,
     ModelError,
 )
-from medlocker.release import Run, ray_engine, run_release
-from medlocker.release import _crew as engine_module
-from medlocker.release import _ray as ray_module
-from medlocker.release._messages import Told
-from medlocker.release._raycluster import cluster_places, connect, places
+from medlocker.release import Run, run_release
 from medlocker.release._status import status_of
 from medlocker.search import Clock
 from patience import HANGS_S, wait_until

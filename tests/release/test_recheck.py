@@ -12,10 +12,11 @@ import pytest
 from test_series import by_first_letter, marks_of, slices
 
 from medlocker.certificates import Ledger, Owner
+from medlocker.engines import _engine
 from medlocker.errors import WriteError
 from medlocker.protect import Outcome
 from medlocker.regions import load_regions
-from medlocker.release import Run, _engine, run_release
+from medlocker.release import Run, run_release
 from runs import check_release, fill, images_of, make_run, picture, protect
 
 

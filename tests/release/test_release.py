@@ -232,7 +232,7 @@ def test_a_model_that_fails_on_one_image_costs_only_that_one(tmp_path: Path, own
 def test_a_writer_that_changes_pixels_is_noticed(
     tmp_path: Path, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from medlocker.formats import _stills as _stills
+    from medlocker.formats import _stills
 
     honest = encode_image
 

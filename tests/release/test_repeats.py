@@ -16,9 +16,10 @@ from test_series import by_first_letter, failing_after, marks_of
 from killed import killed_child
 from medlocker.certificates import Ledger, Owner
 from medlocker.classifiers import load_classifier
+from medlocker.engines import ray_engine
 from medlocker.errors import WriteError
 from medlocker.protect import Outcome, Settings
-from medlocker.release import ray_engine, run_release
+from medlocker.release import run_release
 from pictures import smooth
 from runs import check_release, images_of, make_run, protect, tiny_model
 

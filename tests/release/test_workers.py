@@ -18,14 +18,15 @@ import several
 from several import SETTINGS, SIZE, Stop, local_run, stopped_after
 
 from medlocker.certificates import Ledger, Owner
+from medlocker.engines import EngineMaker, process_engine, ray_engine
+from medlocker.engines import _processes as processes_module
+from medlocker.engines import _ray as ray_module
+from medlocker.engines._crew import CrewEngine
 from medlocker.errors import Code, Failure, InputError, WriteError
 from medlocker.formats import read_image
 from medlocker.images import content_digest
 from medlocker.protect import Lesions, Outcome, make_finder
-from medlocker.release import EngineMaker, Run, process_engine, ray_engine, run_release
-from medlocker.release import _processes as processes_module
-from medlocker.release import _ray as ray_module
-from medlocker.release._crew import CrewEngine
+from medlocker.release import Run, run_release
 from medlocker.release._status import status_of
 from patience import HANGS_S, wait_until
 from runs import LISTEN, check_release, environment, fill, images_of, medlocker, tiny_model
@@ -55,7 +56,7 @@ class Several:
             return
         path = [one for one in sys.path if one]
         program = f"import sys; sys.path[:0] = {path!r}\nimport bad_workers\n"
-        program += f"from medlocker.release._child import main; main(bad_workers.{kind}(*{arguments!r}))"
+        program += f"from medlocker.engines._child import main; main(bad_workers.{kind}(*{arguments!r}))"
         patch.setattr(processes_module, "PROGRAM", program)
 
 
@@ -286,7 +287,7 @@ def children_of(pid: int) -> list[int]:
 
 
 def test_a_system_without_inherited_sockets_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("medlocker.release._processes.os.name", "nt")
+    monkeypatch.setattr("medlocker.engines._processes.os.name", "nt")
     with pytest.raises(InputError, match=r"^expected --workers 1 on this system$"):
         process_engine([], workers=2)
 

@@ -19,7 +19,7 @@ from medlocker.placements import FreePlacements
 from medlocker.search import Preview, Problem, is_coarse, work_step
 from medlocker.search._guided import screen
 from medlocker.search._looks import LINEAR
-from medlocker.search._preview import block_mean
+from medlocker.search.preview import block_mean
 from medlocker.testing import LinearClassifier
 from pictures import make_image
 from test_logo import arrow

@@ -8,7 +8,7 @@ from train_samples import BACKBONE, OPTIONS, Photographs, photograph
 
 from medlocker.labels import load_labels
 from medlocker.train import TrainResult, train_classifier
-from medlocker.train._export import Written
+from medlocker.train.export import Written
 
 
 @pytest.fixture(scope="session")

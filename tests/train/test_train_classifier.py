@@ -12,7 +12,7 @@ from PIL import Image
 from train_samples import BACKBONE, OPTIONS, Photographs, photograph
 
 from medlocker.classifiers import OnnxClassifier, has_gradients, load_classifier
-from medlocker.classifiers._torch import TorchClassifier
+from medlocker.classifiers.pytorch import TorchClassifier
 from medlocker.errors import InputError, ModelError, OutputExistsError
 from medlocker.formats import read_image
 from medlocker.images import viewed
@@ -253,7 +253,7 @@ def test_refuses_an_unknown_device(photographs: Photographs, tmp_path: Path) -> 
 def test_says_when_the_loss_is_nan(photographs: Photographs, tmp_path: Path) -> None:
     options = replace(OPTIONS, epochs=1)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("medlocker.train._loop._class_weights", _nan_weights)
+        patched.setattr("medlocker.train.loop._class_weights", _nan_weights)
         with pytest.raises(ModelError, match=r"^the training loss became NaN or infinite$"):
             train(photographs, tmp_path / "out", options=options)
 

@@ -14,17 +14,17 @@ from PIL import Image
 from train_samples import photograph
 
 from medlocker.classifiers import InputSpec, resize_canvas
-from medlocker.classifiers._architectures import build, head_names
+from medlocker.classifiers.architectures import build, head_names
 from medlocker.errors import InputError, ModelError
 from medlocker.labels import Labels
 from medlocker.metrics import choose_criterion
 from medlocker.train import measure, read_names
-from medlocker.train._augment import augment
-from medlocker.train._backbone import make_backbone, suggested_size
-from medlocker.train._loop import _class_weights, _slices
 from medlocker.train._pixels import PixelStore
 from medlocker.train._samples import find_samples, stratified
-from medlocker.train._steps import one_cycle
+from medlocker.train.augment import augment
+from medlocker.train.backbone import make_backbone, suggested_size
+from medlocker.train.loop import _class_weights, _slices
+from medlocker.train.steps import one_cycle
 
 NETWORK = "mobilenetv3_small_050"
 

@@ -18,13 +18,13 @@ from medlocker.demo.samples import SampleSet, write_samples
 from medlocker.errors import InputError, MissingExtraError, ModelError, OutputExistsError
 from medlocker.geometry import Box
 from medlocker.regions import load_regions, load_segmenter
-from medlocker.regions._scale import covered, mask_to_scale, scale_for
+from medlocker.regions.scale import covered, mask_to_scale, scale_for
 from medlocker.train import SegmenterObserver, SegmenterOptions, SegmenterResult, train_segmenter
 from medlocker.train._pixels import PixelStore
-from medlocker.train._segmenter_choice import Score, choose, truth_of
 from medlocker.train._segmenter_data import CropSampler, Picture, PictureReader, find_pictures
 from medlocker.train._segmenter_loop import recall_loss
 from medlocker.train._segmenter_network import make_network
+from medlocker.train.segmenter_choice import Score, choose, truth_of
 from runs import Shell
 
 ENCODER = "tu-mobilenetv3_small_050"

@@ -17,23 +17,14 @@ from medlocker.api.protectoptions import EngineName, engine_maker, open_ledger, 
 from medlocker.api.protecttold import run_told, say_inputs, warn_of_nothing_found
 from medlocker.certificates import Owner, load_owner
 from medlocker.classifiers import Classifier, batch_for, load_classifier, with_gradients
+from medlocker.engines import EngineMaker, make_search, way_taken
 from medlocker.errors import Failure, InputError
 from medlocker.labels import Labels
 from medlocker.logo import LearnedLogo
 from medlocker.prepare import check_kind
 from medlocker.preparedveil import PreparedVeil
 from medlocker.protect import Settings
-from medlocker.release import (
-    EngineMaker,
-    Inputs,
-    Result,
-    Run,
-    check_target,
-    find_inputs,
-    make_search,
-    starting,
-    way_taken,
-)
+from medlocker.release import Inputs, Result, Run, check_target, find_inputs, starting
 
 _FILE_THREADS = 2
 """In each process; a search takes far longer than a file."""

@@ -14,13 +14,13 @@ from medlocker.api.found import Found
 from medlocker.api.logos import GivenLogo, as_logo
 from medlocker.api.models import Models, as_classifiers
 from medlocker.classifiers import Classifier, batch_for
+from medlocker.engines import make_search
 from medlocker.errors import InputError
 from medlocker.geometry import Box
 from medlocker.images import Pixels
 from medlocker.logo import Logo
 from medlocker.protect import Job, Marked, Outcome, Protector, Settings, seeded
 from medlocker.regions import regions_of
-from medlocker.release import make_search
 from medlocker.search import Driver
 
 Label = int | str | None

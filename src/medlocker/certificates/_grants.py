@@ -15,7 +15,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from medlocker._version import __version__
 from medlocker.certificates._access import Access
 from medlocker.certificates._age import Identity, Recipient, seal, unseal
 from medlocker.certificates._canonical import Fields
@@ -34,6 +33,7 @@ from medlocker.errors import (
     WrongImageError,
 )
 from medlocker.files import make_folder, read_limited, write_atomic
+from medlocker.version import __version__
 
 GRANT_STATEMENT, IDENTITIES = "grant.dsse.json", "identities.age"
 GRANT_TYPE = "urn:medlocker:grant:v1"

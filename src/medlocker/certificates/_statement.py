@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from medlocker._version import __version__
 from medlocker.certificates._canonical import Fields, to_canonical
 from medlocker.certificates._dsse import check_statement, sign_statement
 from medlocker.certificates._index import index_name, sealed_name
@@ -16,6 +15,7 @@ from medlocker.certificates._record import MAX_INDEX
 from medlocker.certificates._secret import RELEASE_ID_BYTES
 from medlocker.certificates._signing import SigningKey, VerifyKey
 from medlocker.errors import MalformedError
+from medlocker.version import __version__
 
 STATEMENT = "statement.dsse.json"
 LOGO, POLICY, OWNER_AGE = "logo.png", "policy.json", "grants/owner.age"

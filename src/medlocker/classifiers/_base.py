@@ -18,7 +18,7 @@ from medlocker.errors import MedlockerError, ModelError
 from medlocker.plugins import raised
 
 if TYPE_CHECKING:
-    from medlocker.classifiers._torch import TorchClassifier
+    from medlocker.classifiers.pytorch import TorchClassifier
 
 
 class BaseClassifier:

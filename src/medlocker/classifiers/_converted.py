@@ -20,7 +20,7 @@ from medlocker.classifiers.protocol import Classifier
 from medlocker.errors import ModelError, install_hint
 
 if TYPE_CHECKING:
-    from medlocker.classifiers._torch import TorchClassifier
+    from medlocker.classifiers.pytorch import TorchClassifier
 
 _OPSETS = (None, 17, 13)
 """Versions of the operators that are tried: the model's own, then older ones."""
@@ -58,7 +58,7 @@ def _rebuilt(model: OnnxClassifier, path: Path, opset: int | None) -> Classifier
 
     from medlocker.classifiers._featurenetwork import FeatureNetwork
     from medlocker.classifiers._layout import ChannelsLast, TwoColumns
-    from medlocker.classifiers._torch import TorchClassifier
+    from medlocker.classifiers.pytorch import TorchClassifier
 
     try:
         with warnings.catch_warnings():

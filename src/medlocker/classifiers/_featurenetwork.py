@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from medlocker.classifiers._architectures import build, head_names, load_state
 from medlocker.classifiers._pooling import pooled
 from medlocker.classifiers._prototypes import SCALE, Prototypes
+from medlocker.classifiers.architectures import build, head_names, load_state
 from medlocker.classifiers.card import InputSpec
 from medlocker.errors import ModelError
 
@@ -51,7 +51,7 @@ def backbone(
     """Make a feature network with given weights; a head among them is left out.
 
     Args:
-        architecture: See :func:`medlocker.classifiers._architectures.canonical_architecture`.
+        architecture: See :func:`medlocker.classifiers.architectures.canonical_architecture`.
         state: Weights of the network, with or without its head.
         what: Names the weights in messages.
 

@@ -81,7 +81,7 @@ def _has_torch() -> bool:
 
 
 def _load_folder(weights: Path, onnx: Path, *, name: str) -> Classifier:
-    from medlocker.classifiers._torch import has_gpu  # optional library
+    from medlocker.classifiers.pytorch import has_gpu  # optional library
 
     differentiable = _load_torch(weights, name=name)
     if has_gpu() or not onnx.is_file():
@@ -90,6 +90,6 @@ def _load_folder(weights: Path, onnx: Path, *, name: str) -> Classifier:
 
 
 def _load_torch(path: Path, *, name: str) -> BaseClassifier:
-    from medlocker.classifiers._torch import load_torch  # optional library
+    from medlocker.classifiers.pytorch import load_torch  # optional library
 
     return load_torch(path, name=name)

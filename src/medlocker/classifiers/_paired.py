@@ -15,7 +15,7 @@ from medlocker.classifiers.protocol import Gradients
 from medlocker.errors import ModelError
 
 if TYPE_CHECKING:
-    from medlocker.classifiers._torch import TorchClassifier
+    from medlocker.classifiers.pytorch import TorchClassifier
 
 
 class PairedClassifier(BaseClassifier):

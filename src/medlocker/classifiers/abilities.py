@@ -13,7 +13,7 @@ from medlocker.classifiers._prototypes import Prototypes
 from medlocker.classifiers.protocol import Classifier, WithDevice, WithFeatures, WithGradients
 
 if TYPE_CHECKING:
-    from medlocker.classifiers._torch import TorchClassifier
+    from medlocker.classifiers.pytorch import TorchClassifier
 
 Features: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """From (N, h, w, c) canvases to (N, D) features."""

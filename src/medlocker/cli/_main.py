@@ -8,18 +8,18 @@ from typing import Annotated, TextIO, cast
 
 import typer
 
-from medlocker._version import __version__
-from medlocker.cli import _commands
+from medlocker.cli import commands
 from medlocker.cli._console import expect_json, shown, stderr, stdout
 from medlocker.cli._streams import ForgivingStream, let_go, open_missing
 from medlocker.errors import Code, MedlockerError
+from medlocker.version import __version__
 
 _INTERRUPTED = 130
 """The exit code of what an interrupt ended."""
 
 app = typer.Typer(
     name="medlocker",
-    cls=_commands.LazyGroup,
+    cls=commands.LazyGroup,
     help="Put optimised visible logos on medical images: people read them, AI fails, owners restore them.",
     no_args_is_help=True,
     add_completion=False,
@@ -27,7 +27,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_commands.register(app)
+commands.register(app)
 
 
 def _show_version(wanted: bool) -> None:

@@ -136,9 +136,7 @@ def to_weights(text: str) -> Weights:
 
 def _observer(bar: Any) -> Any:
     """Return what shows progress; a function, because the base class needs the optional libraries."""
-    from medlocker.train import SegmenterObserver
-    from medlocker.train._segmenter_data import FoundPictures
-    from medlocker.train._segmenter_network import SegmentationNetwork
+    from medlocker.train import FoundPictures, SegmentationNetwork, SegmenterObserver
 
     class Shown(TrainingBar, SegmenterObserver):
         def found(self, found: FoundPictures) -> None:

@@ -131,8 +131,7 @@ def classifier(
 
 def _observer(bar: Any) -> Any:
     """Return what shows progress; a function, because the base class needs the optional libraries."""
-    from medlocker.train import Found, TrainObserver
-    from medlocker.train._backbone import Backbone
+    from medlocker.train import Backbone, Found, TrainObserver
 
     class Shown(TrainingBar, TrainObserver):
         def found(self, found: Found) -> None:

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker.demo._frame import Frame, Plane, blurred, mix
-from medlocker.demo._ground import Picture, draw_look, paint_eye
 from medlocker.demo.anatomy import plan_eye
+from medlocker.demo.frame import Frame, Plane, blurred, mix
+from medlocker.demo.ground import Picture, draw_look, paint_eye
 from medlocker.demo.lesions import GRADES, Kind, Lesion, plan_lesions
 from medlocker.errors import InputError
 from medlocker.geometry import Box

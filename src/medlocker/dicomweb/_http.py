@@ -27,10 +27,10 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from medlocker._version import __version__
 from medlocker.dicomweb._address import Address
 from medlocker.dicomweb._credentials import Credentials
 from medlocker.errors import InputError, TransferError
+from medlocker.version import __version__
 
 CONNECTIONS = 4
 """Requests at once."""

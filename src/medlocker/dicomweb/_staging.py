@@ -16,13 +16,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from medlocker._typed import from_json
 from medlocker.dicomweb._address import is_uid
 from medlocker.dicomweb._plan import Planned
 from medlocker.dicomweb._pushlog import PRIVATE, PushLog
 from medlocker.errors import InputError, MedlockerError, WriteError
 from medlocker.files import check_relative_name, make_folder
 from medlocker.store import Store, read_head
+from medlocker.strictjson import from_json
 
 _PLAN = "plan"
 

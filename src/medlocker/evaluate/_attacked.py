@@ -34,6 +34,8 @@ from medlocker.evaluate._sidechannels import (
 from medlocker.evaluate._targets import Target
 from medlocker.evaluate.removal import (
     DEFAULT_MINUTES,
+    NEED_THE_LOGO,
+    STATE_VERSION,
     BatteryObserver,
     BatteryResult,
     Item,
@@ -43,8 +45,6 @@ from medlocker.evaluate.removal import (
     run_battery,
     verdict,
 )
-from medlocker.evaluate.removal._levels import NEED_THE_LOGO
-from medlocker.evaluate.removal._state import STATE_VERSION
 from medlocker.images import viewed
 from medlocker.legibility import differences
 from medlocker.logo import Logo

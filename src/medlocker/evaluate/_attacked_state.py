@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from medlocker.errors import InputError, MalformedError
-from medlocker.evaluate.removal._state import STATE, Cell, State
+from medlocker.evaluate.removal import STATE, Cell, State
 from medlocker.files import make_folder, sweep_temporaries
 from medlocker.store import Store, read_head
 

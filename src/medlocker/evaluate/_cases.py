@@ -11,12 +11,17 @@ from numpy.typing import NDArray
 
 from medlocker.classifiers import Classifier
 from medlocker.errors import MedlockerError
-from medlocker.evaluate.removal import Attack, Battery, Evidence, Item
-from medlocker.evaluate.removal._battery import MOST_STUDIED
-from medlocker.evaluate.removal._breakdowns import BREAKDOWNS
-from medlocker.evaluate.removal._item import Exhibit
-from medlocker.evaluate.removal._network import NetworkLearner
-from medlocker.evaluate.removal._state import Cell
+from medlocker.evaluate.removal import (
+    BREAKDOWNS,
+    MOST_STUDIED,
+    Attack,
+    Battery,
+    Cell,
+    Evidence,
+    Exhibit,
+    Item,
+    NetworkLearner,
+)
 from medlocker.logo import Logo
 
 _SIDE_PX, _SMALL_PX = 420, 240

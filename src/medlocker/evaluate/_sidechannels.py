@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from medlocker.attacks import Mask
 from medlocker.evaluate._ink import ink_numbers
-from medlocker.evaluate._layout import layout_numbers
 from medlocker.evaluate._told import Told, measure_told
+from medlocker.evaluate.layout import layout_numbers
 
 Channel = Literal["layout", "marks"]
 MOST_READ = 1000
@@ -76,7 +76,7 @@ class Traces:
     """What is kept of one image.
 
     Args:
-        layout: From :func:`medlocker.evaluate._layout.layout_numbers`.
+        layout: From :func:`medlocker.evaluate.layout.layout_numbers`.
         marks: From :func:`medlocker.evaluate._ink.ink_numbers`.
         known: By target and by what of it (``outputs``, ``features``), what it says of the marked picture.
     """

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from medlocker.errors import InputError
-from medlocker.regions._names import normal_name, split_name, without_suffix
+from medlocker.regions.names import normal_name, split_name, without_suffix
 
 
 @dataclass(frozen=True, eq=False)

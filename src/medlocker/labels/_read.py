@@ -10,7 +10,7 @@ from medlocker.errors import InputError
 from medlocker.files import read_limited
 from medlocker.labels._labels import Labels, whole_number
 from medlocker.labels._table import Table, open_table
-from medlocker.regions._names import normal_name
+from medlocker.regions.names import normal_name
 
 MAX_LABEL_BYTES = 256 << 20
 LABEL_COLUMNS = ("label", "class", "diagnosis", "grade", "dx")

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from medlocker.errors import InputError
-from medlocker.regions._names import without_suffix
-from medlocker.regions._rows import MAX_ROW_CHARACTERS, RowLines
+from medlocker.regions.names import without_suffix
+from medlocker.regions.rows import MAX_ROW_CHARACTERS, RowLines
 
 _DELIMITERS = (",", ";", "\t")
 _MOST_TITLES = 5

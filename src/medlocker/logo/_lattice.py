@@ -92,8 +92,8 @@ def render_lattice(logo: Logo, lattice: Lattice, *, width: int, height: int) -> 
     """
     if width * height > MAX_GRAINS:
         raise InputError(f"expected a veil of at most {MAX_GRAINS} grains, got {width} x {height}")
-    looks = _looks(lattice)
-    x, y, chosen = _places(lattice, width=width, height=height)
+    looks = lattice_looks(lattice)
+    x, y, chosen = lattice_places(lattice, width=width, height=height)
     sizes = np.array([rendered_size(logo, look.size, rotation=look.rotation) for look in looks])
     left, top = x - sizes[chosen, 0] // 2, y - sizes[chosen, 1] // 2
     windows = _windows(left, top, sizes[chosen], width=width, height=height)
@@ -110,7 +110,8 @@ def render_lattice(logo: Logo, lattice: Lattice, *, width: int, height: int) -> 
     return _unpacked(seen)
 
 
-def _looks(lattice: Lattice) -> list[Look]:
+def lattice_looks(lattice: Lattice) -> list[Look]:
+    """Return the looks that the copies of a lattice have."""
     drawn = stream(lattice.key, "stamps", 2 * lattice.stamps).reshape(-1, 2)
     found = []
     for number, (turned, scaled) in enumerate(drawn.tolist()):
@@ -124,7 +125,7 @@ def _looks(lattice: Lattice) -> list[Look]:
     return found
 
 
-def _places(
+def lattice_places(
     lattice: Lattice, *, width: int, height: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return x and y of the centres of all copies that may touch the image, in grains, and their looks."""

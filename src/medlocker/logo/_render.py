@@ -92,6 +92,27 @@ def render_once(
     return _finish(sampled, hardening, overlay)
 
 
+def render_bent(
+    logo: Logo, size_px: int, *, rotation: int, right: NDArray[np.int64], down: NDArray[np.int64]
+) -> Raster:
+    """Render a plain logo of which every pixel is taken from somewhere else.
+
+    Args:
+        logo: The picture.
+        size_px: 1 to 65535.
+        rotation: Counter-clockwise, in 1/65536 of a turn.
+        right: (h, w) how far to the right of its place each pixel is taken, in 1/65536 pixel; as large as
+            what :func:`render` gives.
+        down: (h, w) how far below its place.
+    """
+    height, width = logo.rgba.shape[:2]
+    w, h = upright_size(logo, size_px)
+    x, y = _source_grid(w, h, rotation, None)
+    by_x, by_y = max(width // w, 1), max(height // h, 1)
+    x, y = (x + right) * width // (w * by_x), (y + down) * height // (h * by_y)
+    return Raster(*straight(_sample(framed(logo, by_x, by_y), x, y)))
+
+
 def rendered_size(logo: Logo, size_px: int, *, rotation: int = 0) -> tuple[int, int]:
     """Return the width and height that :func:`render` gives, without rendering anything."""
     return turned_size(*upright_size(logo, size_px), *direction(rotation))

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from medlocker.cores import wanted_threads
 from medlocker.errors import ModelError
 from medlocker.files import sha256_of
+from medlocker.machine import wanted_threads
 from medlocker.modelfiles.onnxparts import has_external_data
 
 MAX_MODEL_BYTES = (1 << 31) - 1

@@ -10,7 +10,7 @@ import numpy as np
 from medlocker.errors import InputError
 from medlocker.prepare._reduced import Reduced
 from medlocker.prepare._trials import Shot, Veiler
-from medlocker.protect._veiled import check_seen
+from medlocker.protect.veiled import check_seen
 from medlocker.veilstyle import VeilStyle
 
 MEDIAN_PSNR_DB = 25.0

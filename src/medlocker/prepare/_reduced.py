@@ -17,7 +17,7 @@ from medlocker.formats import reach, read_image
 from medlocker.geometry import Box
 from medlocker.images import LIMITS, Image, viewed
 from medlocker.protect import beside
-from medlocker.protect._veiled import check_free
+from medlocker.protect.veiled import check_free
 from medlocker.regions import Finder, Findings, Regions
 from medlocker.release import Input
 

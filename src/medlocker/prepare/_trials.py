@@ -21,8 +21,8 @@ from medlocker.marking import lay
 from medlocker.prepare._glances import Glance, draw_glance
 from medlocker.prepare._reduced import Reduced
 from medlocker.protect import Donors, Settings
-from medlocker.protect._legibility import seen_change
-from medlocker.protect._veiled import draw, fainter
+from medlocker.protect.legibility import seen_change
+from medlocker.protect.veiled import draw, fainter
 from medlocker.veilstyle import VeilStyle
 
 _THREADS = 2

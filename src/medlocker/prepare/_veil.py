@@ -25,7 +25,7 @@ from medlocker.prepare._trials import Logits, Trials, Veiler, deal_shots
 from medlocker.prepare._variants import MOST_OPACITY, variants
 from medlocker.preparedveil import PreparedVeil
 from medlocker.protect import Donors, Settings
-from medlocker.protect._veiled import check_seen
+from medlocker.protect.veiled import check_seen
 from medlocker.regions import Finder, Regions
 from medlocker.release import Inputs
 from medlocker.veilstyle import VeilStyle

@@ -16,8 +16,10 @@ from medlocker.protect._randomness import seeded
 from medlocker.protect._room import Room, find_room, pose_problem
 from medlocker.protect._series import Lead, Series, about_series, marks_digest
 from medlocker.protect._settings import (
+    DEFAULT_MARGIN,
     LEAST_PSNR_DB,
     MAX_AREA,
+    PAPER_BUDGET,
     STANDARD_HARDENING,
     Aim,
     Harden,
@@ -27,9 +29,11 @@ from medlocker.protect._settings import (
 )
 
 __all__ = [
+    "DEFAULT_MARGIN",
     "FINDER_NAMES",
     "LEAST_PSNR_DB",
     "MAX_AREA",
+    "PAPER_BUDGET",
     "STANDARD_HARDENING",
     "Aim",
     "Donors",

@@ -22,9 +22,9 @@ from medlocker.images import LIMITS, Image, Pixels, content_digest
 from medlocker.logo import Logo
 from medlocker.marking import mark_pixels
 from medlocker.protect._against import attacked_views, attacks_for, withstood
-from medlocker.protect._legibility import Seen, seen_change
 from medlocker.protect._outcome import Job, Marked
 from medlocker.protect._settings import Settings
+from medlocker.protect.legibility import Seen, seen_change
 from medlocker.regions import Findings
 from medlocker.search import Answer, Ask, Work, margins_of
 from medlocker.veil import AnyMark

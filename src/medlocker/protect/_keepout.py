@@ -20,9 +20,9 @@ from medlocker.regions import (
     Findings,
     checked_finder,
     lesion_finder,
+    strongest,
 )
-from medlocker.regions._candidates import strongest
-from medlocker.regions._scale import covered
+from medlocker.regions.scale import covered
 
 Lesions: TypeAlias = str | Finder
 """``auto``, ``none``, ``fundus``, ``skin``, ``attention``; or the user's own, a name or an object."""
@@ -50,7 +50,7 @@ class AttentionFinder:
     """What a surrogate looks at, as candidates.
 
     Args:
-        attention: Of :func:`medlocker.classifiers._attention.attention_of`.
+        attention: Of :func:`medlocker.classifiers.attention.attention_of`.
     """
 
     source = CANDIDATES
@@ -111,7 +111,7 @@ def make_finder(lesions: Lesions, classifiers: Sequence[Classifier]) -> Finder |
 def _attention(classifiers: Sequence[Classifier]) -> AttentionFinder | None:
     if not any(map(has_gradients, classifiers)) or importlib.util.find_spec("torch") is None:
         return None
-    from medlocker.classifiers._attention import attention_of  # optional library
+    from medlocker.classifiers.attention import attention_of  # optional library
 
     attention = attention_of(classifiers)
     return None if attention is None else AttentionFinder(attention)

@@ -31,12 +31,12 @@ from medlocker.protect._against import attacks_for
 from medlocker.protect._attempt import Attempt, Canvases, Original, ask_about
 from medlocker.protect._donors import Donors
 from medlocker.protect._keepout import beside
-from medlocker.protect._legibility import Seen
 from medlocker.protect._outcome import Job, Marked, Outcome
 from medlocker.protect._room import Room, find_room, pose_problem
 from medlocker.protect._series import Lead, about_series, check_marks, given_boxes, look_at, together
 from medlocker.protect._settings import Settings
-from medlocker.protect._veiled import check_free, check_legible, check_seen, draw, fainter, wanted_classes
+from medlocker.protect.legibility import Seen
+from medlocker.protect.veiled import check_free, check_legible, check_seen, draw, fainter, wanted_classes
 from medlocker.regions import Finder, Findings, Regions, lesion_finder
 from medlocker.search import Answer, Found, Preview, Search, Task, Work
 from medlocker.veil import AnyMark, Veil

@@ -5,12 +5,12 @@ candidates from classical image processing, which are not a clinician's.
 """
 
 from medlocker.regions._anatomy import ANATOMY, WithAnatomy, lesion_finder
-from medlocker.regions._candidates import CANDIDATES, CandidateFinder
+from medlocker.regions._candidates import CANDIDATES, CandidateFinder, strongest
 from medlocker.regions._checked import CheckedFinder, checked_finder
 from medlocker.regions._finder import Finder, Findings
 from medlocker.regions._given import regions_of
 from medlocker.regions._load import load_regions
-from medlocker.regions._maskfolder import masks_beside
+from medlocker.regions._maskfolder import MaskFolder, masks_beside
 from medlocker.regions._masks import boxes_from_mask
 from medlocker.regions._regions import Regions
 from medlocker.regions._segmenter import Segmenter, is_segmenter, load_segmenter
@@ -22,6 +22,7 @@ __all__ = [
     "CheckedFinder",
     "Finder",
     "Findings",
+    "MaskFolder",
     "Regions",
     "Segmenter",
     "WithAnatomy",
@@ -33,4 +34,5 @@ __all__ = [
     "load_segmenter",
     "masks_beside",
     "regions_of",
+    "strongest",
 ]

@@ -12,7 +12,7 @@ from medlocker.regions._candidates import look
 from medlocker.regions._eyeview import view_eye
 from medlocker.regions._finder import Finder, Findings
 from medlocker.regions._landmarks import DISC_RATIO, landmarks_of
-from medlocker.regions._scale import scale_for, to_scale
+from medlocker.regions.scale import scale_for, to_scale
 
 ANATOMY = "anatomy (found by classical means, not a clinician's)"
 """How a certificate names it."""

@@ -12,9 +12,9 @@ from medlocker.errors import InputError
 from medlocker.geometry import Box
 from medlocker.regions._finder import Finder, Findings
 from medlocker.regions._fundus import FUNDUS_MARGIN_PX, FUNDUS_SIDE_PX, fundus_parts
-from medlocker.regions._parts import Part
-from medlocker.regions._scale import Scale, scale_for, to_scale
 from medlocker.regions._skin import SKIN_SIDE_PX, is_lit_skin, skin_parts
+from medlocker.regions.parts import Part
+from medlocker.regions.scale import Scale, scale_for, to_scale
 
 CANDIDATES = "candidates: not a clinician's"
 """How a certificate names them."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TextIO
 
 from medlocker.errors import InputError
-from medlocker.regions._names import normal_name
-from medlocker.regions._rows import MAX_ROW_CHARACTERS, RowLines
 from medlocker.regions._table import Table, TableBuilder
+from medlocker.regions.names import normal_name
+from medlocker.regions.rows import MAX_ROW_CHARACTERS, RowLines
 
 COLUMNS = ("image", "region", "x", "y", "width", "height")
 

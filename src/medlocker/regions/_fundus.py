@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker.regions._parts import Part, parts_of
+from medlocker.regions.parts import Part, parts_of
 
 FUNDUS_SIDE_PX = 712
 """Larger photographs are worked on at this shorter side."""

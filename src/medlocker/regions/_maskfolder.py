@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from medlocker.geometry import Box
 from medlocker.regions._masks import boxes_from_mask, read_mask
-from medlocker.regions._names import split_name, without_suffix
+from medlocker.regions.names import split_name, without_suffix
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg", ".nii", ".nii.gz")
 UNNAMED = "mask"

@@ -12,10 +12,10 @@ from medlocker.errors import ModelError
 from medlocker.modelfiles.cardfields import card_path
 from medlocker.modelfiles.onnxfile import FLOATS, OnnxFile, open_onnx
 from medlocker.regions._finder import Findings
-from medlocker.regions._parts import parts_of
-from medlocker.regions._scale import scale_for, to_scale
-from medlocker.regions._segmentercard import SegmenterCard, load_segmenter_card
 from medlocker.regions._tiles import pieces
+from medlocker.regions.parts import parts_of
+from medlocker.regions.scale import scale_for, to_scale
+from medlocker.regions.segmentercard import SegmenterCard, load_segmenter_card
 
 MODEL = "model.onnx"
 _PLAIN_LEVELS = (0, 96, 255)

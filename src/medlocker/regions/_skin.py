@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.geometry import Box
-from medlocker.regions._parts import Part
+from medlocker.regions.parts import Part
 
 SKIN_SIDE_PX = 256
 _HAIR_PX = 17

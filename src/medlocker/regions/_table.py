@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from medlocker.errors import InputError
 from medlocker.geometry import Box
-from medlocker.regions._names import split_name, without_suffix
+from medlocker.regions.names import split_name, without_suffix
 
 MAX_ROWS = 10_000_000
 MAX_COORDINATE = 1e7

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from medlocker._typed import from_json
 from medlocker.certificates import IndexEntry
 from medlocker.protect import Outcome
 from medlocker.store import Blob
+from medlocker.strictjson import from_json
 
 K = TypeVar("K", int, str)
 

@@ -18,7 +18,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from medlocker._typed import from_json
 from medlocker.certificates import (
     IndexEntry,
     Owner,
@@ -33,6 +32,7 @@ from medlocker.locks import REMOVES_OPEN_FILES, is_locked, open_lock, try_lock
 from medlocker.protect import Outcome
 from medlocker.release._accounts import Accounts, Done
 from medlocker.store import Blob, Store, read_head, read_unproved
+from medlocker.strictjson import from_json
 
 FOLDER = ".medlocker-run"
 STATEMENT = Path("certificate", "statement.dsse.json")

@@ -24,6 +24,7 @@ from medlocker.certificates import (
     assemble,
 )
 from medlocker.classifiers import Classifier, checked_classifier, prototypes_of
+from medlocker.engines import Common, Duty, Engine, EngineMaker, LocalEngine
 from medlocker.errors import Code, Failure, OutputExistsError, WriteError
 from medlocker.files import make_folder, sweep_temporaries
 from medlocker.formats.dicom import series_key
@@ -32,7 +33,6 @@ from medlocker.logo import LearnedLogo, Logo
 from medlocker.protect import Donors, Job, Outcome, Settings, source_of
 from medlocker.regions import Finder, Regions, checked_finder, lesion_finder
 from medlocker.release._donors import kept_donors
-from medlocker.release._engine import Common, Duty, Engine, EngineMaker
 from medlocker.release._fingerprint import fingerprint_path
 from medlocker.release._groups import Key, Order, dicom_instance, find_groups
 from medlocker.release._inputs import Inputs
@@ -45,7 +45,6 @@ from medlocker.release._journal import (
     is_unfinished,
 )
 from medlocker.release._keeper import Keeper
-from medlocker.release._local import LocalEngine
 from medlocker.release._recheck import recheck, stamp_of
 from medlocker.release._summary import Summary
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from array import array
-from contextlib import suppress
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
 from medlocker.errors import Failure
+from medlocker.machine import peak_rss_mb
 from medlocker.protect import Outcome
 from medlocker.search import Clock
 
@@ -129,18 +128,3 @@ class Summary:
             "images_per_second": round(self.marked / seconds, 3) if seconds > 0 else 0.0,
             "peak_rss_mb": round(peak_rss_mb(), 1),
         }
-
-
-def peak_rss_mb() -> float:
-    """Return the most memory this process has had, in 10^6 bytes; 0 where the system does not tell."""
-    # Linux lets a new process begin with the peak of the one that started it, except here
-    with suppress(OSError), open("/proc/self/status", encoding="ascii", errors="replace") as lines:
-        for line in lines:
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024 / 1e6
-    try:
-        import resource  # not on Windows
-    except ImportError:
-        return 0.0
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6

@@ -22,11 +22,11 @@ from medlocker.search._named import (
     make_one,
     search_name,
 )
-from medlocker.search._preview import Preview, is_coarse, work_step
 from medlocker.search._problem import Candidate, Problem
 from medlocker.search._random import RandomSearch
 from medlocker.search._square import SquareSearch
 from medlocker.search._texture import TextureSearch
+from medlocker.search.preview import Preview, is_coarse, work_step
 
 __all__ = [
     "AUTO",

@@ -15,7 +15,7 @@ from medlocker.logo import Hardening
 from medlocker.mark import Mark
 from medlocker.placements import FreePlacements
 from medlocker.search._ask import Ask
-from medlocker.search._preview import Preview
+from medlocker.search.preview import Preview
 
 Candidate: TypeAlias = tuple[Mark, ...]
 """Marks put on together; ``()`` is the unmarked image."""

@@ -20,9 +20,9 @@ from medlocker.search._base import Floats, Proposal, Scored, Search, Steps
 from medlocker.search._guided import correlate, screen
 from medlocker.search._layout import apart, blank_cells, partners
 from medlocker.search._looks import LUMA, WHOLE, Part
-from medlocker.search._preview import spread_matrices
 from medlocker.search._problem import Candidate, Problem
 from medlocker.search._surface import F64
+from medlocker.search.preview import spread_matrices
 
 _MOMENTUM = 0.8
 _STEPS_TO_BOUND = 2

@@ -10,7 +10,6 @@ except ImportError as error:
     raise MissingExtraError(error.name or "torch", "torch") from error
 
 from medlocker.metrics import Metrics, measure
-from medlocker.train._backbone import Weights
 from medlocker.train._classifier import TrainObserver, TrainOptions, TrainResult, train_classifier
 from medlocker.train._samples import Found, Sample, read_names
 from medlocker.train._segmenter import (
@@ -19,11 +18,17 @@ from medlocker.train._segmenter import (
     SegmenterResult,
     train_segmenter,
 )
+from medlocker.train._segmenter_data import FoundPictures
+from medlocker.train._segmenter_network import SegmentationNetwork
+from medlocker.train.backbone import Backbone, Weights
 
 __all__ = [
+    "Backbone",
     "Found",
+    "FoundPictures",
     "Metrics",
     "Sample",
+    "SegmentationNetwork",
     "SegmenterObserver",
     "SegmenterOptions",
     "SegmenterResult",

@@ -16,14 +16,14 @@ from medlocker.errors import InputError
 from medlocker.files import replacing_folder
 from medlocker.labels import Labels
 from medlocker.metrics import Criterion, Metrics, choose_criterion
-from medlocker.train._augment import MARGIN
-from medlocker.train._backbone import Backbone, Weights, make_backbone, suggested_size
-from medlocker.train._export import Written, check_output, write_model
-from medlocker.train._loop import LoopOptions, Split, Trained, fit
 from medlocker.train._pixels import PixelStore
 from medlocker.train._plots import confusion_matrix, learning_curve
 from medlocker.train._samples import Found, Sample, check_classes, find_samples, stratified
 from medlocker.train._watch import TrainingWatch, check_rules
+from medlocker.train.augment import MARGIN
+from medlocker.train.backbone import Backbone, Weights, make_backbone, suggested_size
+from medlocker.train.export import Written, check_output, write_model
+from medlocker.train.loop import LoopOptions, Split, Trained, fit
 
 MIN_SIZE_PX, MAX_SIZE_PX = 32, 1024
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from medlocker.errors import InputError
 from medlocker.files import TEMPORARY_PREFIX, read_limited
 from medlocker.labels import Labels, order_classes
-from medlocker.regions._names import IMAGE_SUFFIXES, normal_name, split_name, without_suffix
+from medlocker.regions.names import IMAGE_SUFFIXES, normal_name, split_name, without_suffix
 
 MAX_LIST_BYTES = 64 << 20
 

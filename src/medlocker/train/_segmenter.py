@@ -14,15 +14,11 @@ from torch import nn
 
 from medlocker.errors import InputError
 from medlocker.files import replacing_folder
-from medlocker.regions import Regions, load_segmenter
-from medlocker.regions._segmenter import Segmenter
-from medlocker.regions._segmentercard import TASK
-from medlocker.train._backbone import Weights
+from medlocker.regions import Regions, Segmenter, load_segmenter
+from medlocker.regions.segmentercard import TASK
 from medlocker.train._classifier import device_of, refuse_inside
-from medlocker.train._export import check_output, write_card, write_weights
 from medlocker.train._pixels import PixelStore
 from medlocker.train._samples import stratified
-from medlocker.train._segmenter_choice import Choice, choose, truth_of
 from medlocker.train._segmenter_data import (
     CropSampler,
     FoundPictures,
@@ -41,6 +37,9 @@ from medlocker.train._segmenter_network import (
 )
 from medlocker.train._segmenter_plots import findings_picture
 from medlocker.train._watch import TrainingWatch, check_rules
+from medlocker.train.backbone import Weights
+from medlocker.train.export import check_output, write_card, write_weights
+from medlocker.train.segmenter_choice import Choice, choose, truth_of
 
 _SIZE_STEP = 32
 _TILES_PER_CROP = 2

@@ -15,9 +15,8 @@ from medlocker.errors import InputError
 from medlocker.files import read_limited
 from medlocker.formats import read_image
 from medlocker.images import LIMITS, viewed
-from medlocker.regions import Regions
-from medlocker.regions._maskfolder import MaskFolder
-from medlocker.regions._scale import mask_to_scale, scale_for, to_scale
+from medlocker.regions import MaskFolder, Regions
+from medlocker.regions.scale import mask_to_scale, scale_for, to_scale
 from medlocker.train._pixels import PixelStore
 from medlocker.train._samples import names_left_out, walk_images
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from medlocker.train._augment import jitter_colors
 from medlocker.train._segmenter_data import CropSampler
-from medlocker.train._steps import Steps
+from medlocker.train.augment import jitter_colors
+from medlocker.train.steps import Steps
 
 _MISSED, _FALSE = 0.7, 0.3
 """Weights of missed and false pixels in the Tversky index (Salehi et al. 2017)."""

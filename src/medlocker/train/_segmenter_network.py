@@ -12,9 +12,9 @@ import timm
 import torch
 from torch import nn
 
-from medlocker.classifiers._architectures import read_state
+from medlocker.classifiers.architectures import read_state
 from medlocker.errors import MissingExtraError, ModelError
-from medlocker.train._backbone import (
+from medlocker.train.backbone import (
     IMAGENET_MEAN,
     IMAGENET_STD,
     Weights,

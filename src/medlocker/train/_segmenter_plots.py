@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from medlocker.geometry import Box
 from medlocker.train._plots import figure_of, png_of
-from medlocker.train._segmenter_choice import Choice
+from medlocker.train.segmenter_choice import Choice
 
 
 def findings_picture(

@@ -13,8 +13,8 @@ from medlocker.classifiers import Card, InputSpec
 from medlocker.errors import ModelError
 from medlocker.evaluate.removal import Item, MarkPainter, run_battery
 from medlocker.evaluate.removal._lesson import network_of
-from medlocker.evaluate.removal._prepared import PreparedLesson, PrepareOptions, painted
 from medlocker.evaluate.removal._retrain import RetrainLesson, RetrainOptions
+from medlocker.evaluate.removal.prepared import PreparedLesson, PrepareOptions, painted
 from medlocker.mark import Mark
 from medlocker.testing import LinearClassifier
 
@@ -31,7 +31,7 @@ def tiny_network() -> Any:
 
 
 def tiny_target() -> Any:
-    from medlocker.classifiers._torch import TorchClassifier
+    from medlocker.classifiers.pytorch import TorchClassifier
 
     card = Card(InputSpec(height=32, width=32, mean=(0.4, 0.4, 0.4), std=(0.2, 0.2, 0.2)))
     return TorchClassifier(

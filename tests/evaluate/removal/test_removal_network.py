@@ -15,16 +15,16 @@ from removal_samples import LOGO, Bytes, QuadrantClassifier, gentle, items, mark
 from medlocker.errors import InputError, ModelError, WriteError
 from medlocker.evaluate.removal import BatteryObserver, BatteryResult, MarkPainter, _levels, psnr, run_battery
 from medlocker.evaluate.removal._network import NAME, NetworkAttack, NetworkLearner
-from medlocker.evaluate.removal._plan import Course, CourseObserver, course_digest
-from medlocker.evaluate.removal._tiles import repaint
-from medlocker.evaluate.removal._windows import WindowMaker, digest_of
+from medlocker.evaluate.removal.plan import Course, CourseObserver, course_digest
+from medlocker.evaluate.removal.tiles import repaint
+from medlocker.evaluate.removal.windows import WindowMaker, digest_of
 from medlocker.logo import Logo
 from medlocker.veilstyle import VeilStyle
 
 torch = pytest.importorskip("torch")
-from medlocker.evaluate.removal import _course  # noqa: E402
-from medlocker.evaluate.removal._course import Remover, train_remover  # noqa: E402
+from medlocker.evaluate.removal import course as course_module  # noqa: E402
 from medlocker.evaluate.removal._unet import UNet, count_weights  # noqa: E402
+from medlocker.evaluate.removal.course import Remover, train_remover  # noqa: E402
 
 TINY = Course(side_px=32, width=4, batch=2, check_every=3, most_steps=6, checked=2)
 EASY = VeilStyle(period=0.3, fill=0.9, opacity=0.4, texture=0, warp=0, stamps=2, mounted=False)
@@ -218,7 +218,7 @@ def test_a_full_disk_costs_only_this_attack(tmp_path: Path, monkeypatch: pytest.
     def full(*arguments: Any, **options: Any) -> NoReturn:
         raise WriteError("cannot write removal-network.pt: no space left on device")
 
-    monkeypatch.setattr(_course, "write_atomic", full)
+    monkeypatch.setattr(course_module, "write_atomic", full)
     result = attack(state_dir=tmp_path)
     assert [row.attack for row in result.rows] == ["none"]
     assert result.notes == (

@@ -7,7 +7,7 @@ import pytest
 from removal_samples import Bytes, gentle
 
 from medlocker.attacks import Floats
-from medlocker.evaluate.removal._tiles import repaint
+from medlocker.evaluate.removal.tiles import repaint
 
 
 def picture(height: int, width: int) -> Bytes:

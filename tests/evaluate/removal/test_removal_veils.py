@@ -12,7 +12,7 @@ from medlocker.errors import ModelError
 from medlocker.evaluate.removal import Evidence, Item, psnr, run_battery
 from medlocker.evaluate.removal._grid import find_grids
 from medlocker.evaluate.removal._paintover import VeilPaintedOver, kept_out
-from medlocker.evaluate.removal._unveil import AlikeAttack, GridFinder, LatticeAttack, NotchAttack
+from medlocker.evaluate.removal.unveil import AlikeAttack, GridFinder, LatticeAttack, NotchAttack
 from medlocker.images import Image
 from medlocker.marking import mark_pixels
 from medlocker.veilstyle import DEFAULT_STYLE, VeilStyle

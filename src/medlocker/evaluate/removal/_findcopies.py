@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from medlocker.attacks import Bytes, Floats, Mask
-from medlocker.evaluate.removal._copies import ONE_TURN, Copy
 from medlocker.evaluate.removal._grid import Grid, anchored, contrast_of, folded
+from medlocker.evaluate.removal.copies import ONE_TURN, Copy
 from medlocker.logo import Logo, Raster, render
 
 _FILLS = (0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3)

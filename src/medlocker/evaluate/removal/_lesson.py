@@ -94,9 +94,9 @@ class Lesson(ABC):
 
     def options(self, *, epochs: int, batch_size: int, lr: float, seed: int) -> Any:
         """Return how the program's own training loop is to run for this target."""
-        from medlocker.classifiers._torch import has_gpu  # optional library
+        from medlocker.classifiers.pytorch import has_gpu  # optional library
         from medlocker.metrics import choose_criterion
-        from medlocker.train._loop import LoopOptions
+        from medlocker.train.loop import LoopOptions
 
         mean, std = _statistics(self.target)
         return LoopOptions(
@@ -113,7 +113,7 @@ class Lesson(ABC):
         )
 
     def _answers(self, network: Any, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        from medlocker.train._loop import predict  # optional library
+        from medlocker.train.loop import predict  # optional library
 
         options = self.options(epochs=1, batch_size=16, lr=1.0, seed=0)
         sides = [np.stack([self.pairs[i][side] for i in positions]) for side in (0, 1)]

@@ -18,13 +18,13 @@ from medlocker.evaluate.removal._lesson import Lesson
 from medlocker.evaluate.removal._matting import MattingLearner
 from medlocker.evaluate.removal._network import DEFAULT_MINUTES, NetworkLearner
 from medlocker.evaluate.removal._paintover import VeilPaintedOver
-from medlocker.evaluate.removal._prepared import PreparedLesson
 from medlocker.evaluate.removal._result import Kind
 from medlocker.evaluate.removal._retrain import RetrainLesson
 from medlocker.evaluate.removal._transforms import transform_attacks
-from medlocker.evaluate.removal._unveil import AlikeAttack, GridFinder, LatticeAttack, NotchAttack
 from medlocker.evaluate.removal._users import UsersAttack
 from medlocker.evaluate.removal._votes import vote_attacks
+from medlocker.evaluate.removal.prepared import PreparedLesson
+from medlocker.evaluate.removal.unveil import AlikeAttack, GridFinder, LatticeAttack, NotchAttack
 
 Level = Literal["standard", "full"]
 

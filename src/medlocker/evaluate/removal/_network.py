@@ -17,12 +17,12 @@ from medlocker.attacks import Bytes, Floats, shrink
 from medlocker.errors import InputError
 from medlocker.evaluate.removal._evidence import Attack, Evidence, Facts
 from medlocker.evaluate.removal._painter import KINDS, Kind, MarkPainter
-from medlocker.evaluate.removal._plan import Course, CourseObserver, course_digest
-from medlocker.evaluate.removal._tiles import repaint
-from medlocker.evaluate.removal._windows import STORED, WindowMaker, digest_of
+from medlocker.evaluate.removal.plan import Course, CourseObserver, course_digest
+from medlocker.evaluate.removal.tiles import repaint
+from medlocker.evaluate.removal.windows import STORED, WindowMaker, digest_of
 
 if TYPE_CHECKING:
-    from medlocker.evaluate.removal._course import Remover
+    from medlocker.evaluate.removal.course import Remover
 
 NAME = "removal network"
 DEFAULT_MINUTES = 20.0
@@ -64,7 +64,7 @@ class NetworkLearner:
         logo = next((one.logo for one in crowd if one.logo is not None), None)
         if logo is None or not public:
             raise InputError("expected the logo and clean images of the same kind")
-        from medlocker.evaluate.removal._course import train_remover  # needs torch
+        from medlocker.evaluate.removal.course import train_remover  # needs torch
 
         course = self.course
         pictures = [shrink(picture, STORED_PX) for picture in public]

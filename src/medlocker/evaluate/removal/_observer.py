@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from medlocker.evaluate.removal._plan import CourseObserver
+from medlocker.evaluate.removal.plan import CourseObserver
 
 
 class BatteryObserver:

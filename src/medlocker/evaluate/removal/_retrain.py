@@ -59,7 +59,7 @@ class RetrainLesson(Lesson):
         self, network: Any, learned: NDArray[np.int64], checked: NDArray[np.int64], *, seed: int
     ) -> None:
         """Train on the marked images."""
-        from medlocker.train._loop import Split, fit  # optional library
+        from medlocker.train.loop import Split, fit  # optional library
 
         labels, how = np.array(self.labels, np.int64), self._options
         fit(

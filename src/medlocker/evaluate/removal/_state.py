@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from medlocker._typed import from_json
 from medlocker.errors import InputError
 from medlocker.files import make_folder
 from medlocker.store import Store
+from medlocker.strictjson import from_json
 
 STATE = "removal"
 STATE_VERSION = 2

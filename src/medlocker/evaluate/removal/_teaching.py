@@ -11,8 +11,8 @@ from medlocker.evaluate.removal._item import Exhibit, Item
 from medlocker.evaluate.removal._lesson import Lesson, network_of
 from medlocker.evaluate.removal._observer import BatteryObserver
 from medlocker.evaluate.removal._painter import MOST_LOOKED_AT, MarkPainter, kinds_of
-from medlocker.evaluate.removal._prepared import PreparedLesson, PrepareOptions
 from medlocker.evaluate.removal._state import Cell, State
+from medlocker.evaluate.removal.prepared import PreparedLesson, PrepareOptions
 from medlocker.logo import Logo
 
 

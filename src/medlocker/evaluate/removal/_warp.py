@@ -14,8 +14,7 @@ import numpy as np
 from medlocker.attacks import Bytes, Floats, Mask, Window, fill_telea
 from medlocker.evaluate.removal._invert import Inverted, invert, lay_over
 from medlocker.evaluate.removal._locate import Guess, window_of
-from medlocker.logo import Logo, Raster
-from medlocker.logo._render import _sample, _source_grid, framed, straight
+from medlocker.logo import Logo, Raster, render_bent
 
 _FITTED_PIXELS = 3000
 
@@ -72,15 +71,8 @@ def _clipped(raster: Raster, texture: int) -> Raster:
 
 def bend(logo: Logo, guess: Guess, dx: Floats, dy: Floats) -> Raster:
     """Render a logo with given shifts, each (h, w) in pixels, exactly as the program would."""
-    height, width = logo.rgba.shape[:2]
-    longer = max(height, width)
-    w, h = (max((side * guess.size_px * 2 + longer) // (2 * longer), 1) for side in (width, height))
-    x, y = _source_grid(w, h, guess.rotation, None)
-    x = x + np.round(dx * 65536).astype(np.int64)
-    y = y + np.round(dy * 65536).astype(np.int64)
-    by_x, by_y = max(width // w, 1), max(height // h, 1)
-    sampled = _sample(framed(logo, by_x, by_y), x * width // (w * by_x), y * height // (h * by_y))
-    return Raster(*straight(sampled))
+    right, down = (np.round(shift * 65536).astype(np.int64) for shift in (dx, dy))
+    return render_bent(logo, guess.size_px, rotation=guess.rotation, right=right, down=down)
 
 
 def _lattice(height: int, width: int) -> Floats:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
 
-from medlocker.evaluate.removal import BatteryResult, Row
-from medlocker.evaluate.removal._verdict import RESTORED_DB, UNDOING
+from medlocker.evaluate.removal import RESTORED_DB, UNDOING, BatteryResult, Row
 from medlocker.evaluate.report._headline import gain_text, kappa_text, points
 
 Tone = Literal["yes", "no", "open"]

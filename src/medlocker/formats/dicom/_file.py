@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from medlocker.errors import InputError
 from medlocker.formats._keep import Keep
 from medlocker.formats.dicom._codecs import CODECS, output_photometric, stream_bits, stream_colors
-from medlocker.formats.dicom._edit import lossless
 from medlocker.formats.dicom._frames import DicomFrames, FrameWriter
 from medlocker.formats.dicom._layout import check_payload, odd_bits, read_layout, to_pixels
 from medlocker.formats.dicom._parts import (
@@ -87,7 +86,6 @@ def read_dicom(data: bytes, name: str, *, limits: Limits) -> Image:
             )
         if not parts.encapsulated:
             check_payload(parts, layout, name)
-        lossless(parts, layout)  # what cannot be written again is better refused now
         frames = DicomFrames.of(parts, layout, name)
         middle = frames[layout.frames // 2]
         shown = read_shown(parts, layout, middle)
@@ -160,7 +158,7 @@ def encode_dicom_frames(image: Image, frames: Iterable[Pixels]) -> bytes:
         frames: As many as it has, of the image's shape and type.
     """
     source = dicom_of(image).dicom
-    writer = FrameWriter(*lossless(source.parts, source.layout), pad=source.pad)
+    writer = FrameWriter(*source.written, pad=source.pad)
     for index, pixels in enumerate(frames):
         writer.add(pixels, like=source.words(index))
     return writer.finish()
@@ -168,8 +166,7 @@ def encode_dicom_frames(image: Image, frames: Iterable[Pixels]) -> bytes:
 
 def metadata_dicom(image: Image) -> Iterator[bytes]:
     """Yield all of a file as :func:`encode_dicom` writes it but the pixels."""
-    source = dicom_of(image).dicom
-    parts, _ = lossless(source.parts, source.layout)
+    parts, _ = dicom_of(image).dicom.written
     yield f"dicom {len(parts.head)} {len(parts.tail)}\n".encode("ascii")
     yield parts.head
     yield parts.start_of_pixels(None)
@@ -209,7 +206,7 @@ def complete_dicom(bare: bytes, held: bytes) -> bytes:
     """Return a file with what :func:`hold_dicom` held back."""
     source = dicom_of(read_dicom(bare, "image", limits=NO_LIMITS)).dicom
     layout = source.layout
-    writer = FrameWriter(*lossless(source.parts, layout), pad=source.pad)
+    writer = FrameWriter(*source.written, pad=source.pad)
     bits = np.frombuffer(held, np.dtype(layout.dtype).newbyteorder("<"))
     for index, odd in enumerate(bits.reshape(len(source), layout.height, layout.width, layout.samples)):
         words = source.words(index)

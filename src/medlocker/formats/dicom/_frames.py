@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medlocker.formats.dicom._codecs import decode_frame, encode_frame
+from medlocker.formats.dicom._edit import lossless
 from medlocker.formats.dicom._items import find_frames, frame_item, offset_table, table_bytes
 from medlocker.formats.dicom._layout import Layout, Words, odd_bits, to_pixels, to_words
 from medlocker.formats.dicom._parts import DEFLATED, Parts
@@ -24,6 +25,7 @@ class DicomFrames:
         layout: What its header says.
         name: How messages call it.
         places: The fragments of each compressed frame; empty if they are not compressed.
+        written: Parts and layout of the file as it is written again, without loss.
         blank: Whether words are given with nothing in their unused bits.
     """
 
@@ -31,6 +33,7 @@ class DicomFrames:
     layout: Layout
     name: str
     places: list[tuple[memoryview, ...]]
+    written: tuple[Parts, Layout]
     blank: bool = False
 
     @classmethod
@@ -38,10 +41,11 @@ class DicomFrames:
         """Find the frames.
 
         Raises:
-            ValueError: If compressed ones cannot be told apart.
+            ValueError: If compressed ones cannot be told apart, or the file cannot be written again.
         """
+        written = lossless(parts, layout)
         places = find_frames(parts.payload, layout.frames) if parts.encapsulated else []
-        return cls(parts, layout, name, places)
+        return cls(parts, layout, name, places, written)
 
     @property
     def pad(self) -> bytes:

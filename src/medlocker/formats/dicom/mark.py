@@ -14,7 +14,6 @@ from medlocker.formats._keep import NOTHING, Keep
 from medlocker.formats._method import MarkedFile
 from medlocker.formats._registry import metadata_digest
 from medlocker.formats._stacks import join_residuals, split_residuals
-from medlocker.formats.dicom._edit import lossless
 from medlocker.formats.dicom._file import DicomImage, dicom_of
 from medlocker.formats.dicom._frames import DicomFrames, FrameWriter
 from medlocker.formats.dicom._header import LARGEST, SMALLEST, instance_uid, marked_header, original_header
@@ -50,7 +49,7 @@ class Dicom:
         original = dicom_of(image)
         source = original.dicom
         with translated("image", what="DICOM"):  # a header may be readable and yet no place for changes
-            base, written = lossless(source.parts, source.layout)
+            base, written = source.written
             uid = instance_uid(image, marks, logo=logo)
             parts, layout, undo = marked_header(base, written, original, uid=uid, keep=keep)
         own_pad = layout.frame_bytes == source.layout.frame_bytes and "trailing" in keep

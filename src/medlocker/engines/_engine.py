@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from medlocker.classifiers import Classifier
+from medlocker.engines._strategy import make_search
 from medlocker.logo import LearnedLogo, Logo
 from medlocker.protect import Donors, Job, Marked, Outcome, Protector, Settings
 from medlocker.regions import Finder, Regions
-from medlocker.release._strategy import make_search
 from medlocker.search import Clock, Driver
 
 IN_FLIGHT = 8

@@ -19,15 +19,15 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from medlocker.cores import usable_cores, wanted_threads
+from medlocker.engines._crew import CrewEngine
+from medlocker.engines._engine import Duty, EngineMaker
+from medlocker.engines._hands import Hand
+from medlocker.engines._messages import Opened, Parcel, Report, Setup, Verdict
 from medlocker.errors import InputError
+from medlocker.machine import usable_cores, wanted_threads
 from medlocker.protect import Lesions
-from medlocker.release._crew import CrewEngine
-from medlocker.release._engine import Duty, EngineMaker
-from medlocker.release._hands import Hand
-from medlocker.release._messages import Opened, Parcel, Report, Setup, Verdict
 
-PROGRAM = "from medlocker.release._child import main; main()"
+PROGRAM = "from medlocker.engines._child import main; main()"
 
 
 def process_engine(
@@ -62,11 +62,11 @@ class _Process:
     line: Connection[Any, Any]
 
     def give(self, parcels: Sequence[Parcel]) -> None:
-        """See :class:`medlocker.release._hands.Hand`."""
+        """See :class:`medlocker.engines._hands.Hand`."""
         self._tell("give", parcels)
 
     def answer(self, verdicts: Sequence[tuple[int, Verdict]]) -> None:
-        """See :class:`medlocker.release._hands.Hand`."""
+        """See :class:`medlocker.engines._hands.Hand`."""
         self._tell("answer", verdicts)
 
     def _tell(self, what: str, value: object) -> None:
@@ -74,14 +74,14 @@ class _Process:
             self.line.send((what, value))
 
     def end(self) -> None:
-        """See :class:`medlocker.release._hands.Hand`."""
+        """See :class:`medlocker.engines._hands.Hand`."""
         self.process.kill()
         self.process.wait()
         self.line.close()
 
 
 class ProcessCrew:
-    """See :class:`medlocker.release._hands.Crew`."""
+    """See :class:`medlocker.engines._hands.Crew`."""
 
     name = "local"
 
@@ -90,15 +90,15 @@ class ProcessCrew:
         self._setup = b""
 
     def start(self, setup: Setup) -> None:
-        """See :class:`medlocker.release._hands.Crew`."""
+        """See :class:`medlocker.engines._hands.Crew`."""
         self._setup = pickle.dumps(setup)
 
     def places(self) -> int:
-        """See :class:`medlocker.release._hands.Crew`."""
+        """See :class:`medlocker.engines._hands.Crew`."""
         return self._workers
 
     def hire(self) -> Hand:
-        """See :class:`medlocker.release._hands.Crew`."""
+        """See :class:`medlocker.engines._hands.Crew`."""
         here, there = socket.socketpair()
         threads = wanted_threads() or max(usable_cores() // self._workers, 1)
         with there:
@@ -116,7 +116,7 @@ class ProcessCrew:
         return _Process(process, line)
 
     def news(self, hands: Sequence[Hand], *, timeout_s: float) -> list[tuple[Hand, Opened | Report | None]]:
-        """See :class:`medlocker.release._hands.Crew`."""
+        """See :class:`medlocker.engines._hands.Crew`."""
         lines = {hand.line: hand for hand in hands if isinstance(hand, _Process)}
         found: list[tuple[Hand, Opened | Report | None]] = []
         for line in wait(list(lines), timeout_s):
@@ -129,4 +129,4 @@ class ProcessCrew:
         return found
 
     def leave(self) -> None:
-        """See :class:`medlocker.release._hands.Crew`."""
+        """See :class:`medlocker.engines._hands.Crew`."""

@@ -8,11 +8,11 @@ from typing import ClassVar
 
 from medlocker.attacks import Bytes, Mask, notch
 from medlocker.evaluate.removal._alike import without_alike
-from medlocker.evaluate.removal._copies import Copy, opacity_of, painted, undo
 from medlocker.evaluate.removal._evidence import Evidence, Facts
 from medlocker.evaluate.removal._findcopies import copies_alike, copies_by_chance
 from medlocker.evaluate.removal._grid import Grid, find_grids
 from medlocker.evaluate.removal._known import as_seen
+from medlocker.evaluate.removal.copies import Copy, opacity_of, painted, undo
 from medlocker.logo import Logo, Raster
 
 UNVEILED_PX = 1536

@@ -9,9 +9,9 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
-from medlocker.release._hands import REPORT_S
-from medlocker.release._messages import Opened, Told
-from medlocker.release._worker import Worker
+from medlocker.engines._hands import REPORT_S
+from medlocker.engines._messages import Opened, Told
+from medlocker.engines._worker import Worker
 
 
 def main(kind: type[Worker] = Worker) -> NoReturn:

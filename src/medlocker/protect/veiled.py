@@ -15,7 +15,7 @@ from medlocker.logo import Logo
 from medlocker.protect._decoys import draw_decoys
 from medlocker.protect._donors import Donors
 from medlocker.protect._settings import Settings
-from medlocker.regions._scale import covered
+from medlocker.regions.scale import covered
 from medlocker.veil import Veil
 
 LEAST_FREE = 0.1

@@ -3,7 +3,7 @@
 Who does what, and why:
 
 - A worker reads, searches, marks, writes a temporary file beside the target on shared storage, and judges it.
-  That is the same code as in a local run; only :class:`medlocker.release._engine.Gate` is another one.
+  That is the same code as in a local run; only :class:`medlocker.engines._engine.Gate` is another one.
 - The driver keeps the release secret, the owner's keys, the ledger and the journal. Workers ask it twice
   about an image: *admit* (before the search; it asks the ledger and gives the randomness of this image) and
   *commit* (afterwards; it seals, notes, renames, journals, by the very code of a local run). Sealing takes
@@ -32,16 +32,10 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from medlocker._version import __version__
 from medlocker.classifiers import has_gradients, is_named, prototypes_of
-from medlocker.errors import Code, Failure, InputError, MedlockerError, WriteError
-from medlocker.files import TEMPORARY_PREFIX, read_limited, sweep_temporaries, write_atomic
-from medlocker.images import LIMITS
-from medlocker.protect import Job, Lesions, Outcome
-from medlocker.regions import WithAnatomy
-from medlocker.release._engine import IN_FLIGHT, Duty
-from medlocker.release._hands import Crew, Hand
-from medlocker.release._messages import (
+from medlocker.engines._engine import IN_FLIGHT, Duty
+from medlocker.engines._hands import Crew, Hand
+from medlocker.engines._messages import (
     FinderRecipe,
     ModelRecipe,
     Opened,
@@ -52,8 +46,14 @@ from medlocker.release._messages import (
     Told,
     Verdict,
 )
-from medlocker.release._worker import travelling
+from medlocker.engines._worker import travelling
+from medlocker.errors import Code, Failure, InputError, MedlockerError, WriteError
+from medlocker.files import TEMPORARY_PREFIX, read_limited, sweep_temporaries, write_atomic
+from medlocker.images import LIMITS
+from medlocker.protect import Job, Lesions, Outcome
+from medlocker.regions import WithAnatomy
 from medlocker.search import Clock, file_threads
+from medlocker.version import __version__
 
 WINDOW = IN_FLIGHT + 4
 """Most images at one worker: what it works on, and what it goes on with while the driver is busy."""
@@ -136,7 +136,7 @@ class CrewEngine:
         self._is_started = False
 
     def run(self, jobs: Callable[[], Iterator[Job]]) -> Iterator[tuple[Job, Outcome]]:
-        """See :class:`medlocker.release._engine.Engine`.
+        """See :class:`medlocker.engines._engine.Engine`.
 
         Raises:
             InputError: If there is no place to work at, or the storage is not shared.

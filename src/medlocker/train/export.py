@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from medlocker.classifiers import load_onnx
-from medlocker.classifiers._torch import load_torch
+from medlocker.classifiers.pytorch import load_torch
 from medlocker.errors import ModelError
 from medlocker.files import check_output_folder, sha256_of
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from medlocker.engines._crew import CrewEngine
+from medlocker.engines._engine import Duty, EngineMaker
+from medlocker.engines._hands import REPORT_S, Hand
+from medlocker.engines._messages import Opened, Parcel, Report, Setup, Verdict
+from medlocker.engines._raycluster import check_ray, cluster_places, connect
+from medlocker.engines._worker import Worker
 from medlocker.protect import Lesions
-from medlocker.release._crew import CrewEngine
-from medlocker.release._engine import Duty, EngineMaker
-from medlocker.release._hands import REPORT_S, Hand
-from medlocker.release._messages import Opened, Parcel, Report, Setup, Verdict
-from medlocker.release._raycluster import check_ray, cluster_places, connect
-from medlocker.release._worker import Worker
 
 _CALLS_AT_ONCE = 4
 
@@ -48,15 +48,15 @@ class _Actor:
     call: Any
 
     def give(self, parcels: Sequence[Parcel]) -> None:
-        """See :class:`medlocker.release._hands.Hand`."""
+        """See :class:`medlocker.engines._hands.Hand`."""
         self.actor.give.remote(parcels)
 
     def answer(self, verdicts: Sequence[tuple[int, Verdict]]) -> None:
-        """See :class:`medlocker.release._hands.Hand`."""
+        """See :class:`medlocker.engines._hands.Hand`."""
         self.actor.answer.remote(verdicts)
 
     def end(self) -> None:
-        """See :class:`medlocker.release._hands.Hand`."""
+        """See :class:`medlocker.engines._hands.Hand`."""
         import ray  # optional library
 
         with suppress(Exception):  # the cluster itself may be gone
@@ -64,7 +64,7 @@ class _Actor:
 
 
 class RayCrew:
-    """See :class:`medlocker.release._hands.Crew`."""
+    """See :class:`medlocker.engines._hands.Crew`."""
 
     name = "ray"
 
@@ -87,19 +87,19 @@ class RayCrew:
         self._setup = ray.put(setup)
 
     def places(self) -> int:
-        """See :class:`medlocker.release._hands.Crew`."""
+        """See :class:`medlocker.engines._hands.Crew`."""
         count, self._demand = cluster_places()
         return count
 
     def hire(self) -> Hand:
-        """See :class:`medlocker.release._hands.Crew`."""
+        """See :class:`medlocker.engines._hands.Crew`."""
         actor = self._class.options(
             **self._demand, max_concurrency=_CALLS_AT_ONCE, max_restarts=0, scheduling_strategy="SPREAD"
         ).remote(self._setup)
         return _Actor(actor, actor.open.remote())
 
     def news(self, hands: Sequence[Hand], *, timeout_s: float) -> list[tuple[Hand, Opened | Report | None]]:
-        """See :class:`medlocker.release._hands.Crew`."""
+        """See :class:`medlocker.engines._hands.Crew`."""
         import ray  # optional library
 
         calls = {hand.call: hand for hand in hands if isinstance(hand, _Actor)}
@@ -120,7 +120,7 @@ class RayCrew:
         return found
 
     def leave(self) -> None:
-        """See :class:`medlocker.release._hands.Crew`."""
+        """See :class:`medlocker.engines._hands.Crew`."""
         if self._leave is not None:
             self._leave()
             self._leave = None

@@ -13,9 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from medlocker.classifiers._torch import TorchClassifier
 from medlocker.classifiers.abilities import torch_form
 from medlocker.classifiers.protocol import Classifier
+from medlocker.classifiers.pytorch import TorchClassifier
 from medlocker.errors import ModelError
 from medlocker.geometry import Box
 

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker.demo._frame import Frame, Plane, Points, mix
 from medlocker.demo.anatomy import Eye, Vessel
+from medlocker.demo.frame import Frame, Plane, Points, mix
 
 Picture = NDArray[np.float32]
 """(H, W, 3) float32 RGB, 0 to 1."""

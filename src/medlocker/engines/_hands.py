@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from medlocker.release._messages import Opened, Parcel, Report, Setup, Verdict
+from medlocker.engines._messages import Opened, Parcel, Report, Setup, Verdict
 
 REPORT_S = 10.0
 """A worker tells of itself at least so often."""
@@ -15,10 +15,10 @@ class Hand(Protocol):
     """One worker, as the engine reaches it; nothing here waits for an answer."""
 
     def give(self, parcels: Sequence[Parcel]) -> None:
-        """See :meth:`medlocker.release._worker.Worker.give`."""
+        """See :meth:`medlocker.engines._worker.Worker.give`."""
 
     def answer(self, verdicts: Sequence[tuple[int, Verdict]]) -> None:
-        """See :meth:`medlocker.release._worker.Worker.answer`."""
+        """See :meth:`medlocker.engines._worker.Worker.answer`."""
 
     def end(self) -> None:
         """Kill it, if it still lives."""

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.errors import ModelError, NoRoomError
-from medlocker.regions._parts import CONNECTIVITY, parts_of
-from medlocker.regions._scale import covered
+from medlocker.regions.parts import CONNECTIVITY, parts_of
+from medlocker.regions.scale import covered
 
 INSIDE = 0.95
 """A lesion counts as kept out if this share of its pixels lies inside of boxes."""

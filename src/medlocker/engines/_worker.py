@@ -1,7 +1,7 @@
 """One process of a run of several: opens the models once, then marks the images it is given.
 
 It does not know how it is reached, and holds nothing of the owner's: no key, no release secret, no ledger.
-What the pipeline asks of the run (:class:`medlocker.release._engine.Gate`) it asks the driver, waiting for
+What the pipeline asks of the run (:class:`medlocker.engines._engine.Gate`) it asks the driver, waiting for
 the answer in one of the threads that read and write. All it leaves on the storage are temporary files; only
 the driver renames them, so a worker that was given up for lost and lives on can do no harm.
 """
@@ -24,7 +24,6 @@ from pathlib import Path
 
 import cv2
 
-from medlocker._version import __version__
 from medlocker.classifiers import (
     Classifier,
     has_gradients,
@@ -32,12 +31,7 @@ from medlocker.classifiers import (
     load_classifier,
     with_gradients,
 )
-from medlocker.cores import wanted_threads
-from medlocker.errors import InputError, MedlockerError, ModelError, WriteError
-from medlocker.files import TEMPORARY_PREFIX, read_limited, write_atomic
-from medlocker.protect import Job, Marked, Outcome, Protector, make_finder
-from medlocker.regions import Finder, WithAnatomy, load_segmenter
-from medlocker.release._messages import (
+from medlocker.engines._messages import (
     FinderRecipe,
     ModelRecipe,
     Opened,
@@ -48,8 +42,13 @@ from medlocker.release._messages import (
     Told,
     Verdict,
 )
-from medlocker.release._summary import peak_rss_mb
+from medlocker.errors import InputError, MedlockerError, ModelError, WriteError
+from medlocker.files import TEMPORARY_PREFIX, read_limited, write_atomic
+from medlocker.machine import peak_rss_mb, wanted_threads
+from medlocker.protect import Job, Marked, Outcome, Protector, make_finder
+from medlocker.regions import Finder, WithAnatomy, load_segmenter
 from medlocker.search import Driver, Task, file_threads
+from medlocker.version import __version__
 
 _REMEMBERED = 1024
 """Answers kept; far more than there are images at one worker."""

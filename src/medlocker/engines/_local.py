@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
 
+from medlocker.engines._engine import Duty
 from medlocker.protect import Job, Outcome
-from medlocker.release._engine import Duty
 from medlocker.search import Clock, Task, file_threads
 
 
@@ -21,7 +21,7 @@ class LocalEngine:
         self._driver = common.driver(duty.classifiers, self._threads)
 
     def run(self, jobs: Callable[[], Iterator[Job]]) -> Iterator[tuple[Job, Outcome]]:
-        """See :class:`medlocker.release._engine.Engine`."""
+        """See :class:`medlocker.engines._engine.Engine`."""
         running: dict[int, Job] = {}
 
         def start(job: Job) -> Task[Outcome]:

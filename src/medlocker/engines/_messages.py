@@ -8,9 +8,9 @@ from pathlib import Path
 
 from medlocker import errors
 from medlocker.classifiers import Prototypes
+from medlocker.engines._engine import Common
 from medlocker.errors import Code, MedlockerError, MissingExtraError, ModelError
 from medlocker.protect import Job, Lesions, Marked, Outcome
-from medlocker.release._engine import Common
 from medlocker.search import Clock
 
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from medlocker.errors import ModelError
 from medlocker.metrics import Criterion, Metrics, measure
-from medlocker.train._augment import augment
-from medlocker.train._steps import Steps
+from medlocker.train.augment import augment
+from medlocker.train.steps import Steps
 
 _WARM_UP_EPOCHS = 1.0
 _BALANCE = 0.5

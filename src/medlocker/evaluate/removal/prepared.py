@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from medlocker.attacks import Bytes, as_bytes
 from medlocker.classifiers import Classifier, resize_canvas
-from medlocker.cores import usable_cores
 from medlocker.evaluate.removal._lesson import Lesson, to_canvas
 from medlocker.evaluate.removal._painter import MarkPainter
-from medlocker.evaluate.removal._windows import Painter
+from medlocker.evaluate.removal.windows import Painter
+from medlocker.machine import usable_cores
 
 _LARGER = 1.5
 """Images are kept, and painted on, at this many times the target's input: marks keep their form."""
@@ -84,8 +84,8 @@ class PreparedLesson(Lesson):
         self, network: Any, learned: NDArray[np.int64], checked: NDArray[np.int64], *, seed: int
     ) -> None:
         """Train in rounds, until painted validation images gain no more; the best round's weights stay."""
-        from medlocker.train._augment import MARGIN  # optional library
-        from medlocker.train._loop import Split, fit
+        from medlocker.train.augment import MARGIN  # optional library
+        from medlocker.train.loop import Split, fit
 
         how, labels = self._options, np.array(self.labels, np.int64)
         side = self.target.height

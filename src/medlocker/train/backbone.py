@@ -12,7 +12,7 @@ import timm
 import torch
 from torch import nn
 
-from medlocker.classifiers._architectures import (
+from medlocker.classifiers.architectures import (
     TORCHVISION,
     build,
     canonical_architecture,

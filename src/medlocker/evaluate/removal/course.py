@@ -19,12 +19,12 @@ import torch
 from torch import Tensor, nn
 
 from medlocker.attacks import Floats
-from medlocker.cores import usable_cores
 from medlocker.errors import ModelError
-from medlocker.evaluate.removal._plan import Course, CourseObserver
 from medlocker.evaluate.removal._unet import UNet, count_weights
-from medlocker.evaluate.removal._windows import Pairs, WindowMaker
+from medlocker.evaluate.removal.plan import Course, CourseObserver
+from medlocker.evaluate.removal.windows import Pairs, WindowMaker
 from medlocker.files import make_folder, write_atomic
+from medlocker.machine import usable_cores
 
 _UNMARKED = 0.2
 """What a pixel without a mark counts, against 1 of a marked one."""

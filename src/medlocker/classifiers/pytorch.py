@@ -13,16 +13,16 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from medlocker.classifiers._architectures import build, head_names, last_layer, load_state, read_state
 from medlocker.classifiers._base import BaseClassifier, checked_logits, log_probabilities
 from medlocker.classifiers._featurenetwork import PrototypeHead, backbone, feature_count
 from medlocker.classifiers._folded import folded
 from medlocker.classifiers._prototypes import Prototypes
+from medlocker.classifiers.architectures import build, head_names, last_layer, load_state, read_state
 from medlocker.classifiers.card import Card, card_path, load_card
 from medlocker.classifiers.protocol import Gradients
-from medlocker.cores import usable_cores
 from medlocker.errors import ModelError
 from medlocker.files import sha256_of
+from medlocker.machine import usable_cores
 
 _CHUNK = 32
 """Images in one forward pass; more only costs memory on a CPU."""
