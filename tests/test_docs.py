@@ -14,7 +14,7 @@ from medlocker.demo import builtin_model
 from test_readme import run
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-PAGES = sorted((DOCS / "tutorials").glob("*.md")) + sorted((DOCS / "howto").glob("*.md"))
+PAGES = sorted((DOCS / "tutorials").glob("*.md")) + sorted((DOCS / "how-to").glob("*.md"))
 
 
 def commands(page: Path) -> list[str]:
