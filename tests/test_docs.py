@@ -14,7 +14,9 @@ from medlocker.demo import builtin_model
 from test_readme import run
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-PAGES = sorted((DOCS / "tutorials").glob("*.md")) + sorted((DOCS / "how-to").glob("*.md"))
+PAGES = sorted((DOCS / "tutorials").glob("*.md")) + [
+    page for page in sorted((DOCS / "how-to").glob("*.md")) if page.stem != "README"
+]
 
 
 def commands(page: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""There is one way to install an extra, and it is the README's."""
+"""There is one way to install an extra, and it is that of the documents."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import medlocker
 from medlocker.errors import MissingExtraError, install_hint
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = "".join((ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "docs/USING.md"))
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
     "optional-dependencies"
 ]
@@ -25,7 +25,7 @@ def test_the_hint_has_the_command_of_the_readme(extra: str) -> None:
     place, command = hint.split(": ")
     assert place == "in the folder of medlocker's source"
     assert command == f"pip install '.[{extra}]'"
-    assert command in README
+    assert command in PAGES
     assert MissingExtraError("library", extra).hint == hint
 
 

@@ -183,9 +183,9 @@ def read_limited(path: Path, *, max_bytes: int, what: str) -> bytes:
             while about.st_size < len(data) <= max_bytes and (more := stream.read(_PIECE_BYTES)):
                 data += more
     except OSError as error:
-        raise InputError(f"{what} {path.name}: {_reason(error)}") from error
+        raise InputError(f"{what} {path.name}: {_reason(error)}", subject=path.name) from error
     if len(data) > max_bytes:
-        raise InputError(f"{what} {path.name}: expected at most {max_bytes} bytes")
+        raise InputError(f"{what} {path.name}: expected at most {max_bytes} bytes", subject=path.name)
     return data
 
 

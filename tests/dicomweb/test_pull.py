@@ -218,7 +218,7 @@ def test_a_damaged_plan_is_refused(change: dict[str, object], server: FakeServer
         store.add(change)
     with pytest.raises(InputError, match=r"^\.release\.medlocker-transfer: plan is damaged$"):
         fetch(server)
-    for damaged in (b"{", whole[:60] + b"0" + whole[61:], whole[:-60] + b"\n"):
+    for damaged in (b"{", whole[:60] + bytes([whole[60] ^ 1]) + whole[61:], whole[:-60] + b"\n"):
         plan.write_bytes(damaged)
         with pytest.raises(InputError, match=r"^\.release\.medlocker-transfer: plan is damaged$"):
             fetch(server)

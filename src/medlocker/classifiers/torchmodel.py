@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from medlocker.classifiers._torch import TorchClassifier
 from medlocker.classifiers.card import Output, parse_card
+from medlocker.classifiers.pytorch import TorchClassifier
 from medlocker.classifiers.resize import ResizeRule
 from medlocker.errors import ModelError
 
