@@ -20,7 +20,7 @@ from medlocker.labels import load_labels
 from medlocker.logo import builtin_logo, render
 from medlocker.marking import mark_pixels
 from medlocker.placements import FreePlacements
-from medlocker.protect import Donors
+from medlocker.protect import DecoySource
 from medlocker.regions import Regions, load_regions
 from medlocker.search import Candidate, Preview, Problem, margins_of
 
@@ -57,10 +57,10 @@ def lesion_boxes(data: Path) -> Regions:
     return load_regions(data / "idrid" / "boxes.csv", exclude=("optic_disc",))
 
 
-def lesion_donors(data: Path, *, regions: Regions) -> Donors | None:
+def lesion_donors(data: Path, *, regions: Regions) -> DecoySource | None:
     """Return the lesions that decoys are made like, as a run over the whole data set takes them."""
     folder = data / "idrid" / "images"
-    return Donors.among(regions, [(path.name, path) for path in sorted(folder.iterdir())])
+    return DecoySource.among(regions, [(path.name, path) for path in sorted(folder.iterdir())])
 
 
 def cases(
@@ -78,7 +78,7 @@ def cases(
         image = read_image((data / "idrid" / "images" / name).read_bytes(), name=name)
         label = int(labels.for_name(name) or 0)
         preview = Preview(image, [model], logo=LOGO)
-        if int(model.logits(preview.cleans[0][None]).argmax()) != label:
+        if int(model.logits(preview.clean_canvases[0][None]).argmax()) != label:
             continue
         boxes = regions.boxes_for(name, width=image.width, height=image.height) if regions else ()
         size_px = round(size * min(image.height, image.width))

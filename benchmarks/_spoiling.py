@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker.attacks import gaussian, jpeg, there_and_back
+from medlocker.attacks import downscale_and_upscale, gaussian, jpeg
 
 Pixels = NDArray[np.uint8]
 Painter = Callable[[Pixels, np.random.Generator], Pixels]
@@ -31,7 +31,7 @@ def _blur(pixels: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def _shrink(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-    return there_and_back(pixels, float(rng.uniform(0.25, 0.8)))
+    return downscale_and_upscale(pixels, float(rng.uniform(0.25, 0.8)))
 
 
 def _noise(pixels: Pixels, rng: np.random.Generator) -> Pixels:

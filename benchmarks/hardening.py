@@ -28,7 +28,7 @@ from medlocker.classifiers import Classifier, load_classifier
 from medlocker.demo import GRADES, synthesise
 from medlocker.errors import NoRoomError
 from medlocker.evaluate import ssim_map
-from medlocker.evaluate.removal import Guess, Inverted, blind, candidates, fill_telea, psnr, weigh_colors
+from medlocker.evaluate.removal import Inverted, MarkGuess, blind, candidates, fill_telea, psnr, weigh_colors
 from medlocker.formats import read_image
 from medlocker.geometry import Box
 from medlocker.images import Image
@@ -153,7 +153,7 @@ def attack(task: tuple[int, Image, tuple[Box, ...]], *, harden: Harden) -> Trial
         how: judge(one)
         for how, one in candidates(marked, LOGO, found, warp=harden.warp, texture=harden.texture).items()
     }
-    told = Inverted(marked, Guess(x, y, size_px, opacity), raster)
+    told = Inverted(marked, MarkGuess(x, y, size_px, opacity), raster)
     return Trial(
         left=judge(marked),
         blind=scores["blind"],

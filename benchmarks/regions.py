@@ -25,7 +25,7 @@ from medlocker.errors import NoRoomError
 from medlocker.formats import read_image
 from medlocker.geometry import Box
 from medlocker.images import Image, viewed
-from medlocker.protect import Settings, beside, find_room
+from medlocker.protect import Settings, find_placement_avoiding, find_placement_space
 from medlocker.regions import CandidateFinder, Finder, Findings, load_regions, load_segmenter
 from medlocker.regions.scale import Scale, covered, to_scale
 from medlocker.train.segmenter_choice import Score, truth_of
@@ -128,7 +128,7 @@ def room_of(finder: Finder, photo: Photograph) -> tuple[tuple[Box, ...], int] | 
     size = (image.width, image.height)
 
     def room(*, boxes: Sequence[Box]) -> int:
-        return find_room(
+        return find_placement_space(
             Settings(preset="paper"),
             LOGO,
             width=image.width,
@@ -140,7 +140,9 @@ def room_of(finder: Finder, photo: Photograph) -> tuple[tuple[Box, ...], int] | 
         ).size_px
 
     try:
-        size_px, boxes, _ = beside((), finder.find(viewed(image)), size=size, finder=finder, room=room)
+        size_px, boxes, _ = find_placement_avoiding(
+            (), finder.find(viewed(image)), size=size, finder=finder, room=room
+        )
     except NoRoomError:
         return None
     return boxes, size_px

@@ -29,7 +29,7 @@ from medlocker.attacks import shrink
 from medlocker.classifiers import load_classifier
 from medlocker.evaluate.removal import DENSE_STYLE, MarkPainter, psnr
 from medlocker.evaluate.removal.course import Remover, train_remover
-from medlocker.evaluate.removal.plan import Course, CourseObserver, course_digest
+from medlocker.evaluate.removal.plan import RemoverObserver, TrainingConfig, training_digest
 from medlocker.evaluate.removal.tiles import repaint
 from medlocker.evaluate.removal.windows import STORED, WindowMaker, digest_of
 from medlocker.formats import read_image
@@ -47,7 +47,7 @@ _CUTS, _OVERLAP_PX = 4, 32
 STYLES = {"shipped style": DEFAULT_STYLE, "dense style": DENSE_STYLE}
 
 
-class Said(CourseObserver):
+class Said(RemoverObserver):
     """Writes progress to stderr."""
 
     def estimated(self, minutes: float) -> None:
@@ -72,7 +72,7 @@ def training_part(longest_px: int) -> list[Pixels]:
 
 
 def trained(
-    course: Course, *, longest_px: int, seed: int, minutes: float, state: Path
+    course: TrainingConfig, *, longest_px: int, seed: int, minutes: float, state: Path
 ) -> tuple[Remover, int]:
     """Train the network, or go on with it; returns it and the number of photographs it learned from."""
     pictures = training_part(longest_px)
@@ -82,7 +82,7 @@ def trained(
         WindowMaker(some, paint, side_px=course.side_px, longest_px=longest_px, cuts=_CUTS)
         for some in (learned, pictures[::_VALIDATED])
     )
-    digest = course_digest(
+    digest = training_digest(
         course, painter=paint.digest, pictures=digest_of(pictures), longest_px=longest_px, seed=seed
     )
     made = train_remover(
@@ -160,11 +160,11 @@ def main() -> None:
     parser.add_argument("--target", type=Path, action="append", default=[])
     parser.add_argument("--limit", type=int)
     parser.add_argument("--longest", type=int, default=336)
-    parser.add_argument("--batch", type=int, default=Course.batch)
-    parser.add_argument("--check-every", type=int, default=Course.check_every)
+    parser.add_argument("--batch", type=int, default=TrainingConfig.batch)
+    parser.add_argument("--check-every", type=int, default=TrainingConfig.check_every)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
-    course = replace(Course(), batch=options.batch, check_every=options.check_every)
+    course = replace(TrainingConfig(), batch=options.batch, check_every=options.check_every)
     remover, learned = trained(
         course, longest_px=options.longest, seed=options.seed, minutes=options.minutes, state=options.state
     )

@@ -19,9 +19,9 @@ from _tables import share, table
 from medlocker.classifiers import Classifier, has_gradients, load_classifier
 from medlocker.protect import DEFAULT_MARGIN, PAPER_BUDGET
 from medlocker.search import (
+    BatchScheduler,
     BheSearch,
     Clock,
-    Driver,
     EvolutionSearch,
     Found,
     GradientSearch,
@@ -48,7 +48,7 @@ class Outcome:
 
 def run(name: str, search: Search, model: Classifier, chosen: Sequence[Case]) -> Outcome:
     """Search all cases and judge the results on the re-read file."""
-    driver = Driver([model], batch=16, in_flight=16)
+    driver = BatchScheduler([model], batch=16, in_flight=16)
     started = time.perf_counter()
     tasks = (
         search.run(case.problem, rng=np.random.default_rng([20230309, i])) for i, case in enumerate(chosen)

@@ -29,14 +29,14 @@ from _idrid import LOGO, data_folder, lesion_boxes, lesion_donors
 from _split import held_out, kept_to_tune_on
 from _tables import table
 from medlocker.errors import NoRoomError
-from medlocker.evaluate import Traces, measure_side_channels, trace
+from medlocker.evaluate import ImageFeatures, measure_side_channels, trace
 from medlocker.evaluate.layout import layout_numbers
-from medlocker.formats import reach, read_image
+from medlocker.formats import influence_box, read_image
 from medlocker.geometry import Box
 from medlocker.labels import load_labels
 from medlocker.logo import render
 from medlocker.placements import FreePlacements
-from medlocker.protect import Settings, find_room
+from medlocker.protect import Settings, find_placement_space
 from medlocker.regions.scale import covered
 from veil import Photograph, drawn, veiled
 
@@ -56,7 +56,7 @@ class Row:
     """
 
     name: str
-    traces: Sequence[Traces]
+    traces: Sequence[ImageFeatures]
     given: float | None
     free: float
 
@@ -83,7 +83,7 @@ def read_photographs(names: Sequence[str]) -> list[Photograph]:
     def one(name: str) -> Photograph:
         image = read_image((data / "idrid" / "images" / name).read_bytes(), name=name)
         boxes = regions.boxes_for(name, width=image.width, height=image.height)
-        grown = tuple(reach(image, box) for box in boxes)
+        grown = tuple(influence_box(image, box) for box in boxes)
         return Photograph(name, image, str(labels.for_name(name)), grown, True, donors)
 
     with ThreadPoolExecutor(2) as pool:
@@ -107,7 +107,7 @@ def veil_row(name: str, photos: Sequence[Photograph], settings: Settings, *, fil
             before = np.asarray(photo.image.pixels)
             traces.append(trace(before, veiled(photo, settings), photo.label))
         else:
-            traces.append(Traces(layout_numbers(~holes), np.zeros(1), photo.label))
+            traces.append(ImageFeatures(layout_numbers(~holes), np.zeros(1), photo.label))
     return Row(name, traces, float(np.mean(given)), float(np.mean(free)))
 
 
@@ -117,7 +117,7 @@ def marks_row(name: str, photos: Sequence[Photograph], settings: Settings, *, se
     for photo in photos:
         width, height = photo.image.width, photo.image.height
         try:
-            room = find_room(
+            room = find_placement_space(
                 settings,
                 LOGO,
                 width=width,
@@ -141,7 +141,7 @@ def marks_row(name: str, photos: Sequence[Photograph], settings: Settings, *, se
                 break
             marked[y : y + support.shape[0], x : x + support.shape[1]] |= support
             taken.append(Box(x, y, support.shape[1], support.shape[0]))
-        traces.append(Traces(layout_numbers(marked), np.zeros(1), photo.label))
+        traces.append(ImageFeatures(layout_numbers(marked), np.zeros(1), photo.label))
         free.append(1 - float(marked.mean()))
     return Row(name, traces, None, float(np.mean(free)))
 

@@ -35,10 +35,10 @@ from medlocker.images import Image, viewed
 from medlocker.labels import class_indices, load_labels
 from medlocker.logo import LearnedLogo, load_learned
 from medlocker.marking import likeness, mark_pixels
-from medlocker.protect import Settings, find_room, pose_problem
+from medlocker.protect import Settings, find_placement_space, pose_problem
 from medlocker.search import (
+    BatchScheduler,
     Candidate,
-    Driver,
     Found,
     Preview,
     Problem,
@@ -160,7 +160,7 @@ class Bench:
         image = photo.image
         preview = Preview(image, self.surrogates, logo=LOGO)
         seed = np.random.default_rng([3, number]).bytes(32)
-        room = find_room(
+        room = find_placement_space(
             settings,
             LOGO,
             width=image.width,
@@ -194,7 +194,7 @@ def run_way(bench: Bench, way: str, clean: NDArray[np.bool_]) -> Row:
     search: Search = make_search(settings, bench.surrogates)
     if way.startswith("random"):
         search = RandomLayout(budget=1)
-    driver = Driver(bench.surrogates)
+    driver = BatchScheduler(bench.surrogates)
     tasks, order = [], []
     for number, photo in enumerate(bench.photos):
         try:

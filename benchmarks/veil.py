@@ -35,7 +35,7 @@ from medlocker.classifiers import Classifier, load_classifier, with_gradients
 from medlocker.engines import make_search
 from medlocker.errors import NoRoomError
 from medlocker.evaluate import Control
-from medlocker.formats import mark_file, reach, read_image
+from medlocker.formats import influence_box, mark_file, read_image
 from medlocker.geometry import Box
 from medlocker.images import Image, viewed
 from medlocker.information import measure_information
@@ -44,9 +44,9 @@ from medlocker.legibility import measure_legibility
 from medlocker.marking import mark_pixels
 from medlocker.metrics import cohen_kappa, kappa_interval, kappa_weighting, measure
 from medlocker.preparedveil import load_prepared_veil
-from medlocker.protect import Donors, Settings, find_room, pose_problem
-from medlocker.protect.veiled import draw, fainter
-from medlocker.search import Driver, Preview
+from medlocker.protect import DecoySource, Settings, find_placement_space, pose_problem
+from medlocker.protect.veiled import draw, reduce_opacity
+from medlocker.search import BatchScheduler, Preview
 from medlocker.veil import Veil
 from medlocker.veilstyle import DEFAULT_STYLE, VeilStyle
 
@@ -64,7 +64,7 @@ class Photograph:
     boxes: tuple[Box, ...]
     has_regions: bool
     """Of the data set: decoys are only where some image has regions."""
-    donors: Donors | None = None
+    donors: DecoySource | None = None
 
     @property
     def key(self) -> bytes:
@@ -82,7 +82,7 @@ def photographs(data_set: str, *, limit: int | None, tune: bool) -> Iterator[Pho
     for name in names:
         image = read_image((data / data_set / "images" / name).read_bytes(), name=name)
         boxes = regions.boxes_for(name, width=image.width, height=image.height) if regions else ()
-        grown = tuple(reach(image, box) for box in boxes)
+        grown = tuple(influence_box(image, box) for box in boxes)
         yield Photograph(name, image, str(labels.for_name(name)), grown, regions is not None, donors)
 
 
@@ -110,7 +110,7 @@ def veiled(photo: Photograph, settings: Settings) -> Pixels:
     """Veil one photograph as `protect` does: decoys, legibility, the file written and read again."""
     veil = drawn(photo, settings)
     after = np.asarray(read_image(mark_file(photo.image, [veil], logo=LOGO).data, name=photo.name).pixels)
-    weaker = fainter(veil, psnr_db=psnr(photo.image.pixels, after), settings=settings)
+    weaker = reduce_opacity(veil, psnr_db=psnr(photo.image.pixels, after), settings=settings)
     if weaker is not None:
         after = np.asarray(
             read_image(mark_file(photo.image, [weaker], logo=LOGO).data, name=photo.name).pixels
@@ -160,7 +160,7 @@ def strong(photos: Sequence[Photograph], surrogate: Classifier, index: Any) -> l
         preview = Preview(photo.image, [surrogate], logo=LOGO)
         size = {"width": photo.image.width, "height": photo.image.height}
         try:
-            room = find_room(
+            room = find_placement_space(
                 settings, LOGO, **size, boxes=photo.boxes, step=preview.step, seed=photo.key, key=photo.key
             )
         except NoRoomError:
@@ -169,7 +169,7 @@ def strong(photos: Sequence[Photograph], surrogate: Classifier, index: Any) -> l
         tasks.append(search.run(problem, rng=np.random.default_rng([7, number])))
         order.append(number)
     pictures = [np.asarray(photo.image.pixels) for photo in photos]
-    for key, found in Driver([surrogate]).run(tasks):
+    for key, found in BatchScheduler([surrogate]).run(tasks):
         photo = photos[order[key]]
         pictures[order[key]] = np.asarray(mark_pixels(photo.image, found.marks, logo=LOGO).pixels)
     return pictures

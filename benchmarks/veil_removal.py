@@ -91,7 +91,7 @@ def attacked(
     """Yield each row's pictures and decibels; an attack that is not wanted is left out."""
     for attack in make_battery("standard").attacks:
         facts = attack.facts
-        if not facts.means_something_on(is_veil=True) or (names and not names & set(facts.variants)):
+        if not facts.applies_to(is_veil=True) or (names and not names & set(facts.variants)):
             continue
         made: dict[str, list[Pixels]] = {name: [] for name in facts.variants}
         decibels: dict[str, list[float]] = {name: [] for name in facts.variants}

@@ -26,7 +26,7 @@ from _idrid import LOGO, data_folder, lesion_boxes, lesion_donors
 from _split import held_out, kept_to_tune_on
 from _tables import share, table
 from medlocker.classifiers import Classifier, load_classifier
-from medlocker.formats import mark_file, reach, read_image
+from medlocker.formats import influence_box, mark_file, read_image
 from medlocker.geometry import Box
 from medlocker.images import Image, viewed
 from medlocker.information import measure_information
@@ -34,8 +34,8 @@ from medlocker.labels import class_indices, load_labels
 from medlocker.metrics import cohen_kappa, kappa_interval, kappa_weighting
 from medlocker.prepare import ChosenVeil, VeilPreparation, prepare_veil
 from medlocker.protect import Settings
-from medlocker.protect.legibility import seen_change
-from medlocker.protect.veiled import draw, fainter
+from medlocker.protect.legibility import visible_change
+from medlocker.protect.veiled import draw, reduce_opacity
 from medlocker.release import find_inputs
 from medlocker.veilstyle import DEFAULT_STYLE, VeilStyle
 
@@ -76,7 +76,7 @@ class Bench:
         image = read_image((self.folder / "images" / name).read_bytes(), name=name)
         size = {"width": image.width, "height": image.height}
         boxes = self.regions.boxes_for(name, **size) if self.regions else ()
-        return Photograph(name, image, tuple(reach(image, box) for box in boxes))
+        return Photograph(name, image, tuple(influence_box(image, box) for box in boxes))
 
     def choose(self, models: Sequence[int]) -> ChosenVeil:
         """Choose with some of the models, on the photographs kept to tune on."""
@@ -115,8 +115,8 @@ class Bench:
             )
             while True:
                 again = read_image(mark_file(one.image, (veil,), logo=LOGO).data, name=one.name)
-                psnr = seen_change(one.image, again).psnr_db
-                weaker = fainter(veil, psnr_db=psnr, settings=settings)
+                psnr = visible_change(one.image, again).psnr_db
+                weaker = reduce_opacity(veil, psnr_db=psnr, settings=settings)
                 if weaker is None:
                     break
                 veil = weaker

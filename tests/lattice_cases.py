@@ -17,7 +17,7 @@ import numpy as np
 from medlocker.geometry import Box
 from medlocker.images import Image, Kind
 from medlocker.logo import Logo
-from medlocker.marking import lay, lay_coarsely
+from medlocker.marking import render_layer, render_layer_coarsely
 from medlocker.veil import Veil
 from veils import make_veil
 
@@ -66,9 +66,9 @@ def digest_of(case: str, *, step: int = 1) -> str:
     dtype: Any = np.uint8 if bits == 8 else np.uint16
     image = Image(np.zeros((47, 61, 3 if kind == "rgb" else 1), dtype), kind, "png", b"")
     layer = (
-        lay(veil, logo=plain_logo(), image=image)
+        render_layer(veil, logo=plain_logo(), image=image)
         if step == 1
-        else lay_coarsely(veil, logo=plain_logo(), image=image, step=step)
+        else render_layer_coarsely(veil, logo=plain_logo(), image=image, step=step)
     )
     text = hashlib.sha256(repr((layer.x, layer.y, layer.color.shape)).encode("ascii"))
     for part in (layer.weight, layer.color):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from lattice_cases import plain_logo
 from medlocker.logo import Hardening, Logo, builtin_logo, mounted
-from medlocker.logo._copies import Look, render_looks
+from medlocker.logo._copies import CopyStyle, render_looks
 from medlocker.logo._hardening import smooth_noise, smooth_noises
 from medlocker.logo._render import render_once
 
@@ -30,7 +30,7 @@ def test_together_as_alone(
 ) -> None:
     logo = _LOGOS[name]
     looks = [
-        Look(size, turn, Hardening(bytes([k, size]), warp_256, texture), k % 2 == 1)
+        CopyStyle(size, turn, Hardening(bytes([k, size]), warp_256, texture), k % 2 == 1)
         for k, (size, turn) in enumerate(zip(sizes, turns, strict=False))
     ]
     for look, raster in zip(looks, render_looks(logo, looks), strict=True):

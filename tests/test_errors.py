@@ -16,7 +16,7 @@ from medlocker.engines._messages import Told
 from medlocker.errors import AlreadyMarkedError, Code, Failure, InputError, MedlockerError
 from medlocker.evaluate import open_targets
 from medlocker.labels import load_labels
-from medlocker.protect._series import about_series
+from medlocker.protect._series import series_error
 from runs import fill, protect
 
 SOURCES = Path(medlocker.__file__).parent
@@ -73,7 +73,7 @@ def test_the_ledgers_refusals_are_told_of_series_without_their_text(tmp_path: Pa
         ledger.begin(RELEASE)
         ledger.record("a" * 64, release=RELEASE, marked="b" * 64)
         for release, code in ((OTHER, Code.ALREADY_MARKED_UNFINISHED), (RELEASE, Code.ALREADY_MARKED_HERE)):
-            with pytest.raises(AlreadyMarkedError) as caught, about_series():
+            with pytest.raises(AlreadyMarkedError) as caught, series_error():
                 ledger.record("a" * 64, release=release, marked="c" * 64)
             assert caught.value.code == code
             assert "of its series" in caught.value.args[0]

@@ -26,8 +26,8 @@ from medlocker.logo import (
     render,
     render_lattice,
 )
-from medlocker.logo._copies import Look, render_looks
-from medlocker.marking import lay, lay_coarsely
+from medlocker.logo._copies import CopyStyle, render_looks
+from medlocker.marking import render_layer, render_layer_coarsely
 from veils import make_veil, veils
 
 LOGO = plain_logo()
@@ -117,9 +117,9 @@ def test_the_copy_that_covers_more_is_seen() -> None:
 @settings(max_examples=40)
 def test_a_key_gives_one_veil(veil: Any, key: bytes) -> None:
     image = Image(np.zeros((48, 64, 3), np.uint8), "rgb", "png", b"")
-    first = lay(veil, logo=builtin_logo(), image=image)
+    first = render_layer(veil, logo=builtin_logo(), image=image)
     render_lattice.cache_clear()
-    again = lay(veil, logo=builtin_logo(), image=image)
+    again = render_layer(veil, logo=builtin_logo(), image=image)
     assert np.array_equal(first.weight, again.weight)
     assert np.array_equal(first.color, again.color)
     assert first.weight.shape == (48, 64)
@@ -135,8 +135,8 @@ def test_a_coarse_veil_is_every_second_row_and_column(veil: Any, bits: int, grey
     dtype: Any = np.uint8 if bits == 8 else np.uint16
     shape = (47, 61, 1 if grey else 3)
     image = Image(np.zeros(shape, dtype), "grey" if grey else "rgb", "png", b"")
-    fine = lay(veil, logo=LOGO, image=image)
-    coarse = lay_coarsely(veil, logo=LOGO, image=image, step=2)
+    fine = render_layer(veil, logo=LOGO, image=image)
+    coarse = render_layer_coarsely(veil, logo=LOGO, image=image, step=2)
     assert coarse.weight.shape == (24, 31)
     assert np.array_equal(coarse.weight, fine.weight[::2, ::2])
     assert np.array_equal(coarse.color, fine.color[::2, ::2])
@@ -147,7 +147,7 @@ def test_a_coarse_veil_is_every_second_row_and_column(veil: Any, bits: int, grey
 def test_a_coarse_veil_keeps_out_of_all_that_is_kept_out(veil: Any) -> None:
     veil = replace(veil, grain_px=2)
     image = Image(np.zeros((48, 64, 1), np.uint8), "grey", "png", b"")
-    coarse = lay_coarsely(veil, logo=LOGO, image=image, step=2)
+    coarse = render_layer_coarsely(veil, logo=LOGO, image=image, step=2)
     wide = np.repeat(np.repeat(coarse.weight, 2, axis=0), 2, axis=1)
     for box in veil.keep_out:
         assert not wide[box.y : box.bottom, box.x : box.right].any()
@@ -156,8 +156,8 @@ def test_a_coarse_veil_keeps_out_of_all_that_is_kept_out(veil: Any) -> None:
 def test_ground_lies_between_the_copies() -> None:
     image = Image(np.zeros((48, 64, 3), np.uint8), "rgb", "png", b"")
     veil = make_veil(ground=4000, tint=0x10FF80, opacity=9000)
-    bare = lay(replace(veil, ground=0), logo=LOGO, image=image)
-    layer = lay(veil, logo=LOGO, image=image)
+    bare = render_layer(replace(veil, ground=0), logo=LOGO, image=image)
+    layer = render_layer(veil, logo=LOGO, image=image)
     nothing = bare.weight == 0
     assert nothing.any()
     assert (layer.weight[nothing] == 4000).all()
@@ -203,16 +203,16 @@ def test_what_would_take_too_long_is_refused_at_once(case: str) -> None:
     tracemalloc.start()
     try:
         with pytest.raises(InputError, match=message):
-            lay(veil, logo=LOGO, image=image)
+            render_layer(veil, logo=LOGO, image=image)
         assert tracemalloc.get_traced_memory()[1] < 256 << 20
     finally:
         tracemalloc.stop()
 
 
 def test_copies_that_do_not_touch_the_image_are_not_rendered(monkeypatch: pytest.MonkeyPatch) -> None:
-    rendered: list[Look] = []
+    rendered: list[CopyStyle] = []
 
-    def counted(logo: Logo, looks: Sequence[Look]) -> list[Raster]:
+    def counted(logo: Logo, looks: Sequence[CopyStyle]) -> list[Raster]:
         rendered.extend(looks)
         return render_looks(logo, looks)
 

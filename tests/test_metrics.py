@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from medlocker.metrics import (
     are_grades,
-    auc_by_chance,
+    auc_permutation_interval,
     cohen_kappa,
     kappa_interval,
     kappa_weighting,
@@ -123,12 +123,12 @@ def test_auc_by_chance_is_where_dealt_labels_lie(classes: int) -> None:
     rng = np.random.default_rng(1)
     logits = rng.normal(size=(80, classes)).astype(np.float32)
     labels = np.arange(80) % classes
-    found = auc_by_chance(logits, labels)
+    found = auc_permutation_interval(logits, labels)
     assert found is not None
     areas = [mean_auc(logits, rng.permutation(labels)) or 0.0 for _ in range(600)]
     assert found == pytest.approx(tuple(np.quantile(areas, [0.025, 0.975])), abs=0.02)
-    assert auc_by_chance(logits, labels) == found
-    assert auc_by_chance(logits, np.zeros(80, np.int64)) is None
+    assert auc_permutation_interval(logits, labels) == found
+    assert auc_permutation_interval(logits, np.zeros(80, np.int64)) is None
     same = np.zeros((80, classes), np.float32)
-    assert auc_by_chance(same, labels) == (0.5, 0.5)
+    assert auc_permutation_interval(same, labels) == (0.5, 0.5)
     assert mean_auc(same, labels) == 0.5

@@ -87,7 +87,7 @@ def test_a_run_is_protected_from_a_second_one(tmp_path: Path, owner: Owner, owne
     program = """
 from pathlib import Path
 from medlocker.release import _journal, _run
-from medlocker.release._starting import starting
+from medlocker.release._startmarker import starting
 def check_target(release):
     with starting(release):
         pass

@@ -29,7 +29,7 @@ _DIGITS = 9
 
 
 @dataclass(frozen=True)
-class Gain:
+class InformationGain:
     """What was learned from half of the images, judged on the other half.
 
     Args:
@@ -89,8 +89,8 @@ class Information:
     """
 
     n: int
-    plain: Gain
-    balanced: Gain
+    plain: InformationGain
+    balanced: InformationGain
 
     @property
     def is_shown(self) -> bool:
@@ -156,7 +156,9 @@ def _rights(
     return right / len(halves)
 
 
-def _plain_gain(right: NDArray[np.float64], truth: NDArray[np.int64], counts: NDArray[np.int64]) -> Gain:
+def _plain_gain(
+    right: NDArray[np.float64], truth: NDArray[np.int64], counts: NDArray[np.int64]
+) -> InformationGain:
     """Count images; the interval is that of paired shares (Bonett and Price 2012)."""
     common = truth == counts.argmax()
     shares, n = right.mean(axis=1), len(truth)
@@ -164,10 +166,14 @@ def _plain_gain(right: NDArray[np.float64], truth: NDArray[np.int64], counts: ND
     plus = (float(best[~common].sum()) + 1) / (n + 2)
     minus = (float((1 - best[common]).sum()) + 1) / (n + 2)
     half = _NORMAL_95 * math.sqrt((plus + minus - (plus - minus) ** 2) / (n + 2))
-    return Gain(float(common.mean()), float(shares[0]), float(shares[1]), _around(plus - minus, half))
+    return InformationGain(
+        float(common.mean()), float(shares[0]), float(shares[1]), _around(plus - minus, half)
+    )
 
 
-def _balanced_gain(right: NDArray[np.float64], truth: NDArray[np.int64], counts: NDArray[np.int64]) -> Gain:
+def _balanced_gain(
+    right: NDArray[np.float64], truth: NDArray[np.int64], counts: NDArray[np.int64]
+) -> InformationGain:
     """Count classes; in the interval each class's share has one more right and one more wrong image.
 
     Without weights for the rare ones, luck hardly lifts the better learner over the most frequent class; with
@@ -180,7 +186,9 @@ def _balanced_gain(right: NDArray[np.float64], truth: NDArray[np.int64], counts:
     careful = (best * counts + 1) / (counts + 2)
     spread = math.sqrt(float((careful * (1 - careful) / (counts + 2)).sum())) / classes
     gain = float(best.mean()) - control
-    return Gain(control, float(shares[0]), float(shares[1]), _around(gain, _NORMAL_95_OF_TWO * spread))
+    return InformationGain(
+        control, float(shares[0]), float(shares[1]), _around(gain, _NORMAL_95_OF_TWO * spread)
+    )
 
 
 def _around(centre: float, half: float) -> tuple[float, float]:

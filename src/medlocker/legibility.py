@@ -38,7 +38,7 @@ _RIM_SHARE = 1 / 20
 
 
 @dataclass(frozen=True)
-class Likeness:
+class Similarity:
     """One part of a picture compared with the original's.
 
     Args:
@@ -90,8 +90,8 @@ def legibility_of(
     marked: NDArray[Any],
     *,
     ink: Mask,
-    whole: Likeness | None,
-    outside: Likeness | None,
+    whole: Similarity | None,
+    outside: Similarity | None,
 ) -> Legibility:
     """Put together what is known of two pictures, and compare their edges.
 
@@ -145,7 +145,7 @@ def find_ink(difference: NDArray[Any]) -> Mask:
 
 def compare_parts(
     clean: NDArray[Any], marked: NDArray[Any], parts: Sequence[Mask | None]
-) -> list[Likeness | None]:
+) -> list[Similarity | None]:
     """Compare parts of two pictures.
 
     Args:
@@ -165,12 +165,12 @@ def compare_parts(
             chosen = ... if part is None else part[strip, cols]
             squares[k] += float(error[chosen].sum(dtype=np.float64))
             unlike[k] += float((1 - similarity[chosen]).sum(dtype=np.float64))
-    found: list[Likeness | None] = []
+    found: list[Similarity | None] = []
     for k, part in enumerate(parts):
         count = height * width if part is None else int(np.count_nonzero(part))
         mean = float(squares[k]) / (3 * count) if count else 0.0
         decibels = -10 * math.log10(mean) if mean > 0 else math.inf
-        found.append(Likeness(decibels, 1 - float(unlike[k]) / count) if count else None)
+        found.append(Similarity(decibels, 1 - float(unlike[k]) / count) if count else None)
     return found
 
 

@@ -192,7 +192,7 @@ def mean_auc(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float | 
     return None if found is None else float(found[0])
 
 
-def auc_by_chance(
+def auc_permutation_interval(
     logits: NDArray[np.float32], labels: NDArray[np.int64], *, draws: int = 1000, seed: int = 0
 ) -> tuple[float, float] | None:
     """Return between which areas 95 % lie when the labels are dealt out anew (permutation test).

@@ -14,7 +14,7 @@ import pytest
 from medlocker.certificates import Owner
 from medlocker.errors import InputError, ModelError, WriteError
 from medlocker.protect import Outcome
-from medlocker.release import RunStatus, count_there, run_release, starting, status_of
+from medlocker.release import RunStatus, count_existing, run_release, start_marker, status_of
 from medlocker.release._journal import FOLDER, Journal
 from runs import Shell, fill, images_of, make_run, medlocker, picture, protect
 
@@ -154,11 +154,11 @@ def test_what_a_finished_release_keeps_of_its_run_is_a_leftover(
 
 def test_only_files_are_counted(tmp_path: Path, owner: Owner) -> None:
     protect(fill(tmp_path / "in", 2), tmp_path / "out", owner)
-    assert count_there(tmp_path / "out") == 2
+    assert count_existing(tmp_path / "out") == 2
     path = tmp_path / "out" / "images" / "00.png"
     path.unlink()
     path.mkdir()
-    assert count_there(tmp_path / "out") == 1
+    assert count_existing(tmp_path / "out") == 1
 
 
 # -------------------------------------------------------------------------------------- the first seconds
@@ -166,7 +166,7 @@ def test_only_files_are_counted(tmp_path: Path, owner: Owner) -> None:
 
 def test_a_run_that_is_starting(tmp_path: Path, shell: Shell) -> None:
     out = tmp_path / "new" / "out"
-    with starting(out):
+    with start_marker(out):
         answer = shell("status", out, cwd=tmp_path)
         assert (answer.code, answer.err) == (0, "")
         assert answer.out == (
@@ -186,7 +186,7 @@ def test_a_run_that_is_starting(tmp_path: Path, shell: Shell) -> None:
             "damaged": False,
             "next": "wait for it, or interrupt it: the same command then continues",
         }
-        with pytest.raises(InputError, match=r"^another run is writing to out$"), starting(out):
+        with pytest.raises(InputError, match=r"^another run is writing to out$"), start_marker(out):
             pass
         assert shell("status", out, "--json", cwd=tmp_path).json["running"]
     assert not (tmp_path / "new").exists()
@@ -194,7 +194,7 @@ def test_a_run_that_is_starting(tmp_path: Path, shell: Shell) -> None:
     (out / FOLDER / "start").touch()  # of a killed one
     answer = shell("status", out, cwd=tmp_path)
     assert answer.out == ("a run ended before it began: repeat the `protect` command: nothing was done yet\n")
-    with starting(out):
+    with start_marker(out):
         pass
     assert [path.name for path in (out / FOLDER).iterdir()] == []
 
@@ -203,7 +203,7 @@ def test_what_starts_and_then_runs(tmp_path: Path, owner: Owner, source: Path, s
     """An unfinished run that is about to go on is at work, too."""
     out = tmp_path / "out"
     interrupted(source, out, owner, after=3)
-    with starting(out):
+    with start_marker(out):
         told = shell("status", out, "--json", cwd=tmp_path).json
         assert (told["state"], told["running"]) == ("unfinished", True)
         protect(source, out, owner)
@@ -231,12 +231,12 @@ def test_the_command_shows_itself_before_it_opens_its_models(
 def test_a_place_where_no_run_can_start(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(WriteError, match=r"^cannot make the folder out: not a directory$"):
-        starting(tmp_path / "file" / "out").__enter__()
+        start_marker(tmp_path / "file" / "out").__enter__()
     (tmp_path / "out" / FOLDER / "start").mkdir(parents=True)
     os.rmdir(tmp_path / "out" / FOLDER / "start")
     (tmp_path / "out" / FOLDER / "start").symlink_to("start")
     with pytest.raises(WriteError, match=r"^cannot write to out: too many levels of symbolic links$"):
-        starting(tmp_path / "out").__enter__()
+        start_marker(tmp_path / "out").__enter__()
 
 
 def test_neither(tmp_path: Path, shell: Shell) -> None:

@@ -16,10 +16,10 @@ from medlocker.classifiers import load_classifier
 from medlocker.errors import InputError
 from medlocker.evaluate import MarkedImages, Pair, Removal, Target, gather_attackers
 from medlocker.evaluate._attacked import attack_names
-from medlocker.evaluate._cases import Answer, Case
-from medlocker.evaluate._run import Judged
+from medlocker.evaluate._cases import Case, CaseAnswer
+from medlocker.evaluate._run import EvaluatedImage
 from medlocker.evaluate.removal import BatteryResult, Best, Row, make_battery
-from medlocker.evaluate.removal._item import Exhibit
+from medlocker.evaluate.removal._item import ScaledImage
 from medlocker.evaluate.report._csv import removal_csv
 from medlocker.evaluate.report._page import removal_section
 from medlocker.logo import builtin_logo
@@ -34,9 +34,9 @@ def save(path: Path, pixels: NDArray[np.uint8]) -> Path:
     return path
 
 
-def judged(name: str, clean: Path, marked: Path, *, area: float = 0.1) -> Judged:
+def judged(name: str, clean: Path, marked: Path, *, area: float = 0.1) -> EvaluatedImage:
     quality: Any = SimpleNamespace(area=area, is_covering=False)
-    return Judged(Pair(name, clean, (marked,)), "one", {"protected": quality})
+    return EvaluatedImage(Pair(name, clean, (marked,)), "one", {"protected": quality})
 
 
 def target_of(model: Any, *, name: str = "t", path: Path | None = None) -> Target:
@@ -72,7 +72,7 @@ def test_a_marked_file_that_was_stored_with_loss_is_masked_where_it_differs_clea
     pair: tuple[Path, Path, NDArray[np.bool_]],
 ) -> None:
     (item,) = MarkedImages([judged("a.png", *pair[:2])], [target_of(LinearClassifier())])
-    assert np.array_equal(Exhibit(item, None).mask, pair[2])
+    assert np.array_equal(ScaledImage(item, None).mask, pair[2])
 
 
 @pytest.mark.parametrize(("limit", "chosen"), [(1, "a"), (2, "ac"), (3, "abd"), (4, "abcd"), (9, "abcde")])
@@ -144,7 +144,7 @@ def hostile() -> Removal:
     plain = Row("=cmd()", 8, "nothing", "<b>model", 3, 2, None, None, None, None, 0.1, False)
     best = Best("<b>model", 3, 1, 0.1, "<u>a", 1)
     picture = np.zeros((4, 6, 3), np.uint8)
-    answers = (Answer("<b>model", "<i class>", "<i m>", "<i x>"),)
+    answers = (CaseAnswer("<b>model", "<i class>", "<i m>", "<i x>"),)
     cases = (
         Case("<img src=x onerror=alert(1)>.png", "<u>a", 20.0, True, answers, (picture,) * 3),
         Case("line\nbreak.png", "<u>a", 10.0, False, answers),

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from markupsafe import escape
 
-from medlocker.evaluate import Answer, Case, Removal
+from medlocker.evaluate import Case, CaseAnswer, Removal
 from medlocker.evaluate.removal import Agreement, BatteryResult, Best, Gap, Level, Row, make_battery
 from medlocker.evaluate.removal._gaps import find_gaps
 from medlocker.evaluate.removal._levels import NEED_THE_LOGO
-from medlocker.evaluate.removal.prepared import PreparedLesson
+from medlocker.evaluate.removal.prepared import RandomMarkTraining
 from medlocker.evaluate.report._attackers import ATTACKERS
 from medlocker.evaluate.report._page import removal_section
-from medlocker.information import Gain, Information
+from medlocker.information import Information, InformationGain
 
 
 def row(attack: str, number: int, *, combined: bool = True) -> Row:
@@ -63,7 +63,7 @@ def test_the_best_attacker_is_called_an_upper_bound() -> None:
 
 
 def told(left: float) -> Information:
-    gain = Gain(0.5, 0.5 + left, 0.5, (left - 0.1, left + 0.1))
+    gain = InformationGain(0.5, 0.5 + left, 0.5, (left - 0.1, left + 0.1))
     return Information(40, gain, gain)
 
 
@@ -137,7 +137,7 @@ def test_attacks_by_cost_begin_with_the_cheapest() -> None:
 
 def test_pictures_of_an_attacker_stand_with_him() -> None:
     picture = np.zeros((4, 6, 3), np.uint8)
-    answers = (Answer("model", "0", "1", "0"),)
+    answers = (CaseAnswer("model", "0", "1", "0"),)
     cases = (
         Case("a&b.png", "blur 1", 31.5, True, answers, (picture,) * 3, 3),
         Case("b.png", "blur 1", None, False, answers, (picture,) * 3, 3),
@@ -176,7 +176,7 @@ def test_every_attack_without_a_row_has_a_reason(level: Level, veils: int, knows
     else:
         assert reasons["notched"] == "it works on a veil, and this release carries separate marks"
     assert ("logo inverted" in reasons) == (bool(veils) or not knows_logo)
-    assert (PreparedLesson.name in reasons) == (level == "standard" or not knows_logo)
+    assert (RandomMarkTraining.name in reasons) == (level == "standard" or not knows_logo)
 
 
 def test_attacks_that_broke_down_are_gaps() -> None:

@@ -26,15 +26,15 @@ from medlocker.evaluate import (
     RANDOM,
     Control,
     Evaluation,
-    Extra,
     Original,
     Release,
+    ReportNotes,
     Scene,
     Target,
-    add_up,
     evaluate,
     open_targets,
     pair_up,
+    summarise,
     to_json,
     write_report,
 )
@@ -130,7 +130,7 @@ def marked(tmp_path: Path) -> Path:
 
 
 def test_numbers_that_can_be_counted(clean: Path, marked: Path) -> None:
-    numbers = add_up(evaluate(job(clean, [marked], [Told([50, 150])], TRUTH)))
+    numbers = summarise(evaluate(job(clean, [marked], [Told([50, 150])], TRUTH)))
     (target,) = numbers.targets
     before, after = target.numbers(CLEAN), target.numbers(PROTECTED)
     assert (before.n, before.accuracy, before.left.count, before.left.n) == (4, 0.75, 3, 3)
@@ -154,7 +154,7 @@ def test_numbers_that_can_be_counted(clean: Path, marked: Path) -> None:
 
 def test_two_classes_have_an_auc_and_no_kappa(clean: Path, marked: Path) -> None:
     labels = {"a.png": "0", "b.png": "1", "c.png": "1", "d.png": "0"}
-    (target,) = add_up(evaluate(job(clean, [marked], [Told([95])], labels))).targets
+    (target,) = summarise(evaluate(job(clean, [marked], [Told([95])], labels))).targets
     # scores 0 1 1 1 for labels 0 1 1 0: of four pairs two are right and two tie
     assert target.numbers(CLEAN).auc == 0.75
     assert target.numbers(CLEAN).qwk is None
@@ -165,7 +165,7 @@ def test_two_classes_have_an_auc_and_no_kappa(clean: Path, marked: Path) -> None
 def test_one_class_has_neither(clean: Path, marked: Path) -> None:
     labels = dict.fromkeys(LEVELS, "1")
     for bounds in ([50.0], [50.0, 150.0]):
-        (target,) = add_up(evaluate(job(clean, [marked], [Told(bounds)], labels))).targets
+        (target,) = summarise(evaluate(job(clean, [marked], [Told(bounds)], labels))).targets
         one = target.numbers(CLEAN)
         assert target.is_one_class
         assert (one.qwk, one.auc, one.kappa, one.kappa_interval, one.information) == (None,) * 5
@@ -175,9 +175,9 @@ def test_one_class_has_neither(clean: Path, marked: Path) -> None:
 def test_a_model_that_is_never_right_has_nothing_left_to_lose(clean: Path, marked: Path) -> None:
     labels = {"a.png": "2", "b.png": "2", "c.png": "0", "d.png": "0"}
     result = evaluate(job(clean, [marked], [Told([50, 150])], labels))
-    (target,) = add_up(result).targets
+    (target,) = summarise(result).targets
     assert target.numbers(PROTECTED).left.share is None
-    value = to_json(add_up(result), (), extra=Extra())
+    value = to_json(summarise(result), (), extra=ReportNotes())
     assert value["targets"][0]["protected"]["interval"] is None
     json.dumps(value, allow_nan=False)
 
@@ -186,9 +186,9 @@ def test_white_box_is_told_by_the_weights(clean: Path, marked: Path) -> None:
     known, unknown = Told([50, 150], name="known"), Told([50], name="unknown")
     surrogates = [(("anything", known.fingerprint),)]
     labels = {"a.png": "0", "b.png": "1"}
-    numbers = add_up(evaluate(job(clean, [marked], [known, unknown], labels, surrogates=surrogates)))
+    numbers = summarise(evaluate(job(clean, [marked], [known, unknown], labels, surrogates=surrogates)))
     assert [target.white_box for target in numbers.targets] == [(True,), (False,)]
-    rows = to_json(numbers, (), extra=Extra())["transfer"]["rows"]
+    rows = to_json(numbers, (), extra=ReportNotes())["transfer"]["rows"]
     assert rows[0]["white_box"] == [True, False]
     assert rows[0]["surrogates"] == ["anything"]
     assert [row["condition"] for row in rows[1:]] == [RANDOM, PANEL]
@@ -198,10 +198,10 @@ def test_white_box_is_told_by_the_weights(clean: Path, marked: Path) -> None:
 def test_several_releases_each_count_what_they_have(clean: Path, marked: Path, tmp_path: Path) -> None:
     other = plain(tmp_path / "other", {"b.png": 20, "c.png": 190})
     result = evaluate(job(clean, [marked, other], [Told([50, 150])], TRUTH))
-    (target,) = add_up(result).targets
+    (target,) = summarise(result).targets
     assert target.numbers("marked").left.n == 3
     assert (target.numbers("other").n, target.numbers("other").left.count) == (2, 1)
-    value = to_json(add_up(result), (), extra=Extra())["targets"][0]
+    value = to_json(summarise(result), (), extra=ReportNotes())["targets"][0]
     assert value["protected"] == value["conditions"]["protected"] == value["conditions"]["marked"]
     assert value["panel"] == value["conditions"]["panel"] == value["conditions"]["panel: marked"]
     assert value["conditions"]["panel: other"]["n"] == 2
@@ -237,7 +237,7 @@ def test_images_that_fail_do_not_stop_the_others(clean: Path, marked: Path) -> N
     assert result.failed == expected
     assert said == [*((one.name, one) for one in expected), ("d.png", None)]
     assert [judged.pair.name for judged in result.images.values()] == ["d.png"]
-    (target,) = add_up(result).targets
+    (target,) = summarise(result).targets
     assert target.numbers(CLEAN).n == 1
 
 
@@ -261,7 +261,7 @@ def test_nothing_left_to_judge(clean: Path, marked: Path) -> None:
 def test_a_picture_on_which_a_model_fails_costs_only_its_own_answer(clean: Path, marked: Path) -> None:
     result = evaluate(job(clean, [marked], [Told([50, 150], poison=120)], TRUTH))
     assert result.failed == (Failure("b.png", "told: it fails", Code.MODEL),)
-    (target,) = add_up(result).targets
+    (target,) = summarise(result).targets
     assert (target.numbers(CLEAN).n, target.numbers(PROTECTED).n) == (4, 3)
     assert target.numbers(PROTECTED).left.n == 2
 
@@ -301,7 +301,7 @@ def test_few_images_are_in_memory_and_batches_are_full(
         with lock:
             ahead -= 2
 
-    monkeypatch.setattr(sys.modules["medlocker.evaluate._scene"], "read_image", counted)
+    monkeypatch.setattr(sys.modules["medlocker.evaluate._processing"], "read_image", counted)
     model = Told([50, 150])
     evaluate(job(clean, [marked], [model], dict.fromkeys(levels, "0"), batch=7), progress=done)
     assert most <= 2 * 4  # two files of each image; two threads, one image ready, one in hand
@@ -313,9 +313,9 @@ def test_further_conditions_are_judged_like_the_others(clean: Path, marked: Path
         yield "darker", scene.marked[PROTECTED].pixels // 4
 
     result = evaluate(job(clean, [marked], [Told([50, 150])], TRUTH, views=[darker]))
-    (target,) = add_up(result).targets
+    (target,) = summarise(result).targets
     assert target.numbers("darker").left.count == 1  # all are 0 now
-    assert "darker" in to_json(add_up(result), (), extra=Extra())["targets"][0]["conditions"]
+    assert "darker" in to_json(summarise(result), (), extra=ReportNotes())["targets"][0]["conditions"]
 
 
 def test_the_control_is_as_large_as_the_marks(tmp_path: Path) -> None:
@@ -410,7 +410,7 @@ def digest(page: str, tag: str) -> str:
 
 
 def test_the_page_loads_nothing_and_runs_no_name(hostile: Evaluation, tmp_path: Path) -> None:
-    extra = Extra(
+    extra = ReportNotes(
         skipped=(Failure("<u>gone", "<u>why", Code.INPUT),),
         failed_targets=(Failure("<u>t", "<u>t: no", Code.MODEL),),
         notes=("<u>note",),
@@ -441,7 +441,7 @@ def test_the_page_loads_nothing_and_runs_no_name(hostile: Evaluation, tmp_path: 
 
 
 def test_cells_are_no_formulas(hostile: Evaluation) -> None:
-    data = per_image_csv(add_up(evaluate(hostile)))
+    data = per_image_csv(summarise(evaluate(hostile)))
     rows = list(csv.DictReader(io.StringIO(data.decode("utf-8"), newline="")))
     names = {row["name"] for row in rows}
     assert "'=cmd()|'x'.png" in names
@@ -483,13 +483,13 @@ def test_the_report_is_written_whole_or_not_at_all(
 ) -> None:
     result = evaluate(job(clean, [marked], [Told([50, 150])], TRUTH))
     out = tmp_path / "out" / "report"
-    value = write_report(result, out, extra=Extra())
+    value = write_report(result, out, extra=ReportNotes())
     files = sorted(path.name for path in out.iterdir())
     assert files == ["per_image.csv", "report.html", "report.json", "summary.csv"]
     assert json.loads((out / "report.json").read_text()) == value
     assert len((out / "summary.csv").read_text().splitlines()) == 1 + 4
     with pytest.raises(OutputExistsError, match=r"^report exists already$"):
-        write_report(result, out, extra=Extra())
+        write_report(result, out, extra=ReportNotes())
     before = {path.name: path.read_bytes() for path in out.iterdir()}
 
     def full(*arguments: Any, **options: Any) -> None:
@@ -498,10 +498,10 @@ def test_the_report_is_written_whole_or_not_at_all(
     with monkeypatch.context() as patch:
         patch.setattr(sys.modules["medlocker.evaluate.report._write"], "write_atomic", full)
         with pytest.raises(WriteError, match=r"^cannot write report: no space left on device$"):
-            write_report(result, out, extra=Extra(), overwrite=True)
+            write_report(result, out, extra=ReportNotes(), overwrite=True)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
-    write_report(result, out, extra=Extra(), overwrite=True)
+    write_report(result, out, extra=ReportNotes(), overwrite=True)
     assert [path.name for path in out.parent.iterdir()] == ["report"]
     (out / "mine.txt").write_text("precious")
     with pytest.raises(OutputExistsError, match=r"^report exists and is not a folder made by `evaluate`"):
-        write_report(result, out, extra=Extra(), overwrite=True)
+        write_report(result, out, extra=ReportNotes(), overwrite=True)

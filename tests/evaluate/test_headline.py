@@ -22,20 +22,20 @@ from medlocker.evaluate import (
     RANDOM,
     Condition,
     Control,
-    Extra,
-    Left,
     Numbers,
+    RemainingAccuracy,
+    ReportNotes,
     Scene,
-    add_up,
-    add_up_quality,
     evaluate,
     findings,
     gain_text,
+    summarise,
+    summarise_quality,
     write_report,
 )
 from medlocker.evaluate.report._headline import _judge
 from medlocker.formats import encode_image, read_image
-from medlocker.information import Gain, Information
+from medlocker.information import Information, InformationGain
 from runs import fill
 
 LEVELS = [25, 75, 125, 175, 225]
@@ -50,7 +50,7 @@ def asked(folder: Path, labels: list[int], before: list[int], after: list[int], 
     clean = plain(folder / "clean", {n: levels[a] for n, a in zip(names, before, strict=True)}, size=8)
     marked = plain(folder / "marked", {n: levels[a] for n, a in zip(names, after, strict=True)}, size=8)
     truth = {name: str(label) for name, label in zip(names, labels, strict=True)}
-    return add_up(evaluate(job(clean, [marked], [Told(BOUNDS[: classes - 1])], truth)))
+    return summarise(evaluate(job(clean, [marked], [Told(BOUNDS[: classes - 1])], truth)))
 
 
 def finding(numbers: Numbers) -> tuple[str, str]:
@@ -146,10 +146,12 @@ def test_little_is_not_nothing() -> None:
     target: Any = SimpleNamespace(is_one_class=False, target=SimpleNamespace(model=Told([50])))
 
     def judged(kappa: float, left: float, auc: float = 0.5) -> tuple[str, str]:
-        gain = Gain(0.5, 0.5 + left, 0.5, (left - 0.01, left + 0.01))
+        gain = InformationGain(0.5, 0.5 + left, 0.5, (left - 0.01, left + 0.01))
         interval = kappa - 0.04, kappa + 0.04
         told = Information(2000, gain, gain)
-        one = Condition(2000, 0.5, 0.5, None, auc, Left(0, 0), kappa, interval, (0.48, 0.52), told)
+        one = Condition(
+            2000, 0.5, 0.5, None, auc, RemainingAccuracy(0, 0), kappa, interval, (0.48, 0.52), told
+        )
         return _judge(one, one, target)
 
     kinds = {
@@ -166,9 +168,21 @@ def test_little_is_not_nothing() -> None:
 
 def test_where_one_class_is_frequent_the_balanced_count_is_told() -> None:
     target: Any = SimpleNamespace(is_one_class=False, target=SimpleNamespace(model=Told([50])))
-    plain, balanced = Gain(0.8, 0.8, 0.8, (-0.02, 0.02)), Gain(0.5, 0.6, 0.7, (0.11, 0.29))
+    plain, balanced = (
+        InformationGain(0.8, 0.8, 0.8, (-0.02, 0.02)),
+        InformationGain(0.5, 0.6, 0.7, (0.11, 0.29)),
+    )
     one = Condition(
-        200, 0.8, 0.5, None, 0.5, Left(0, 0), 0.0, (0.0, 0.0), (0.4, 0.6), Information(200, plain, balanced)
+        200,
+        0.8,
+        0.5,
+        None,
+        0.5,
+        RemainingAccuracy(0, 0),
+        0.0,
+        (0.0, 0.0),
+        (0.4, 0.6),
+        Information(200, plain, balanced),
     )
     kind, text = _judge(one, one, target)
     assert kind == "something"
@@ -177,13 +191,13 @@ def test_where_one_class_is_frequent_the_balanced_count_is_told() -> None:
 
 
 def test_points_have_signs() -> None:
-    assert gain_text(Gain(0.5, 0.5, 0.4, (-0.051, 0.0049))) == "0 (-5 to 0)"
-    assert gain_text(Gain(0.5, 0.4, 0.554, (-0.0, 0.12))) == "+5 (0 to +12)"
+    assert gain_text(InformationGain(0.5, 0.5, 0.4, (-0.051, 0.0049))) == "0 (-5 to 0)"
+    assert gain_text(InformationGain(0.5, 0.4, 0.554, (-0.0, 0.12))) == "+5 (0 to +12)"
 
 
 def test_every_output_says_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     numbers = asked(tmp_path, PAIRS, PAIRS, [1 - k for k in PAIRS], classes=2)
-    value = write_report(numbers.result, tmp_path / "report", extra=Extra())
+    value = write_report(numbers.result, tmp_path / "report", extra=ReportNotes())
     (target,) = value["targets"]
     assert (target["kappa_weights"], target["auc_of"]) == ("plain", "two classes")
     assert [one["finding"] for one in target["findings"]] == ["turned"]
@@ -224,7 +238,7 @@ def test_a_veil_stands_against_three_logos_and_a_panel(tmp_path: Path) -> None:
     assert seen == [(30, 30, 30)] * 8
     assert result.without_room == 0
     assert [len(result.answers[0].logits[key]) for key in (CLEAN, RANDOM, PANEL, PROTECTED)] == [8] * 4
-    (quality,) = add_up_quality(result)
+    (quality,) = summarise_quality(result)
     assert (quality.covered, quality.n) == (8, 8)
     kept = [judged.qualities[PROTECTED].legibility.contrast for _, judged in result.images.items()]
     order = [image for image, _ in quality.worst]
@@ -232,7 +246,7 @@ def test_a_veil_stands_against_three_logos_and_a_panel(tmp_path: Path) -> None:
     median = quality.measures["psnr"].median
     assert median is not None
     assert 22 < median < 35
-    write_report(result, tmp_path / "report", extra=Extra())
+    write_report(result, tmp_path / "report", extra=ReportNotes())
     page = (tmp_path / "report" / "report.html").read_text("utf-8")
     assert "marked: the marks lie over nearly all of each image." in page
     assert "local contrast kept" in page

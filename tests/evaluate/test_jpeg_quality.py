@@ -24,7 +24,7 @@ from medlocker.geometry import Box
 from medlocker.images import Image, viewed
 from medlocker.logo import builtin_logo
 from medlocker.mark import Mark
-from medlocker.marking import lay
+from medlocker.marking import render_layer
 
 LOGO = builtin_logo()
 KINDS = sorted(set(FILES) - {"one block"})
@@ -64,7 +64,7 @@ def test_a_mark_changes_nothing_outside_of_its_blocks(
     assert found.psnr_outside == np.inf
     assert found.touched == np.count_nonzero(differing(clean, marked))  # regions are judged to the pixel
     frame = read_coefficients(clean.source)[0].frame
-    layers = [lay(mark, logo=LOGO, image=clean) for mark in marks]
+    layers = [render_layer(mark, logo=LOGO, image=clean) for mark in marks]
     allowed = np.zeros((clean.height, clean.width), bool)
     for mask, component in zip(touched_blocks(layers, frame), frame.components, strict=True):
         across, down = frame.most
@@ -88,7 +88,7 @@ def big() -> tuple[Image, Image, Mark]:
 def test_clearly_changed_is_what_the_logo_covers() -> None:
     clean, marked, mark = big()
     found, (window,) = compared(clean, marked)
-    layer = lay(mark, logo=LOGO, image=clean)
+    layer = render_layer(mark, logo=LOGO, image=clean)
     covered = np.count_nonzero(layer.weight) / (clean.width * clean.height)
     assert found.area > 1.12 * covered
     assert found.area_clear == pytest.approx(covered, rel=0.07)

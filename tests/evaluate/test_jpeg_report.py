@@ -12,7 +12,7 @@ from test_evaluation import LOGO, Told, job
 
 from jpeg_pictures import jpeg
 from medlocker.cli._evaluated import quality_line
-from medlocker.evaluate import Extra, Result, add_up_quality, evaluate, write_report
+from medlocker.evaluate import ReportNotes, Result, evaluate, summarise_quality, write_report
 from medlocker.formats import encode_image, mark_file, read_image
 from medlocker.mark import Mark
 from medlocker.marking import mark_pixels
@@ -43,9 +43,9 @@ def evaluated(folder: Path, names: tuple[str, ...]) -> Result:
 def test_blocks_are_told_in_plain_words(names: tuple[str, ...], tmp_path: Path) -> None:
     result = evaluated(tmp_path, names)
     blocks = sum(name.endswith("jpg") for name in names)
-    (quality,) = add_up_quality(result)
+    (quality,) = summarise_quality(result)
     assert (quality.in_blocks, quality.identical_outside) == (blocks, len(names))
-    value: dict[str, Any] = write_report(result, tmp_path / "report", extra=Extra())
+    value: dict[str, Any] = write_report(result, tmp_path / "report", extra=ReportNotes())
     found = value["quality"]["protected"]
     assert (found["jpeg_blocks"], found["identical_outside"]) == (blocks, len(names))
     assert found["area_clear"]["mean"] < found["area"]["mean"]

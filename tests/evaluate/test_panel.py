@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from veil_samples import LOGO, veiled
 
 from medlocker.evaluate import lay_panel
-from medlocker.evaluate._quality import find_marked, measure_found
+from medlocker.evaluate._quality import find_marked, measure_known_marks
 from medlocker.geometry import Box
 from medlocker.images import Kind, viewed
 from medlocker.mark import Mark
@@ -77,6 +77,6 @@ def test_pictures_of_every_kind_as_they_are_seen(kind: Kind, bits: int) -> None:
     found = find_marked(clean, marked, logo=LOGO)
     panel = lay_panel(clean, marked, found.mask)
     assert change(panel.colors, clean) == pytest.approx(change(marked, clean), rel=0.05)
-    legibility = measure_found(clean, marked, found).legibility
+    legibility = measure_known_marks(clean, marked, found).legibility
     assert 10 < legibility.psnr < 60
     assert 0 < legibility.ssim < 1

@@ -8,14 +8,14 @@ import pytest
 
 from medlocker.evaluate import advise
 from medlocker.evaluate.removal import Agreement, BatteryResult, Row
-from medlocker.information import Gain, Information
+from medlocker.information import Information, InformationGain
 
 READ = Agreement(60, 54, 0.8, (0.65, 0.92))
 CHANCE = Agreement(60, 30, 0.02, (-0.2, 0.25))
 
 
-def gain(left: float, *, half: float = 0.1) -> Gain:
-    return Gain(0.5, 0.5 + left, 0.5, (left - half, left + half))
+def gain(left: float, *, half: float = 0.1) -> InformationGain:
+    return InformationGain(0.5, 0.5 + left, 0.5, (left - half, left + half))
 
 
 def row(attack: str, number: int, left: float = 0.0, *, knows: str = "nothing", n: int = 60) -> Row:

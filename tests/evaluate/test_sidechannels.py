@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from medlocker.evaluate._ink import estimate_opacity, ink_numbers
+from medlocker.evaluate._markfeatures import estimate_opacity, ink_numbers
 from medlocker.evaluate._sidechannels import (
+    ImageFeatures,
     SideChannel,
-    Traces,
-    measure_relearned,
     measure_side_channels,
+    probe_classifier,
     trace,
 )
 from medlocker.evaluate.layout import layout_numbers
@@ -62,7 +62,7 @@ def traced(
     level: Callable[[bool], float] = lambda ill: 120.0,
     opacity: Callable[[bool], float] = lambda ill: 0.3,
     n: int = 60,
-) -> list[Traces]:
+) -> list[ImageFeatures]:
     made = []
     for seed in range(n):
         ill = seed % 2 == 1
@@ -72,7 +72,7 @@ def traced(
     return made
 
 
-def by_channel(traces: list[Traces]) -> dict[str, SideChannel]:
+def by_channel(traces: list[ImageFeatures]) -> dict[str, SideChannel]:
     return {one.channel: one for one in measure_side_channels(traces)}
 
 
@@ -179,7 +179,7 @@ def test_what_a_model_means_is_learned_anew() -> None:
         )
         for k, one in enumerate(traced())
     ]
-    outputs, features = measure_relearned(traces)
+    outputs, features = probe_classifier(traces)
     assert (outputs.target, outputs.source, features.source) == ("m", "outputs", "features")
     assert outputs.told is not None
     assert outputs.told.auc == 1.0
@@ -187,7 +187,7 @@ def test_what_a_model_means_is_learned_anew() -> None:
     assert features.told is not None
     assert not features.told.is_shown
     assert json.loads(json.dumps(outputs.to_json()))["target"] == "m"
-    assert measure_relearned(traced(n=4)) == ()
+    assert probe_classifier(traced(n=4)) == ()
 
 
 def test_a_torch_network_gives_what_goes_into_its_last_layer() -> None:

@@ -13,7 +13,7 @@ from medlocker.formats import check_keep, mark_file, metadata_digest, read_image
 from medlocker.images import Image, content_digest
 from medlocker.logo import builtin_logo
 from medlocker.mark import Mark
-from medlocker.marking import lay, mark_pixels
+from medlocker.marking import mark_pixels, render_layer
 
 
 def all_frames(image: Image) -> list[Array]:
@@ -59,7 +59,7 @@ def check_stack(
     assert metadata_digest(again) == metadata_digest(image)
     touched = np.zeros((image.height, image.width), np.bool_)
     for mark in chosen:
-        layer = lay(mark, logo=logo, image=replace(image, frames=None))
+        layer = render_layer(mark, logo=logo, image=replace(image, frames=None))
         touched[layer.window] |= layer.weight > 0
     assert touched.any()
     for old, new in zip(before, all_frames(again), strict=True):

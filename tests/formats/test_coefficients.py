@@ -18,14 +18,21 @@ from PIL import Image as Pillow
 
 from jpeg_pictures import FILES, jpeg
 from medlocker.errors import InputError, RestoreError
-from medlocker.formats import kept, mark_file, metadata_digest, reach, read_image, unmark_file
+from medlocker.formats import (
+    influence_box,
+    mark_file,
+    metadata_digest,
+    read_image,
+    unaffected_box,
+    unmark_file,
+)
 from medlocker.formats.jpeg import extent, read_coefficients
 from medlocker.formats.jpeg._blocks import touched_blocks
 from medlocker.geometry import Box
 from medlocker.images import Image, content_digest
 from medlocker.logo import builtin_logo, render
 from medlocker.mark import Mark
-from medlocker.marking import lay, mark_pixels
+from medlocker.marking import mark_pixels, render_layer
 
 LOGO = builtin_logo()
 LARGE = {name: data for name, data in FILES.items() if name != "one block"}
@@ -67,9 +74,9 @@ def test_only_touched_blocks_change_and_all_come_back(name: str, data: st.DataOb
     after = read_coefficients(marked.data)[1]
     cover = np.zeros((image.height, image.width), np.bool_)
     for mark in marks:
-        layer = lay(mark, logo=LOGO, image=image)
+        layer = render_layer(mark, logo=LOGO, image=image)
         cover[layer.window] |= layer.weight > 0
-    masks = touched_blocks([lay(mark, logo=LOGO, image=image) for mark in marks], around.frame)
+    masks = touched_blocks([render_layer(mark, logo=LOGO, image=image) for mark in marks], around.frame)
     for old, new, mask, component in zip(before, after, masks, around.frame.components, strict=True):
         width, height = extent(around.frame, component)
         for row, col in np.ndindex(mask.shape):
@@ -96,15 +103,15 @@ def test_a_mark_beyond_the_reach_of_a_box_leaves_its_pixels(name: str, data: st.
         data.draw(st.integers(1, min(20, image.width - x))),
         data.draw(st.integers(1, min(20, image.height - y))),
     )
-    reached = reach(image, box)
-    inside = kept(image, reached)
+    reached = influence_box(image, box)
+    inside = unaffected_box(image, reached)
     assert inside is not None
     assert reached.x <= inside.x <= box.x
     assert reached.y <= inside.y <= box.y
     assert box.right <= inside.right <= reached.right
     assert box.bottom <= inside.bottom <= reached.bottom
     marks = data.draw(marks_for(image))
-    layers = [lay(mark, logo=LOGO, image=image) for mark in marks]
+    layers = [render_layer(mark, logo=LOGO, image=image) for mark in marks]
     window = (slice(reached.y, reached.bottom), slice(reached.x, reached.right))
     cover = np.zeros((image.height, image.width), np.bool_)
     for layer in layers:
@@ -139,7 +146,7 @@ def decoded(data: bytes) -> list[np.ndarray]:
     ],
 )
 def test_the_reach_is_of_whole_blocks_and_a_sample_more(name: str, x: int, y: int, wanted: Box) -> None:
-    assert reach(image_of(name), Box(x, y, 1, 1)) == wanted
+    assert influence_box(image_of(name), Box(x, y, 1, 1)) == wanted
 
 
 @pytest.mark.parametrize("name", LARGE)

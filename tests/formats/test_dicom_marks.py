@@ -24,7 +24,7 @@ from medlocker.formats.dicom._codecs import stream_bits
 from medlocker.images import Image, content_digest, viewed
 from medlocker.logo import builtin_logo
 from medlocker.mark import Mark
-from medlocker.marking import lay
+from medlocker.marking import render_layer
 
 LOGO = builtin_logo()
 CHANGED = {
@@ -79,7 +79,7 @@ def check(data: bytes, marks: list[Mark] | None = None) -> tuple[Image, MarkedFi
     assert content_digest(again) == marked.pixels
     untouched = np.ones((image.height, image.width), bool)
     for mark in marks:
-        layer = lay(mark, logo=LOGO, image=image)
+        layer = render_layer(mark, logo=LOGO, image=image)
         untouched[layer.window] &= layer.weight == 0
     for before, after in zip(all_frames(image), all_frames(again), strict=True):
         assert np.array_equal(before[untouched], after[untouched])
@@ -246,7 +246,7 @@ def test_the_mark_looks_the_same_on_what_lies_beyond_the_window() -> None:
     image = read_image(write(sample), name="a")
     mark = Mark(x=16, y=16, size_px=32, opacity=40000)
     after = viewed(read_image(mark_file(image, [mark], logo=LOGO).data, name="a")).astype(float) / 257
-    layer = lay(mark, logo=LOGO, image=image)
+    layer = render_layer(mark, logo=LOGO, image=image)
     before = viewed(image).astype(float) / 257
     share = layer.weight[..., None] / 65535
     assert image.shown is not None

@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from medlocker.errors import UnsupportedImageError
 from medlocker.formats import read_image
 from medlocker.formats.jpeg import read_coefficients
-from medlocker.formats.jpeg._coefficients import Surroundings, write_coefficients
+from medlocker.formats.jpeg._coefficients import JpegStructure, write_coefficients
 from medlocker.formats.jpeg._stream import DQT, Component, Frame, Segment
 
 Factors = tuple[tuple[int, int], ...]
@@ -40,7 +40,7 @@ def sound(factors: Factors) -> bytes:
     described = b"".join(bytes([c.id, c.across << 4 | c.down, 0]) for c in components)
     start = Segment(0xC0, struct.pack(">BHHB", 8, 37, 43, len(components)) + described)
     tables = Segment(DQT, b"\0" + bytes([4]) * 64)
-    return write_coefficients(Surroundings(frame, (tables, start), (), (), b""), blocks)
+    return write_coefficients(JpegStructure(frame, (tables, start), (), (), b""), blocks)
 
 
 def test_every_sampling_is_read_rightly_or_refused_by_its_name() -> None:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from medlocker.errors import InputError, RestoreError
 from medlocker.formats import _registry as registry
 from medlocker.formats import encode_frames, mark_file, unmark_file
-from medlocker.formats._stacks import Stacks
+from medlocker.formats._losslessframes import LosslessFrames
 from medlocker.images import Image, Kind, content_digest, frames_digest
 from medlocker.mark import Mark
 from medlocker.marking import mark_pixels
@@ -173,7 +173,7 @@ def test_stills_and_stacks_do_not_mix() -> None:
     with pytest.raises(RestoreError, match=r"^the method frames-v1 does not suit this file$"):
         unmark_file(still, [MARK], logo=arrow(), residual=b"", method="frames-v1")
     with pytest.raises(InputError, match=r"^expected an image of several frames, got a still$"):
-        Stacks().mark(still, [MARK], logo=arrow())
+        LosslessFrames().mark(still, [MARK], logo=arrow())
 
 
 def test_frames_that_do_not_fit_are_refused() -> None:

@@ -15,7 +15,15 @@ import jpeg_pictures
 from dicom_samples import FOLDER, Sample, sample_kinds, write
 from every_format import every_file
 from medlocker.errors import InputError
-from medlocker.formats import MarkedFile, kept, mark_file, metadata_digest, reach, read_image, unmark_file
+from medlocker.formats import (
+    MarkedFile,
+    influence_box,
+    mark_file,
+    metadata_digest,
+    read_image,
+    unaffected_box,
+    unmark_file,
+)
 from medlocker.formats.jpeg import extent, read_coefficients
 from medlocker.geometry import Box
 from medlocker.images import Image, content_digest
@@ -42,14 +50,14 @@ def back(marked: MarkedFile, marks: list[AnyMark]) -> bytes:
 def check(data: bytes, veil: Veil) -> None:
     """Put a veil on a file, look at it, and take it off again."""
     image = read_image(data, name="x")
-    kept_out = tuple(reach(image, box) for box in veil.keep_out if box.right <= image.width)
+    kept_out = tuple(influence_box(image, box) for box in veil.keep_out if box.right <= image.width)
     veil = replace(veil, keep_out=tuple(box for box in kept_out if box.bottom <= image.height))
     marked = mark_file(image, [veil], logo=LOGO)
     again = read_image(marked.data, name="m")
     assert marked.pixels in (None, content_digest(again))
     for before, after in zip(all_frames(image), all_frames(again), strict=True):
         for box in veil.keep_out:
-            inner = kept(image, box)
+            inner = unaffected_box(image, box)
             assert inner is not None
             window = np.s_[inner.y : inner.bottom, inner.x : inner.right]
             assert np.array_equal(before[window], after[window])
@@ -115,15 +123,15 @@ def test_jpeg_files_come_back_byte_for_byte(name: str, veil: Veil) -> None:
 
 def test_of_a_box_that_is_not_of_blocks_nothing_may_be_sure_to_stay() -> None:
     image = read_image(JPEGS["4:1:1"], name="x")
-    assert kept(image, Box(33, 9, 20, 24)) is None
-    assert kept(image, reach(image, Box(33, 9, 1, 1))) is not None
+    assert unaffected_box(image, Box(33, 9, 20, 24)) is None
+    assert unaffected_box(image, influence_box(image, Box(33, 9, 1, 1))) is not None
 
 
 @pytest.mark.parametrize("name", JPEGS)
 @pytest.mark.parametrize("grain", [1, 2, 3, 4])
 def test_coefficients_under_a_keep_out_stay(name: str, grain: int) -> None:
     image = read_image(JPEGS[name], name="x")
-    box = reach(image, Box(18, 9, 12, 10))
+    box = influence_box(image, Box(18, 9, 12, 10))
     veil = make_veil(
         grain_px=grain, period_px=20, size_px=24, ground=9000, opacity=20000, keep_out=(box,), soft_px=1
     )
@@ -147,7 +155,7 @@ def test_the_mean_of_a_black_block_stays() -> None:
     stream = io.BytesIO()
     Pillow.fromarray(pixels).save(stream, "JPEG", quality=100)
     image = read_image(stream.getvalue(), name="x")
-    box = reach(image, Box(4, 4, 20, 20))
+    box = influence_box(image, Box(4, 4, 20, 20))
     marked = mark_file(image, [make_veil(keep_out=(box,), grain_px=2)], logo=LOGO)
     (before,), (after,) = (read_coefficients(data)[1] for data in (stream.getvalue(), marked.data))
     assert before[0, 0, 0] == -1024

@@ -34,7 +34,7 @@ from medlocker.formats.dicom._codecs import decode_frame
 from medlocker.formats.dicom._segments import check_segments
 from medlocker.logo import Hardening, Logo, builtin_logo, render, rendered_size
 from medlocker.mark import Mark
-from medlocker.marking import lay
+from medlocker.marking import render_layer
 from medlocker.modelfiles.onnxfile import open_onnx
 from medlocker.regions import load_regions
 from patience import HANGS_S
@@ -204,7 +204,7 @@ def test_a_mark_too_large_is_refused_before_it_is_rendered() -> None:
     tracemalloc.start()
     try:
         with pytest.raises(InputError, match=r"^expected a mark inside 50 x 40 pixels, got \d{4} x \d{4} at"):
-            lay(Mark(1, 1, 3000, 40000, rotation=8000), logo=logo, image=image)
+            render_layer(Mark(1, 1, 3000, 40000, rotation=8000), logo=logo, image=image)
         # rendered, it would be 3,000 pixels wide at four bytes each, and a few copies of that
         assert tracemalloc.get_traced_memory()[1] < 4 << 20
     finally:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from medlocker.geometry import Box
 from medlocker.images import Kind
 from medlocker.logo import builtin_logo
-from medlocker.marking import _keepouts, lay, mark_pixels
-from medlocker.marking._keepouts import spared
+from medlocker.marking import _keepouts, mark_pixels, render_layer
+from medlocker.marking._keepouts import fade_at_keep_outs
 from pictures import KINDS, make_image
 from veils import make_veil, veils
 
@@ -50,7 +50,7 @@ def test_the_veil_fades_in_around_boxes(
 ) -> None:
     weight = np.random.default_rng(seed).integers(0, 65536, shape).astype(np.uint16)
     before = weight.copy()
-    assert np.array_equal(spared(weight, boxes, soft_px=soft_px), slowly(weight, boxes, soft_px))
+    assert np.array_equal(fade_at_keep_outs(weight, boxes, soft_px=soft_px), slowly(weight, boxes, soft_px))
     assert np.array_equal(weight, before)
 
 
@@ -67,7 +67,7 @@ def test_row_by_row_is_the_same_as_box_by_box(boxes: list[Box], shape: tuple[int
 
 def test_without_boxes_nothing_is_copied() -> None:
     weight = np.ones((4, 5), np.uint16)
-    assert spared(weight, [], soft_px=9) is weight
+    assert fade_at_keep_outs(weight, [], soft_px=9) is weight
 
 
 def test_boxes_that_overlap_over_and_over_are_not_taken_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +78,7 @@ def test_boxes_that_overlap_over_and_over_are_not_taken_one_by_one(monkeypatch: 
 
     monkeypatch.setattr(_keepouts, "_by_boxes", never)
     boxes = [Box(k % 64, k // 64, 600, 500) for k in range(16384)]
-    left = spared(np.full((900, 800), 1000, np.uint16), boxes, soft_px=100)
+    left = fade_at_keep_outs(np.full((900, 800), 1000, np.uint16), boxes, soft_px=100)
     assert not left[: 255 + 500, : 63 + 600].any()
     assert left[255 + 500 + 49, 0] == 500
     assert (left[-40:] == 1000).all()
@@ -88,7 +88,7 @@ def test_boxes_that_overlap_over_and_over_are_not_taken_one_by_one(monkeypatch: 
 @settings(max_examples=80)
 def test_no_pixel_of_a_box_changes(veil: Any, kind: Kind, bits: int, data: st.DataObject) -> None:
     image = make_image(kind, bits=8 if kind == "palette" else bits, noise=kind != "palette")
-    layer = lay(veil, logo=builtin_logo(), image=image)
+    layer = render_layer(veil, logo=builtin_logo(), image=image)
     marked = mark_pixels(image, [veil], logo=builtin_logo()).pixels
     for box in veil.keep_out:
         window = np.s_[box.y : box.bottom, box.x : box.right]
@@ -102,8 +102,8 @@ def test_no_pixel_of_a_box_changes(veil: Any, kind: Kind, bits: int, data: st.Da
 @settings(max_examples=60)
 def test_beyond_the_soft_edge_nothing_tells_of_a_box(veil: Any) -> None:
     image = make_image()
-    free = lay(replace(veil, keep_out=()), logo=builtin_logo(), image=image)
-    layer = lay(veil, logo=builtin_logo(), image=image)
+    free = render_layer(replace(veil, keep_out=()), logo=builtin_logo(), image=image)
+    layer = render_layer(veil, logo=builtin_logo(), image=image)
     assert np.array_equal(layer.color, free.color)
     far = np.ones(layer.weight.shape, np.bool_)
     for box in veil.keep_out:
@@ -115,7 +115,7 @@ def test_beyond_the_soft_edge_nothing_tells_of_a_box(veil: Any) -> None:
 
 def test_edges_are_soft() -> None:
     veil = make_veil(ground=20000, soft_px=8, keep_out=(Box(20, 16, 20, 16),))
-    weight = lay(veil, logo=builtin_logo(), image=make_image()).weight[24, :21].astype(int)
+    weight = render_layer(veil, logo=builtin_logo(), image=make_image()).weight[24, :21].astype(int)
     assert weight[20] == 0
     ramp = weight[12:20]
     assert (np.abs(np.diff(ramp)) <= 20000 // 8 + 1).all()

@@ -12,7 +12,7 @@ from medlocker.errors import InputError, RestoreError
 from medlocker.images import Image, Kind
 from medlocker.logo import builtin_logo, fit_color, pack_overlay, render
 from medlocker.mark import Mark
-from medlocker.marking import covered_px, lay, likeness, mark_pixels, unmark_pixels
+from medlocker.marking import covered_px, likeness, mark_pixels, render_layer, unmark_pixels
 from pictures import KINDS, make_image
 from test_logo import arrow, in_python
 
@@ -106,7 +106,7 @@ def test_palette_pixels_get_the_nearest_entry() -> None:
     assert image.palette is not None
     mark = Mark(x=5, y=3, size_px=40, opacity=40000)
     marked = mark_pixels(image, [mark], logo=arrow())
-    layer = lay(mark, logo=arrow(), image=image)
+    layer = render_layer(mark, logo=arrow(), image=image)
     for y, x in [(0, 0), (10, 10), (20, 35), (12, 30), (7, 25)]:
         under = image.palette[image.pixels[3 + y, 5 + x, 0]]
         m = int(layer.weight[y, x])
@@ -121,7 +121,7 @@ def test_palette_pixels_get_the_nearest_entry() -> None:
 def test_solid_strokes_are_opaque() -> None:
     image = make_image("rgb", noise=True)
     mark = Mark(x=1, y=2, size_px=40, opacity=20000, key=KEY, opaque_permille=1000)
-    layer = lay(mark, logo=arrow(), image=image)
+    layer = render_layer(mark, logo=arrow(), image=image)
     marked = mark_pixels(image, [mark], logo=arrow())
     full = render(arrow(), 40, hardening=mark.hardening).coverage == 255
     assert (layer.weight[full] == 65535).all()

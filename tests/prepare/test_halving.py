@@ -10,9 +10,9 @@ from medlocker.classifiers import Classifier
 from medlocker.errors import InputError
 from medlocker.logo import builtin_logo
 from medlocker.prepare import _halving
-from medlocker.prepare._halving import Chooser, choose, make_plan, plan_for
-from medlocker.prepare._reduced import Reduced
-from medlocker.prepare._trials import Trials, Veiler, deal_shots
+from medlocker.prepare._halving import Subset, choose, make_plan, plan_for
+from medlocker.prepare._reduced import ReducedImage
+from medlocker.prepare._trials import StyleTrials, VeilRenderer, make_trial_views
 from medlocker.prepare._variants import variants
 from medlocker.protect import Settings
 from medlocker.testing import LinearClassifier
@@ -20,9 +20,9 @@ from medlocker.veilstyle import DEFAULT_STYLE, VeilStyle
 from pictures import make_image
 
 STYLES = variants(DEFAULT_STYLE, count=8, opacities=(0.06, 0.15), size=None, rng=np.random.default_rng(0))
-IMAGES = [Reduced(f"{k}.png", make_image(seed=k, height=64, width=64), ()) for k in range(10)]
-VEILER = Veiler(builtin_logo(), Settings(preset="veil"), with_decoys=False)
-CHOOSERS = [Chooser((0, 1)), Chooser((1,), 0), Chooser((1,), 1), Chooser((0,), 0), Chooser((0,), 1)]
+IMAGES = [ReducedImage(f"{k}.png", make_image(seed=k, height=64, width=64), ()) for k in range(10)]
+VEILER = VeilRenderer(builtin_logo(), Settings(preset="veil"), with_decoys=False)
+CHOOSERS = [Subset((0, 1)), Subset((1,), 0), Subset((1,), 1), Subset((0,), 0), Subset((0,), 1)]
 
 
 class Counting(LinearClassifier):
@@ -38,9 +38,9 @@ class Counting(LinearClassifier):
 def chosen_by(models: Sequence[Classifier]) -> tuple[list[VeilStyle], int]:
     counted: list[int] = []
     plan = plan_for(len(STYLES), images=len(IMAGES), choosers=len(CHOOSERS), repeats=1)
-    with Trials(VEILER, IMAGES, models, advance=counted.append) as trials:
+    with StyleTrials(VEILER, IMAGES, models, advance=counted.append) as trials:
         answers = [logits.argmax(axis=1) for logits in trials.originals()]
-        trials.shots = deal_shots(IMAGES, np.arange(10) % 3, repeats=1, seed=0)
+        trials.shots = make_trial_views(IMAGES, np.arange(10) % 3, repeats=1, seed=0)
         found = choose(trials, STYLES, plan, answers=answers, choosers=CHOOSERS, aim="same")
         assert trials.evaluations == sum(counted)
         return found, trials.evaluations
@@ -86,8 +86,8 @@ def test_who_has_not_seen_a_model_chooses_whatever_it_answers(monkeypatch: pytes
 
 def test_both_halves_and_the_beginning_hold_all_classes() -> None:
     answers = np.array([0] * 20 + [1] * 8 + [2] * 4)
-    images = [Reduced(str(k), IMAGES[0].image, ()) for k in range(32)]
-    shots = deal_shots(images, answers, repeats=2, seed=0)
+    images = [ReducedImage(str(k), IMAGES[0].image, ()) for k in range(32)]
+    shots = make_trial_views(images, answers, repeats=2, seed=0)
     assert [shot.image for shot in shots[:32]] == [shot.image for shot in shots[32:]]
     assert len({shot.key for shot in shots}) == 64
     for k in range(3):
@@ -105,7 +105,7 @@ class Known:
     """
 
     def __init__(self, changed: dict[VeilStyle, int]) -> None:
-        self.shots = deal_shots(IMAGES, ANSWERS, repeats=1, seed=0)
+        self.shots = make_trial_views(IMAGES, ANSWERS, repeats=1, seed=0)
         self.classifiers = [LinearClassifier(size=8)]
         self._changed = changed
 
@@ -126,5 +126,5 @@ ANSWERS = np.array([1, 2] * 5)
 def test_the_first_style_is_chosen_unless_another_is_surely_better(changed: int, chosen: int) -> None:
     trials = Known({STYLES[5]: changed})
     plan = plan_for(len(STYLES), images=len(IMAGES), choosers=1, repeats=1)
-    found = choose(trials, STYLES, plan, answers=[ANSWERS], choosers=[Chooser((0,))], aim="same")  # type: ignore[arg-type]
+    found = choose(trials, STYLES, plan, answers=[ANSWERS], choosers=[Subset((0,))], aim="same")  # type: ignore[arg-type]
     assert found == [STYLES[chosen]]

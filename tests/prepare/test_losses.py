@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from medlocker.metrics import Weighting, cohen_kappa
-from medlocker.prepare._losses import gathering_class, loss, probabilities, soft_kappa, soft_left
+from medlocker.prepare._losses import dominant_class, loss, probabilities, remaining_probability, soft_kappa
 
 ANSWERS = np.array([0, 1, 2, 0, 1, 2, 0, 0])
 
@@ -31,7 +31,7 @@ def test_kappa_is_nothing_where_all_answers_are_alike() -> None:
 
 def test_left_is_the_probability_of_the_old_answer() -> None:
     veiled = probabilities(np.log(np.array([[0.5, 0.25, 0.25], [0.1, 0.1, 0.8]], np.float32)))
-    assert soft_left(np.array([0, 1]), veiled) == pytest.approx(0.3, abs=1e-6)
+    assert remaining_probability(np.array([0, 1]), veiled) == pytest.approx(0.3, abs=1e-6)
 
 
 def test_the_aim_same_wants_one_answer_and_a_rare_one() -> None:
@@ -53,4 +53,4 @@ def test_the_aim_key_wants_spread_answers_and_the_aim_wrong_only_others() -> Non
 
 
 def test_the_class_that_answers_gather_on_is_that_of_all_models_together() -> None:
-    assert gathering_class([sure([0, 0, 1]), sure([1, 1, 1])]) == 1
+    assert dominant_class([sure([0, 0, 1]), sure([1, 1, 1])]) == 1

@@ -11,7 +11,7 @@ from medlocker.attacks import ATTACK_NAMES, fill_harmonic, jpeg
 from medlocker.errors import InputError
 from medlocker.images import Image
 from medlocker.protect import Settings
-from medlocker.protect._against import attacked_views, attacks_for, withstood
+from medlocker.protect._robustness import attacked_views, attacks_for, attacks_survived
 from medlocker.testing import LinearClassifier
 
 
@@ -69,5 +69,5 @@ def test_deep_images_are_attacked_in_eight_bits() -> None:
 
 def test_withstood_is_what_misleads_every_model() -> None:
     answers = np.array([[1, 1], [1, 0], [1, 1]])
-    assert withstood(("jpeg", "blur"), answers, (0, 0)) == ("blur",)
-    assert withstood((), answers[:1], (0, 0)) == ()
+    assert attacks_survived(("jpeg", "blur"), answers, (0, 0)) == ("blur",)
+    assert attacks_survived((), answers[:1], (0, 0)) == ()

@@ -19,10 +19,10 @@ from medlocker.formats import read_image
 from medlocker.geometry import Box
 from medlocker.images import viewed
 from medlocker.logo import builtin_logo
-from medlocker.protect import Settings, beside, make_finder
+from medlocker.protect import Settings, find_placement_avoiding, make_finder
 from medlocker.protect._decoys import draw_decoys
 from medlocker.protect._keepout import GIVEN_UP
-from medlocker.protect._series import together
+from medlocker.protect._series import merge_findings
 from medlocker.protect.veiled import draw
 from medlocker.regions import ANATOMY, CANDIDATES, Findings, WithAnatomy
 from medlocker.regions._anatomy import NO_FUNDUS, find_anatomy
@@ -40,7 +40,7 @@ def test_firm_boxes_stay_where_candidates_are_given_up() -> None:
 
     finder = WithAnatomy(make_finder("fundus", ()))
     findings = Findings((SPOT,), firm=(DISC, MACULA))
-    found, kept, notes = beside((), findings, size=(48, 48), finder=finder, room=room)
+    found, kept, notes = find_placement_avoiding((), findings, size=(48, 48), finder=finder, room=room)
     assert (found, kept, notes) == (2, (DISC, MACULA), (GIVEN_UP,))
 
 
@@ -50,12 +50,12 @@ def test_without_room_beside_firm_boxes_the_reason_names_them() -> None:
 
     for finder in (WithAnatomy(), WithAnatomy(make_finder("fundus", ()))):
         with pytest.raises(NoRoomError, match=r"^full; optic disc and macula are kept clear$"):
-            beside((), Findings((), firm=(DISC,)), size=(48, 48), finder=finder, room=room)
+            find_placement_avoiding((), Findings((), firm=(DISC,)), size=(48, 48), finder=finder, room=room)
 
 
 def test_firm_boxes_of_several_images_are_united() -> None:
     several = [Findings((SPOT,), ("a",), (DISC,)), Findings((), ("b",), (DISC, MACULA))]
-    assert together(several) == Findings((SPOT,), ("a",), (DISC, MACULA))
+    assert merge_findings(several) == Findings((SPOT,), ("a",), (DISC, MACULA))
 
 
 @pytest.mark.parametrize("preset", ["strong", "veil"])

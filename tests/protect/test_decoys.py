@@ -16,7 +16,7 @@ from PIL import Image as Pillow
 from medlocker.errors import InputError
 from medlocker.geometry import Box
 from medlocker.protect._decoys import _HOLES, _OVER, MOST_DECOYS, draw_decoys
-from medlocker.protect._donors import FEWEST_DONORS, MOST_DONORS, Donors
+from medlocker.protect._donors import FEWEST_DONORS, MOST_DONORS, DecoySource
 from medlocker.regions import Findings, load_regions
 from medlocker.regions.scale import covered
 
@@ -95,9 +95,9 @@ def lesions(seed: int, *, most: int = 20, side: int = 400) -> tuple[Box, ...]:
 
 
 SETS = [lesions(seed) for seed in range(40)]
-MADE = Donors.of((boxes, 400, 400) for boxes in SETS)
+MADE = DecoySource.of((boxes, 400, 400) for boxes in SETS)
 assert MADE is not None
-DONORS: Donors = MADE
+DONORS: DecoySource = MADE
 
 
 def like_others(boxes: tuple[Box, ...], key: bytes) -> tuple[Box, ...]:
@@ -155,11 +155,11 @@ def test_decoys_grow_as_lesions_do() -> None:
 
 
 def test_donors_fit_images_of_any_size_and_few_are_none() -> None:
-    donors = Donors.of([((Box(10, 20, 30, 40),), 100, 200)] * FEWEST_DONORS)
+    donors = DecoySource.of([((Box(10, 20, 30, 40),), 100, 200)] * FEWEST_DONORS)
     assert donors is not None
     assert donors.boxes(0, width=200, height=200) == [Box(20, 20, 60, 40)]
-    assert Donors.of([((Box(0, 0, 1, 1),), 9, 9)] * (FEWEST_DONORS - 1)) is None
-    assert Donors.of([((), 9, 9)] * 50) is None
+    assert DecoySource.of([((Box(0, 0, 1, 1),), 9, 9)] * (FEWEST_DONORS - 1)) is None
+    assert DecoySource.of([((), 9, 9)] * 50) is None
 
 
 def test_donors_are_read_from_files_the_same_ones_each_time(tmp_path: Path) -> None:
@@ -172,14 +172,14 @@ def test_donors_are_read_from_files_the_same_ones_each_time(tmp_path: Path) -> N
         rows += [f"{name},lesion,{number % 30},3,5,4"] if number != 7 else []
     (tmp_path / "boxes.csv").write_text("\n".join(rows))
     regions = load_regions(tmp_path / "boxes.csv").among(name for name, _ in images)
-    donors = Donors.among(regions, images)
+    donors = DecoySource.among(regions, images)
     assert donors is not None
     assert len(donors.sets) == MOST_DONORS
-    assert donors == Donors.among(regions, images[::-1])
+    assert donors == DecoySource.among(regions, images[::-1])
     images[0][1].write_bytes(b"no image")
-    assert Donors.among(regions, images) is not None
+    assert DecoySource.among(regions, images) is not None
     assert (
-        Donors.among(regions, images[:FEWEST_DONORS]) is None
+        DecoySource.among(regions, images[:FEWEST_DONORS]) is None
     )  # one of them cannot be read, one has no region
 
 
@@ -201,13 +201,13 @@ def test_what_a_finder_finds_in_some_images_makes_decoys_for_all(tmp_path: Path)
         name, level = f"{number}.png", (110 + 3 * number, 9)[number % 2]
         cv2.imwrite(str(tmp_path / name), np.full((20, 30, 3), 7 if number == 1 else level, np.uint8))
         images.append((name, tmp_path / name))
-    donors = Donors.found_by(Corner(), images)
+    donors = DecoySource.found_by(Corner(), images)
     assert donors is not None
     assert FEWEST_DONORS <= len(donors.sets) <= 20
-    assert donors == Donors.found_by(Corner(), images[::-1])
+    assert donors == DecoySource.found_by(Corner(), images[::-1])
     (box,) = donors.boxes(0, width=3000, height=2000)
     assert (box.x, box.y) == (0, 0)
     assert 1099 <= box.width <= 2201
     assert abs(box.height - 400) <= 1
-    assert Donors.found_by(Corner(), images[: FEWEST_DONORS - 1]) is None
-    assert Donors.found_by(Corner(), images[1::2]) is None
+    assert DecoySource.found_by(Corner(), images[: FEWEST_DONORS - 1]) is None
+    assert DecoySource.found_by(Corner(), images[1::2]) is None

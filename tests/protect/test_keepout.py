@@ -15,7 +15,7 @@ from medlocker.certificates import Owner, open_release
 from medlocker.errors import InputError, NoRoomError
 from medlocker.formats import read_image
 from medlocker.geometry import Box
-from medlocker.protect import beside, make_finder, source_of
+from medlocker.protect import find_placement_avoiding, make_finder, source_of
 from medlocker.protect._keepout import GIVEN_UP
 from medlocker.regions import CANDIDATES, Findings, load_regions
 from medlocker.testing import LinearClassifier
@@ -122,7 +122,9 @@ def test_as_many_candidates_are_kept_as_leave_room(boxes: list[Box], most: int) 
         return len(boxes)
 
     finder = Found(*boxes, droppable=True)
-    kept_room, kept, notes = beside((), Findings(finder.boxes), size=(48, 48), finder=finder, room=room)
+    kept_room, kept, notes = find_placement_avoiding(
+        (), Findings(finder.boxes), size=(48, 48), finder=finder, room=room
+    )
     assert kept_room == len(kept) <= most
     assert kept == tuple(boxes[: len(kept)])
     assert notes == ((GIVEN_UP,) if len(kept) < len(boxes) else ())
@@ -134,7 +136,7 @@ def test_given_regions_are_never_given_up() -> None:
 
     finder = Found(MIDDLE, droppable=True)
     with pytest.raises(NoRoomError, match="full"):
-        beside((WHOLE,), Findings(finder.boxes), size=(48, 48), finder=finder, room=room)
+        find_placement_avoiding((WHOLE,), Findings(finder.boxes), size=(48, 48), finder=finder, room=room)
 
 
 def test_what_lesions_can_be_asked_for() -> None:

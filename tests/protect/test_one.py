@@ -13,7 +13,7 @@ from medlocker.logo import builtin_logo
 from medlocker.mark import Mark
 from medlocker.marking import unmark_pixels
 from medlocker.protect import Harden, Job, Marked, Outcome, Protector, Settings
-from medlocker.search import Driver, RandomSearch, Search
+from medlocker.search import BatchScheduler, RandomSearch, Search
 from medlocker.testing import LinearClassifier
 from pictures import make_image
 from runs import picture
@@ -47,7 +47,7 @@ class Bench:
         if data is not None:
             source.write_bytes(data)
         job = Job(0, name, source, name, self.folder / "out" / name, labels)
-        ((_, outcome),) = Driver(self.models).run([self.protector.task(job)])
+        ((_, outcome),) = BatchScheduler(self.models).run([self.protector.task(job)])
         left = [path.name for path in self.folder.rglob("*") if path.name.startswith(TEMPORARY_PREFIX)]
         assert left == []
         return outcome

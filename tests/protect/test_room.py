@@ -9,17 +9,17 @@ from medlocker.errors import NoRoomError
 from medlocker.geometry import Box
 from medlocker.logo import builtin_logo
 from medlocker.mark import ONE_TURN
-from medlocker.protect import Room, Settings, find_room
+from medlocker.protect import PlacementSpace, Settings, find_placement_space
 
 LOGO = builtin_logo()
 
 
 def room(
     options: Settings, *, width: int = 200, height: int = 160, seed: bytes = b"", **more: object
-) -> Room:
+) -> PlacementSpace:
     boxes = more.get("boxes", ())
     assert isinstance(boxes, tuple)
-    return find_room(
+    return find_placement_space(
         options, LOGO, width=width, height=height, boxes=boxes, step=1, seed=seed or bytes(32), key=bytes(32)
     )
 

@@ -22,7 +22,14 @@ from medlocker.formats import read_image
 from medlocker.geometry import Box
 from medlocker.logo import Logo, builtin_logo
 from medlocker.protect import Harden, Outcome, Settings
-from medlocker.protect.veiled import check_free, check_legible, check_seen, draw, fainter, wanted_classes
+from medlocker.protect.veiled import (
+    check_free,
+    check_legible,
+    check_seen,
+    draw,
+    reduce_opacity,
+    wanted_classes,
+)
 from medlocker.regions import Regions, load_regions
 from medlocker.release import run_release
 from medlocker.testing import LinearClassifier
@@ -77,7 +84,7 @@ def test_a_veil_is_made_as_faint_as_is_asked_for(
 ) -> None:
     settings = Settings(legibility=least, opacity=(min(low, opacity), opacity))
     veil = make_veil(opacity=round(opacity * 65535), ground=round(opacity * 20000))
-    weaker = fainter(veil, psnr_db=psnr, settings=settings)
+    weaker = reduce_opacity(veil, psnr_db=psnr, settings=settings)
     if weaker is None:
         assert psnr >= least or veil.opacity <= settings.opacity_range[0]
         return

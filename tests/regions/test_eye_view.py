@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from medlocker.regions._eyeview import DIAMETER_PX, SIDE_PX, EyeView, Rim, view_eye
+from medlocker.regions._eyeview import DIAMETER_PX, SIDE_PX, Ellipse, EyeView, view_eye
 
 
 def field(*, width: int, height: int, x: int, y: int, across: int, down: int) -> NDArray[np.uint8]:
@@ -60,7 +60,7 @@ def test_boxes_lie_within_the_image(
     x: float, y: float, across: float, down: float, width: int, height: int
 ) -> None:
     empty = np.zeros((1, 1, 3), np.uint8)
-    view = EyeView(empty, empty[..., 0], Rim(200.0, 150.0, 140.0, 140.0), (320, 400))
+    view = EyeView(empty, empty[..., 0], Ellipse(200.0, 150.0, 140.0, 140.0), (320, 400))
     box = view.box(x, y, across, down, image=(height, width))
     if box is not None:
         assert 0 <= box.x < box.right <= width

@@ -11,9 +11,9 @@ import pytest
 from medlocker.certificates import IndexEntry, Owner
 from medlocker.errors import WriteError
 from medlocker.protect import Outcome
-from medlocker.release._accounts import Accounts, Done
 from medlocker.release._inputs import find_inputs
 from medlocker.release._journal import Journal, lines_path
+from medlocker.release._journalindex import Done, JournalIndex
 from medlocker.store import Blob
 
 
@@ -33,7 +33,7 @@ def test_a_line_says_all_but_where_its_record_lies() -> None:
 
 
 def test_accounts_are_read_when_asked_for() -> None:
-    accounts: Accounts[str] = Accounts(done)
+    accounts: JournalIndex[str] = JournalIndex(done)
     for index in range(5):
         accounts.note(str(index), index)
     assert dict(accounts) == {str(index): done(index) for index in range(5)}

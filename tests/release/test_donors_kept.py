@@ -12,7 +12,7 @@ from medlocker.certificates import Owner, ReleaseSecret
 from medlocker.engines import _engine as _engine
 from medlocker.errors import MalformedError, MedlockerError
 from medlocker.geometry import Box
-from medlocker.protect import Donors, Outcome, Settings
+from medlocker.protect import DecoySource, Outcome, Settings
 from medlocker.regions import load_regions
 from medlocker.release import run_release
 from medlocker.release._donors import kept_donors
@@ -55,14 +55,14 @@ def test_a_mark_made_again_has_the_same_decoys(
     assert not (tmp_path / "out" / FOLDER).exists()
 
 
-@pytest.mark.parametrize("donors", [None, Donors.of([((Box(1, 2, 3, 4), Box(5, 6, 7, 8)), 90, 80)] * 8)])
-def test_donors_are_found_once_and_sealed(tmp_path: Path, owner: Owner, donors: Donors | None) -> None:
+@pytest.mark.parametrize("donors", [None, DecoySource.of([((Box(1, 2, 3, 4), Box(5, 6, 7, 8)), 90, 80)] * 8)])
+def test_donors_are_found_once_and_sealed(tmp_path: Path, owner: Owner, donors: DecoySource | None) -> None:
     with closing(Journal(tmp_path, run=RUN, owner=owner)) as journal:
         assert kept_donors(journal, journal.secret, lambda: donors) == donors
     written = blobs_path(lines_path(tmp_path)).read_bytes()
     assert written.startswith(b"age-encryption.org/v1")
 
-    def never() -> Donors | None:
+    def never() -> DecoySource | None:
         raise AssertionError("looked for again")
 
     with closing(Journal(tmp_path, run=RUN, owner=owner)) as journal:

@@ -16,8 +16,8 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, ExplicitVRLittleEndian, SecondaryCaptureImageStorage
 
 from medlocker.formats.dicom import series_key
-from medlocker.protect import Lead, Outcome
-from medlocker.release._groups import Groups, Order, Planned, dicom_instance, find_groups
+from medlocker.protect import Outcome, SharedMarks
+from medlocker.release._groups import Groups, ScheduledImage, Scheduler, dicom_instance, find_groups
 from medlocker.release._inputs import Input
 
 
@@ -25,8 +25,8 @@ def inputs(count: int) -> tuple[Input, ...]:
     return tuple(Input(f"{k}", f"{k}", f"{k}") for k in range(count))
 
 
-def lead_of(index: int) -> Lead:
-    return Lead((), index.to_bytes(6, "big"))
+def lead_of(index: int) -> SharedMarks:
+    return SharedMarks((), index.to_bytes(6, "big"))
 
 
 def copies(keys: str, same: str) -> Groups:
@@ -43,11 +43,16 @@ def groups_of(keys: Sequence[str | None]) -> Groups:
     return find_groups(inputs(len(keys)), series_key=lambda path: keys[int(path.name)], instance=None)
 
 
-class Bench(Order):
+class Bench(Scheduler):
     """An order that knows the marks of every series whose image was marked."""
 
     def __init__(
-        self, groups: Groups, count: int, *, done: Collection[int] = (), known: dict[str, Lead] | None = None
+        self,
+        groups: Groups,
+        count: int,
+        *,
+        done: Collection[int] = (),
+        known: dict[str, SharedMarks] | None = None,
     ) -> None:
         self.groups = groups
         self.leads = {} if known is None else known
@@ -64,7 +69,7 @@ class Bench(Order):
 
 
 def order_of(
-    keys: Sequence[str | None], *, done: Sequence[int] = (), known: dict[str, Lead] | None = None
+    keys: Sequence[str | None], *, done: Sequence[int] = (), known: dict[str, SharedMarks] | None = None
 ) -> Bench:
     return Bench(groups_of(keys), len(keys), done=done, known=known)
 
@@ -251,7 +256,7 @@ def test_images_that_wait_come_before_new_ones() -> None:
 
 
 def test_an_interrupted_series_keeps_its_marks() -> None:
-    known = Lead((), b"earlier")
+    known = SharedMarks((), b"earlier")
     order = order_of(["s", "s", "s", None, "t", "t"], done=[2, 4, 5], known={"s": known})
     assert [(one.index, one.lead) for one in order.take()] == [(1, known), (0, known), (3, None)]
 
@@ -281,7 +286,7 @@ def test_every_image_is_started_once_whatever_finishes_first(
     skipped: list[int] = []
     marked: dict[str, int] = {}
     whole: dict[str, int] = {}
-    running: list[Planned] = []
+    running: list[ScheduledImage] = []
     source = order.take()
     while True:
         exhausted = False

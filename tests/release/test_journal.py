@@ -15,8 +15,8 @@ from medlocker.certificates import IndexEntry, Owner, load_owner, new_owner
 from medlocker.errors import InputError, MalformedError, WriteError
 from medlocker.protect import Outcome
 from medlocker.release import status_of
-from medlocker.release._accounts import Done
 from medlocker.release._journal import FOLDER, ChangedRecordsError, Journal, is_unfinished, lines_path
+from medlocker.release._journalindex import Done
 from medlocker.store import blobs_path
 
 RUN: dict[str, str | int] = {"fingerprint": "x", "images": 4}

@@ -320,12 +320,12 @@ def test_looking_again_opens_no_record(tmp_path: Path, owner: Owner) -> None:
     source = fill(tmp_path / "in", 3)
     case = Interrupted(tmp_path, owner, source)
     case.begin(after=3)
-    from medlocker.release import _keeper
+    from medlocker.release import _sealer
 
     def refuse(*_: object, **__: object) -> Any:
         raise RuntimeError("a record was opened")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_keeper, "open_record", refuse)
+        patch.setattr(_sealer, "open_record", refuse)
         case.go_on(patch)
     assert case.seen == []

@@ -232,7 +232,7 @@ def test_a_model_that_fails_on_one_image_costs_only_that_one(tmp_path: Path, own
 def test_a_writer_that_changes_pixels_is_noticed(
     tmp_path: Path, owner: Owner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from medlocker.formats import _stills
+    from medlocker.formats import _losslessstills
 
     honest = encode_image
 
@@ -241,7 +241,7 @@ def test_a_writer_that_changes_pixels_is_noticed(
         changed[0, 0] ^= 1
         return honest(image, changed)
 
-    monkeypatch.setattr(_stills, "encode_image", broken)
+    monkeypatch.setattr(_losslessstills, "encode_image", broken)
     source = fill(tmp_path / "in", 2)
     result = protect(source, tmp_path / "out", owner)
     assert [one["reason"] for one in result.json["failed"]] == [

@@ -21,7 +21,7 @@ from medlocker.certificates import Ledger, Owner
 from medlocker.engines import EngineMaker, process_engine, ray_engine
 from medlocker.engines import _processes as processes_module
 from medlocker.engines import _ray as ray_module
-from medlocker.engines._crew import CrewEngine
+from medlocker.engines._pool import PoolEngine
 from medlocker.errors import Code, Failure, InputError, WriteError
 from medlocker.formats import read_image
 from medlocker.images import content_digest
@@ -153,7 +153,7 @@ def test_a_worker_killed_in_the_middle_is_replaced(
     killed: list[int] = []
     maker = team.maker([model])
 
-    class Watched(CrewEngine):
+    class Watched(PoolEngine):
         def _opened(self, slot: Any, opened: Any) -> None:
             super()._opened(slot, opened)
             alive.append(opened.pid)

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from medlocker.errors import ModelError
-from medlocker.search import Answer, Ask, Driver, Work, margins_of
+from medlocker.search import Ask, BackgroundTask, BatchScheduler, ModelAnswers, margins_of
 from medlocker.testing import LinearClassifier
 
 
@@ -42,7 +42,7 @@ def ask(values: list[float], *, label: int = 0, models: int = 1, gradients: bool
     return Ask(len(values), fill, (label,) * models, gradients)
 
 
-def asking(*questions: Ask) -> Generator[Any, Any, list[Answer]]:
+def asking(*questions: Ask) -> Generator[Any, Any, list[ModelAnswers]]:
     answers = []
     for question in questions:
         answers.append((yield question))
@@ -61,7 +61,7 @@ def test_margins() -> None:
 
 def test_tasks_share_batches_and_get_their_own_answers() -> None:
     model = Watched()
-    driver = Driver([model], batch=8, in_flight=5)
+    driver = BatchScheduler([model], batch=8, in_flight=5)
     tasks = [asking(ask([k, k + 10], label=k % 3), ask([k + 20], label=1)) for k in range(5)]
     results = dict(driver.run(tasks))
     assert sorted(results) == list(range(5))
@@ -78,7 +78,7 @@ def test_tasks_share_batches_and_get_their_own_answers() -> None:
 
 def test_a_question_larger_than_a_batch() -> None:
     models = [Watched(), Watched(seed=1)]
-    driver = Driver(models, batch=3)
+    driver = BatchScheduler(models, batch=3)
     values = [float(k) for k in range(10)]
     (answer,) = next(driver.run([asking(ask(values, models=2, label=2))]))[1]
     for k, model in enumerate(models):
@@ -88,7 +88,7 @@ def test_a_question_larger_than_a_batch() -> None:
 
 def test_gradients_come_back_in_order_and_count_twice() -> None:
     models = [Watched(), Watched(seed=1)]
-    driver = Driver(models, batch=3)
+    driver = BatchScheduler(models, batch=3)
     question = ask([1, 2, 3, 4], models=2, label=1, gradients=True)
     assert question.cost == 16
     tasks = [asking(question), asking(ask([5], models=2))]
@@ -111,11 +111,11 @@ def test_a_model_that_fails_on_one_picture_costs_only_that_task() -> None:
             return str(error)
         return answer
 
-    results = dict(Driver(models, batch=8).run([careful([1, 2]), careful([3, 255]), careful([4])]))
+    results = dict(BatchScheduler(models, batch=8).run([careful([1, 2]), careful([3, 255]), careful([4])]))
     assert results[1] == "watched: no white"
     for k, values in ((0, [1.0, 2.0]), (2, [4.0])):
         answer = results[k]
-        assert isinstance(answer, Answer)
+        assert isinstance(answer, ModelAnswers)
         for m, model in enumerate(models):
             np.testing.assert_allclose(answer.margins[:, m], wanted(model, values, 0), rtol=1e-5)
 
@@ -133,14 +133,14 @@ def test_work_runs_in_threads_and_its_exception_is_the_tasks_own(threads: int) -
 
     def working(value: int) -> Generator[Any, Any, object]:
         try:
-            result = yield Work(lambda: call(value), "read")
+            result = yield BackgroundTask(lambda: call(value), "read")
         except ValueError as error:
             return str(error)
         (answer,) = yield from asking(ask([result]))
         return answer.margins.shape
 
     executor = ThreadPoolExecutor(threads) if threads else None
-    driver = Driver([Watched()], executor=executor)
+    driver = BatchScheduler([Watched()], executor=executor)
     results = dict(driver.run(working(k) for k in range(4)))
     assert results == {0: (1, 1), 1: (1, 1), 2: "two", 3: (1, 1)}
     assert len(seen) == 4
@@ -160,7 +160,7 @@ def test_only_so_many_tasks_are_in_flight() -> None:
         yield ask([2])
         alive[0] -= 1
 
-    assert len(list(Driver([Watched()], in_flight=3).run(counting() for _ in range(10)))) == 10
+    assert len(list(BatchScheduler([Watched()], in_flight=3).run(counting() for _ in range(10)))) == 10
     assert alive == [0, 3]
 
 
@@ -170,8 +170,8 @@ def test_an_error_that_no_task_catches_ends_the_run() -> None:
         raise RuntimeError("a bug")
 
     with pytest.raises(RuntimeError, match=r"^a bug$"):
-        list(Driver([Watched()]).run([failing(), asking(ask([1]))]))
+        list(BatchScheduler([Watched()]).run([failing(), asking(ask([1]))]))
 
 
 def test_no_tasks() -> None:
-    assert list(Driver([Watched()]).run([])) == []
+    assert list(BatchScheduler([Watched()]).run([])) == []

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from medlocker.attacks import ATTACK_NAMES, attack_as_judged, changed, widened
+from medlocker.attacks import ATTACK_NAMES, attack_capped, changed, widened
 from medlocker.classifiers import BaseClassifier, Card, InputSpec
 from medlocker.classifiers.resize import ResizeRule
 from medlocker.images import Image, viewed
@@ -18,7 +18,7 @@ from medlocker.marking import mark_pixels
 from medlocker.placements import FreePlacements
 from medlocker.search import Preview, Problem, is_coarse, work_step
 from medlocker.search._guided import screen
-from medlocker.search._looks import LINEAR
+from medlocker.search._modelviews import LINEAR
 from medlocker.search.preview import block_mean
 from medlocker.testing import LinearClassifier
 from pictures import make_image
@@ -138,7 +138,7 @@ def test_without_marks_it_is_the_original() -> None:
     out = np.empty((32, 40, 3), np.float32)
     preview.compose(0, [], out)
     np.testing.assert_array_equal(out, model().canvas(viewed(image)))
-    np.testing.assert_array_equal(out, preview.cleans[0])
+    np.testing.assert_array_equal(out, preview.clean_canvases[0])
 
 
 def test_marks_apart_add_up() -> None:
@@ -171,7 +171,7 @@ def test_screening_is_the_first_order_prediction(size: tuple[int, int], channels
     places = problem.thinned(size_px / 4)
     slopes = tuple(
         one.gradients(clean[None], [label]).canvas
-        for one, clean, label in zip(models, preview.cleans, problem.labels, strict=True)
+        for one, clean, label in zip(models, preview.clean_canvases, problem.labels, strict=True)
     )
     got = screen(problem, slopes, places)
     brute = np.zeros(len(places))
@@ -179,7 +179,7 @@ def test_screening_is_the_first_order_prediction(size: tuple[int, int], channels
         for k, one in enumerate(models):
             out = np.empty((one.height, one.width, one.channels), np.float32)
             preview.compose(k, [problem.mark(x, y)], out)
-            brute[i] += float((slopes[k][0].astype(np.float64) * (out - preview.cleans[k])).sum())
+            brute[i] += float((slopes[k][0].astype(np.float64) * (out - preview.clean_canvases[k])).sum())
     np.testing.assert_allclose(got, brute, atol=1e-3 * np.abs(brute).max())
 
 
@@ -199,7 +199,7 @@ def test_a_look_is_what_a_model_sees_after_the_attack(
     mark = Mark(x=step * (11 // step + 4), y=step * 3, size_px=size, opacity=50000, rotation=2000)
     pixels = viewed(image, mark_pixels(image, [mark], logo=logo).pixels)
     mask = widened(changed(viewed(image), pixels), 2)
-    real = model.canvas(attack_as_judged(name, pixels, mask))
+    real = model.canvas(attack_capped(name, pixels, mask))
     out, plain = np.empty((2, *canvas, 3), np.float32)
     preview.compose(0, [mark], out, look=1)
     preview.compose(0, [mark], plain)

@@ -14,14 +14,14 @@ from medlocker.logo import builtin_logo, render
 from medlocker.mark import Mark
 from medlocker.placements import FreePlacements
 from medlocker.search import (
-    Answer,
     Ask,
+    BatchScheduler,
     BheSearch,
     Candidate,
-    Driver,
     EvolutionSearch,
     Found,
     GradientSearch,
+    ModelAnswers,
     Preview,
     Problem,
     Proposal,
@@ -51,7 +51,9 @@ def make_problem(
 ) -> Recorded:
     image = make_image(height=size[0], width=size[1], seed=seed)
     preview = Preview(image, models, logo=builtin_logo())
-    labels = tuple(int(m.logits(c[None])[0].argmax()) for m, c in zip(models, preview.cleans, strict=True))
+    labels = tuple(
+        int(m.logits(c[None])[0].argmax()) for m, c in zip(models, preview.clean_canvases, strict=True)
+    )
     placements = FreePlacements(image=size[::-1], support=render(builtin_logo(), 16).support, boxes=BOXES)
     return Recorded(preview, labels, placements, 16, 20000, 50000)
 
@@ -63,10 +65,10 @@ def run(
     *,
     seed: int = 0,
     judge: Any = None,
-    driver: Driver | None = None,
+    driver: BatchScheduler | None = None,
 ) -> Found:
     task = search.run(problem, rng=np.random.default_rng(seed), judge=judge)
-    ((_, found),) = (driver or Driver(models)).run([task])
+    ((_, found),) = (driver or BatchScheduler(models)).run([task])
     return found
 
 
@@ -89,7 +91,7 @@ def test_every_strategy_keeps_the_rules(name: str, models: list[LinearClassifier
         pytest.importorskip("scipy")
     budget = 61
     problem = make_problem(models)
-    driver = Driver(models)
+    driver = BatchScheduler(models)
     found = run(TABLE[name](budget, NEVER), problem, models, driver=driver)
     assert found.evaluations == driver.clock.evaluations <= budget
     assert found.evaluations > budget - 4 * len(models) * 2
@@ -220,7 +222,7 @@ def converse(
         costs.append(ask.cost)
         values = np.array([margins(at + i) for i in range(ask.count)], np.float32)
         at += ask.count
-        answer = Answer(values, np.zeros((ask.count, 2), np.int64))
+        answer = ModelAnswers(values, np.zeros((ask.count, 2), np.int64))
 
 
 def test_evaluations_are_counted_exactly() -> None:

@@ -12,7 +12,7 @@ from medlocker.mark import Mark
 from medlocker.marking import mark_pixels
 from medlocker.placements import FreePlacements
 from medlocker.search import (
-    Driver,
+    BatchScheduler,
     Found,
     Preview,
     Problem,
@@ -29,13 +29,13 @@ from pictures import make_image
 def problem_of(model: LinearClassifier, *, seed: int, levels: int, most_marks: int = 1) -> Problem:
     image = make_image(height=96, width=120, seed=seed)
     preview = Preview(image, [model], logo=builtin_logo())
-    label = int(model.logits(preview.cleans[0][None])[0].argmax())
+    label = int(model.logits(preview.clean_canvases[0][None])[0].argmax())
     placements = FreePlacements(image=(120, 96), support=render(builtin_logo(), 24).support, boxes=BOXES)
     return Problem(preview, (label,), placements, 24, 20000, 50000, levels=levels, most_marks=most_marks)
 
 
 def searched(search: Search, problem: Problem, model: LinearClassifier) -> Found:
-    driver = Driver([model])
+    driver = BatchScheduler([model])
     ((_, found),) = driver.run([search.run(problem, rng=np.random.default_rng(1))])
     assert found.evaluations == driver.clock.evaluations
     return found
@@ -142,7 +142,7 @@ def test_two_looks_cost_twice_and_both_are_misled() -> None:
     model = LinearClassifier(size=48, seed=3)
     image = make_image(height=96, width=120, seed=5)
     preview = Preview(image, [model], logo=builtin_logo(), against=("resize",))
-    label = int(model.logits(preview.cleans[0][None])[0].argmax())
+    label = int(model.logits(preview.clean_canvases[0][None])[0].argmax())
     placements = FreePlacements(image=(120, 96), support=render(builtin_logo(), 24).support, boxes=BOXES)
     problem = Problem(
         preview, (label,), placements, 24, 20000, 50000, levels=100, most_marks=3, looks=preview.looks

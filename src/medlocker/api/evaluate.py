@@ -22,19 +22,19 @@ from medlocker.evaluate import (
     Attackers,
     Control,
     Evaluation,
-    Extra,
     Numbers,
     Original,
     Pairs,
     Release,
     Removal,
+    ReportNotes,
     Result,
-    add_up,
     check_report,
     forget_state,
     gather_attackers,
     open_targets,
     pair_up,
+    summarise,
     write_report,
 )
 from medlocker.evaluate import evaluate as judge
@@ -180,12 +180,12 @@ def evaluate(
             advance("evaluating", 1, len(chosen))
 
         result = judge(job, progress=judged)
-    numbers = add_up(result)
+    numbers = summarise(result)
     noticed = _notes(result, numbers)
     for text in noticed:
         listener.note(text)
     attacked = None if attackers is None else attack(attackers, result, listener=listener)
-    extra = Extra(
+    extra = ReportNotes(
         skipped=_skipped(result, pairs, releases),
         failed_targets=failed_targets,
         failed_removal=attacked.failed if attacked else "",

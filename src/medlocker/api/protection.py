@@ -17,14 +17,14 @@ from medlocker.api.protectoptions import EngineName, engine_maker, open_ledger, 
 from medlocker.api.protecttold import run_told, say_inputs, warn_of_nothing_found
 from medlocker.certificates import Owner, load_owner
 from medlocker.classifiers import Classifier, batch_for, load_classifier, with_gradients
-from medlocker.engines import EngineMaker, make_search, way_taken
+from medlocker.engines import EngineMaker, make_search, search_warning
 from medlocker.errors import Failure, InputError
 from medlocker.labels import Labels
 from medlocker.logo import LearnedLogo
 from medlocker.prepare import check_kind
 from medlocker.preparedveil import PreparedVeil
 from medlocker.protect import Settings
-from medlocker.release import Inputs, Result, Run, check_target, find_inputs, starting
+from medlocker.release import Inputs, Result, Run, check_target, find_inputs, start_marker
 
 _FILE_THREADS = 2
 """In each process; a search takes far longer than a file."""
@@ -143,7 +143,7 @@ class Protection:
         """
         inputs = find_inputs(images)
         check_target(self.out, inputs)
-        with starting(self.out):
+        with start_marker(self.out):
             run = self._compose(inputs)
             result = run_told(run, listener=self.listener)
         warn_of_nothing_found(run, result, listener=self.listener)
@@ -194,7 +194,7 @@ class Protection:
         if settings.wants_gradients:
             pairs = zip(classifiers, self.models, strict=True)
             classifiers = [with_gradients(model, path) for model, path in pairs]
-        weaker = way_taken(settings, classifiers)
+        weaker = search_warning(settings, classifiers)
         for text in (*([weaker] if weaker else []), *veil_warnings(settings, classifiers)):
             listener.warn(text)
         make_search(settings, classifiers)  # refuses what cannot work before anything is written

@@ -21,7 +21,7 @@ from medlocker.images import Pixels
 from medlocker.logo import Logo
 from medlocker.protect import Job, Marked, Outcome, Protector, Settings, seeded
 from medlocker.regions import regions_of
-from medlocker.search import Driver
+from medlocker.search import BatchScheduler
 
 Label = int | str | None
 """The right class: its number, its name, or None for what the model itself answers on the original."""
@@ -127,7 +127,7 @@ class MarkStyle:
                 zip(names, labels or [None] * count, images, strict=True)
             )
         )
-        driver = Driver(classifiers, batch=batch_for(classifiers), in_flight=_AT_ONCE)
+        driver = BatchScheduler(classifiers, batch=batch_for(classifiers), in_flight=_AT_ONCE)
         for _ in driver.run(map(protector.steps, jobs)):
             pass
         return [found[k] for k in range(count)]

@@ -11,9 +11,9 @@ from medlocker.attacks._named import (
     CROP_SHARE,
     RESIZE_SCALE,
     Attack,
-    attack_as_judged,
+    attack_capped,
     attack_name,
-    attack_small,
+    attack_uncapped,
     find_attack,
     run_attack,
 )
@@ -32,7 +32,7 @@ from medlocker.attacks._pictures import (
     widened,
     windows_of,
 )
-from medlocker.attacks._transforms import crop_middle, gaussian, jpeg, median, mirror, there_and_back
+from medlocker.attacks._transforms import crop_middle, downscale_and_upscale, gaussian, jpeg, median, mirror
 
 __all__ = [
     "ATTACK_NAMES",
@@ -47,11 +47,12 @@ __all__ = [
     "Window",
     "around",
     "as_bytes",
-    "attack_as_judged",
+    "attack_capped",
     "attack_name",
-    "attack_small",
+    "attack_uncapped",
     "changed",
     "crop_middle",
+    "downscale_and_upscale",
     "fewer_bits",
     "fill_biharmonic",
     "fill_harmonic",
@@ -68,7 +69,6 @@ __all__ = [
     "shrink",
     "shrink_mask",
     "smoothest",
-    "there_and_back",
     "to_bytes",
     "total_variation",
     "wavelets",

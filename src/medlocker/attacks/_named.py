@@ -12,7 +12,7 @@ import numpy as np
 from medlocker.attacks._denoise import non_local_means
 from medlocker.attacks._fill import fill_harmonic
 from medlocker.attacks._pictures import CAPPED_PX, Bytes, Mask, shrink, shrink_mask
-from medlocker.attacks._transforms import crop_middle, gaussian, jpeg, mirror, there_and_back
+from medlocker.attacks._transforms import crop_middle, downscale_and_upscale, gaussian, jpeg, mirror
 from medlocker.errors import InputError, MedlockerError
 from medlocker.plugins import Registry, raised
 
@@ -72,7 +72,7 @@ def _blind(name: str, change: Callable[[Bytes], Bytes]) -> _Own:
 _OWN = (
     _blind("jpeg", partial(jpeg, quality=_JPEG_QUALITY)),
     _blind("blur", partial(gaussian, sigma=BLUR_SIGMA_PX)),
-    _blind("resize", partial(there_and_back, scale=RESIZE_SCALE)),
+    _blind("resize", partial(downscale_and_upscale, scale=RESIZE_SCALE)),
     _blind("crop", partial(crop_middle, share=CROP_SHARE)),
     _blind("flip", mirror),
     _blind("denoise", non_local_means),
@@ -131,12 +131,12 @@ def run_attack(attack: Attack, picture: Bytes, mask: Mask, *, seed: int = 0) -> 
     return made
 
 
-def attack_small(attack: str | Attack, picture: Bytes, mask: Mask) -> Bytes:
+def attack_uncapped(attack: str | Attack, picture: Bytes, mask: Mask) -> Bytes:
     """Attack a picture that is at most ``CAPPED_PX`` wide and high."""
     return run_attack(find_attack(attack), picture, mask)
 
 
-def attack_as_judged(attack: str | Attack, picture: Bytes, mask: Mask) -> Bytes:
+def attack_capped(attack: str | Attack, picture: Bytes, mask: Mask) -> Bytes:
     """Attack a picture of any size as the battery does: shrunk to ``CAPPED_PX`` first.
 
     Args:
@@ -147,4 +147,4 @@ def attack_as_judged(attack: str | Attack, picture: Bytes, mask: Mask) -> Bytes:
     Raises:
         InputError: See :func:`run_attack`.
     """
-    return attack_small(attack, shrink(picture, CAPPED_PX), shrink_mask(mask, CAPPED_PX))
+    return attack_uncapped(attack, shrink(picture, CAPPED_PX), shrink_mask(mask, CAPPED_PX))

@@ -14,7 +14,7 @@ def jpeg(pixels: Bytes, quality: int) -> Bytes:
     return np.ascontiguousarray(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), dtype=np.uint8)[..., ::-1])
 
 
-def there_and_back(pixels: Bytes, scale: float) -> Bytes:
+def downscale_and_upscale(pixels: Bytes, scale: float) -> Bytes:
     """Shrink and enlarge again."""
     height, width = pixels.shape[:2]
     size = (max(round(width * scale), 1), max(round(height * scale), 1))

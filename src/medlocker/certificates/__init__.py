@@ -34,7 +34,7 @@ from medlocker.certificates._release import Release, check_binding, open_release
 from medlocker.certificates._secret import ReleaseSecret
 from medlocker.certificates._signing import SigningKey, VerifyKey
 from medlocker.certificates._statement import PROMISE, ModelFact, PublicFacts, Statement, utc_now
-from medlocker.certificates._verify import Faults, VerifyReport, verify_release
+from medlocker.certificates._verify import FileProblems, VerifyReport, verify_release
 
 __all__ = [
     "AGE_KEY",
@@ -46,7 +46,7 @@ __all__ = [
     "SIGN_KEY",
     "SIGN_PUB",
     "Access",
-    "Faults",
+    "FileProblems",
     "Grant",
     "Identity",
     "IndexEntry",

@@ -23,7 +23,7 @@ Fault = Literal["missing", "changed", "added"]
 
 
 @dataclass
-class Faults:
+class FileProblems:
     """Files that are not as the owner signed them: their number, and the first 1000 names.
 
     Args:
@@ -54,9 +54,9 @@ class VerifyReport:
 
     images: int
     intact: int
-    missing: Faults
-    changed: Faults
-    added: Faults
+    missing: FileProblems
+    changed: FileProblems
+    added: FileProblems
 
     @property
     def valid(self) -> bool:
@@ -77,7 +77,11 @@ def verify_release(
     Raises:
         MalformedError: If the signed index itself breaks the format.
     """
-    faults: dict[Fault, Faults] = {"missing": Faults(), "changed": Faults(), "added": Faults()}
+    faults: dict[Fault, FileProblems] = {
+        "missing": FileProblems(),
+        "changed": FileProblems(),
+        "added": FileProblems(),
+    }
     bad_shards = _check_certificate(release, faults)
     intact = 0
 
@@ -110,7 +114,7 @@ def verify_release(
     )
 
 
-def _settle(pending: deque[tuple[str, Future[Fault | None]]], faults: dict[Fault, Faults]) -> int:
+def _settle(pending: deque[tuple[str, Future[Fault | None]]], faults: dict[Fault, FileProblems]) -> int:
     name, future = pending.popleft()
     fault = future.result()
     if fault is not None:
@@ -149,7 +153,7 @@ def _check_file(path: Path, digest: str) -> Fault | None:
         return "changed"
 
 
-def _check_certificate(release: Release, faults: dict[Fault, Faults]) -> set[int]:
+def _check_certificate(release: Release, faults: dict[Fault, FileProblems]) -> set[int]:
     """Check the files below ``certificate/`` and return the shards whose index cannot be used."""
     folder = release.path / "certificate"
     bad: set[str] = set()

@@ -14,11 +14,11 @@ from medlocker.evaluate import (
     Numbers,
     ReleaseQuality,
     Removal,
-    add_up_quality,
     auc_text,
     findings,
     gain_text,
     kappa_text,
+    summarise_quality,
 )
 
 
@@ -57,7 +57,7 @@ def print_evaluation(value: dict[str, Any], numbers: Numbers, removal: Removal |
         for finding in findings(numbers, target):
             words = f"{target.target.name}, {finding.condition}: {finding.text}"
             stdout.print(shown(words), markup=False)
-    for quality in add_up_quality(numbers.result):
+    for quality in summarise_quality(numbers.result):
         for line in (quality_line(quality), legibility_line(quality)):
             stdout.print(shown(line), markup=False)
     if removal is not None:

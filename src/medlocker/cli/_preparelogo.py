@@ -22,7 +22,7 @@ _SIZE = 0.25
 
 
 @dataclass(frozen=True)
-class Asked:
+class PrepareArguments:
     """The options that both presets have, see `medlocker prepare --help`."""
 
     source: Path
@@ -53,7 +53,7 @@ class Asked:
         return inputs
 
 
-def learn_logo(asked: Asked, *, levels: int, marks: int, max_area: float, rounds: int) -> None:
+def learn_logo(asked: PrepareArguments, *, levels: int, marks: int, max_area: float, rounds: int) -> None:
     """Carry out the command.
 
     Args:

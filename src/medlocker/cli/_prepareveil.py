@@ -9,9 +9,9 @@ from medlocker.api.logos import read_logo
 from medlocker.classifiers import batch_for, load_classifier
 from medlocker.cli._console import note, print_json, shown, stdout, warn
 from medlocker.cli._labels import labels_of
-from medlocker.cli._preparelogo import Asked, say_left_out, say_notes
+from medlocker.cli._preparelogo import PrepareArguments, say_left_out, say_notes
 from medlocker.cli._progress import Telling
-from medlocker.prepare import ChosenVeil, Forecast, Told, VeilPreparation, prepare_veil, write_veil
+from medlocker.prepare import ChosenVeil, Forecast, ModelForecast, VeilPreparation, prepare_veil, write_veil
 from medlocker.protect import Aim, Settings
 from medlocker.veilstyle import VeilStyle
 
@@ -20,7 +20,7 @@ _MUCH_LEFT, _MUCH_KAPPA = 0.5, 0.2
 
 
 def choose_veil(
-    asked: Asked,
+    asked: PrepareArguments,
     *,
     aim: Aim,
     legibility: float,
@@ -98,7 +98,7 @@ def _warnings(forecast: Forecast) -> Iterator[str]:
             )
 
 
-def _chosen(found: ChosenVeil, asked: Asked) -> Iterator[str]:
+def _chosen(found: ChosenVeil, asked: PrepareArguments) -> Iterator[str]:
     """Yield what was chosen, in words."""
     facts, style = found.prepared.facts, found.prepared.style
     yield (
@@ -151,7 +151,7 @@ def _expected(forecast: Forecast, *, labelled: bool) -> Iterator[str]:
     yield "models trained on images veiled by this program keep more: see docs/THREAT_MODEL.md"
 
 
-def _told(told: Told, *, labelled: bool) -> str:
+def _told(told: ModelForecast, *, labelled: bool) -> str:
     answers = "right answers" if labelled else "answers"
     parts = []
     if told.left is not None and told.left_interval is not None:
@@ -168,6 +168,6 @@ def _told(told: Told, *, labelled: bool) -> str:
     return ", ".join(parts)
 
 
-def _beside(told: Told) -> str:
+def _beside(told: ModelForecast) -> str:
     left = "" if told.left is None else f"{told.left:.0%} left, "
     return f"with the built-in style {left}kappa {told.kappa:.2f}"

@@ -136,10 +136,10 @@ def to_weights(text: str) -> Weights:
 
 def _observer(bar: Any) -> Any:
     """Return what shows progress; a function, because the base class needs the optional libraries."""
-    from medlocker.train import FoundPictures, SegmentationNetwork, SegmenterObserver
+    from medlocker.train import MaskedFolder, SegmentationNetwork, SegmenterObserver
 
     class Shown(TrainingBar, SegmenterObserver):
-        def found(self, found: FoundPictures) -> None:
+        def found(self, found: MaskedFolder) -> None:
             said = f"{len(found.files)} images with masks"
             strange = (
                 (found.without_mask, "no mask for {}: not used, so its lesions are not known"),

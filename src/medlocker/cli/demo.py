@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from medlocker.cli._console import note, print_json, stdout
-from medlocker.demo import Story, tell, write_page, write_sheet
+from medlocker.demo import DemoResult, run_demo, write_page, write_sheet
 
 
 def demo(
@@ -24,7 +24,7 @@ def demo(
     originals, controls and protected images, restores them, compares every byte, and draws a contact sheet
     and a page to look at.
     """
-    story = tell(out, say=note, overwrite=overwrite)
+    story = run_demo(out, say=note, overwrite=overwrite)
     write_sheet(story, out / "contact-sheet.png")
     write_page(story, out / "index.html")
     if json:
@@ -40,7 +40,7 @@ def demo(
     stdout.print("a mark raises the cost of unauthorised analysis; it is not access control")
 
 
-def _to_json(story: Story) -> dict[str, object]:
+def _to_json(story: DemoResult) -> dict[str, object]:
     return {
         "images": len(story.samples.names),
         "accuracy": {name: judged.accuracy for name, judged in story.answers.items()},

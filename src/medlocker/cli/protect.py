@@ -24,7 +24,7 @@ from medlocker.cli._labels import ImageColumn, LabelColumn, labels_of
 from medlocker.cli._panels import CERTIFICATE, KEEP_OUT, MARKS, RUN, SEARCH
 from medlocker.cli._progress import Telling
 from medlocker.cli._protectoptions import attack_names, harden_of
-from medlocker.cli._protecttold import say_result
+from medlocker.cli._protectoutput import say_result
 from medlocker.errors import WriteError
 from medlocker.protect import (
     LEAST_PSNR_DB,

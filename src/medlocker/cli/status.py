@@ -59,10 +59,10 @@ def _finished(release: Path) -> dict[str, Any]:
         raise MalformedError(
             f"{STATEMENT.name}: expected numbers of images and a time", subject=STATEMENT.name
         )
-    from medlocker.release import count_there
+    from medlocker.release import count_existing
 
     marked, images, skipped, failed = numbers
-    there = count_there(release)
+    there = count_existing(release)
     return {
         "state": "finished",
         "images": images,

@@ -13,7 +13,7 @@ from medlocker.cli._progress import Telling
 from medlocker.errors import InputError, WrongImageError
 
 if TYPE_CHECKING:
-    from medlocker.certificates import Faults, Release, VerifyReport
+    from medlocker.certificates import FileProblems, Release, VerifyReport
     from medlocker.mark import Mark
 
 _SHOWN = 20
@@ -105,7 +105,7 @@ def _release_json(release: Release, report: VerifyReport, seconds: float) -> dic
     return value
 
 
-def _faults(report: VerifyReport) -> tuple[tuple[str, Faults], ...]:
+def _faults(report: VerifyReport) -> tuple[tuple[str, FileProblems], ...]:
     return ("missing", report.missing), ("changed", report.changed), ("added", report.added)
 
 

@@ -18,10 +18,10 @@ from medlocker.evaluate import (
     Original,
     Release,
     TargetNumbers,
-    add_up,
     evaluate,
     open_targets,
     pair_up,
+    summarise,
 )
 from medlocker.labels import Labels
 from medlocker.release import Run
@@ -30,7 +30,7 @@ VEIL, STRONG = "veil", "strong"
 
 
 @dataclass(frozen=True)
-class Judged:
+class DemoAnswers:
     """What a model answers on one version of all images.
 
     Args:
@@ -49,7 +49,7 @@ class Judged:
         return float((self.classes == self.labels).mean())
 
 
-def judge_run(run: Run, labels: Labels, folders: Mapping[str, Path]) -> dict[str, Judged]:
+def judge_run(run: Run, labels: Labels, folders: Mapping[str, Path]) -> dict[str, DemoAnswers]:
     """Ask the built-in model about every version of every image.
 
     Args:
@@ -73,7 +73,7 @@ def judge_run(run: Run, labels: Labels, folders: Mapping[str, Path]) -> dict[str
         regions=run.regions,
     )
     result = evaluate(evaluation)
-    numbers, images = add_up(result).targets[0], list(result.images)
+    numbers, images = summarise(result).targets[0], list(result.images)
     panel = evaluation.panels[list(folders).index(VEIL)]
     told = {
         "originals": CLEAN,
@@ -89,9 +89,9 @@ def judge_run(run: Run, labels: Labels, folders: Mapping[str, Path]) -> dict[str
     }
 
 
-def _judged(numbers: TargetNumbers, images: list[int], condition: str) -> Judged:
+def _judged(numbers: TargetNumbers, images: list[int], condition: str) -> DemoAnswers:
     answers = [numbers.answer(condition, image) for image in images]
-    return Judged(
+    return DemoAnswers(
         # the synthetic eyes always have room for the control, so there is an answer for each
         np.array([-1 if answer is None else answer for answer in answers], np.int64),
         np.array([numbers.truth(image) for image in images], np.int64),

@@ -5,22 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from medlocker.demo._sheet import caption
-from medlocker.demo._story import Story
+from medlocker.demo._contactsheet import caption
+from medlocker.demo._run import DemoResult
 from medlocker.evaluate import render_page, thumbnail
 from medlocker.files import write_atomic
 
 _SIDE_PX = 320
 
 
-def write_page(story: Story, path: Path) -> None:
+def write_page(story: DemoResult, path: Path) -> None:
     """Write the page."""
     figures = [_figure(story, i) for i in range(len(story.samples.names))]
     page = render_page("demo.html", folder=Path(__file__).parent / "templates", story=story, figures=figures)
     write_atomic(path, page, overwrite=True)
 
 
-def _figure(story: Story, i: int) -> dict[str, Any]:
+def _figure(story: DemoResult, i: int) -> dict[str, Any]:
     name = story.samples.names[i]
     return {
         "name": name,

@@ -99,7 +99,7 @@ def _grow_vessels(rng: np.random.Generator, disc: Points, fovea: Points) -> list
                 jitter[0] *= 0.6
                 path = _spline(np.asarray(controls) * [1.0, up] * stretch + jitter)
                 width = _WIDEST[kind] * calibre * rng.uniform(0.85, 1.1)
-                trunks += _cut(_wiggle(rng, path) + disc, width, 0.45, kind, 0, fovea)
+                trunks += _cut(_add_tortuosity(rng, path) + disc, width, 0.45, kind, 0, fovea)
     for angle in rng.uniform(0.0, 2.0 * np.pi, int(rng.integers(5, 9))):
         kind = "artery" if rng.random() < 0.5 else "vein"
         path = _walk(rng, disc, float(angle), float(rng.uniform(0.2, 0.55)))
@@ -143,7 +143,7 @@ def _walk(rng: np.random.Generator, start: Points, angle: float, length: float, 
     return np.asarray(np.concatenate([start[None], start + np.cumsum(moves, axis=0)]))
 
 
-def _wiggle(rng: np.random.Generator, path: Points) -> Points:
+def _add_tortuosity(rng: np.random.Generator, path: Points) -> Points:
     """Add the slight tortuosity of a real vessel, none at its origin."""
     count = len(path)
     knots = rng.normal(0.0, 0.011, (count // 6 + 3, 2))

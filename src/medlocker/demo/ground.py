@@ -31,7 +31,7 @@ _VEIN = np.array([0.30, 0.72, 0.46], np.float32)
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class EyeStyle:
     """How one eye looks; drawn once per picture, whatever its lesions.
 
     Args:
@@ -53,12 +53,12 @@ class Look:
     vessels: float
 
 
-def draw_look(rng: np.random.Generator) -> Look:
+def draw_look(rng: np.random.Generator) -> EyeStyle:
     """Draw colours and strengths."""
     shares = rng.dirichlet(np.full(len(_TINTS), 0.35)).astype(np.float32)
     tint = shares @ _TINTS * rng.normal(1.0, 0.05, 3).astype(np.float32)
     young = rng.random() < 0.35
-    return Look(
+    return EyeStyle(
         tint=np.clip(tint, 0.02, 0.9).astype(np.float32),
         mottle=float(rng.uniform(0.02, 0.045)),
         choroid=float(rng.uniform(0.0, 0.13) if rng.random() < 0.5 else 0.0),
@@ -69,7 +69,7 @@ def draw_look(rng: np.random.Generator) -> Look:
     )
 
 
-def paint_eye(frame: Frame, eye: Eye, look: Look, rng: np.random.Generator) -> Picture:
+def paint_eye(frame: Frame, eye: Eye, look: EyeStyle, rng: np.random.Generator) -> Picture:
     """Paint a healthy eye under even light."""
     picture = np.empty((frame.height, frame.width, 3), np.float32)
     picture[...] = look.tint
@@ -81,7 +81,7 @@ def paint_eye(frame: Frame, eye: Eye, look: Look, rng: np.random.Generator) -> P
     return picture
 
 
-def _texture(picture: Picture, frame: Frame, eye: Eye, look: Look, rng: np.random.Generator) -> None:
+def _texture(picture: Picture, frame: Frame, eye: Eye, look: EyeStyle, rng: np.random.Generator) -> None:
     """Mottle the retina at several scales and let the choroid's vessels shine through outside the macula."""
     clouds = 0.8 * frame.noise(rng, grain=0.5) + 0.5 * frame.noise(rng, grain=0.2)
     fine = frame.noise(rng, grain=0.06) + 0.8 * frame.noise(rng, grain=0.025)
@@ -96,7 +96,7 @@ def _texture(picture: Picture, frame: Frame, eye: Eye, look: Look, rng: np.rando
         picture[..., c] *= 1 + np.float32(strength) * shade
 
 
-def _macula(picture: Picture, frame: Frame, eye: Eye, look: Look, rng: np.random.Generator) -> None:
+def _macula(picture: Picture, frame: Frame, eye: Eye, look: EyeStyle, rng: np.random.Generator) -> None:
     wide = frame.spot(eye.fovea, float(rng.uniform(0.13, 0.19)))
     narrow = frame.spot(eye.fovea, float(rng.uniform(0.045, 0.07)))
     depth = look.macula * (0.62 * wide + 0.38 * narrow)
@@ -107,7 +107,7 @@ def _macula(picture: Picture, frame: Frame, eye: Eye, look: Look, rng: np.random
         mix(picture, np.array([0.95, 0.8, 0.55], np.float32), glint)
 
 
-def _disc(picture: Picture, frame: Frame, eye: Eye, look: Look, rng: np.random.Generator) -> None:
+def _disc(picture: Picture, frame: Frame, eye: Eye, look: EyeStyle, rng: np.random.Generator) -> None:
     x, y = frame.grid()
     across, down = x - eye.disc[0], y - eye.disc[1]
     tall = float(rng.uniform(1.04, 1.14))
@@ -131,7 +131,7 @@ def _disc(picture: Picture, frame: Frame, eye: Eye, look: Look, rng: np.random.G
     mix(picture, np.array([1.0, 0.91, 0.7], np.float32), cup * np.float32(rng.uniform(0.5, 0.85)))
 
 
-def _nerve_fibres(picture: Picture, frame: Frame, eye: Eye, look: Look, rng: np.random.Generator) -> None:
+def _nerve_fibres(picture: Picture, frame: Frame, eye: Eye, look: EyeStyle, rng: np.random.Generator) -> None:
     """Add silvery streaks that leave the disc and follow the arcades."""
     if look.sheen < 0.01:
         return
@@ -151,7 +151,7 @@ def _nerve_fibres(picture: Picture, frame: Frame, eye: Eye, look: Look, rng: np.
     )
 
 
-def _vessels(picture: Picture, frame: Frame, eye: Eye, look: Look) -> None:
+def _vessels(picture: Picture, frame: Frame, eye: Eye, look: EyeStyle) -> None:
     soft = 0.0026 * frame.radius
     for kind, absorption in (("artery", _ARTERY), ("vein", _VEIN)):
         chosen = [vessel for vessel in eye.vessels if vessel.kind == kind]

@@ -11,7 +11,7 @@ except ImportError as error:
 from medlocker.dicomweb._address import Address, is_address, parse_source, parse_store
 from medlocker.dicomweb._credentials import PULL_VARIABLE, PUSH_VARIABLE, Credentials, read_credentials
 from medlocker.dicomweb._http import Server
-from medlocker.dicomweb._pull import Plan, Pulled, check_whole, plan_pull, pull
+from medlocker.dicomweb._pull import FetchPlan, Pulled, check_whole, plan_pull, pull
 from medlocker.dicomweb._push import Marked, Pushed, find_marked, push
 from medlocker.dicomweb._pushlog import PushLog
 from medlocker.dicomweb._staging import Staging
@@ -21,8 +21,8 @@ __all__ = [
     "PUSH_VARIABLE",
     "Address",
     "Credentials",
+    "FetchPlan",
     "Marked",
-    "Plan",
     "Pulled",
     "PushLog",
     "Pushed",

@@ -54,7 +54,7 @@ class NotFoundError(TransferError):
 
 
 @dataclass(frozen=True)
-class Answer:
+class HttpAnswer:
     """What a server answered, with its body still to be read.
 
     Args:
@@ -119,7 +119,7 @@ class Server:
         query: Mapping[str, str] | None = None,
         body: bytes | None = None,
         content: str = "",
-    ) -> Iterator[Answer]:
+    ) -> Iterator[HttpAnswer]:
         """Send one request, and again after a pause where the server is busy or hung up.
 
         Args:
@@ -192,7 +192,7 @@ class Server:
             raise TransferError(f"the server failed, status {status}")
 
 
-def not_dicom(answer: Answer, *, wanted: str) -> NoReturn:
+def not_dicom(answer: HttpAnswer, *, wanted: str) -> NoReturn:
     """Raise that an answer is of a wrong kind.
 
     Raises:
@@ -204,11 +204,11 @@ def not_dicom(answer: Answer, *, wanted: str) -> NoReturn:
     )
 
 
-def _answer(response: urllib3.BaseHTTPResponse) -> Answer:
+def _answer(response: urllib3.BaseHTTPResponse) -> HttpAnswer:
     message = Message()
     message["Content-Type"] = response.headers.get("Content-Type", "application/octet-stream")
     parameters = {name.lower(): value for name, value in message.get_params(failobj=[])[1:]}
-    return Answer(response.status, message.get_content_type(), parameters, response)
+    return HttpAnswer(response.status, message.get_content_type(), parameters, response)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from medlocker.dicomweb._http import Answer, not_dicom
+from medlocker.dicomweb._http import HttpAnswer, not_dicom
 from medlocker.errors import TransferError
 
 DICOM = "application/dicom"
@@ -17,7 +17,7 @@ _MAGIC_END = 132
 _CUT = "the server's answer is cut off"
 
 
-def dicom_file(answer: Answer, *, max_bytes: int) -> Iterator[bytes]:
+def dicom_file(answer: HttpAnswer, *, max_bytes: int) -> Iterator[bytes]:
     """Yield the DICOM file that a server sent, piece by piece.
 
     Raises:

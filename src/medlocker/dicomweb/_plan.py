@@ -30,7 +30,7 @@ _RT_IMAGE = _STORAGE + "481.1"
 
 
 @dataclass(frozen=True)
-class Planned:
+class PlannedInstance:
     """One instance that is fetched.
 
     Args:
@@ -53,7 +53,7 @@ def has_pixels(kind: str) -> bool:
     return kind == _RT_IMAGE or not kind.startswith(_WITHOUT_PIXELS)
 
 
-def name_instances(instances: Iterable[Instance]) -> list[Planned]:
+def name_instances(instances: Iterable[Instance]) -> list[PlannedInstance]:
     """Order by series UID, instance number and SOP instance UID, and number in that order.
 
     Returns:
@@ -62,11 +62,11 @@ def name_instances(instances: Iterable[Instance]) -> list[Planned]:
     ordered = sorted(
         instances, key=lambda one: (one.series, one.number is not None, one.number or 0, one.uid)
     )
-    planned: list[Planned] = []
+    planned: list[PlannedInstance] = []
     series, within, last = 0, 0, ""
     for one in ordered:
         if one.series != last:
             series, within, last = series + 1, 0, one.series
         within += 1
-        planned.append(Planned(f"series-{series:04d}/{within:06d}.dcm", one.series, one.uid))
+        planned.append(PlannedInstance(f"series-{series:04d}/{within:06d}.dcm", one.series, one.uid))
     return planned

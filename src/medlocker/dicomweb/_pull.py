@@ -14,7 +14,7 @@ from pathlib import Path
 from medlocker.dicomweb._http import NotFoundError, Server
 from medlocker.dicomweb._multipart import DICOM, dicom_file
 from medlocker.dicomweb._parallel import run_parallel
-from medlocker.dicomweb._plan import Planned, has_pixels, name_instances
+from medlocker.dicomweb._plan import PlannedInstance, has_pixels, name_instances
 from medlocker.dicomweb._pushlog import PRIVATE
 from medlocker.dicomweb._qido import find_instances
 from medlocker.dicomweb._staging import Staging
@@ -28,7 +28,7 @@ _AGAIN = "the same command fetches the rest"
 
 
 @dataclass(frozen=True)
-class Plan:
+class FetchPlan:
     """What is to be fetched.
 
     Args:
@@ -37,7 +37,7 @@ class Plan:
         closed: Whether an earlier run has ended fetching.
     """
 
-    planned: tuple[Planned, ...]
+    planned: tuple[PlannedInstance, ...]
     passed_over: int
     closed: bool = False
 
@@ -61,7 +61,7 @@ class Pulled:
     failed: tuple[Failure, ...]
 
 
-def plan_pull(server: Server, staging: Staging) -> Plan:
+def plan_pull(server: Server, staging: Staging) -> FetchPlan:
     """Decide what is fetched, or go on with what an earlier run decided.
 
     Raises:
@@ -73,7 +73,7 @@ def plan_pull(server: Server, staging: Staging) -> Plan:
         staging.make()  # checks that it is private
     known = staging.read_plan(source=address.text)
     if known is not None:
-        return Plan(tuple(known[0]), known[1], known[2])
+        return FetchPlan(tuple(known[0]), known[1], known[2])
     try:
         found = find_instances(server, address.study, address.series)
     except NotFoundError as error:
@@ -84,12 +84,12 @@ def plan_pull(server: Server, staging: Staging) -> Plan:
         raise InputError("expected a study or series with images, got one without")
     staging.make()
     staging.write_plan(planned, source=address.text, passed_over=passed_over)
-    return Plan(tuple(planned), passed_over)
+    return FetchPlan(tuple(planned), passed_over)
 
 
 def pull(
     server: Server,
-    plan: Plan,
+    plan: FetchPlan,
     staging: Staging,
     *,
     progress: Callable[[str, Failure | None], None] = lambda name, failure: None,
@@ -104,7 +104,7 @@ def pull(
     Raises:
         MedlockerError: If the server is gone, refuses, or the disk is full. What is there stays.
     """
-    missing: list[Planned] = []
+    missing: list[PlannedInstance] = []
     for one in plan.planned:
         if os.path.lexists(_path(staging, one)):
             progress(one.name, None)
@@ -148,11 +148,11 @@ def check_whole(pulled: Pulled) -> None:
         )
 
 
-def _path(staging: Staging, one: Planned) -> Path:
+def _path(staging: Staging, one: PlannedInstance) -> Path:
     return staging.instances.joinpath(*one.name.split("/"))
 
 
-def _fetch(server: Server, staging: Staging, one: Planned) -> None:
+def _fetch(server: Server, staging: Staging, one: PlannedInstance) -> None:
     path = f"/studies/{server.address.study}/series/{one.series}/instances/{one.uid}"
     with server.request("GET", path, accept=_ACCEPT) as answer:
         if answer.status in (404, 410):

@@ -123,7 +123,7 @@ def push(
     sent = changed = 0
     failed: list[Failure] = []
     untrusted = False
-    one = _One(release, server, log)
+    one = _Pusher(release, server, log)
     try:
         for entry, result in run_parallel(missing, one.push):
             failure = None
@@ -147,7 +147,7 @@ def push(
     return Pushed(len(marked.entries), sent, already, changed, tuple(failed), untrusted)
 
 
-class _One:
+class _Pusher:
     """Pushes single instances, from several threads."""
 
     def __init__(self, release: Release, server: Server, log: PushLog) -> None:

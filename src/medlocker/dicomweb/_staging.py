@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from medlocker.dicomweb._address import is_uid
-from medlocker.dicomweb._plan import Planned
+from medlocker.dicomweb._plan import PlannedInstance
 from medlocker.dicomweb._pushlog import PRIVATE, PushLog
 from medlocker.errors import InputError, MedlockerError, WriteError
 from medlocker.files import check_relative_name, make_folder
@@ -59,7 +59,7 @@ class Staging:
                 hint="it is for patient data: remove what is there, or choose another --out",
             )
 
-    def write_plan(self, planned: Iterable[Planned], *, source: str, passed_over: int) -> None:
+    def write_plan(self, planned: Iterable[PlannedInstance], *, source: str, passed_over: int) -> None:
         """Remember what is fetched, so that names stay the same if the study grows meanwhile.
 
         Raises:
@@ -72,21 +72,21 @@ class Staging:
                 plan.add(asdict(one))
             plan.add({"passed_over": passed_over})
 
-    def read_plan(self, *, source: str) -> tuple[list[Planned], int, bool] | None:
+    def read_plan(self, *, source: str) -> tuple[list[PlannedInstance], int, bool] | None:
         """Return what an earlier run planned, how much it passed over, and whether fetching has ended.
 
         Raises:
             InputError: If it was for another address, or is damaged.
         """
         path = self.folder / _PLAN
-        planned: list[Planned] = []
+        planned: list[PlannedInstance] = []
         ends: dict[str, Any] = {}
 
         def take(value: dict[str, Any], mark: int) -> None:
             if value.keys() & {"passed_over", "closed"}:
                 ends.update(value)
             else:
-                planned.append(_checked(from_json(Planned, value)))
+                planned.append(_checked(from_json(PlannedInstance, value)))
 
         try:
             head = read_head(path)
@@ -192,7 +192,7 @@ def _writing(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _checked(one: Planned) -> Planned:
+def _checked(one: PlannedInstance) -> PlannedInstance:
     check_relative_name(one.name, what=_PLAN)
     if not (is_uid(one.series) and is_uid(one.uid)):
         raise ValueError("expected UIDs")

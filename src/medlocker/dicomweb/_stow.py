@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from typing import Any, NoReturn
 
-from medlocker.dicomweb._http import Answer, Server, not_dicom
+from medlocker.dicomweb._http import HttpAnswer, Server, not_dicom
 from medlocker.dicomweb._multipart import DICOM
 from medlocker.dicomweb._qido import JSON_MEDIA, first_value, read_json
 from medlocker.errors import TransferError
@@ -49,7 +49,7 @@ def store(server: Server, data: bytes) -> bool:
         return _read(answer)
 
 
-def _read(answer: Answer) -> bool:
+def _read(answer: HttpAnswer) -> bool:
     if answer.media in ("text/html", "application/xhtml+xml"):
         not_dicom(answer, wanted="a report of what was stored")
     if answer.status not in (200, 202, 409):

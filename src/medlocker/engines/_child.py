@@ -9,9 +9,9 @@ import traceback
 from multiprocessing.connection import Connection
 from typing import Any, NoReturn
 
-from medlocker.engines._hands import REPORT_S
-from medlocker.engines._messages import Opened, Told
+from medlocker.engines._messages import Told, WorkerReady
 from medlocker.engines._worker import Worker
+from medlocker.engines._workerprotocols import REPORT_S
 
 
 def main(kind: type[Worker] = Worker) -> NoReturn:
@@ -32,12 +32,12 @@ def main(kind: type[Worker] = Worker) -> NoReturn:
         os._exit(1)
 
 
-def _open(worker: Worker) -> Opened:
+def _open(worker: Worker) -> WorkerReady:
     try:
         return worker.open()
     except Exception as error:
         text = "".join(traceback.format_exception(error))
-        return Opened("this machine", os.getpid(), refused=Told("MedlockerError", text))
+        return WorkerReady("this machine", os.getpid(), refused=Told("MedlockerError", text))
 
 
 def _tell(worker: Worker, line: Connection[Any, Any]) -> None:

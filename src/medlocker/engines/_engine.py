@@ -15,15 +15,15 @@ from typing import Any, Protocol
 from medlocker.classifiers import Classifier
 from medlocker.engines._strategy import make_search
 from medlocker.logo import LearnedLogo, Logo
-from medlocker.protect import Donors, Job, Marked, Outcome, Protector, Settings
+from medlocker.protect import DecoySource, Job, Marked, Outcome, Protector, Settings
 from medlocker.regions import Finder, Regions
-from medlocker.search import Clock, Driver
+from medlocker.search import BatchScheduler, Clock
 
 IN_FLIGHT = 8
 """Images in memory at once, read ahead and being written included; more gains no speed."""
 
 
-class Gate(Protocol):
+class RunCoordinator(Protocol):
     """What one image needs of the run; asked from several threads at once."""
 
     def randomness(self, purpose: str, original_digest: str) -> bytes:
@@ -54,9 +54,11 @@ class Common:
     learned: LearnedLogo | None
     workers: int
     batch: int
-    donors: Donors | None = None
+    donors: DecoySource | None = None
 
-    def protector(self, classifiers: Sequence[Classifier], finder: Finder | None, gate: Gate) -> Protector:
+    def protector(
+        self, classifiers: Sequence[Classifier], finder: Finder | None, gate: RunCoordinator
+    ) -> Protector:
         """Return the pipeline of one image."""
         return Protector(
             classifiers=classifiers,
@@ -72,13 +74,13 @@ class Common:
             donors=self.donors,
         )
 
-    def driver(self, classifiers: Sequence[Classifier], executor: Executor) -> Driver:
+    def driver(self, classifiers: Sequence[Classifier], executor: Executor) -> BatchScheduler:
         """Return what runs the pipelines of several images at once."""
-        return Driver(classifiers, batch=self.batch, in_flight=IN_FLIGHT, executor=executor)
+        return BatchScheduler(classifiers, batch=self.batch, in_flight=IN_FLIGHT, executor=executor)
 
 
 @dataclass(frozen=True, eq=False)
-class Duty:
+class EngineRequest:
     """What an engine is asked to do.
 
     Args:
@@ -91,7 +93,7 @@ class Duty:
     common: Common
     classifiers: Sequence[Classifier]
     finder: Finder | None
-    gate: Gate
+    gate: RunCoordinator
     images: Path
     count: int
 
@@ -121,4 +123,4 @@ class Engine(Protocol):
         """Stop whatever still works."""
 
 
-EngineMaker = Callable[[Duty], Engine]
+EngineMaker = Callable[[EngineRequest], Engine]

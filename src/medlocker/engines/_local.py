@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
 
-from medlocker.engines._engine import Duty
+from medlocker.engines._engine import EngineRequest
 from medlocker.protect import Job, Outcome
 from medlocker.search import Clock, Task, file_threads
 
@@ -14,7 +14,7 @@ from medlocker.search import Clock, Task, file_threads
 class LocalEngine:
     """Works here."""
 
-    def __init__(self, duty: Duty) -> None:
+    def __init__(self, duty: EngineRequest) -> None:
         common = duty.common
         self._threads = file_threads(common.workers)
         self._protector = common.protector(duty.classifiers, duty.finder, duty.gate)

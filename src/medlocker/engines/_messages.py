@@ -105,7 +105,7 @@ class Setup:
 
 
 @dataclass(frozen=True)
-class Opened:
+class WorkerReady:
     """Whether a worker can begin.
 
     Args:
@@ -134,7 +134,7 @@ class Verdict:
 
 
 @dataclass(frozen=True)
-class Parcel:
+class ImageTask:
     """One image for a worker.
 
     Args:

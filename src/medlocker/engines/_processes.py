@@ -19,10 +19,10 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from medlocker.engines._crew import CrewEngine
-from medlocker.engines._engine import Duty, EngineMaker
-from medlocker.engines._hands import Hand
-from medlocker.engines._messages import Opened, Parcel, Report, Setup, Verdict
+from medlocker.engines._engine import EngineMaker, EngineRequest
+from medlocker.engines._messages import ImageTask, Report, Setup, Verdict, WorkerReady
+from medlocker.engines._pool import PoolEngine
+from medlocker.engines._workerprotocols import WorkerHandle
 from medlocker.errors import InputError
 from medlocker.machine import usable_cores, wanted_threads
 from medlocker.protect import Lesions
@@ -47,9 +47,9 @@ def process_engine(
     if os.name != "posix":
         raise InputError("expected --workers 1 on this system", hint="--engine ray uses all cores")
 
-    def make(duty: Duty) -> CrewEngine:
-        crew = ProcessCrew(workers)
-        return CrewEngine(duty, crew, models=models, segmenter=segmenter, lesions=lesions)
+    def make(duty: EngineRequest) -> PoolEngine:
+        crew = ProcessPool(workers)
+        return PoolEngine(duty, crew, models=models, segmenter=segmenter, lesions=lesions)
 
     return make
 
@@ -61,12 +61,12 @@ class _Process:
     process: subprocess.Popen[bytes]
     line: Connection[Any, Any]
 
-    def give(self, parcels: Sequence[Parcel]) -> None:
-        """See :class:`medlocker.engines._hands.Hand`."""
+    def give(self, parcels: Sequence[ImageTask]) -> None:
+        """See :class:`medlocker.engines._workerprotocols.WorkerHandle`."""
         self._tell("give", parcels)
 
     def answer(self, verdicts: Sequence[tuple[int, Verdict]]) -> None:
-        """See :class:`medlocker.engines._hands.Hand`."""
+        """See :class:`medlocker.engines._workerprotocols.WorkerHandle`."""
         self._tell("answer", verdicts)
 
     def _tell(self, what: str, value: object) -> None:
@@ -74,14 +74,14 @@ class _Process:
             self.line.send((what, value))
 
     def end(self) -> None:
-        """See :class:`medlocker.engines._hands.Hand`."""
+        """See :class:`medlocker.engines._workerprotocols.WorkerHandle`."""
         self.process.kill()
         self.process.wait()
         self.line.close()
 
 
-class ProcessCrew:
-    """See :class:`medlocker.engines._hands.Crew`."""
+class ProcessPool:
+    """See :class:`medlocker.engines._workerprotocols.WorkerPool`."""
 
     name = "local"
 
@@ -90,15 +90,15 @@ class ProcessCrew:
         self._setup = b""
 
     def start(self, setup: Setup) -> None:
-        """See :class:`medlocker.engines._hands.Crew`."""
+        """See :class:`medlocker.engines._workerprotocols.WorkerPool`."""
         self._setup = pickle.dumps(setup)
 
     def places(self) -> int:
-        """See :class:`medlocker.engines._hands.Crew`."""
+        """See :class:`medlocker.engines._workerprotocols.WorkerPool`."""
         return self._workers
 
-    def hire(self) -> Hand:
-        """See :class:`medlocker.engines._hands.Crew`."""
+    def start_worker(self) -> WorkerHandle:
+        """See :class:`medlocker.engines._workerprotocols.WorkerPool`."""
         here, there = socket.socketpair()
         threads = wanted_threads() or max(usable_cores() // self._workers, 1)
         with there:
@@ -115,10 +115,12 @@ class ProcessCrew:
             line.send_bytes(self._setup)
         return _Process(process, line)
 
-    def news(self, hands: Sequence[Hand], *, timeout_s: float) -> list[tuple[Hand, Opened | Report | None]]:
-        """See :class:`medlocker.engines._hands.Crew`."""
+    def news(
+        self, hands: Sequence[WorkerHandle], *, timeout_s: float
+    ) -> list[tuple[WorkerHandle, WorkerReady | Report | None]]:
+        """See :class:`medlocker.engines._workerprotocols.WorkerPool`."""
         lines = {hand.line: hand for hand in hands if isinstance(hand, _Process)}
-        found: list[tuple[Hand, Opened | Report | None]] = []
+        found: list[tuple[WorkerHandle, WorkerReady | Report | None]] = []
         for line in wait(list(lines), timeout_s):
             if not isinstance(line, Connection):
                 continue
@@ -129,4 +131,4 @@ class ProcessCrew:
         return found
 
     def leave(self) -> None:
-        """See :class:`medlocker.engines._hands.Crew`."""
+        """See :class:`medlocker.engines._workerprotocols.WorkerPool`."""

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from medlocker.engines._crew import CrewEngine
-from medlocker.engines._engine import Duty, EngineMaker
-from medlocker.engines._hands import REPORT_S, Hand
-from medlocker.engines._messages import Opened, Parcel, Report, Setup, Verdict
+from medlocker.engines._engine import EngineMaker, EngineRequest
+from medlocker.engines._messages import ImageTask, Report, Setup, Verdict, WorkerReady
+from medlocker.engines._pool import PoolEngine
 from medlocker.engines._raycluster import check_ray, cluster_places, connect
 from medlocker.engines._worker import Worker
+from medlocker.engines._workerprotocols import REPORT_S, WorkerHandle
 from medlocker.protect import Lesions
 
 _CALLS_AT_ONCE = 4
@@ -34,8 +34,8 @@ def ray_engine(
     """
     check_ray()
 
-    def make(duty: Duty) -> CrewEngine:
-        return CrewEngine(duty, RayCrew(), models=models, segmenter=segmenter, lesions=lesions)
+    def make(duty: EngineRequest) -> PoolEngine:
+        return PoolEngine(duty, RayPool(), models=models, segmenter=segmenter, lesions=lesions)
 
     return make
 
@@ -47,24 +47,24 @@ class _Actor:
     actor: Any
     call: Any
 
-    def give(self, parcels: Sequence[Parcel]) -> None:
-        """See :class:`medlocker.engines._hands.Hand`."""
+    def give(self, parcels: Sequence[ImageTask]) -> None:
+        """See :class:`medlocker.engines._workerprotocols.WorkerHandle`."""
         self.actor.give.remote(parcels)
 
     def answer(self, verdicts: Sequence[tuple[int, Verdict]]) -> None:
-        """See :class:`medlocker.engines._hands.Hand`."""
+        """See :class:`medlocker.engines._workerprotocols.WorkerHandle`."""
         self.actor.answer.remote(verdicts)
 
     def end(self) -> None:
-        """See :class:`medlocker.engines._hands.Hand`."""
+        """See :class:`medlocker.engines._workerprotocols.WorkerHandle`."""
         import ray  # optional library
 
         with suppress(Exception):  # the cluster itself may be gone
             ray.kill(self.actor)
 
 
-class RayCrew:
-    """See :class:`medlocker.engines._hands.Crew`."""
+class RayPool:
+    """See :class:`medlocker.engines._workerprotocols.WorkerPool`."""
 
     name = "ray"
 
@@ -87,26 +87,28 @@ class RayCrew:
         self._setup = ray.put(setup)
 
     def places(self) -> int:
-        """See :class:`medlocker.engines._hands.Crew`."""
+        """See :class:`medlocker.engines._workerprotocols.WorkerPool`."""
         count, self._demand = cluster_places()
         return count
 
-    def hire(self) -> Hand:
-        """See :class:`medlocker.engines._hands.Crew`."""
+    def start_worker(self) -> WorkerHandle:
+        """See :class:`medlocker.engines._workerprotocols.WorkerPool`."""
         actor = self._class.options(
             **self._demand, max_concurrency=_CALLS_AT_ONCE, max_restarts=0, scheduling_strategy="SPREAD"
         ).remote(self._setup)
         return _Actor(actor, actor.open.remote())
 
-    def news(self, hands: Sequence[Hand], *, timeout_s: float) -> list[tuple[Hand, Opened | Report | None]]:
-        """See :class:`medlocker.engines._hands.Crew`."""
+    def news(
+        self, hands: Sequence[WorkerHandle], *, timeout_s: float
+    ) -> list[tuple[WorkerHandle, WorkerReady | Report | None]]:
+        """See :class:`medlocker.engines._workerprotocols.WorkerPool`."""
         import ray  # optional library
 
         calls = {hand.call: hand for hand in hands if isinstance(hand, _Actor)}
         ended, _ = ray.wait(list(calls), num_returns=1, timeout=timeout_s)
         if ended:
             ended, _ = ray.wait(list(calls), num_returns=len(calls), timeout=0)
-        found: list[tuple[Hand, Opened | Report | None]] = []
+        found: list[tuple[WorkerHandle, WorkerReady | Report | None]] = []
         for call in ended:
             hand = calls[call]
             try:
@@ -120,7 +122,7 @@ class RayCrew:
         return found
 
     def leave(self) -> None:
-        """See :class:`medlocker.engines._hands.Crew`."""
+        """See :class:`medlocker.engines._workerprotocols.WorkerPool`."""
         if self._leave is not None:
             self._leave()
             self._leave = None

@@ -14,7 +14,7 @@ def make_search(settings: Settings, classifiers: Sequence[Classifier]) -> Search
     """Build the strategy.
 
     ``auto`` takes ``gradient`` where every model offers gradients, else ``screened``; for the preset
-    ``strong`` it takes ``texture``, and without gradients ``square``: see :func:`way_taken`.
+    ``strong`` it takes ``texture``, and without gradients ``square``: see :func:`search_warning`.
 
     Raises:
         ModelError: If the strategy needs gradients that a model does not offer.
@@ -38,7 +38,7 @@ def make_search(settings: Settings, classifiers: Sequence[Classifier]) -> Search
     return search
 
 
-def way_taken(settings: Settings, classifiers: Sequence[Classifier]) -> str:
+def search_warning(settings: Settings, classifiers: Sequence[Classifier]) -> str:
     """Return a sentence for the user where the preset ``strong`` is weaker than it could be, else nothing."""
     without = without_gradients(classifiers)
     if settings.preset != "strong" or not without or settings.search != AUTO:

@@ -1,7 +1,8 @@
 """One process of a run of several: opens the models once, then marks the images it is given.
 
 It does not know how it is reached, and holds nothing of the owner's: no key, no release secret, no ledger.
-What the pipeline asks of the run (:class:`medlocker.engines._engine.Gate`) it asks the driver, waiting for
+What the pipeline asks of the run (:class:`medlocker.engines._engine.RunCoordinator`) it asks the driver,
+waiting for
 the answer in one of the threads that read and write. All it leaves on the storage are temporary files; only
 the driver renames them, so a worker that was given up for lost and lives on can do no harm.
 """
@@ -33,21 +34,21 @@ from medlocker.classifiers import (
 )
 from medlocker.engines._messages import (
     FinderRecipe,
+    ImageTask,
     ModelRecipe,
-    Opened,
-    Parcel,
     Question,
     Report,
     Setup,
     Told,
     Verdict,
+    WorkerReady,
 )
 from medlocker.errors import InputError, MedlockerError, ModelError, WriteError
 from medlocker.files import TEMPORARY_PREFIX, read_limited, write_atomic
 from medlocker.machine import peak_rss_mb, wanted_threads
 from medlocker.protect import Job, Marked, Outcome, Protector, make_finder
 from medlocker.regions import Finder, WithAnatomy, load_segmenter
-from medlocker.search import Driver, Task, file_threads
+from medlocker.search import BatchScheduler, Task, file_threads
 from medlocker.version import __version__
 
 _REMEMBERED = 1024
@@ -62,7 +63,7 @@ class Worker:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self._parcels: queue.SimpleQueue[Parcel] = queue.SimpleQueue()
+        self._parcels: queue.SimpleQueue[ImageTask] = queue.SimpleQueue()
         self._news = threading.Condition()
         self._questions: list[Question] = []
         self._ended: list[Outcome] = []
@@ -70,9 +71,9 @@ class Worker:
         self._tickets = itertools.count()
         self._waiting: dict[int, Future[Verdict]] = {}
         self._verdicts: OrderedDict[str, Verdict] = OrderedDict()
-        self._driver: Driver
+        self._driver: BatchScheduler
 
-    def open(self) -> Opened:
+    def open(self) -> WorkerReady:
         """Check the shared storage, open the models, and begin to wait for images."""
         host, pid = platform.node(), os.getpid()
         try:
@@ -82,14 +83,14 @@ class Worker:
             classifiers = [_open_model(recipe, self._setup) for recipe in self._setup.models]
             finder = _open_finder(self._setup.finder, classifiers)
         except MedlockerError as error:
-            return Opened(host, pid, refused=Told.of(error))
+            return WorkerReady(host, pid, refused=Told.of(error))
         common = self._setup.common
         self._driver = common.driver(classifiers, file_threads(common.workers + _WAITING))
         protector = common.protector(classifiers, finder, self)
         threading.Thread(target=self._work, args=(protector,), daemon=True).start()
-        return Opened(host, pid, reply)
+        return WorkerReady(host, pid, reply)
 
-    def give(self, parcels: Sequence[Parcel]) -> None:
+    def give(self, parcels: Sequence[ImageTask]) -> None:
         """Take images to mark."""
         for parcel in parcels:
             self._parcels.put(parcel)
@@ -171,7 +172,7 @@ class Worker:
             self._broken = broken
             self._news.notify()
 
-    def _tasks(self, protector: Protector, first: Parcel) -> Iterator[Task[Outcome]]:
+    def _tasks(self, protector: Protector, first: ImageTask) -> Iterator[Task[Outcome]]:
         """Yield what there is now: the driving thread must not wait here while images are in its hands."""
         parcel = first
         while True:
@@ -248,7 +249,7 @@ def _open_finder(recipe: FinderRecipe, classifiers: Sequence[Classifier]) -> Fin
     return finder
 
 
-def travelling(job: Job) -> Job:
+def with_absolute_paths(job: Job) -> Job:
     """Return a job as it goes to another machine: absolute paths, and of its series only what it needs."""
     series = job.series
     if series is not None:

@@ -9,10 +9,10 @@ from medlocker.evaluate._attacked import (
     worst_first,
 )
 from medlocker.evaluate._attacked_state import forget_state
-from medlocker.evaluate._cases import Answer, Case
+from medlocker.evaluate._cases import Case, CaseAnswer
 from medlocker.evaluate._control import DEFAULT_OPACITY, DEFAULT_SIZE, Control
 from medlocker.evaluate._marks import find_marks
-from medlocker.evaluate._numbers import Condition, Left, Numbers, TargetNumbers, add_up
+from medlocker.evaluate._numbers import Condition, Numbers, RemainingAccuracy, TargetNumbers, summarise
 from medlocker.evaluate._pairs import (
     CLEAN,
     PANEL,
@@ -25,17 +25,17 @@ from medlocker.evaluate._pairs import (
     pair_up,
 )
 from medlocker.evaluate._panel import Panel, lay_panel
-from medlocker.evaluate._qualities import ReleaseQuality, add_up_quality
+from medlocker.evaluate._processing import Scene, View
+from medlocker.evaluate._qualities import ReleaseQuality, summarise_quality
 from medlocker.evaluate._quality import Quality, measure_quality, ssim_map
-from medlocker.evaluate._run import Evaluation, Judged, Result, evaluate
-from medlocker.evaluate._scene import Scene, View
-from medlocker.evaluate._sidechannels import SideChannel, Traces, measure_side_channels, trace
+from medlocker.evaluate._run import EvaluatedImage, Evaluation, Result, evaluate
+from medlocker.evaluate._sidechannels import ImageFeatures, SideChannel, measure_side_channels, trace
 from medlocker.evaluate._targets import Target, open_targets
 from medlocker.evaluate.removal import DEFAULT_MINUTES
 from medlocker.evaluate.report import (
     Advice,
-    Extra,
     Finding,
+    ReportNotes,
     advise,
     auc_text,
     check_report,
@@ -58,16 +58,15 @@ __all__ = [
     "PROTECTED",
     "RANDOM",
     "Advice",
-    "Answer",
     "Attackers",
     "Case",
+    "CaseAnswer",
     "Condition",
     "Control",
+    "EvaluatedImage",
     "Evaluation",
-    "Extra",
     "Finding",
-    "Judged",
-    "Left",
+    "ImageFeatures",
     "MarkedImages",
     "Numbers",
     "Original",
@@ -77,16 +76,15 @@ __all__ = [
     "Quality",
     "Release",
     "ReleaseQuality",
+    "RemainingAccuracy",
     "Removal",
+    "ReportNotes",
     "Result",
     "Scene",
     "SideChannel",
     "Target",
     "TargetNumbers",
-    "Traces",
     "View",
-    "add_up",
-    "add_up_quality",
     "advise",
     "auc_text",
     "check_report",
@@ -104,6 +102,8 @@ __all__ = [
     "pair_up",
     "render_page",
     "ssim_map",
+    "summarise",
+    "summarise_quality",
     "thumbnail",
     "to_json",
     "trace",

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from medlocker.classifiers import BATCH, Canvas, answers_of
 from medlocker.errors import ModelError
-from medlocker.evaluate._scene import Looked
+from medlocker.evaluate._processing import ProcessedImage
 from medlocker.evaluate._targets import Target
 
 
 @dataclass(eq=False)
-class Answers:
+class Predictions:
     """What one target answered.
 
     Args:
@@ -27,7 +27,7 @@ class Answers:
     failed: dict[int, ModelError] = field(default_factory=dict)
 
 
-class Asker:
+class BatchPredictor:
     """Collects canvases and asks each target about whole batches.
 
     Args:
@@ -35,12 +35,12 @@ class Asker:
     """
 
     def __init__(self, targets: Sequence[Target], *, batch: int = BATCH) -> None:
-        self.answers = [Answers() for _ in targets]
+        self.answers = [Predictions() for _ in targets]
         self._targets = targets
         self._batch = batch
         self._waiting: list[list[tuple[int, str, Canvas]]] = [[] for _ in targets]
 
-    def add(self, image: int, looked: Looked) -> None:
+    def add(self, image: int, looked: ProcessedImage) -> None:
         """Take the canvases of one image; asks as soon as a batch is full."""
         for condition, canvases in looked.canvases.items():
             for k, canvas in enumerate(canvases):

@@ -20,15 +20,15 @@ from medlocker.errors import MissingExtraError, ModelError
 from medlocker.evaluate._attacked_state import check_state, claim_state, finished_cells
 from medlocker.evaluate._cases import Case, find_cases
 from medlocker.evaluate._covering import clear, is_lossy
-from medlocker.evaluate._run import Judged, Result
-from medlocker.evaluate._scene import read_pair
+from medlocker.evaluate._processing import read_pair
+from medlocker.evaluate._run import EvaluatedImage, Result
 from medlocker.evaluate._sidechannels import (
     MOST_READ,
-    Relearned,
+    ClassifierProbe,
+    ImageFeatures,
     SideChannel,
-    Traces,
-    measure_relearned,
     measure_side_channels,
+    probe_classifier,
     trace,
 )
 from medlocker.evaluate._targets import Target
@@ -70,7 +70,7 @@ class Removal:
     cases: tuple[Case, ...] = ()
     notes: tuple[str, ...] = ()
     side_channels: tuple[SideChannel, ...] = ()
-    relearned: tuple[Relearned, ...] = ()
+    relearned: tuple[ClassifierProbe, ...] = ()
 
 
 class MarkedImages:
@@ -83,7 +83,11 @@ class MarkedImages:
     """
 
     def __init__(
-        self, images: Sequence[Judged], targets: Sequence[Target], *, beside: Sequence[Judged] = ()
+        self,
+        images: Sequence[EvaluatedImage],
+        targets: Sequence[Target],
+        *,
+        beside: Sequence[EvaluatedImage] = (),
     ) -> None:
         self._images, self._targets, self._beside = images, targets, beside
         self._features: list[tuple[Target, Features | None]] = []
@@ -99,7 +103,7 @@ class MarkedImages:
         """The right class for each target, by name."""
         return {judged.pair.name: self._labels(judged) for judged in self._images}
 
-    def _labels(self, judged: Judged) -> tuple[int, ...]:
+    def _labels(self, judged: EvaluatedImage) -> tuple[int, ...]:
         return tuple(target.indices[judged.label] for target in self._targets)
 
     def __iter__(self) -> Iterator[Item]:
@@ -110,7 +114,7 @@ class MarkedImages:
         """
         return map(self._read, self._images)
 
-    def traces(self, *, workers: int) -> list[Traces]:
+    def traces(self, *, workers: int) -> list[ImageFeatures]:
         """Return what the marks of each image are in numbers, of at most 1000 images.
 
         Args:
@@ -125,7 +129,7 @@ class MarkedImages:
         with ThreadPoolExecutor(workers, thread_name_prefix="medlocker-trace") as pool:
             return list(pool.map(self._trace, [every[k * len(every) // count] for k in range(count)]))
 
-    def _trace(self, judged: Judged) -> Traces:
+    def _trace(self, judged: EvaluatedImage) -> ImageFeatures:
         item = self._read(judged)
         found = trace(item.clean, item.marked, judged.label, mask=item.mask)
         known: dict[tuple[str, str], NDArray[np.float32]] = {}
@@ -137,7 +141,7 @@ class MarkedImages:
                     known[target.name, "features"] = features(canvas)[0]
         return replace(found, known=known)
 
-    def _read(self, judged: Judged) -> Item:
+    def _read(self, judged: EvaluatedImage) -> Item:
         clean, marked = (viewed(image) for image in read_pair(judged.pair, 0))
         difference = differences(clean, marked)
         # the first release's come first
@@ -246,7 +250,7 @@ class Attackers:
             cases,
             (*self.notes, *battery.notes),
             measure_side_channels(traces, seed=self.seed),
-            measure_relearned(traces, seed=self.seed),
+            probe_classifier(traces, seed=self.seed),
         )
 
     @property

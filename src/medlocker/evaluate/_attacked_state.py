@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from medlocker.errors import InputError, MalformedError
-from medlocker.evaluate.removal import STATE, Cell, State
+from medlocker.evaluate.removal import STATE, State, VariantResult
 from medlocker.files import make_folder, sweep_temporaries
 from medlocker.store import Store, read_head
 
@@ -58,7 +58,7 @@ def claim_state(folder: Path, facts: Mapping[str, object]) -> None:
     Store(folder / STATE, {"command": dict(facts)}).close()
 
 
-def finished_cells(folder: Path, names: Collection[str]) -> Mapping[str, Mapping[str, Cell]]:
+def finished_cells(folder: Path, names: Collection[str]) -> Mapping[str, Mapping[str, VariantResult]]:
     """Return what a battery has finished on some images, by image (name, NUL, digest) and row.
 
     A file that changed since an interruption has left cells of its former pixels: the latest count.

@@ -16,11 +16,11 @@ from medlocker.evaluate.removal import (
     MOST_STUDIED,
     Attack,
     Battery,
-    Cell,
     Evidence,
-    Exhibit,
     Item,
     NetworkLearner,
+    ScaledImage,
+    VariantResult,
 )
 from medlocker.logo import Logo
 
@@ -31,7 +31,7 @@ Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
-class Answer:
+class CaseAnswer:
     """What one target says.
 
     Args:
@@ -63,7 +63,7 @@ class Case:
     attack: str
     psnr: float | None
     is_worst: bool
-    answers: tuple[Answer, ...]
+    answers: tuple[CaseAnswer, ...]
     pictures: tuple[Bytes, ...] = ()
     number: int | None = None
 
@@ -79,7 +79,7 @@ class _Wanted:
 
 
 def find_cases(
-    cells: Mapping[str, Mapping[str, Cell]],
+    cells: Mapping[str, Mapping[str, VariantResult]],
     images: Iterable[Item],
     *,
     battery: Battery,
@@ -117,11 +117,11 @@ def find_cases(
         wanted += _extremes_of(cells, name, numbers[name], labels or {})
     if not wanted:
         return ()
-    again = _Again(battery, images, logo, seed)
+    again = _RepeatedAttacks(battery, images, logo, seed)
     made: dict[_Wanted, Case] = {}
     for item in images:
         mine = [one for one in wanted if one.key.startswith(f"{item.name}\0")]
-        exhibit = Exhibit(item, logo)
+        exhibit = ScaledImage(item, logo)
         for one in mine:
             made[one] = Case(
                 image=item.name,
@@ -137,7 +137,7 @@ def find_cases(
     return tuple(made[one] for one in wanted if one in made)
 
 
-def _extremes(cells: Mapping[str, Mapping[str, Cell]], allowed: Collection[str]) -> list[_Wanted]:
+def _extremes(cells: Mapping[str, Mapping[str, VariantResult]], allowed: Collection[str]) -> list[_Wanted]:
     """Return the image that any attack restores best, and the one that all restore least."""
     best = []
     for key, one in cells.items():
@@ -152,7 +152,10 @@ def _extremes(cells: Mapping[str, Mapping[str, Cell]], allowed: Collection[str])
 
 
 def _extremes_of(
-    cells: Mapping[str, Mapping[str, Cell]], attack: str, number: int, labels: Mapping[str, Sequence[int]]
+    cells: Mapping[str, Mapping[str, VariantResult]],
+    attack: str,
+    number: int,
+    labels: Mapping[str, Sequence[int]],
 ) -> list[_Wanted]:
     """Return the image on which one attack got most, and the one on which it got least."""
 
@@ -176,10 +179,12 @@ def _extremes_of(
     return chosen if least == most else [*chosen, _Wanted(least, attack, False, number)]
 
 
-def _answers(cells: Mapping[str, Cell], attack: str, models: Sequence[Classifier]) -> tuple[Answer, ...]:
+def _answers(
+    cells: Mapping[str, VariantResult], attack: str, models: Sequence[Classifier]
+) -> tuple[CaseAnswer, ...]:
     untouched, after = cells[_NONE], cells[attack]
     return tuple(
-        Answer(
+        CaseAnswer(
             model.name,
             *(
                 model.classes[k] if k >= 0 else _NO_ANSWER
@@ -190,7 +195,7 @@ def _answers(cells: Mapping[str, Cell], attack: str, models: Sequence[Classifier
     )
 
 
-class _Again:
+class _RepeatedAttacks:
     """Makes attacks of a finished battery once more."""
 
     def __init__(self, battery: Battery, images: Iterable[Item], logo: Logo | None, seed: int) -> None:
@@ -210,14 +215,14 @@ class _Again:
         """Return what the battery has let its attackers study."""
         crowd: list[Evidence] = []
         for item in self._images:
-            exhibit = Exhibit(item, self._logo)
+            exhibit = ScaledImage(item, self._logo)
             crowd += [] if exhibit.is_veil else exhibit.surroundings()
             if len(crowd) >= MOST_STUDIED:
                 break
         return crowd[:MOST_STUDIED]
 
 
-def _pictures(exhibit: Exhibit, wanted: _Wanted, again: _Again) -> tuple[Bytes, ...]:
+def _pictures(exhibit: ScaledImage, wanted: _Wanted, again: _RepeatedAttacks) -> tuple[Bytes, ...]:
     """Return small pictures of one size; none if that fails, for all numbers are there already."""
     try:
         attack = again(wanted.attack)

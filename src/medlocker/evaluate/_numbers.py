@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker.evaluate._answers import Answers
+from medlocker.evaluate._answers import Predictions
 from medlocker.evaluate._pairs import CLEAN, PANEL, PROTECTED, RANDOM
 from medlocker.evaluate._run import Result
 from medlocker.evaluate._targets import Target
@@ -18,7 +18,7 @@ from medlocker.information import Information, measure_information
 from medlocker.metrics import (
     Weighting,
     are_grades,
-    auc_by_chance,
+    auc_permutation_interval,
     cohen_kappa,
     kappa_interval,
     kappa_weighting,
@@ -29,7 +29,7 @@ from medlocker.metrics import (
 
 
 @dataclass(frozen=True)
-class Left:
+class RemainingAccuracy:
     """What is left of a model's right answers.
 
     Args:
@@ -65,7 +65,8 @@ class Condition:
         left: Among those that are answered rightly when clean.
         kappa: Cohen's, weighted as the target's ``weighting`` says; None unless two classes occur.
         kappa_interval: Its interval of 95 %.
-        auc_chance: Between which areas 95 % lie by chance, see :func:`medlocker.metrics.auc_by_chance`.
+        auc_chance: Between which areas 95 % lie by chance, see
+        :func:`medlocker.metrics.auc_permutation_interval`.
         information: What the answers tell of the truth; None if that cannot be measured.
     """
 
@@ -74,7 +75,7 @@ class Condition:
     balanced_accuracy: float | None
     qwk: float | None
     auc: float | None
-    left: Left
+    left: RemainingAccuracy
     kappa: float | None = None
     kappa_interval: tuple[float, float] | None = None
     auc_chance: tuple[float, float] | None = None
@@ -128,13 +129,13 @@ class ClassNumbers:
     name: str
     n: int
     clean_correct: int
-    left: Mapping[str, Left]
+    left: Mapping[str, RemainingAccuracy]
 
 
 class TargetNumbers:
     """Everything about one target."""
 
-    def __init__(self, result: Result, target: Target, answers: Answers) -> None:
+    def __init__(self, result: Result, target: Target, answers: Predictions) -> None:
         self.target = target
         self.white_box = tuple(target.is_one_of(r.surrogates) for r in result.evaluation.releases)
         self.weighting: Weighting = kappa_weighting(target.model.classes)
@@ -186,9 +187,9 @@ class TargetNumbers:
             found.append(ClassNumbers(self.target.model.classes[k], len(members), len(right), left))
         return tuple(found)
 
-    def _left(self, condition: str, images: Sequence[int]) -> Left:
+    def _left(self, condition: str, images: Sequence[int]) -> RemainingAccuracy:
         answered = [i for i in images if i in self._logits.get(condition, {})]
-        return Left(sum(self.is_right(condition, i) for i in answered), len(answered))
+        return RemainingAccuracy(sum(self.is_right(condition, i) for i in answered), len(answered))
 
     def _condition(self, condition: str) -> Condition:
         clean = self._logits.get(CLEAN, {})
@@ -210,7 +211,7 @@ class TargetNumbers:
             left=left,
             kappa=cohen_kappa(found.confusion, weighting=weighting) if several else None,
             kappa_interval=kappa_interval(found.confusion, weighting=weighting) if several else None,
-            auc_chance=auc_by_chance(logits, labels),
+            auc_chance=auc_permutation_interval(logits, labels),
             information=measure_information(logits, labels),
         )
 
@@ -254,7 +255,7 @@ class Numbers:
         }
 
 
-def add_up(result: Result) -> Numbers:
+def summarise(result: Result) -> Numbers:
     """Make the numbers of an evaluation."""
     targets = zip(result.evaluation.targets, result.answers, strict=True)
     return Numbers(result, tuple(TargetNumbers(result, target, answers) for target, answers in targets))

@@ -79,7 +79,7 @@ class ReleaseQuality:
         }
 
 
-def add_up_quality(result: Result) -> tuple[ReleaseQuality, ...]:
+def summarise_quality(result: Result) -> tuple[ReleaseQuality, ...]:
     """Return one entry for each release that has an image."""
     found = (_of_release(result, key) for key in result.evaluation.keys)
     return tuple(one for one in found if one is not None)

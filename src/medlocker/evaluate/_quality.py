@@ -109,7 +109,7 @@ def measure_quality(
         The numbers and the windows of the marks.
     """
     found = find_marked(clean, marked, logo=logo, blocks=blocks)
-    return measure_found(clean, marked, found, boxes=boxes), found.windows
+    return measure_known_marks(clean, marked, found, boxes=boxes), found.windows
 
 
 def find_marked(
@@ -132,7 +132,7 @@ def find_marked(
     return Found(mask, difference, find_marks(stored, logo=logo), False, area, unit, in_blocks)
 
 
-def measure_found(
+def measure_known_marks(
     clean: NDArray[Any], marked: NDArray[Any], found: Found, *, boxes: Sequence[Box] | None = None
 ) -> Quality:
     """Compare two pictures whose marks are known; arguments as for :func:`measure_quality`."""

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 from medlocker.classifiers import BATCH
 from medlocker.errors import Failure, InputError
-from medlocker.evaluate._answers import Answers, Asker
+from medlocker.evaluate._answers import BatchPredictor, Predictions
 from medlocker.evaluate._control import Control
 from medlocker.evaluate._pairs import Pair, Pairs, Release, condition_keys, panel_keys
+from medlocker.evaluate._processing import ImageProcessor, ProcessedImage, View
 from medlocker.evaluate._quality import Quality
-from medlocker.evaluate._scene import Looked, Looker, View
 from medlocker.evaluate._targets import Target
 from medlocker.labels import Labels
 from medlocker.regions import Regions
@@ -78,7 +78,7 @@ class Evaluation:
 
 
 @dataclass(frozen=True, eq=False)
-class Judged:
+class EvaluatedImage:
     """One image that was judged.
 
     Args:
@@ -103,8 +103,8 @@ class Result:
     """
 
     evaluation: Evaluation
-    images: Mapping[int, Judged]
-    answers: Sequence[Answers]
+    images: Mapping[int, EvaluatedImage]
+    answers: Sequence[Predictions]
     unlabelled: tuple[str, ...]
     failed: tuple[Failure, ...]
     without_room: int
@@ -122,15 +122,15 @@ def evaluate(
         InputError: If no image could be judged.
     """
     chosen, unlabelled = evaluation.labelled()
-    looker = Looker(
+    looker = ImageProcessor(
         [target.model for target in evaluation.targets],
         evaluation.keys,
         evaluation.control,
         evaluation.regions,
         evaluation.views,
     )
-    asker = Asker(evaluation.targets, batch=evaluation.batch)
-    images: dict[int, Judged] = {}
+    asker = BatchPredictor(evaluation.targets, batch=evaluation.batch)
+    images: dict[int, EvaluatedImage] = {}
     failed: list[Failure] = []
     counts: Counter[str] = Counter()
     for number, looked in _looks(looker, [pair for pair, _ in chosen], workers=evaluation.workers):
@@ -140,7 +140,7 @@ def evaluate(
             progress(pair.name, looked)
             continue
         asker.add(number, looked)
-        images[number] = Judged(pair, label, looked.qualities)
+        images[number] = EvaluatedImage(pair, label, looked.qualities)
         failed += looked.failed
         counts["no room"] += looked.no_room
         progress(pair.name, looked.failed[0] if looked.failed else None)
@@ -152,10 +152,12 @@ def evaluate(
     return Result(evaluation, images, asker.answers, unlabelled, tuple(failed), counts["no room"])
 
 
-def _looks(looker: Looker, pairs: Sequence[Pair], *, workers: int) -> Iterator[tuple[int, Looked | Failure]]:
+def _looks(
+    looker: ImageProcessor, pairs: Sequence[Pair], *, workers: int
+) -> Iterator[tuple[int, ProcessedImage | Failure]]:
     """Yield (number, what was seen or why not) in order; only a few images are read ahead."""
     with ThreadPoolExecutor(workers, thread_name_prefix="medlocker-look") as pool:
-        pending: deque[tuple[int, Future[Looked]]] = deque()
+        pending: deque[tuple[int, Future[ProcessedImage]]] = deque()
         source = iter(enumerate(pairs))
         try:
             while True:
@@ -171,7 +173,7 @@ def _looks(looker: Looker, pairs: Sequence[Pair], *, workers: int) -> Iterator[t
                 future.cancel()
 
 
-def _outcome(future: Future[Looked], name: str) -> Looked | Failure:
+def _outcome(future: Future[ProcessedImage], name: str) -> ProcessedImage | Failure:
     try:
         return future.result()
     except (InputError, MemoryError) as error:

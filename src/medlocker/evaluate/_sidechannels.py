@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.attacks import Mask
-from medlocker.evaluate._ink import ink_numbers
-from medlocker.evaluate._told import Told, measure_told
+from medlocker.evaluate._markfeatures import ink_numbers
+from medlocker.evaluate._probe import ProbeResult, linear_probe
 from medlocker.evaluate.layout import layout_numbers
 
 Channel = Literal["layout", "marks"]
@@ -44,7 +44,7 @@ class SideChannel:
 
     channel: Channel
     n: int
-    told: Told | None
+    told: ProbeResult | None
 
     @property
     def text(self) -> str:
@@ -72,12 +72,12 @@ class SideChannel:
 
 
 @dataclass(frozen=True, eq=False)
-class Traces:
+class ImageFeatures:
     """What is kept of one image.
 
     Args:
         layout: From :func:`medlocker.evaluate.layout.layout_numbers`.
-        marks: From :func:`medlocker.evaluate._ink.ink_numbers`.
+        marks: From :func:`medlocker.evaluate._markfeatures.ink_numbers`.
         known: By target and by what of it (``outputs``, ``features``), what it says of the marked picture.
     """
 
@@ -87,7 +87,9 @@ class Traces:
     known: Mapping[tuple[str, str], NDArray[np.float32]] = field(default_factory=dict)
 
 
-def trace(clean: NDArray[Any], marked: NDArray[Any], label: str, *, mask: Mask | None = None) -> Traces:
+def trace(
+    clean: NDArray[Any], marked: NDArray[Any], label: str, *, mask: Mask | None = None
+) -> ImageFeatures:
     """Return what the layout and the marks of one image are in numbers.
 
     Args:
@@ -96,25 +98,25 @@ def trace(clean: NDArray[Any], marked: NDArray[Any], label: str, *, mask: Mask |
         mask: (H, W) bool, where the marks are; None: every pixel that differs.
     """
     changed = (clean != marked).any(axis=2) if mask is None else mask
-    return Traces(layout_numbers(changed), ink_numbers(clean, marked, changed), label)
+    return ImageFeatures(layout_numbers(changed), ink_numbers(clean, marked, changed), label)
 
 
-def measure_side_channels(traces: Sequence[Traces], *, seed: int = 0) -> tuple[SideChannel, ...]:
+def measure_side_channels(traces: Sequence[ImageFeatures], *, seed: int = 0) -> tuple[SideChannel, ...]:
     """Learn the labels from layouts, and from marks, each judged on images that were not learned from."""
     labels = [one.label for one in traces]
-    channels: Sequence[tuple[Channel, Callable[[Traces], NDArray[np.float64]]]] = (
+    channels: Sequence[tuple[Channel, Callable[[ImageFeatures], NDArray[np.float64]]]] = (
         ("layout", lambda one: one.layout),
         ("marks", lambda one: one.marks),
     )
     found = []
     for channel, numbers in channels:
-        told = measure_told(np.stack([numbers(one) for one in traces]), labels, seed=seed) if traces else None
+        told = linear_probe(np.stack([numbers(one) for one in traces]), labels, seed=seed) if traces else None
         found.append(SideChannel(channel, len(traces), told))
     return tuple(found)
 
 
 @dataclass(frozen=True)
-class Relearned:
+class ClassifierProbe:
     """What can be learned from a model about marked images, by whoever has labels of some of them.
 
     Args:
@@ -124,7 +126,7 @@ class Relearned:
 
     target: str
     source: str
-    told: Told | None
+    told: ProbeResult | None
 
     @property
     def text(self) -> str:
@@ -142,7 +144,7 @@ class Relearned:
         return {"target": self.target, "source": self.source, **numbers, "text": self.text}
 
 
-def measure_relearned(traces: Sequence[Traces], *, seed: int = 0) -> tuple[Relearned, ...]:
+def probe_classifier(traces: Sequence[ImageFeatures], *, seed: int = 0) -> tuple[ClassifierProbe, ...]:
     """Learn the labels from what models say of marked pictures, judged on images not learned from.
 
     Many features are first brought down to their 32 main components, without a look at labels.
@@ -152,7 +154,7 @@ def measure_relearned(traces: Sequence[Traces], *, seed: int = 0) -> tuple[Relea
     found = []
     for source in sources:
         inputs = np.stack([one.known[source] for one in traces]).astype(np.float64)
-        found.append(Relearned(*source, measure_told(_main_components(inputs), labels, seed=seed)))
+        found.append(ClassifierProbe(*source, linear_probe(_main_components(inputs), labels, seed=seed)))
     return tuple(found)
 
 

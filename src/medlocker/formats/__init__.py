@@ -2,7 +2,7 @@
 
 from medlocker.formats._keep import KEEPABLE, NOTHING, Keep, check_keep
 from medlocker.formats._method import MarkedFile
-from medlocker.formats._methods import METHODS, kept, mark_file, reach, unmark_file
+from medlocker.formats._methods import METHODS, influence_box, mark_file, unaffected_box, unmark_file
 from medlocker.formats._registry import (
     encode_frames,
     encode_image,
@@ -19,10 +19,10 @@ __all__ = [
     "check_keep",
     "encode_frames",
     "encode_image",
-    "kept",
+    "influence_box",
     "mark_file",
     "metadata_digest",
-    "reach",
     "read_image",
+    "unaffected_box",
     "unmark_file",
 ]

@@ -44,7 +44,7 @@ class Method(Protocol):
     def suits(self, image: Image) -> bool:
         """Tell whether images like this are marked this way."""
 
-    def reach(self, image: Image, box: Box) -> Box:
+    def influence_box(self, image: Image, box: Box) -> Box:
         """Return the pixels that may change if any pixel of a box is marked (the box itself, or more).
 
         Symmetric: a mark that stays out of ``reach(image, lesion)`` changes nothing inside ``lesion``.

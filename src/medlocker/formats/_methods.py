@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from medlocker.errors import RestoreError
 from medlocker.formats._keep import NOTHING, Keep
+from medlocker.formats._losslessframes import LosslessFrames
+from medlocker.formats._losslessstills import LosslessStills
 from medlocker.formats._method import MarkedFile, Method
 from medlocker.formats._sealed import Sealed
-from medlocker.formats._stacks import Stacks
-from medlocker.formats._stills import Stills
 from medlocker.formats.dicom.mark import Dicom
 from medlocker.formats.jpeg.mark import JpegDct
 from medlocker.formats.nifti.mark import Volumes
@@ -19,7 +19,8 @@ from medlocker.logo import Logo
 from medlocker.veil import AnyMark
 
 METHODS: Mapping[str, Method] = {
-    method.name: method for method in (JpegDct(), Sealed(), Dicom(), Volumes(), Stills(), Stacks())
+    method.name: method
+    for method in (JpegDct(), Sealed(), Dicom(), Volumes(), LosslessStills(), LosslessFrames())
 }
 """By the names that sealed records give; the first that suits an image marks it."""
 
@@ -59,26 +60,28 @@ def unmark_file(
     return known.unmark(marked, marks, logo=logo, residual=residual)
 
 
-def reach(image: Image, box: Box) -> Box:
+def influence_box(image: Image, box: Box) -> Box:
     """Return the pixels of an image that may change if any pixel of a box is marked.
 
     Where a format stores blocks instead of pixels this is more than the box; a mark that stays out of it
     changes nothing inside the box.
     """
-    return _method_for(image).reach(image, box)
+    return _method_for(image).influence_box(image, box)
 
 
-def kept(image: Image, reached: Box) -> Box | None:
-    """Return the pixels that stay as they are if all marks keep out of a box: the inverse of :func:`reach`.
+def unaffected_box(image: Image, reached: Box) -> Box | None:
+    """Return the pixels that stay as they are if all marks keep out of a box: the inverse of
+    :func:`influence_box`.
 
     Args:
         image: The original.
-        reached: What :func:`reach` returned; a decoder may mix its outermost pixels with what lies beyond.
+        reached: What :func:`influence_box` returned; a decoder may mix its outermost pixels with what lies
+        beyond.
 
     Returns:
         None if no pixel is certain to stay: a small box that is not one of whole blocks.
     """
-    inner, outer = reached, reach(image, reached)
+    inner, outer = reached, influence_box(image, reached)
     while True:
         left, top = inner.x + (outer.x < reached.x), inner.y + (outer.y < reached.y)
         right = inner.right - (outer.right > reached.right)
@@ -88,7 +91,7 @@ def kept(image: Image, reached: Box) -> Box | None:
         smaller = Box(left, top, right - left, bottom - top)
         if smaller == inner:
             return inner
-        inner, outer = smaller, reach(image, smaller)
+        inner, outer = smaller, influence_box(image, smaller)
 
 
 def _method_for(image: Image) -> Method:

@@ -12,10 +12,10 @@ from dataclasses import dataclass, replace
 
 from medlocker.errors import InputError, RestoreError
 from medlocker.formats._keep import NOTHING, Keep
+from medlocker.formats._losslessframes import LosslessFrames
+from medlocker.formats._losslessstills import LosslessStills
 from medlocker.formats._method import MarkedFile, Method
 from medlocker.formats._registry import metadata_digest
-from medlocker.formats._stacks import Stacks
-from medlocker.formats._stills import Stills
 from medlocker.formats.bmp import complete_bmp, hold_bmp
 from medlocker.formats.dicom import complete_dicom, hold_dicom
 from medlocker.formats.dicom.mark import Dicom
@@ -30,7 +30,9 @@ from medlocker.veil import AnyMark
 
 _LENGTHS = struct.Struct("<BI")
 _MOST_BYTES = 1 << 30
-_INNER: Mapping[str, Method] = {method.name: method for method in (Dicom(), Volumes(), Stills(), Stacks())}
+_INNER: Mapping[str, Method] = {
+    method.name: method for method in (Dicom(), Volumes(), LosslessStills(), LosslessFrames())
+}
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Sealed:
         """Tell whether an image is of such a format."""
         return image.format in _FORMATS
 
-    def reach(self, image: Image, box: Box) -> Box:
+    def influence_box(self, image: Image, box: Box) -> Box:
         """Return the box: every pixel is on its own."""
         return box
 

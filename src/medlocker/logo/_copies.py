@@ -33,7 +33,7 @@ _SMALL_PX = 64
 
 
 @dataclass(frozen=True)
-class Look:
+class CopyStyle:
     """How a copy looks.
 
     Args:
@@ -49,7 +49,7 @@ class Look:
     negative: bool
 
 
-def render_looks(logo: Logo, looks: Sequence[Look]) -> list[Raster]:
+def render_looks(logo: Logo, looks: Sequence[CopyStyle]) -> list[Raster]:
     """Render the copies of one lattice.
 
     Returns:
@@ -70,7 +70,7 @@ def render_looks(logo: Logo, looks: Sequence[Look]) -> list[Raster]:
     return [_opposite(found[k]) if look.negative else found[k] for k, look in enumerate(looks)]
 
 
-def _render_small(logo: Logo, looks: Sequence[Look], sizes: Sequence[tuple[int, int]]) -> list[Raster]:
+def _render_small(logo: Logo, looks: Sequence[CopyStyle], sizes: Sequence[tuple[int, int]]) -> list[Raster]:
     """Render copies side by side: every step is that of ``render_once`` with one more axis.
 
     Args:
@@ -92,7 +92,7 @@ def _render_small(logo: Logo, looks: Sequence[Look], sizes: Sequence[tuple[int, 
 
 
 def _positions(
-    looks: Sequence[Look], upright: NDArray[np.int64], sizes: NDArray[np.int64]
+    looks: Sequence[CopyStyle], upright: NDArray[np.int64], sizes: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return x and y of all pixels in the upright copies.
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.errors import InputError
-from medlocker.logo._copies import Look, render_looks
+from medlocker.logo._copies import CopyStyle, render_looks
 from medlocker.logo._hardening import Hardening, smooth_noise, stream
 from medlocker.logo._logo import Logo
 from medlocker.logo._render import Raster, direction, rendered_size
@@ -110,7 +110,7 @@ def render_lattice(logo: Logo, lattice: Lattice, *, width: int, height: int) -> 
     return _unpacked(seen)
 
 
-def lattice_looks(lattice: Lattice) -> list[Look]:
+def lattice_looks(lattice: Lattice) -> list[CopyStyle]:
     """Return the looks that the copies of a lattice have."""
     drawn = stream(lattice.key, "stamps", 2 * lattice.stamps).reshape(-1, 2)
     found = []
@@ -121,7 +121,7 @@ def lattice_looks(lattice: Lattice) -> list[Look]:
             lattice.key + number.to_bytes(2, "big"), warp_256=lattice.warp_256, texture=lattice.texture
         )
         negative = lattice.negatives and number % 2 == 1
-        found.append(Look(max(size, 1), rotation % _ONE, hardening, negative))
+        found.append(CopyStyle(max(size, 1), rotation % _ONE, hardening, negative))
     return found
 
 

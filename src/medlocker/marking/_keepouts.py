@@ -15,7 +15,9 @@ _MOST_OVERLAP = 8
 _STRIP_PIXELS = 1 << 17
 
 
-def spared(weight: NDArray[np.uint16], boxes: Sequence[Box], *, soft_px: int) -> NDArray[np.uint16]:
+def fade_at_keep_outs(
+    weight: NDArray[np.uint16], boxes: Sequence[Box], *, soft_px: int
+) -> NDArray[np.uint16]:
     """Take a veil off boxes, and let it fade in around them.
 
     Args:

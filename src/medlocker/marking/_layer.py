@@ -13,7 +13,7 @@ from medlocker.geometry import Box
 from medlocker.images import Image, rgb_to_ybr
 from medlocker.logo import Logo, fit_color, mounted, render, render_lattice, rendered_size, weights
 from medlocker.mark import Mark
-from medlocker.marking._keepouts import spared
+from medlocker.marking._keepouts import fade_at_keep_outs
 from medlocker.veil import Veil
 
 
@@ -44,7 +44,7 @@ class Layer:
         return slice(self.y, self.y + height), slice(self.x, self.x + width)
 
 
-def lay(mark: Mark | Veil, *, logo: Logo, image: Image) -> Layer:
+def render_layer(mark: Mark | Veil, *, logo: Logo, image: Image) -> Layer:
     """Render one mark or veil for one image.
 
     Raises:
@@ -70,7 +70,7 @@ def _lay_mark(mark: Mark, logo: Logo, image: Image) -> Layer:
     return Layer(mark.x, mark.y, _as_stored(raster.color, image), weight)
 
 
-def lay_coarsely(veil: Veil, *, logo: Logo, image: Image, step: int) -> Layer:
+def render_layer_coarsely(veil: Veil, *, logo: Logo, image: Image, step: int) -> Layer:
     """Render every ``step``-th row and column of a veil; ``step`` divides its grain.
 
     Boxes are kept out as a whole: the layer has no weight where a square of ``step`` pixels holds a pixel of
@@ -93,7 +93,7 @@ def _lay_veil(veil: Veil, logo: Logo, image: Image, step: int = 1) -> Layer:
         _spread(part, grain // step)[:rows, :cols] for part in (_as_stored(color, image), weight)
     )
     boxes = veil.keep_out if step == 1 else [_coarse(box, step) for box in veil.keep_out]
-    weight = spared(weight, boxes, soft_px=max(veil.soft_px // step, 1))
+    weight = fade_at_keep_outs(weight, boxes, soft_px=max(veil.soft_px // step, 1))
     return Layer(0, 0, color, weight, is_veil=True, step=step)
 
 

@@ -12,7 +12,7 @@ from medlocker.errors import InputError, RestoreError
 from medlocker.images import Image, Pixels
 from medlocker.logo import Logo, blend, render, unblend
 from medlocker.mark import Mark
-from medlocker.marking._layer import Layer, lay
+from medlocker.marking._layer import Layer, render_layer
 from medlocker.marking._preimages import pack_choices, unpack_choices, veiled
 from medlocker.patch import apply_residual, make_residual
 from medlocker.veil import AnyMark, Veil
@@ -71,7 +71,7 @@ def mark_pixels(image: Image, marks: Sequence[AnyMark], *, logo: Logo) -> Marked
 def _layers(marks: Sequence[AnyMark], *, logo: Logo, image: Image) -> list[Layer]:
     if sum(isinstance(mark, Veil) for mark in marks) > 1:
         raise InputError("expected at most one veil")  # each is as large as the image
-    return [lay(mark, logo=logo, image=image) for mark in marks]
+    return [render_layer(mark, logo=logo, image=image) for mark in marks]
 
 
 def _residual(image: Image, pixels: Pixels, layers: Sequence[Layer]) -> bytes:

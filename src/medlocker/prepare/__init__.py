@@ -3,7 +3,7 @@
 For the preset ``strong`` textures of the logo's own pixels, for the preset ``veil`` how veils look.
 """
 
-from medlocker.prepare._forecast import Told
+from medlocker.prepare._forecast import ModelForecast
 from medlocker.prepare._kind import check_kind
 from medlocker.prepare._prepare import Preparation, Prepared, prepare
 from medlocker.prepare._veil import (
@@ -22,10 +22,10 @@ __all__ = [
     "VEIL_SAMPLE",
     "ChosenVeil",
     "Forecast",
+    "ModelForecast",
     "Preparation",
     "Prepared",
     "Progress",
-    "Told",
     "VeilPreparation",
     "check_apart",
     "check_folder",

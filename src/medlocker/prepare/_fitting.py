@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from medlocker.errors import InputError
-from medlocker.prepare._reduced import Reduced
-from medlocker.prepare._trials import Shot, Veiler
+from medlocker.prepare._reduced import ReducedImage
+from medlocker.prepare._trials import TrialView, VeilRenderer
 from medlocker.protect.veiled import check_seen
 from medlocker.veilstyle import VeilStyle
 
@@ -24,9 +24,9 @@ _ROUNDS = 4
 
 def fit(
     style: VeilStyle,
-    veiler: Veiler,
-    images: Sequence[Reduced],
-    shots: Sequence[Shot],
+    veiler: VeilRenderer,
+    images: Sequence[ReducedImage],
+    shots: Sequence[TrialView],
     *,
     legibility: float,
     lowest: float,
@@ -55,11 +55,11 @@ def fit(
     return fitted if fitted.opacity >= min(lowest, style.opacity) else None
 
 
-def settle(
+def enforce_legibility(
     style: VeilStyle,
-    veiler: Veiler,
-    images: Sequence[Reduced],
-    shots: Sequence[Shot],
+    veiler: VeilRenderer,
+    images: Sequence[ReducedImage],
+    shots: Sequence[TrialView],
     *,
     legibility: float,
 ) -> tuple[VeilStyle, float, float]:

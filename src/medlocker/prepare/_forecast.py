@@ -16,7 +16,7 @@ Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
-class Told:
+class ModelForecast:
     """What one model's answers on veiled images still tell.
 
     Args:
@@ -62,14 +62,14 @@ class Told:
         return found
 
 
-def tell(
+def forecast_model(
     logits: NDArray[np.float32],
     *,
     truth: NDArray[np.int64],
     originals: NDArray[np.int64],
     name: str,
     classes: Sequence[str],
-) -> Told:
+) -> ModelForecast:
     """Measure answers on veiled images, one for each image.
 
     Args:
@@ -84,7 +84,7 @@ def tell(
     np.add.at(confusion, (truth, answers), 1)
     weighting = kappa_weighting(classes)
     found = measure_information(logits, truth)
-    return Told(
+    return ModelForecast(
         model=name,
         images=len(truth),
         right=right,

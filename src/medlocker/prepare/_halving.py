@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from medlocker.errors import InputError
 from medlocker.metrics import kappa_weighting
 from medlocker.prepare._losses import loss, probabilities
-from medlocker.prepare._trials import Trials
+from medlocker.prepare._trials import StyleTrials
 from medlocker.protect import Aim
 from medlocker.veilstyle import VeilStyle
 
@@ -34,7 +34,7 @@ may be far worse on a family that is not among them.
 
 
 @dataclass(frozen=True)
-class Chooser:
+class Subset:
     """Who sees only some of the models and of the images.
 
     Args:
@@ -47,7 +47,7 @@ class Chooser:
 
 
 @dataclass(frozen=True)
-class Plan:
+class HalvingSchedule:
     """How many styles are tried on how many looks.
 
     Args:
@@ -70,7 +70,7 @@ class Plan:
         return sum((shots - taken[i]) * count for i, (shots, count) in enumerate(self.steps))
 
 
-def make_plan(budget: int, *, images: int, models: int, choosers: int, repeats: int) -> Plan:
+def make_plan(budget: int, *, images: int, models: int, choosers: int, repeats: int) -> HalvingSchedule:
     """Return the plan with the most styles that a budget allows, and the looks at each image that leaves.
 
     Args:
@@ -97,22 +97,22 @@ def make_plan(budget: int, *, images: int, models: int, choosers: int, repeats: 
     )
 
 
-def plan_for(styles: int, *, images: int, choosers: int, repeats: int) -> Plan:
+def plan_for(styles: int, *, images: int, choosers: int, repeats: int) -> HalvingSchedule:
     """Return the plan for so many styles; see :func:`make_plan`."""
     whole = images * repeats
     sizes = sorted({max(-(-whole >> step), min(whole, _FEWEST_SHOTS)) for step in (3, 2, 1, 0)})
     # the base and the best of every chooser are always kept
     counts = [min(max(styles >> step, choosers + 1), styles) for step in range(len(sizes))]
-    return Plan(repeats, tuple(zip(sizes, counts, strict=True)))
+    return HalvingSchedule(repeats, tuple(zip(sizes, counts, strict=True)))
 
 
 def choose(
-    trials: Trials,
+    trials: StyleTrials,
     styles: Sequence[VeilStyle],
-    plan: Plan,
+    plan: HalvingSchedule,
     *,
     answers: Sequence[NDArray[np.int64]],
-    choosers: Sequence[Chooser],
+    choosers: Sequence[Subset],
     aim: Aim,
 ) -> list[VeilStyle]:
     """Return what each chooser chooses.
@@ -147,7 +147,7 @@ class _View:
     """
 
     def __init__(
-        self, trials: Trials, who: Chooser, shots: int, answers: Sequence[NDArray[np.int64]], aim: Aim
+        self, trials: StyleTrials, who: Subset, shots: int, answers: Sequence[NDArray[np.int64]], aim: Aim
     ) -> None:
         self._trials, self._models, self._aim = trials, who.models, aim
         self._shots = [k for k, shot in enumerate(trials.shots[:shots]) if who.half in (None, shot.half)]

@@ -27,7 +27,7 @@ def probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
-def soft_left(answers: NDArray[np.int64], veiled: NDArray[np.float64]) -> float:
+def remaining_probability(answers: NDArray[np.int64], veiled: NDArray[np.float64]) -> float:
     """Return the mean probability that is left for the answer on the original.
 
     Args:
@@ -66,7 +66,7 @@ def loss(answers: NDArray[np.int64], veiled: NDArray[np.float64], *, aim: Aim, w
         aim: ``same``: answers gather on one class, best on one that is rare among the originals' answers, for
             then little of these is left; ``key``: they are spread; ``wrong``: only that they differ.
     """
-    left = soft_left(answers, veiled)
+    left = remaining_probability(answers, veiled)
     if aim == "wrong":
         return left
     most = float(veiled.mean(axis=0).max())
@@ -75,7 +75,7 @@ def loss(answers: NDArray[np.int64], veiled: NDArray[np.float64], *, aim: Aim, w
     return kappa + _LEFT * left + _GATHERED * gathered
 
 
-def gathering_class(veiled: list[NDArray[Any]]) -> int:
+def dominant_class(veiled: list[NDArray[Any]]) -> int:
     """Return the class that the answers gather on.
 
     Args:

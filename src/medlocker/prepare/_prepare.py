@@ -20,15 +20,15 @@ from medlocker.images import LIMITS, Image
 from medlocker.labels import Labels
 from medlocker.logo import MAX_CELLS, LearnedLogo, Logo, pack_overlay
 from medlocker.prepare._sampling import choose_sample
-from medlocker.protect import Settings, find_room, pose_problem
+from medlocker.protect import Settings, find_placement_space, pose_problem
 from medlocker.regions import Regions
 from medlocker.release import Input, Inputs
 from medlocker.search import (
-    Driver,
-    Lesson,
+    BatchScheduler,
+    LearningEpoch,
+    LearningExample,
     Preview,
     Problem,
-    Round,
     learn_textures,
     share_fooled,
 )
@@ -84,7 +84,7 @@ def prepare(
     preparation: Preparation,
     *,
     loaded: Callable[[str], None] = lambda name: None,
-    progress: Callable[[Round], None] = lambda seen: None,
+    progress: Callable[[LearningEpoch], None] = lambda seen: None,
 ) -> Prepared:
     """Learn textures for one logo over a sample of images.
 
@@ -104,7 +104,7 @@ def prepare(
             hint="install the torch extra, or use a model made by `medlocker train classifier`",
         )
     settings = preparation.settings
-    lessons: list[Lesson] = []
+    lessons: list[LearningExample] = []
     left_out: list[Failure] = []
     grey: list[bool] = []
     with threadpool_limits(limits=1, user_api="blas"):
@@ -123,7 +123,7 @@ def prepare(
         raise InputError(f"none of {len(left_out)} images can be learned from{first}")
     kind = Counter(grey).most_common(1)[0][0]
     lessons = [lesson for lesson, is_grey in zip(lessons, grey, strict=True) if is_grey == kind]
-    driver = Driver(preparation.classifiers)
+    driver = BatchScheduler(preparation.classifiers)
     textures = learn_textures(
         lessons,
         driver,
@@ -149,7 +149,7 @@ def prepare(
     return Prepared(learned, plain, textured, len(lessons), tuple(left_out))
 
 
-def _lesson(preparation: Preparation, item: Input) -> tuple[Lesson, bool]:
+def _lesson(preparation: Preparation, item: Input) -> tuple[LearningExample, bool]:
     """Read one image and pose its problem."""
     models = preparation.classifiers
     data = read_limited(item.path, max_bytes=LIMITS.max_file_bytes, what="image")
@@ -157,14 +157,14 @@ def _lesson(preparation: Preparation, item: Input) -> tuple[Lesson, bool]:
     preview = Preview(image, models, logo=preparation.logo)
     labels = _labels(preparation, item, preview)
     problem = _problem(preparation, item, image, preview, labels)
-    return Lesson(problem, models[0].classes[labels[0]]), image.kind in ("grey", "grey-alpha")
+    return LearningExample(problem, models[0].classes[labels[0]]), image.kind in ("grey", "grey-alpha")
 
 
 def _labels(preparation: Preparation, item: Input, preview: Preview) -> tuple[int, ...]:
     text = preparation.labels.for_name(item.name) if preparation.labels is not None else None
     if text is not None:
         return tuple(classes[text] for classes in preparation.classes)
-    answers = zip(preparation.classifiers, preview.cleans, strict=True)
+    answers = zip(preparation.classifiers, preview.clean_canvases, strict=True)
     return tuple(int(model.logits(canvas[None])[0].argmax()) for model, canvas in answers)
 
 
@@ -178,7 +178,7 @@ def _problem(
         )
     settings = preparation.settings
     key = hashlib.sha256(f"{preparation.seed} {item.name}".encode("utf-8", "surrogateescape")).digest()
-    room = find_room(
+    room = find_placement_space(
         settings,
         preparation.logo,
         width=image.width,

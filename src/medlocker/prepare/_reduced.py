@@ -13,10 +13,10 @@ import numpy as np
 from medlocker.attacks import as_bytes
 from medlocker.classifiers import Classifier
 from medlocker.files import read_limited
-from medlocker.formats import reach, read_image
+from medlocker.formats import influence_box, read_image
 from medlocker.geometry import Box
 from medlocker.images import LIMITS, Image, viewed
-from medlocker.protect import beside
+from medlocker.protect import find_placement_avoiding
 from medlocker.protect.veiled import check_free
 from medlocker.regions import Finder, Findings, Regions
 from medlocker.release import Input
@@ -27,7 +27,7 @@ _LEAST_SIDE_PX = 224
 
 
 @dataclass(frozen=True, eq=False)
-class Reduced:
+class ReducedImage:
     """One image of the sample.
 
     Args:
@@ -52,7 +52,9 @@ def side_for(classifiers: Sequence[Classifier]) -> int:
     return min(max(round(_PER_MODEL_SIDE * finest), _LEAST_SIDE_PX), _MOST_SIDE_PX)
 
 
-def read_reduced(item: Input, *, side_px: int, regions: Regions | None, finder: Finder | None) -> Reduced:
+def read_reduced(
+    item: Input, *, side_px: int, regions: Regions | None, finder: Finder | None
+) -> ReducedImage:
     """Read an image and what must be kept out of it, and reduce both.
 
     Args:
@@ -76,7 +78,7 @@ def read_reduced(item: Input, *, side_px: int, regions: Regions | None, finder: 
     pixels = np.asarray(small, np.uint8).reshape(height, width, -1)
     across, down = width / image.width, height / image.height
     reduced = Image(pixels, "rgb" if pixels.shape[2] == 3 else "grey", "png", b"")
-    return Reduced(item.name, reduced, tuple(_scaled(box, across, down) for box in boxes))
+    return ReducedImage(item.name, reduced, tuple(_scaled(box, across, down) for box in boxes))
 
 
 def _kept_out(image: Image, name: str, regions: Regions | None, finder: Finder | None) -> tuple[Box, ...]:
@@ -87,8 +89,8 @@ def _kept_out(image: Image, name: str, regions: Regions | None, finder: Finder |
         given = regions.boxes_for(name, width=size[0], height=size[1], orientation=image.orientation)
     found = finder.find(viewed(image)) if finder is not None else Findings(())
     room = partial(check_free, width=size[0], height=size[1])
-    _, boxes, _ = beside(given, found, size=size, finder=finder, room=room)
-    return tuple(reach(image, box) for box in boxes)
+    _, boxes, _ = find_placement_avoiding(given, found, size=size, finder=finder, room=room)
+    return tuple(influence_box(image, box) for box in boxes)
 
 
 def _scaled(box: Box, across: float, down: float) -> Box:

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from medlocker.classifiers import Canvas, Classifier, batch_for, in_batches
 from medlocker.images import Image, viewed
 from medlocker.logo import Logo, blend
-from medlocker.marking import lay
-from medlocker.prepare._glances import Glance, draw_glance
-from medlocker.prepare._reduced import Reduced
-from medlocker.protect import Donors, Settings
-from medlocker.protect.legibility import seen_change
-from medlocker.protect.veiled import draw, fainter
+from medlocker.marking import render_layer
+from medlocker.prepare._reduced import ReducedImage
+from medlocker.prepare._viewtransforms import ViewTransform, draw_view_transform
+from medlocker.protect import DecoySource, Settings
+from medlocker.protect.legibility import visible_change
+from medlocker.protect.veiled import draw, reduce_opacity
 from medlocker.veilstyle import VeilStyle
 
 _THREADS = 2
@@ -32,7 +32,7 @@ Logits = list[NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
-class Shot:
+class TrialView:
     """One look at one image: the same image, key and glance for every style, so that styles compare well.
 
     Args:
@@ -44,10 +44,10 @@ class Shot:
     image: int
     half: int
     key: bytes
-    glance: Glance
+    glance: ViewTransform
 
 
-class Veiler:
+class VeilRenderer:
     """Puts veils on reduced images as ``protect`` would on the files.
 
     Args:
@@ -60,14 +60,14 @@ class Veiler:
 
     def __init__(self, logo: Logo, settings: Settings, *, with_decoys: bool) -> None:
         self._logo, self._settings, self._with_decoys = logo, settings, with_decoys
-        self.donors: Donors | None = None
+        self.donors: DecoySource | None = None
 
     def settings_of(self, style: VeilStyle) -> Settings:
         """Return the settings of a run with a prepared veil of this style."""
         return replace(self._settings, style=style, size=None, opacity=None)
 
     def veil(
-        self, style: VeilStyle, one: Reduced, key: bytes, *, as_drawn: bool = False
+        self, style: VeilStyle, one: ReducedImage, key: bytes, *, as_drawn: bool = False
     ) -> tuple[Image, float]:
         """Return an image under its veil, and its PSNR in dB; infinite if nothing changed.
 
@@ -88,18 +88,18 @@ class Veiler:
             donors=self.donors,
         )
         while True:
-            layer = lay(veil, logo=self._logo, image=one.image)
+            layer = render_layer(veil, logo=self._logo, image=one.image)
             pixels = one.image.pixels.copy()
             pixels[layer.window] = blend(pixels[layer.window], layer.color, layer.weight)
             marked = replace(one.image, pixels=pixels)
-            psnr = seen_change(one.image, marked).psnr_db
-            weaker = None if as_drawn else fainter(veil, psnr_db=psnr, settings=settings)
+            psnr = visible_change(one.image, marked).psnr_db
+            weaker = None if as_drawn else reduce_opacity(veil, psnr_db=psnr, settings=settings)
             if weaker is None:
                 return marked, psnr
             veil = weaker
 
 
-class Trials:
+class StyleTrials:
     """Asks all models about veiled images, and remembers. Use it as a context: it has threads.
 
     Set its ``shots``, the looks in the order in which they are taken, before asking about veils.
@@ -111,14 +111,14 @@ class Trials:
 
     def __init__(
         self,
-        veiler: Veiler,
-        images: Sequence[Reduced],
+        veiler: VeilRenderer,
+        images: Sequence[ReducedImage],
         classifiers: Sequence[Classifier],
         *,
         advance: Callable[[int], None],
     ) -> None:
         self.veiler, self.images, self.classifiers = veiler, images, classifiers
-        self.shots: Sequence[Shot] = ()
+        self.shots: Sequence[TrialView] = ()
         self.evaluations = 0
         self._advance = advance
         self._seen: dict[VeilStyle, list[Logits]] = {}
@@ -183,9 +183,9 @@ class Trials:
             yield [one[i : i + 1] for one in answers]
 
 
-def deal_shots(
-    images: Sequence[Reduced], answers: NDArray[np.int64], *, repeats: int, seed: int
-) -> list[Shot]:
+def make_trial_views(
+    images: Sequence[ReducedImage], answers: NDArray[np.int64], *, repeats: int, seed: int
+) -> list[TrialView]:
     """Return the looks at a sample, spread so that its beginning holds all classes and both halves alike.
 
     Args:
@@ -208,6 +208,6 @@ def deal_shots(
         for image in dealt:
             text = f"{seed} {repeat} {images[image].name}"
             key = hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
-            glance = draw_glance(np.random.default_rng(list(key[16:])))
-            shots.append(Shot(image, places[image][2], key[:16], glance))
+            glance = draw_view_transform(np.random.default_rng(list(key[16:])))
+            shots.append(TrialView(image, places[image][2], key[:16], glance))
     return shots

@@ -15,16 +15,16 @@ from medlocker.classifiers import Classifier
 from medlocker.errors import Code, Failure, InputError, MedlockerError, ModelError
 from medlocker.labels import Labels
 from medlocker.logo import Logo
-from medlocker.prepare._fitting import MEDIAN_PSNR_DB, fit, settle
-from medlocker.prepare._forecast import Told, tell
-from medlocker.prepare._halving import Chooser, Plan, choose, make_plan, plan_for
-from medlocker.prepare._losses import gathering_class, probabilities
-from medlocker.prepare._reduced import Reduced, read_reduced, side_for
+from medlocker.prepare._fitting import MEDIAN_PSNR_DB, enforce_legibility, fit
+from medlocker.prepare._forecast import ModelForecast, forecast_model
+from medlocker.prepare._halving import HalvingSchedule, Subset, choose, make_plan, plan_for
+from medlocker.prepare._losses import dominant_class, probabilities
+from medlocker.prepare._reduced import ReducedImage, read_reduced, side_for
 from medlocker.prepare._sampling import choose_sample
-from medlocker.prepare._trials import Logits, Trials, Veiler, deal_shots
+from medlocker.prepare._trials import Logits, StyleTrials, VeilRenderer, make_trial_views
 from medlocker.prepare._variants import MOST_OPACITY, variants
 from medlocker.preparedveil import PreparedVeil
-from medlocker.protect import Donors, Settings
+from medlocker.protect import DecoySource, Settings
 from medlocker.protect.veiled import check_seen
 from medlocker.regions import Finder, Regions
 from medlocker.release import Inputs
@@ -87,8 +87,8 @@ class Forecast:
     """
 
     left_out: bool
-    chosen: tuple[Told, ...]
-    shipped: tuple[Told, ...]
+    chosen: tuple[ModelForecast, ...]
+    shipped: tuple[ModelForecast, ...]
 
     def to_json(self) -> dict[str, Any]:
         """Return a JSON-ready object."""
@@ -138,7 +138,7 @@ class _Choice:
         self._progress = progress
         self._models = preparation.classifiers
         settings = preparation.settings
-        self._veiler = Veiler(
+        self._veiler = VeilRenderer(
             preparation.logo,
             settings,
             with_decoys=settings.decoys
@@ -160,10 +160,10 @@ class _Choice:
         def advance(count: int) -> None:
             self._progress("asking", count, total)
 
-        with Trials(self._veiler, images, self._models, advance=advance) as trials:
+        with StyleTrials(self._veiler, images, self._models, advance=advance) as trials:
             originals = trials.originals()
             answers = [logits.argmax(axis=1) for logits in originals]
-            trials.shots = deal_shots(images, answers[0], repeats=plan.repeats, seed=asked.seed)
+            trials.shots = make_trial_views(images, answers[0], repeats=plan.repeats, seed=asked.seed)
             styles, has_shipped = self._styles(trials, plan)
             plan = plan_for(len(styles), repeats=plan.repeats, **size)
             chosen = choose(trials, styles, plan, answers=answers, choosers=choosers, aim=asked.settings.aim)
@@ -172,11 +172,11 @@ class _Choice:
             )
             return self._put_together(trials, chosen[0], forecast, plan, originals, left_out)
 
-    def _read(self) -> tuple[list[Reduced], tuple[Failure, ...]]:
+    def _read(self) -> tuple[list[ReducedImage], tuple[Failure, ...]]:
         """Read the sample, leaving out what cannot be used and what is of the rarer kind."""
         asked = self._asked
         side = side_for(self._models)
-        images: list[Reduced] = []
+        images: list[ReducedImage] = []
         left_out: list[Failure] = []
         items = choose_sample(asked.inputs.items, asked.sample, seed=asked.seed)
         for item in items:
@@ -195,7 +195,9 @@ class _Choice:
             first = f": {left_out[0].reason}" if left_out else ""
             raise InputError(f"none of {len(left_out)} images can be used{first}")
         if asked.regions is not None:
-            self._veiler.donors = Donors.of((one.boxes, one.image.width, one.image.height) for one in images)
+            self._veiler.donors = DecoySource.of(
+                (one.boxes, one.image.width, one.image.height) for one in images
+            )
         is_grey = Counter(one.is_grey for one in images).most_common(1)[0][0]
         kind = "grey" if is_grey else "coloured"
         left_out += [
@@ -205,7 +207,7 @@ class _Choice:
         ]
         return [one for one in images if one.is_grey == is_grey], tuple(left_out)
 
-    def _styles(self, trials: Trials, plan: Plan) -> tuple[list[VeilStyle], bool]:
+    def _styles(self, trials: StyleTrials, plan: HalvingSchedule) -> tuple[list[VeilStyle], bool]:
         """Return styles that legibility allows, and whether the first is the shipped one."""
         settings = self._asked.settings
         wanted = variants(
@@ -243,8 +245,8 @@ class _Choice:
 
     def _forecast(
         self,
-        trials: Trials,
-        choosers: Sequence[Chooser],
+        trials: StyleTrials,
+        choosers: Sequence[Subset],
         chosen: Sequence[VeilStyle],
         answers: Sequence[NDArray[np.int64]],
         *,
@@ -253,7 +255,7 @@ class _Choice:
         """Judge every choice on the models, or at least on the images, that its chooser has not seen."""
         # the first look at each image: further ones are not independent of it
         first = range(len(trials.images))
-        told: list[Told] = []
+        told: list[ModelForecast] = []
         for model in range(len(self._models)):
             parts = [
                 (style, [k for k in first if trials.shots[k].half != who.half])
@@ -271,14 +273,14 @@ class _Choice:
 
     def _tell(
         self,
-        trials: Trials,
+        trials: StyleTrials,
         model: int,
         parts: Sequence[tuple[VeilStyle, list[int]]],
         answers: NDArray[np.int64],
-    ) -> Told:
+    ) -> ModelForecast:
         images = [trials.shots[k].image for _, shots in parts for k in shots]
         logits = np.concatenate([trials.logits(style, model, shots) for style, shots in parts if shots])
-        return tell(
+        return forecast_model(
             logits,
             truth=self._truth(trials.images, model, answers)[images],
             originals=answers[images],
@@ -286,7 +288,9 @@ class _Choice:
             classes=self._models[model].classes,
         )
 
-    def _truth(self, images: Sequence[Reduced], model: int, answers: NDArray[np.int64]) -> NDArray[np.int64]:
+    def _truth(
+        self, images: Sequence[ReducedImage], model: int, answers: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
         """Return the labels, and where there is none the model's own answers."""
         labels, classes = self._asked.labels, self._asked.classes
         truth = answers.copy()
@@ -299,10 +303,10 @@ class _Choice:
 
     def _put_together(
         self,
-        trials: Trials,
+        trials: StyleTrials,
         style: VeilStyle,
         forecast: Forecast,
-        plan: Plan,
+        plan: HalvingSchedule,
         originals: Logits,
         left_out: tuple[Failure, ...],
     ) -> ChosenVeil:
@@ -310,8 +314,8 @@ class _Choice:
         everything = range(len(trials.shots))
         alike = [k for k, model in enumerate(self._models) if model.classes == self._models[0].classes]
         veiled = [probabilities(trials.logits(style, k, everything)) for k in alike]
-        gathering = gathering_class(veiled)
-        settled, median, worst = settle(
+        gathering = dominant_class(veiled)
+        settled, median, worst = enforce_legibility(
             style,
             self._veiler,
             trials.images,
@@ -348,13 +352,13 @@ class _Choice:
         return ChosenVeil(prepared, forecast, left_out)
 
 
-def _choosers(models: int, *, images: int) -> list[Chooser]:
+def _choosers(models: int, *, images: int) -> list[Subset]:
     """Return the chooser that counts, who sees everything, and those whose choices are judged.
 
     Of several models each is left out in turn, and each half of the images.
     """
-    everything = Chooser(tuple(range(models)))
+    everything = Subset(tuple(range(models)))
     if images < _FEWEST_TO_JUDGE:
         return [everything]
     kept = [tuple(k for k in range(models) if k != out) for out in range(models)] if models > 1 else [(0,)]
-    return [everything, *(Chooser(some, half) for some in kept for half in (0, 1))]
+    return [everything, *(Subset(some, half) for some in kept for half in (0, 1))]

@@ -11,7 +11,7 @@ from PIL import Image as PillowImage
 
 from medlocker.images import Image
 from medlocker.logo import blend
-from medlocker.marking import lay
+from medlocker.marking import render_layer
 from medlocker.preparedveil import PreparedVeil
 
 _SIDE_PX = 448
@@ -27,7 +27,7 @@ def veil_picture(prepared: PreparedVeil) -> bytes:
         np.repeat(ground[..., None], channels, axis=2), "grey" if prepared.grey else "rgb", "png", b""
     )
     veil = prepared.style.draw(prepared.logo, width=image.width, height=image.height, key=_KEY)
-    layer = lay(veil, logo=prepared.logo, image=image)
+    layer = render_layer(veil, logo=prepared.logo, image=image)
     veiled = replace(image, pixels=blend(image.pixels, layer.color, layer.weight))
     stream = io.BytesIO()
     shown = veiled.pixels[..., 0] if prepared.grey else veiled.pixels

@@ -1,20 +1,20 @@
 """The pipeline of one image, from the file to the marked file."""
 
-from medlocker.protect._donors import Donors
+from medlocker.protect._donors import DecoySource
 from medlocker.protect._keepout import (
     FINDER_NAMES,
     Lesions,
-    beside,
+    find_placement_avoiding,
     finder_called,
     is_own_finder,
     make_finder,
     source_of,
 )
-from medlocker.protect._one import Protector
 from medlocker.protect._outcome import Job, Marked, Outcome
+from medlocker.protect._placementspace import PlacementSpace, find_placement_space, pose_problem
+from medlocker.protect._protector import Protector
 from medlocker.protect._randomness import seeded
-from medlocker.protect._room import Room, find_room, pose_problem
-from medlocker.protect._series import Lead, Series, about_series, marks_digest
+from medlocker.protect._series import Series, SharedMarks, marks_digest, series_error
 from medlocker.protect._settings import (
     DEFAULT_MARGIN,
     LEAST_PSNR_DB,
@@ -36,27 +36,27 @@ __all__ = [
     "PAPER_BUDGET",
     "STANDARD_HARDENING",
     "Aim",
-    "Donors",
+    "DecoySource",
     "Harden",
     "Job",
-    "Lead",
     "Lesions",
     "Marked",
     "Outcome",
     "Placement",
+    "PlacementSpace",
     "Preset",
     "Protector",
-    "Room",
     "Series",
     "Settings",
-    "about_series",
-    "beside",
-    "find_room",
+    "SharedMarks",
+    "find_placement_avoiding",
+    "find_placement_space",
     "finder_called",
     "is_own_finder",
     "make_finder",
     "marks_digest",
     "pose_problem",
     "seeded",
+    "series_error",
     "source_of",
 ]

@@ -16,17 +16,17 @@ from numpy.typing import NDArray
 from medlocker.classifiers import Classifier
 from medlocker.errors import UnsupportedImageError
 from medlocker.files import TEMPORARY_PREFIX, make_folder, read_limited, write_atomic
-from medlocker.formats import kept, mark_file, metadata_digest, read_image
+from medlocker.formats import mark_file, metadata_digest, read_image, unaffected_box
 from medlocker.geometry import Box
 from medlocker.images import LIMITS, Image, Pixels, content_digest
 from medlocker.logo import Logo
 from medlocker.marking import mark_pixels
-from medlocker.protect._against import attacked_views, attacks_for, withstood
 from medlocker.protect._outcome import Job, Marked
+from medlocker.protect._robustness import attacked_views, attacks_for, attacks_survived
 from medlocker.protect._settings import Settings
-from medlocker.protect.legibility import Seen, seen_change
+from medlocker.protect.legibility import VisibleChange, visible_change
 from medlocker.regions import Findings
-from medlocker.search import Answer, Ask, Work, margins_of
+from medlocker.search import Ask, BackgroundTask, ModelAnswers, margins_of
 from medlocker.veil import AnyMark
 
 Canvases: TypeAlias = list[NDArray[np.float32]]
@@ -52,7 +52,7 @@ class Original:
     findings: Findings
 
 
-class Shared(Protocol):
+class RunContext(Protocol):
     """What the images of a run share, as far as marking one of them needs it."""
 
     @property
@@ -68,7 +68,7 @@ class Shared(Protocol):
         """Options."""
 
 
-class Attempt:
+class CandidateWriter:
     """Writes candidates to a temporary file and judges what is read back from it.
 
     Args:
@@ -81,7 +81,7 @@ class Attempt:
 
     def __init__(
         self,
-        shared: Shared,
+        shared: RunContext,
         job: Job,
         original: Original,
         labels: tuple[int, ...],
@@ -101,7 +101,7 @@ class Attempt:
         self.withstood: tuple[str, ...] = ()
         self._views: list[Canvases] = []
         self._wanted = wanted
-        self.seen = Seen(np.inf, 0.0)
+        self.seen = VisibleChange(np.inf, 0.0)
         self.nearness = -np.inf
         self.fainter = False
 
@@ -122,17 +122,17 @@ class Attempt:
 
     def write(self, candidate: Candidate) -> Generator[Any, Any, None]:
         """Write a candidate and read it again."""
-        self.written, self._views, self.seen = yield Work(lambda: self._write(candidate), "write")
+        self.written, self._views, self.seen = yield BackgroundTask(lambda: self._write(candidate), "write")
 
     def ask(self) -> Generator[Any, Any, NDArray[np.float64]]:
         """Ask the models about the written file, and return its margins, attack by attack."""
         if not self._shared.classifiers:
             return np.zeros(0)
-        answer: Answer = yield ask_about(self._views, self._labels)
+        answer: ModelAnswers = yield ask_about(self._views, self._labels)
         if self._wanted:
             pairs = zip(answer.logits, self._wanted, strict=True)
             self.nearness = -max(float(margins_of(logits[:1], wanted)[0]) for logits, wanted in pairs)
-        self.withstood = withstood(self._attacks, answer.top, self._labels)
+        self.withstood = attacks_survived(self._attacks, answer.top, self._labels)
         self.fooled = tuple(bool(k != label) for k, label in zip(answer.top[0], self._labels, strict=True))
         return np.asarray(answer.margins, np.float64).ravel()
 
@@ -141,14 +141,14 @@ class Attempt:
         with suppress(OSError):
             os.unlink(self._temporary)
 
-    def _write(self, candidate: Candidate) -> tuple[Marked, list[Canvases], Seen]:
+    def _write(self, candidate: Candidate) -> tuple[Marked, list[Canvases], VisibleChange]:
         image = self.original.image
         write = self._on_disk if self._job.image is None else self._in_memory
         written, again = write(candidate)
         check_regions(self.original, again)
         pictures = attacked_views(image, again, self._attacks)
         views = [[model.canvas(one) for model in self._shared.classifiers] for one in pictures]
-        return written, views, seen_change(image, again)
+        return written, views, visible_change(image, again)
 
     def _on_disk(self, candidate: Candidate) -> tuple[Marked, Image]:
         """Write a candidate, and return what is read again."""
@@ -213,7 +213,7 @@ def check_regions(original: Original, again: Image) -> None:
     else:
         same = len(before) == len(after)
         pairs = ((before[i], after[i]) for i in range(len(before) if same else 0))
-    inner = [kept(image, box) for box in original.boxes]
+    inner = [unaffected_box(image, box) for box in original.boxes]
     windows = [(slice(box.y, box.bottom), slice(box.x, box.right)) for box in inner if box is not None]
     for old, new in pairs:
         same = same and all(np.array_equal(old[window], new[window]) for window in windows)

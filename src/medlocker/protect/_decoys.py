@@ -12,7 +12,7 @@ import numpy as np
 
 from medlocker.geometry import Box
 from medlocker.logo import stream
-from medlocker.protect._donors import Donors
+from medlocker.protect._donors import DecoySource
 
 MOST_DECOYS = 160
 """Enough to reach the share below with decoys of middling size."""
@@ -40,7 +40,7 @@ def draw_decoys(
     width: int,
     height: int,
     key: bytes,
-    donors: Donors | None = None,
+    donors: DecoySource | None = None,
     grow: Callable[[Box], Box] = lambda box: box,
 ) -> tuple[Box, ...]:
     """Return boxes that make the holes of a veil like those of other images.
@@ -63,7 +63,7 @@ def draw_decoys(
     Returns:
         Grown and clipped to the image.
     """
-    holes = _Holes(width, height)
+    holes = _CoverageGrid(width, height)
     for box in boxes:
         holes.cover(box)
     if donors is None:
@@ -71,7 +71,7 @@ def draw_decoys(
     return _like_others(holes, donors, key, grow)
 
 
-class _Holes:
+class _CoverageGrid:
     """What is covered, in cells: whether a box overlaps others need not be known to the pixel."""
 
     def __init__(self, width: int, height: int) -> None:
@@ -98,7 +98,7 @@ class _Holes:
         return self._covered[rows, max(box.x, 0) // self._cell : max(-(-box.right // self._cell), 0)]
 
 
-def _evenly_drawn(holes: _Holes, key: bytes, grow: Callable[[Box], Box]) -> tuple[Box, ...]:
+def _evenly_drawn(holes: _CoverageGrid, key: bytes, grow: Callable[[Box], Box]) -> tuple[Box, ...]:
     """Fill up to a share drawn by key with small boxes about the middle."""
     width, height = holes.width, holes.height
     drawn = (stream(key, "decoys", 1 + 6 * MOST_DECOYS) / 65536).tolist()
@@ -119,7 +119,9 @@ def _evenly_drawn(holes: _Holes, key: bytes, grow: Callable[[Box], Box]) -> tupl
     return tuple(decoys)
 
 
-def _like_others(holes: _Holes, donors: Donors, key: bytes, grow: Callable[[Box], Box]) -> tuple[Box, ...]:
+def _like_others(
+    holes: _CoverageGrid, donors: DecoySource, key: bytes, grow: Callable[[Box], Box]
+) -> tuple[Box, ...]:
     """Fill as much as another image's lesions cover, with lesions of several others."""
     shares = sorted(_share_of(donors, number, holes, grow) for number in range(len(donors.sets)))
     few = shares[int(_FEW * len(shares))]
@@ -139,15 +141,15 @@ def _like_others(holes: _Holes, donors: Donors, key: bytes, grow: Callable[[Box]
     return tuple(decoys)
 
 
-def _share_of(donors: Donors, number: int, holes: _Holes, grow: Callable[[Box], Box]) -> float:
+def _share_of(donors: DecoySource, number: int, holes: _CoverageGrid, grow: Callable[[Box], Box]) -> float:
     """Return which share of the image one donor's lesions would cover."""
-    found = _Holes(holes.width, holes.height)
+    found = _CoverageGrid(holes.width, holes.height)
     for box in donors.boxes(number, width=holes.width, height=holes.height):
         found.cover(grow(box))
     return found.share
 
 
-def _moved(donors: Donors, draws: Iterator[float], holes: _Holes) -> Iterator[Box]:
+def _moved(donors: DecoySource, draws: Iterator[float], holes: _CoverageGrid) -> Iterator[Box]:
     """Yield lesions of donors by chance, in groups that stay together, until the draws end."""
     width, height = holes.width, holes.height
     while (first := next(draws, None)) is not None:
@@ -164,6 +166,6 @@ def _moved(donors: Donors, draws: Iterator[float], holes: _Holes) -> Iterator[Bo
             yield _inside(round(box.x + across * width), round(box.y + down * height), w, h, holes)
 
 
-def _inside(left: int, top: int, w: int, h: int, holes: _Holes) -> Box:
+def _inside(left: int, top: int, w: int, h: int, holes: _CoverageGrid) -> Box:
     left, top = max(min(left, holes.width - w), 0), max(min(top, holes.height - h), 0)
     return Box(left, top, min(w, holes.width), min(h, holes.height))

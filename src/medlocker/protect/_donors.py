@@ -31,7 +31,7 @@ RelativeBox = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
-class Donors:
+class DecoySource:
     """Regions of several images.
 
     Args:
@@ -41,7 +41,7 @@ class Donors:
     sets: tuple[tuple[RelativeBox, ...], ...]
 
     @classmethod
-    def of(cls, images: Iterable[tuple[Sequence[Box], int, int]]) -> Donors | None:
+    def of(cls, images: Iterable[tuple[Sequence[Box], int, int]]) -> DecoySource | None:
         """Take the regions of images.
 
         Args:
@@ -67,7 +67,7 @@ class Donors:
         return cls(tuple(found)) if len(found) >= FEWEST_DONORS else None
 
     @classmethod
-    def among(cls, regions: Regions, images: Sequence[tuple[str, Path]]) -> Donors | None:
+    def among(cls, regions: Regions, images: Sequence[tuple[str, Path]]) -> DecoySource | None:
         """Take the regions of at most 64 images that have any, by a hash of their names: the same ones each
         time.
 
@@ -83,7 +83,7 @@ class Donors:
         return cls.of(islice(_with_regions(regions, known), MOST_DONORS))
 
     @classmethod
-    def found_by(cls, finder: Finder, images: Sequence[tuple[str, Path]]) -> Donors | None:
+    def found_by(cls, finder: Finder, images: Sequence[tuple[str, Path]]) -> DecoySource | None:
         """Take what a finder finds in at most 32 images, drawn by a hash of their names.
 
         Args:

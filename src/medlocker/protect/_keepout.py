@@ -42,7 +42,7 @@ R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 
-class _RoomBeside(Protocol[R_co]):
+class _PlacementFinder(Protocol[R_co]):
     def __call__(self, *, boxes: Sequence[Box]) -> R_co: ...
 
 
@@ -125,13 +125,13 @@ def source_of(*, given: bool, finder: Finder | None) -> str:
     return " + ".join(parts) or "none"
 
 
-def beside(
+def find_placement_avoiding(
     given: Sequence[Box],
     findings: Findings,
     *,
     size: tuple[int, int],
     finder: Finder | None,
-    room: _RoomBeside[R],
+    room: _PlacementFinder[R],
 ) -> tuple[R, tuple[Box, ...], tuple[str, ...]]:
     """Find room beside all boxes, giving up weak candidates where there is none otherwise.
 
@@ -150,7 +150,7 @@ def beside(
     if findings.firm:
         bare, firm = replace(findings, firm=()), (*given, *findings.firm)
         try:
-            return beside(firm, bare, size=size, finder=finder, room=room)
+            return find_placement_avoiding(firm, bare, size=size, finder=finder, room=room)
         except NoRoomError as error:
             raise NoRoomError(f"{error}; optic disc and macula are kept clear") from error
     given, found = tuple(given), findings.boxes

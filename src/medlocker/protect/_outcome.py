@@ -8,7 +8,7 @@ from typing import Literal
 
 from medlocker.errors import Failure
 from medlocker.images import Image
-from medlocker.protect._series import Lead, Series
+from medlocker.protect._series import Series, SharedMarks
 from medlocker.veil import AnyMark
 
 
@@ -37,7 +37,7 @@ class Job:
     target: Path
     labels: tuple[int | None, ...] = ()
     series: Series | None = None
-    lead: Lead | None = None
+    lead: SharedMarks | None = None
     stamp: str = ""
     image: Image | None = field(default=None, repr=False)
 

@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 from medlocker.errors import AlreadyMarkedError, Code, InputError, MedlockerError, NoRoomError
-from medlocker.formats import reach
+from medlocker.formats import influence_box
 from medlocker.geometry import Box
 from medlocker.images import Image
 from medlocker.logo import Logo, render
 from medlocker.placements import FreePlacements
 from medlocker.regions import Findings, Regions
-from medlocker.search import Work
+from medlocker.search import BackgroundTask
 from medlocker.veil import AnyMark, Veil
 
 
@@ -49,7 +49,7 @@ class Series:
 
 
 @dataclass(frozen=True)
-class Lead:
+class SharedMarks:
     """What the other images of a series take over from the one that was searched.
 
     Args:
@@ -76,7 +76,7 @@ _OF_SERIES = {
 
 
 @contextmanager
-def about_series() -> Iterator[None]:
+def series_error() -> Iterator[None]:
     """Say of a series what the ledger says of an image.
 
     Raises:
@@ -89,9 +89,9 @@ def about_series() -> Iterator[None]:
         raise AlreadyMarkedError(text, hint=error.hint, code=error.code, subject=error.subject) from None
 
 
-def look_at(
+def find_series_regions(
     series: Series, find: Callable[[str, Path], Findings], *, beside: str
-) -> Generator[Work, Any, None]:
+) -> Generator[BackgroundTask, Any, None]:
     """Fill in the findings of every member but one; one image is in memory at a time.
 
     A member that cannot be read keeps nothing out: it will say so itself, and gets no mark.
@@ -103,7 +103,7 @@ def look_at(
     """
     for name, path in series.members.items():
         if name != beside and name not in series.findings:
-            found = yield Work(partial(_found, find, name, path), "read")
+            found = yield BackgroundTask(partial(_found, find, name, path), "read")
             if found is not None:
                 series.findings[name] = found
 
@@ -137,10 +137,10 @@ def given_boxes(regions: Regions | None, image: Image, names: Sequence[str]) -> 
                 raise
             continue
         boxes.update(dict.fromkeys(found))
-    return tuple(reach(image, box) for box in boxes)
+    return tuple(influence_box(image, box) for box in boxes)
 
 
-def together(findings: Sequence[Findings]) -> Findings:
+def merge_findings(findings: Sequence[Findings]) -> Findings:
     """Return the boxes of several images, the strongest of each first; the notes are those of the first."""
     firm = dict.fromkeys(box for found in findings for box in found.firm)
     ranks = zip_longest(*(found.boxes for found in findings))
@@ -148,7 +148,7 @@ def together(findings: Sequence[Findings]) -> Findings:
     return Findings(tuple(boxes), findings[0].notes, tuple(firm))
 
 
-def check_marks(lead: Lead, image: Image, boxes: Sequence[Box], *, logo: Logo) -> None:
+def check_marks(lead: SharedMarks, image: Image, boxes: Sequence[Box], *, logo: Logo) -> None:
     """Refuse marks that would touch a region of this image.
 
     They do only where a region was not yet known, or not readable, when the series' marks were searched.

@@ -13,7 +13,7 @@ _MOST_PIXELS = 1 << 20
 
 
 @dataclass(frozen=True)
-class Seen:
+class VisibleChange:
     """The change of what a viewer shows.
 
     Args:
@@ -25,7 +25,7 @@ class Seen:
     area: float
 
 
-def seen_change(original: Image, marked: Image) -> Seen:
+def visible_change(original: Image, marked: Image) -> VisibleChange:
     """Compare a marked image with its original, as shown; of large pictures every n-th row and column.
 
     Args:
@@ -40,4 +40,4 @@ def seen_change(original: Image, marked: Image) -> Seen:
     error = float(np.square(difference / scale, dtype=np.float32).mean())
     changed = difference[..., 0] | difference[..., 1] | difference[..., 2]
     area = np.count_nonzero(changed) / changed.size
-    return Seen(10 * log10(255**2 / error) if error else inf, area)
+    return VisibleChange(10 * log10(255**2 / error) if error else inf, area)

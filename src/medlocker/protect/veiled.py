@@ -8,12 +8,12 @@ from functools import partial
 
 from medlocker.classifiers import Classifier
 from medlocker.errors import InputError, NoRoomError
-from medlocker.formats import reach
+from medlocker.formats import influence_box
 from medlocker.geometry import Box
 from medlocker.images import Image
 from medlocker.logo import Logo
 from medlocker.protect._decoys import draw_decoys
-from medlocker.protect._donors import Donors
+from medlocker.protect._donors import DecoySource
 from medlocker.protect._settings import Settings
 from medlocker.regions.scale import covered
 from medlocker.veil import Veil
@@ -49,7 +49,7 @@ def draw(
     key: bytes,
     with_decoys: bool,
     telling_nothing: Collection[Box] = (),
-    donors: Donors | None = None,
+    donors: DecoySource | None = None,
 ) -> Veil:
     """Draw the veil of one image.
 
@@ -71,13 +71,13 @@ def draw(
             **size,
             key=key,
             donors=donors,
-            grow=partial(reach, image),
+            grow=partial(influence_box, image),
         )
     kept = tuple(sorted({*boxes, *decoys}))
     return settings.veil_style.draw(logo, **size, key=key, keep_out=kept)
 
 
-def fainter(veil: Veil, *, psnr_db: float, settings: Settings) -> Veil | None:
+def reduce_opacity(veil: Veil, *, psnr_db: float, settings: Settings) -> Veil | None:
     """Return a veil that leaves the wanted legibility, or None if it does so already.
 
     Args:

@@ -27,7 +27,7 @@ _LEAST_RIM_PX = 24
 
 
 @dataclass(frozen=True)
-class Rim:
+class Ellipse:
     """An upright ellipse, in pixels.
 
     Args:
@@ -54,7 +54,7 @@ class EyeView:
 
     pixels: NDArray[np.uint8]
     inside: NDArray[np.uint8]
-    rim: Rim
+    rim: Ellipse
     made_from: tuple[int, int]
 
     def box(self, x: float, y: float, across: float, down: float, *, image: tuple[int, int]) -> Box | None:
@@ -89,7 +89,7 @@ def view_eye(pixels: NDArray[np.uint8]) -> EyeView | None:
     field = field_of_view(pixels)
     if field is None:
         return None
-    rim = rim_of(field)
+    rim = fit_ellipse(field)
     zoom_x, zoom_y = DIAMETER_PX / (2 * rim.across), DIAMETER_PX / (2 * rim.down)
     middle = (SIDE_PX - 1) / 2
     move = np.array([[zoom_x, 0, middle - zoom_x * rim.x], [0, zoom_y, middle - zoom_y * rim.y]])
@@ -107,7 +107,7 @@ def from_centre(step: int = 1) -> NDArray[np.float32]:
     return np.asarray(np.hypot(at[:, None], at[None, :]), dtype=np.float32)
 
 
-def rim_of(field: Field) -> Rim:
+def fit_ellipse(field: Field) -> Ellipse:
     """Fit an upright ellipse to the rim of a field of view, also where the picture's edges cut it."""
     height, width = field.whole.shape
     outlines, _ = cv2.findContours(field.whole.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -116,13 +116,13 @@ def rim_of(field: Field) -> Rim:
     # what the picture's edge cuts off is no rim
     rim = _fitted(outline[(x > 2) & (y > 2) & (x < width - 3) & (y < height - 3)])
     (left, top), (right, bottom) = outline.min(axis=0), outline.max(axis=0)
-    bounds = Rim((left + right) / 2, (top + bottom) / 2, (right - left + 1) / 2, (bottom - top + 1) / 2)
+    bounds = Ellipse((left + right) / 2, (top + bottom) / 2, (right - left + 1) / 2, (bottom - top + 1) / 2)
     if rim is None or not _is_likely(rim, bounds):
         return bounds
     return rim
 
 
-def _is_likely(rim: Rim, bounds: Rim) -> bool:
+def _is_likely(rim: Ellipse, bounds: Ellipse) -> bool:
     """Tell whether an ellipse can be the rim of what its bounds are known of."""
     if not 1 / _MOST_STRETCHED < rim.across / rim.down < _MOST_STRETCHED:
         return False
@@ -130,7 +130,7 @@ def _is_likely(rim: Rim, bounds: Rim) -> bool:
     return all(0.8 < fitted / seen < _MOST_STRETCHED for fitted, seen in pairs)
 
 
-def _fitted(points: NDArray[Any]) -> Rim | None:
+def _fitted(points: NDArray[Any]) -> Ellipse | None:
     """Fit ``x² + b y² + c x + d y + e = 0``, leaving out what is off, as notches and tabs at the rim are.
 
     Args:
@@ -146,7 +146,7 @@ def _fitted(points: NDArray[Any]) -> Rim | None:
         if b <= 0 or (size := c * c / 4 + d * d / (4 * b) - e) <= 0:
             break
         x, y, across, down = -c / 2, -d / (2 * b), math.sqrt(size), math.sqrt(size / b)
-        rim = Rim(
+        rim = Ellipse(
             float(middle[0] + spread * x),
             float(middle[1] + spread * y),
             float(spread * across),

@@ -51,7 +51,7 @@ _FOVEA_SCORE = 4
 
 
 @dataclass(frozen=True)
-class Spot:
+class Circle:
     """Something round in a view.
 
     Args:
@@ -75,8 +75,8 @@ class Landmarks:
         fovea: The middle of the macula, with the radius that is kept clear, or None.
     """
 
-    disc: Spot | None
-    fovea: Spot | None
+    disc: Circle | None
+    fovea: Circle | None
 
 
 def landmarks_of(view: EyeView) -> Landmarks:
@@ -153,7 +153,7 @@ def _lines(contrast: Map, inside: NDArray[np.uint8]) -> tuple[Map, Map, Map]:
     return _coarse(amount), _coarse(amount * level), _coarse(amount * slant)
 
 
-def _disc(view: EyeView, seen: _Seen) -> Spot:
+def _disc(view: EyeView, seen: _Seen) -> Circle:
     """Return the likeliest optic disc."""
     within = (seen.inside > 0.5).astype(np.float32)
     score = _CONVERGING * seen.converging + _UPRIGHT * seen.upright
@@ -163,7 +163,7 @@ def _disc(view: EyeView, seen: _Seen) -> Spot:
     row, column = _largest(np.where(seen.inside > 0.6, score, -np.inf))
     x, y = (at * _STEP_PX + _STEP_PX // 2 for at in (column, row))
     edge, x, y, radius = _outline(view, seen.plain, x, y)
-    return Spot(x, y, radius, _disc_strength(float(score[row, column]), edge))
+    return Circle(x, y, radius, _disc_strength(float(score[row, column]), edge))
 
 
 def _disc_strength(score: float, edge: float) -> float:
@@ -200,7 +200,7 @@ def _outline(view: EyeView, plain: NDArray[np.uint8], x: int, y: int) -> tuple[f
     return best
 
 
-def _fovea(view: EyeView, seen: _Seen, disc: Spot) -> Spot | None:
+def _fovea(view: EyeView, seen: _Seen, disc: Circle) -> Circle | None:
     """Return the likeliest fovea of an eye with this disc, None if no place for it is in the field."""
     inner = np.asarray(cv2.erode(view.inside, _round(1 / 30)), dtype=np.uint8)
     within = (_coarse(inner.astype(np.float32)) > 0.6).astype(np.float32)
@@ -219,10 +219,10 @@ def _fovea(view: EyeView, seen: _Seen, disc: Spot) -> Spot | None:
         return None
     row, column = _largest(np.where(allowed, score, -np.inf))
     x, y = (at * _STEP_PX + _STEP_PX // 2 for at in (column, row))
-    return Spot(x, y, 0.1 * DIAMETER_PX * scale, float(score[row, column]) / _FOVEA_SCORE)
+    return Circle(x, y, 0.1 * DIAMETER_PX * scale, float(score[row, column]) / _FOVEA_SCORE)
 
 
-def _likely_places(disc: Spot, scale: float) -> Map:
+def _likely_places(disc: Circle, scale: float) -> Map:
     """Return how likely each coarse pixel is the fovea by its place alone: a logarithm, 0 at most."""
     at = np.arange(_COARSE_PX, dtype=np.float32) * _STEP_PX + _STEP_PX // 2
     x, y = (at - np.float32(disc.x))[None, :], (at - np.float32(disc.y))[:, None]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Piece:
+class TileSpan:
     """One tile's place along one axis.
 
     Args:
@@ -21,7 +21,7 @@ class Piece:
     last: int
 
 
-def pieces(length: int, *, tile: int, border: int) -> list[Piece]:
+def pieces(length: int, *, tile: int, border: int) -> list[TileSpan]:
     """Cut an axis so that every pixel is used once, and ``border`` pixels from any cut edge.
 
     Args:
@@ -32,11 +32,11 @@ def pieces(length: int, *, tile: int, border: int) -> list[Piece]:
     >>> pieces(10, tile=6, border=1)
     [Piece(start=0, first=0, last=5), Piece(start=4, first=5, last=10)]
     """
-    found: list[Piece] = []
+    found: list[TileSpan] = []
     first = 0
     for start in _starts(length, tile=tile, step=tile - 2 * border):
         last = length if start + tile >= length else start + tile - border
-        found.append(Piece(start, first, last))
+        found.append(TileSpan(start, first, last))
         first = last
     return found
 

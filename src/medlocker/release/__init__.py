@@ -4,8 +4,8 @@ from medlocker.release._inputs import IMAGE_SUFFIXES, Input, Inputs, find_inputs
 from medlocker.release._journal import FOLDER, is_unfinished, kept_of
 from medlocker.release._run import Result, Run, check_target, run_release
 from medlocker.release._sample import cluster_features, images_to_sample
-from medlocker.release._starting import starting
-from medlocker.release._status import RunStatus, count_there, status_of
+from medlocker.release._startmarker import start_marker
+from medlocker.release._status import RunStatus, count_existing, status_of
 from medlocker.release._summary import Summary
 
 __all__ = [
@@ -19,12 +19,12 @@ __all__ = [
     "Summary",
     "check_target",
     "cluster_features",
-    "count_there",
+    "count_existing",
     "find_inputs",
     "images_to_sample",
     "is_unfinished",
     "kept_of",
     "run_release",
-    "starting",
+    "start_marker",
     "status_of",
 ]

@@ -11,11 +11,13 @@ from collections.abc import Callable
 
 from medlocker.certificates import ReleaseSecret, seal, unseal
 from medlocker.errors import MalformedError
-from medlocker.protect import Donors
+from medlocker.protect import DecoySource
 from medlocker.release._journal import Journal
 
 
-def kept_donors(journal: Journal, secret: ReleaseSecret, find: Callable[[], Donors | None]) -> Donors | None:
+def kept_donors(
+    journal: Journal, secret: ReleaseSecret, find: Callable[[], DecoySource | None]
+) -> DecoySource | None:
     """Return the donors that a run began with; those of a new run are found, sealed and written first.
 
     Args:
@@ -36,11 +38,13 @@ def kept_donors(journal: Journal, secret: ReleaseSecret, find: Callable[[], Dono
     return found
 
 
-def _read(data: bytes) -> Donors | None:
+def _read(data: bytes) -> DecoySource | None:
     try:
         sets = json.loads(data)
         if sets is None:
             return None
-        return Donors(tuple(tuple((int(x), int(y), int(w), int(h)) for x, y, w, h in one) for one in sets))
+        return DecoySource(
+            tuple(tuple((int(x), int(y), int(w), int(h)) for x, y, w, h in one) for one in sets)
+        )
     except (ValueError, TypeError, RecursionError):
         raise MalformedError("donors: expected lists of boxes") from None

@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 
 from medlocker.formats.dicom import dicom_identity
-from medlocker.protect import Lead, Outcome, Series
+from medlocker.protect import Outcome, Series, SharedMarks
 from medlocker.release._inputs import Input
 from medlocker.search import file_threads
 
@@ -86,7 +86,7 @@ def _short(identity: str) -> bytes:
 
 
 @dataclass(frozen=True)
-class Planned:
+class ScheduledImage:
     """One image to start with now.
 
     Args:
@@ -97,7 +97,7 @@ class Planned:
 
     index: int
     series: Series | None = None
-    lead: Lead | None = None
+    lead: SharedMarks | None = None
 
 
 @dataclass(eq=False)
@@ -106,7 +106,7 @@ class _Waiting:
     rest: deque[int]
 
 
-class Order:
+class Scheduler:
     """The order in which images are started: the others of a series when its leader is marked.
 
     The middle image leads: it is most like all others. If it cannot be marked the next one does. Images whose
@@ -127,13 +127,13 @@ class Order:
         groups: Groups,
         *,
         done: Collection[int],
-        known: Callable[[str], Lead | None],
+        known: Callable[[str], SharedMarks | None],
     ) -> None:
         self._items = items
         self._groups = groups
         self._done = done
         self._known = known
-        self._ready: deque[Planned] = deque()
+        self._ready: deque[ScheduledImage] = deque()
         self._waiting: dict[int, _Waiting] = {}
         self._opened: set[str] = set()
         self._held = set(groups.repeats)
@@ -142,7 +142,7 @@ class Order:
             self._repeats.setdefault(first, deque()).append(index)
         self._fresh = self._plan()
 
-    def take(self) -> Iterator[Planned]:
+    def take(self) -> Iterator[ScheduledImage]:
         """Yield images to start now."""
         while True:
             planned = self._ready.popleft() if self._ready else next(self._fresh, None)
@@ -162,7 +162,7 @@ class Order:
         waiting = self._waiting.pop(outcome.index, None)
         if waiting is not None and outcome.status == "marked":
             lead = self._known(waiting.series.key)
-            self._ready.extend(Planned(index, waiting.series, lead) for index in waiting.rest)
+            self._ready.extend(ScheduledImage(index, waiting.series, lead) for index in waiting.rest)
         elif waiting is not None and waiting.rest:
             self._ready.appendleft(self._lead(waiting))
         copies = self._repeats.pop(outcome.index, deque())
@@ -180,7 +180,7 @@ class Order:
         self._held.remove(index)
         key = self._groups.keys.get(index)
         if key is None:
-            self._ready.append(Planned(index))
+            self._ready.append(ScheduledImage(index))
         elif key in self._opened:
             waiting = next((one for one in self._waiting.values() if one.series.key == key), None)
             if waiting is not None:
@@ -188,17 +188,17 @@ class Order:
             else:
                 self._ready.extend(self._begin(key, deque((index,))))
 
-    def _lead(self, waiting: _Waiting) -> Planned:
+    def _lead(self, waiting: _Waiting) -> ScheduledImage:
         index = waiting.rest.popleft()
         self._waiting[index] = waiting
-        return Planned(index, waiting.series)
+        return ScheduledImage(index, waiting.series)
 
-    def _plan(self) -> Iterator[Planned]:
+    def _plan(self) -> Iterator[ScheduledImage]:
         for index in range(len(self._items)):
             key = self._groups.keys.get(index)
             if key is None:
                 if index not in self._done and index not in self._groups.repeats:
-                    yield Planned(index)
+                    yield ScheduledImage(index)
             elif key not in self._opened:
                 self._opened.add(key)
                 yield from self._begin(key, self._in_turn(key))
@@ -213,7 +213,7 @@ class Order:
         in_turn = chain(firsts[middle:], firsts[:middle], repeats)
         return deque(index for index in in_turn if index not in self._done and index not in self._held)
 
-    def _begin(self, key: str, rest: deque[int]) -> Iterator[Planned]:
+    def _begin(self, key: str, rest: deque[int]) -> Iterator[ScheduledImage]:
         if not rest:
             return
         members = self._groups.members[key]
@@ -222,4 +222,4 @@ class Order:
         if lead is None:
             yield self._lead(_Waiting(series, rest))
         else:
-            yield from (Planned(index, series, lead) for index in rest)
+            yield from (ScheduledImage(index, series, lead) for index in rest)

@@ -30,7 +30,7 @@ from medlocker.errors import InputError, MalformedError, WriteError
 from medlocker.files import make_folder
 from medlocker.locks import REMOVES_OPEN_FILES, is_locked, open_lock, try_lock
 from medlocker.protect import Outcome
-from medlocker.release._accounts import Accounts, Done
+from medlocker.release._journalindex import Done, JournalIndex
 from medlocker.store import Blob, Store, read_head, read_unproved
 from medlocker.strictjson import from_json
 
@@ -91,9 +91,9 @@ class Journal:
             grant = base64.b64decode(head["grant"])
             self.secret = open_owner_grant(grant, owner.identity(), owner=owner.signing.public)
             """Of the release."""
-            self.done: Accounts[int] = Accounts(self._at)
+            self.done: JournalIndex[int] = JournalIndex(self._at)
             # a series keeps its marks, whatever became of the image that has them
-            self.leads: Accounts[str] = Accounts(self._at)
+            self.leads: JournalIndex[str] = JournalIndex(self._at)
             self._donors: int | None = None
             self._store = Store(self._folder / _LINES, head, key=_key(owner), take=self._take, what=_WHAT)
             stack.callback(self._store.close)

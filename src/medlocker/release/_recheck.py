@@ -17,15 +17,15 @@ from pathlib import Path
 from medlocker.certificates import IndexEntry
 from medlocker.errors import CertificateError
 from medlocker.files import sha256_of
-from medlocker.release._accounts import Done
 from medlocker.release._inputs import Input
 from medlocker.release._journal import Journal
+from medlocker.release._journalindex import Done
 from medlocker.search import file_threads
 
 _AT_ONCE = 1024
 
 
-def stamp_of(path: Path) -> str:
+def file_stamp(path: Path) -> str:
     """Return what differs after a file was changed: its size and time of change; nothing if it is missing."""
     try:
         found = path.stat()
@@ -34,7 +34,7 @@ def stamp_of(path: Path) -> str:
     return f"{found.st_size} {found.st_mtime_ns}"
 
 
-def recheck(
+def revalidate(
     journal: Journal,
     items: Sequence[Input],
     *,
@@ -84,7 +84,7 @@ def _target(entry: IndexEntry, images: Path) -> Path:
 def _is_there(entry: IndexEntry, images: Path, item: Input, expected: Set[str]) -> bool:
     name = entry.name
     # a JPEG file that became another one, or vanished, leaves its place to others
-    if name != item.output_name and (stamp_of(item.path) or name in expected):
+    if name != item.output_name and (file_stamp(item.path) or name in expected):
         return False
     try:
         target = _target(entry, images)
@@ -95,7 +95,7 @@ def _is_there(entry: IndexEntry, images: Path, item: Input, expected: Set[str]) 
 
 
 def _is_unchanged(done: Done, source: Path, original: Callable[[], str]) -> bool:
-    stamp = stamp_of(source)
+    stamp = file_stamp(source)
     if stamp in ("", done.stamp):
         return True
     if done.entry is None:

@@ -24,17 +24,17 @@ from medlocker.certificates import (
     assemble,
 )
 from medlocker.classifiers import Classifier, checked_classifier, prototypes_of
-from medlocker.engines import Common, Duty, Engine, EngineMaker, LocalEngine
+from medlocker.engines import Common, Engine, EngineMaker, EngineRequest, LocalEngine
 from medlocker.errors import Code, Failure, OutputExistsError, WriteError
 from medlocker.files import make_folder, sweep_temporaries
 from medlocker.formats.dicom import series_key
 from medlocker.labels import Labels
 from medlocker.logo import LearnedLogo, Logo
-from medlocker.protect import Donors, Job, Outcome, Settings, source_of
+from medlocker.protect import DecoySource, Job, Outcome, Settings, source_of
 from medlocker.regions import Finder, Regions, checked_finder, lesion_finder
 from medlocker.release._donors import kept_donors
 from medlocker.release._fingerprint import fingerprint_path
-from medlocker.release._groups import Key, Order, dicom_instance, find_groups
+from medlocker.release._groups import Key, Scheduler, dicom_instance, find_groups
 from medlocker.release._inputs import Inputs
 from medlocker.release._journal import (
     FOLDER,
@@ -44,8 +44,8 @@ from medlocker.release._journal import (
     forget,
     is_unfinished,
 )
-from medlocker.release._keeper import Keeper
-from medlocker.release._recheck import recheck, stamp_of
+from medlocker.release._recheck import file_stamp, revalidate
+from medlocker.release._sealer import Sealer
 from medlocker.release._summary import Summary
 
 IMAGES = "images"
@@ -114,15 +114,15 @@ class Run:
         finds_some = self.regions is not None or lesion_finder(self.finder) is not None
         return self.settings.preset == "veil" and self.settings.decoys and finds_some
 
-    def donors(self) -> Donors | None:
+    def donors(self) -> DecoySource | None:
         """Return the regions that decoys are made like, None where none are drawn; reads some images."""
         if not self.has_donors:
             return None
         images = [(item.name, item.path) for item in self.inputs.items]
         if self.regions is not None:
-            return Donors.among(self.regions, images)
+            return DecoySource.among(self.regions, images)
         lesions = lesion_finder(self.finder)
-        return None if lesions is None else Donors.found_by(lesions, images)
+        return None if lesions is None else DecoySource.found_by(lesions, images)
 
     def fingerprint(self) -> str:
         """SHA-256 of everything that decides the result; only the same run may be resumed."""
@@ -263,7 +263,7 @@ def _attempt(
         summary = Summary(
             tuple(model.name for model in run.classifiers), len(run.inputs.items), run.regions_source
         )
-        keeper = Keeper(
+        keeper = Sealer(
             secret,
             journal,
             owner=run.owner,
@@ -272,7 +272,7 @@ def _attempt(
             ledger=run.ledger,
             same_mark=run.same_mark,
         )
-        recheck(
+        revalidate(
             journal,
             run.inputs.items,
             images=run.release / IMAGES,
@@ -329,10 +329,10 @@ def _discard(release: Path) -> None:
 
 def _work(
     run: Run,
-    keeper: Keeper,
+    keeper: Sealer,
     journal: Journal,
     tell: Callable[[Outcome], None],
-    donors: Donors | None,
+    donors: DecoySource | None,
 ) -> Engine:
     groups = find_groups(
         run.inputs.items,
@@ -344,7 +344,7 @@ def _work(
         # of a copy only a mark counts: whether it is skipped depends on what becomes of the others
         if index in journal.done and journal.done[index].entry is None:
             journal.drop(index)
-    order = Order(run.inputs.items, groups, done=journal.done, known=keeper.known)
+    order = Scheduler(run.inputs.items, groups, done=journal.done, known=keeper.known)
 
     def settle(outcome: Outcome) -> None:
         tell(outcome)
@@ -353,13 +353,13 @@ def _work(
             reason = f"{skipped.name}: the same instance as {name}"
             failure = Failure(skipped.name, reason, Code.SAME_INSTANCE, skipped.name)
             repeat = Outcome.left_out(index, "skipped", failure)
-            journal.add(repeat, stamp=stamp_of(skipped.path))
+            journal.add(repeat, stamp=file_stamp(skipped.path))
             tell(repeat)
 
     for index in list(journal.done):
         settle(journal.done[index].outcome)
     engine = run.engine(
-        Duty(
+        EngineRequest(
             Common(run.logo, run.settings, run.regions, run.learned, run.workers, run.batch, donors),
             run.classifiers,
             run.finder,
@@ -380,7 +380,7 @@ def _work(
     return engine
 
 
-def _jobs(run: Run, order: Order) -> Iterator[Job]:
+def _jobs(run: Run, order: Scheduler) -> Iterator[Job]:
     for planned in order.take():
         item = run.inputs.items[planned.index]
         text = run.labels.for_name(item.name) if run.labels is not None else None
@@ -397,7 +397,7 @@ def _jobs(run: Run, order: Order) -> Iterator[Job]:
             labels,
             series=planned.series,
             lead=planned.lead,
-            stamp=stamp_of(item.path),
+            stamp=file_stamp(item.path),
         )
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from medlocker.certificates import MAX_SHARD_BYTES, parse_shard
 from medlocker.errors import InputError
 from medlocker.files import read_limited
-from medlocker.release._accounts import Done
 from medlocker.release._journal import (
     FOLDER,
     STATEMENT,
@@ -21,7 +20,8 @@ from medlocker.release._journal import (
     lines_path,
     unproved_head,
 )
-from medlocker.release._starting import is_starting
+from medlocker.release._journalindex import Done
+from medlocker.release._startmarker import is_starting
 from medlocker.store import read_unproved
 
 
@@ -124,7 +124,7 @@ def _starting(release: Path) -> RunStatus | None:
     return RunStatus(None, 0, 0, 0, since=since, latest=None, running=running, starting=True)
 
 
-def count_there(release: Path) -> int:
+def count_existing(release: Path) -> int:
     """Count the marked files of a finished release that its index names and that are there.
 
     Raises:

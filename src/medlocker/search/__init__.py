@@ -1,15 +1,14 @@
 """Searches for marks that mislead models: one template, one file per strategy, one driver that batches."""
 
-from medlocker.search._ask import Answer, Ask, margins_of
 from medlocker.search._base import Found, Proposal, Scored, Search
+from medlocker.search._batchscheduler import BackgroundTask, BatchScheduler, Clock, Task, file_threads
 from medlocker.search._bhe import BheSearch
-from medlocker.search._driver import Clock, Driver, Task, Work, file_threads
 from medlocker.search._evolution import EvolutionSearch
 from medlocker.search._guided import GradientSearch, ScreenedSearch
 from medlocker.search._learn import (
     FEWEST_OF_CLASS,
-    Lesson,
-    Round,
+    LearningEpoch,
+    LearningExample,
     learn_textures,
     random_layout,
     share_fooled,
@@ -23,6 +22,7 @@ from medlocker.search._named import (
     search_name,
 )
 from medlocker.search._problem import Candidate, Problem
+from medlocker.search._questions import Ask, ModelAnswers, margins_of
 from medlocker.search._random import RandomSearch
 from medlocker.search._square import SquareSearch
 from medlocker.search._texture import TextureSearch
@@ -32,29 +32,29 @@ __all__ = [
     "AUTO",
     "FEWEST_OF_CLASS",
     "SEARCH_NAMES",
-    "Answer",
     "AnySearch",
     "Ask",
+    "BackgroundTask",
+    "BatchScheduler",
     "BheSearch",
     "Candidate",
     "Clock",
-    "Driver",
     "EvolutionSearch",
     "Found",
     "GradientSearch",
-    "Lesson",
+    "LearningEpoch",
+    "LearningExample",
+    "ModelAnswers",
     "Preview",
     "Problem",
     "Proposal",
     "RandomSearch",
-    "Round",
     "Scored",
     "ScreenedSearch",
     "Search",
     "SquareSearch",
     "Task",
     "TextureSearch",
-    "Work",
     "file_threads",
     "is_coarse",
     "known_search",

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from medlocker.errors import InputError, MedlockerError
 from medlocker.mark import Mark
 from medlocker.plugins import raised
-from medlocker.search._ask import Answer
 from medlocker.search._problem import Candidate, Problem
+from medlocker.search._questions import ModelAnswers
 
 Floats = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -106,7 +106,7 @@ class Search(ABC):
             The best candidate found. At least one candidate is always tried, even when the budget is too
             small for every model.
         """
-        tally = _Tally()
+        tally = _Progress()
         steps = self._guarded(problem, rng)
         proposal = next(steps, None)
         while proposal is not None:
@@ -116,7 +116,7 @@ class Search(ABC):
             if not candidates:
                 break
             ask = problem.ask(candidates, gradients=proposal.gradients)
-            answer: Answer = yield ask
+            answer: ModelAnswers = yield ask
             tally.spent += ask.cost
             # equal decisions whatever else shared the batch: libraries may differ in the last bits
             margins = np.asarray(np.round(answer.margins, 4), np.float64).reshape(len(candidates), -1)
@@ -204,7 +204,7 @@ _MOST_REFUSALS = 3
 
 
 @dataclass
-class _Tally:
+class _Progress:
     """The running account of one search."""
 
     best: Candidate = ()

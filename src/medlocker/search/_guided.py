@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.search._base import Floats, Proposal, Scored, Search, Steps
-from medlocker.search._looks import LUMA
+from medlocker.search._gaussianprocess import F64, fit_gaussian_process
+from medlocker.search._modelviews import LUMA
 from medlocker.search._problem import Candidate, Problem
-from medlocker.search._surface import F64, fit_surface
 
 _FADED = 4
 """Candidates of less opacity that are tried."""
@@ -42,7 +42,7 @@ class ScreenedSearch(Search):
 
     def steps(self, problem: Problem, rng: np.random.Generator) -> Steps:
         """Yield a random placement, spread ones, then promising ones."""
-        memory = Memory(problem, rng)
+        memory = SearchHistory(problem, rng)
         yield from spread_first(memory, rng, spread=self._spread, at_once=self._at_once)
         yield from guided(memory, at_once=self._at_once, budget=self.budget // len(problem.labels))
 
@@ -72,7 +72,7 @@ class GradientSearch(Search):
 
     def steps(self, problem: Problem, rng: np.random.Generator) -> Steps:
         """Yield the screening, the best of it, then the surface's proposals."""
-        memory = Memory(problem, rng)
+        memory = SearchHistory(problem, rng)
         screened = yield Proposal([()], gradients=True)
         memory.add_basis(screen(problem, screened.gradients, memory.places))
         batch = memory.best_of_basis(self._verify)
@@ -80,7 +80,7 @@ class GradientSearch(Search):
         yield from guided(memory, at_once=self._at_once, budget=self.budget // len(problem.labels))
 
 
-def spread_first(memory: Memory, rng: np.random.Generator, *, spread: int, at_once: int) -> Steps:
+def spread_first(memory: SearchHistory, rng: np.random.Generator, *, spread: int, at_once: int) -> Steps:
     """Yield a random placement, then ones spread over the image."""
     first = int(rng.integers(len(memory.places)))
     memory.learn([first], (yield Proposal(memory.candidates([first]))))
@@ -88,7 +88,7 @@ def spread_first(memory: Memory, rng: np.random.Generator, *, spread: int, at_on
         memory.learn(batch, (yield Proposal(memory.candidates(batch))))
 
 
-def guided(memory: Memory, *, at_once: int, budget: int, until: int | None = None) -> Steps:
+def guided(memory: SearchHistory, *, at_once: int, budget: int, until: int | None = None) -> Steps:
     """Yield what the surface promises, and near the end of the budget the best places with less opacity.
 
     Args:
@@ -159,7 +159,7 @@ def _fast_length(count: int) -> int:
         count += 1
 
 
-class Memory:
+class SearchHistory:
     """What has been tried on one problem, and what the surface makes of it."""
 
     def __init__(self, problem: Problem, rng: np.random.Generator) -> None:
@@ -202,7 +202,7 @@ class Memory:
 
     def _predicted(self) -> tuple[F64, F64]:
         tried = np.array(self.tried)
-        surface = fit_surface(self.units[tried], self._basis[tried], np.array(self._values))
+        surface = fit_gaussian_process(self.units[tried], self._basis[tried], np.array(self._values))
         return surface.predict(self.units, self._basis)
 
     def promising(self, count: int) -> list[int]:

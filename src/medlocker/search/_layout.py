@@ -7,14 +7,14 @@ from numpy.typing import NDArray
 
 from medlocker.logo import MAX_CELLS, unpack_overlay
 from medlocker.mark import Mark
+from medlocker.search._gaussianprocess import F64
 from medlocker.search._problem import Problem
-from medlocker.search._surface import F64
 
 _GAP = 1.1
 """Marks lie at least this many of their own widths or heights apart: a gap shows that there are several."""
 
 
-def apart(merit: F64, units: NDArray[np.float64], count: int) -> list[int]:
+def pick_separated(merit: F64, units: NDArray[np.float64], count: int) -> list[int]:
     """Choose the best places, one after another, none within half a logo of another.
 
     Args:

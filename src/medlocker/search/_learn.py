@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.logo import ANY_CLASS, pack_overlay
-from medlocker.search._ask import Answer
-from medlocker.search._driver import Driver
+from medlocker.search._batchscheduler import BatchScheduler
+from medlocker.search._gaussianprocess import F64
 from medlocker.search._layout import partners
 from medlocker.search._problem import Candidate, Problem
-from medlocker.search._surface import F64
+from medlocker.search._questions import ModelAnswers
 from medlocker.search._texture import ensemble_slopes, pull_to_cells
 
 _MOMENTUM = 0.9
@@ -29,7 +29,7 @@ FEWEST_OF_CLASS = 6
 
 
 @dataclass(frozen=True, eq=False)
-class Lesson:
+class LearningExample:
     """One image to learn from.
 
     Args:
@@ -42,7 +42,7 @@ class Lesson:
 
 
 @dataclass(frozen=True)
-class Round:
+class LearningEpoch:
     """What one round saw.
 
     Args:
@@ -55,15 +55,15 @@ class Round:
 
 
 def learn_textures(
-    lessons: Sequence[Lesson],
-    driver: Driver,
+    lessons: Sequence[LearningExample],
+    driver: BatchScheduler,
     *,
     levels: int,
     rounds: int,
     margin: float,
     cells: tuple[int, int],
     rng: np.random.Generator,
-    progress: Callable[[Round], None] = lambda seen: None,
+    progress: Callable[[LearningEpoch], None] = lambda seen: None,
 ) -> dict[str, NDArray[np.int8]]:
     """Learn a texture for all classes, and from half of the rounds on one for every class of enough images.
 
@@ -107,7 +107,7 @@ def learn_textures(
             drifts[name] = _MOMENTUM * drifts[name] + total / max(float(np.abs(total).mean()), 1e-12)
             moved = textures[name] + share * levels * np.sign(drifts[name])
             textures[name] = np.clip(moved, -levels, levels)
-        progress(Round(number, fooled / len(lessons)))
+        progress(LearningEpoch(number, fooled / len(lessons)))
     return {name: np.round(cell).astype(np.int8) for name, cell in textures.items()}
 
 
@@ -117,7 +117,11 @@ def _step(number: int, rounds: int) -> float:
 
 
 def share_fooled(
-    lessons: Sequence[Lesson], driver: Driver, textures: dict[str, str], *, rng: np.random.Generator
+    lessons: Sequence[LearningExample],
+    driver: BatchScheduler,
+    textures: dict[str, str],
+    *,
+    rng: np.random.Generator,
 ) -> float:
     """Return the share of images that mislead every model with packed textures at random places."""
     tasks = []
@@ -141,7 +145,7 @@ def _packed(cells: F64) -> str:
 
 
 def _ask_only(problem: Problem, marks: Candidate) -> Generator[Any, Any, float]:
-    answer: Answer = yield problem.ask([marks])
+    answer: ModelAnswers = yield problem.ask([marks])
     return float(answer.margins.min())
 
 
@@ -149,7 +153,7 @@ def _look(
     problem: Problem, marks: Candidate, cells: tuple[int, int], margin: float
 ) -> Generator[Any, Any, tuple[F64, float]]:
     """Return the gradient with respect to the cells, of unit size times the need, and the margin."""
-    answer: Answer = yield problem.ask([marks], gradients=True)
+    answer: ModelAnswers = yield problem.ask([marks], gradients=True)
     slopes = ensemble_slopes(
         problem, answer.gradients, answer.margins.astype(np.float64).ravel(), wanted=margin
     )

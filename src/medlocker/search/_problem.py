@@ -14,7 +14,7 @@ from medlocker.errors import NoRoomError
 from medlocker.logo import Hardening
 from medlocker.mark import Mark
 from medlocker.placements import FreePlacements
-from medlocker.search._ask import Ask
+from medlocker.search._questions import Ask
 from medlocker.search.preview import Preview
 
 Candidate: TypeAlias = tuple[Mark, ...]

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from medlocker.logo import pack_overlay
 from medlocker.mark import Mark
 from medlocker.search._base import Proposal, Search, Steps
-from medlocker.search._guided import Memory, guided, spread_first
-from medlocker.search._layout import apart, blank_cells, partners
+from medlocker.search._guided import SearchHistory, guided, spread_first
+from medlocker.search._layout import blank_cells, partners, pick_separated
 from medlocker.search._problem import Candidate, Problem
 
 _SHARE_FOR_PLACES = 0.3
@@ -45,13 +45,13 @@ class SquareSearch(Search):
 
     def steps(self, problem: Problem, rng: np.random.Generator) -> Steps:
         """Yield places, layouts of several marks, then textures for the best layout."""
-        memory = Memory(problem, rng)
+        memory = SearchHistory(problem, rng)
         budget = self.budget // len(problem.labels)
         for_places = max(int(_SHARE_FOR_PLACES * budget), 1)
         yield from spread_first(memory, rng, spread=min(8, for_places), at_once=self._at_once)
         yield from guided(memory, at_once=self._at_once, budget=budget, until=for_places)
         merit = memory.expected()
-        starts = apart(merit, memory.units, self._layouts)
+        starts = pick_separated(merit, memory.units, self._layouts)
         layouts = [self._layout(problem, merit, memory.places, first) for first in starts]
         if not problem.levels:
             yield Proposal(layouts)

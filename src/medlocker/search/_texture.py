@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from medlocker.logo import pack_overlay
 from medlocker.mark import Mark
 from medlocker.search._base import Floats, Proposal, Scored, Search, Steps
+from medlocker.search._gaussianprocess import F64
 from medlocker.search._guided import correlate, screen
-from medlocker.search._layout import apart, blank_cells, partners
-from medlocker.search._looks import LUMA, WHOLE, Part
+from medlocker.search._layout import blank_cells, partners, pick_separated
+from medlocker.search._modelviews import LUMA, WHOLE, Part
 from medlocker.search._problem import Candidate, Problem
-from medlocker.search._surface import F64
 from medlocker.search.preview import spread_matrices
 
 _MOMENTUM = 0.8
@@ -58,7 +58,7 @@ class TextureSearch(Search):
         merit = _promise(problem, slopes, places) + screen(problem, screened.gradients, places)
         layouts = []
         tried = self._verify * (_MORE_PLACES if problem.preview.places_matter else 1)
-        for first in apart(merit, places / problem.size_px, tried):
+        for first in pick_separated(merit, places / problem.size_px, tried):
             chosen = [first, *partners(problem, merit, places, first)]
             textures = [_Texture.of(problem, _mark(problem, places[i])) for i in chosen]
             for texture in textures:

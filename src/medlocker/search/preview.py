@@ -21,7 +21,17 @@ from medlocker.classifiers import Classifier
 from medlocker.images import Image, viewed
 from medlocker.logo import Hardening, Logo, fit_color, overlay_matrix, render, unpack_overlay
 from medlocker.mark import OPACITY_ONE, Mark
-from medlocker.search._looks import LUMA, WHOLE, Change, LinearLook, Look, Part, by_blocks, make_look, resized
+from medlocker.search._modelviews import (
+    LUMA,
+    WHOLE,
+    Change,
+    LinearView,
+    ModelView,
+    Part,
+    make_view,
+    resized,
+    sum_blocks,
+)
 
 _FINENESS = 1.5
 """Work pixels per canvas pixel at least; below 1 a block would be coarser than the model's own pixels."""
@@ -164,19 +174,19 @@ class Preview:
         self._work = block_mean(colors, self.step) / np.float32(1 if image.bits == 8 else 257)
         self._plain = [self._plain_look(model, model.canvas(colors)) for model in classifiers]
         size = self.height, self.width
-        self._attacked: list[list[Look]] = [
+        self._attacked: list[list[ModelView]] = [
             [
-                make_look(attack, model, work=self._work, size=size, step=self.step, plain=plain)
+                make_view(attack, model, work=self._work, size=size, step=self.step, plain=plain)
                 for model, plain in zip(classifiers, self._plain, strict=True)
             ]
             for attack in attacks
         ]
 
-    def _plain_look(self, model: Classifier, canvas: Floats) -> LinearLook:
+    def _plain_look(self, model: Classifier, canvas: Floats) -> LinearView:
         resize = model.resize_for(self.height, self.width)
-        return LinearLook(canvas, by_blocks(resize.rows, self.step), by_blocks(resize.cols, self.step))
+        return LinearView(canvas, sum_blocks(resize.rows, self.step), sum_blocks(resize.cols, self.step))
 
-    def _at(self, model: int, look: int) -> Look:
+    def _at(self, model: int, look: int) -> ModelView:
         return self._attacked[look - 1][model] if look else self._plain[model]
 
     @property
@@ -186,7 +196,7 @@ class Preview:
         return self.height / canvas.shape[0], self.width / canvas.shape[1]
 
     @property
-    def cleans(self) -> list[Floats]:
+    def clean_canvases(self) -> list[Floats]:
         """Per model the original's canvas."""
         return [view.canvas for view in self._plain]
 

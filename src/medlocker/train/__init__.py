@@ -18,14 +18,14 @@ from medlocker.train._segmenter import (
     SegmenterResult,
     train_segmenter,
 )
-from medlocker.train._segmenter_data import FoundPictures
+from medlocker.train._segmenter_data import MaskedFolder
 from medlocker.train._segmenter_network import SegmentationNetwork
 from medlocker.train.backbone import Backbone, Weights
 
 __all__ = [
     "Backbone",
     "Found",
-    "FoundPictures",
+    "MaskedFolder",
     "Metrics",
     "Sample",
     "SegmentationNetwork",

@@ -21,7 +21,7 @@ from medlocker.train._pixels import PixelStore
 from medlocker.train._samples import stratified
 from medlocker.train._segmenter_data import (
     CropSampler,
-    FoundPictures,
+    MaskedFolder,
     Picture,
     PictureReader,
     find_pictures,
@@ -115,7 +115,7 @@ class SegmenterOptions:
 class SegmenterObserver(TrainingWatch):
     """What a caller may want to see; every method does nothing here."""
 
-    def found(self, found: FoundPictures) -> None:
+    def found(self, found: MaskedFolder) -> None:
         """Images and masks were compared."""
 
     def network(self, network: SegmentationNetwork) -> None:
@@ -148,7 +148,7 @@ class SegmenterResult:
     wanted: float
     train_images: int
     unreadable: tuple[str, ...]
-    found: FoundPictures
+    found: MaskedFolder
     history: tuple[dict[str, Any], ...]
     sha256: str
 

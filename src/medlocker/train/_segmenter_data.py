@@ -47,7 +47,7 @@ class Picture:
 
 
 @dataclass(frozen=True)
-class FoundPictures:
+class MaskedFolder:
     """What a folder of images and a folder of masks have in common.
 
     Args:
@@ -67,7 +67,7 @@ class FoundPictures:
 
 def find_pictures(
     folder: Path, masks: Regions, *, exclude: Collection[str] = ()
-) -> tuple[FoundPictures, Regions]:
+) -> tuple[MaskedFolder, Regions]:
     """Compare images and masks; also returns the masks with their owners settled.
 
     Raises:
@@ -95,7 +95,7 @@ def find_pictures(
             subject=folder.name,
             hint="masks are called like their image, in a folder per lesion type or with its name at the end",
         )
-    found = FoundPictures(
+    found = MaskedFolder(
         files=used,
         without_mask=tuple(name for name in names if name in without and name not in left_out),
         without_image=masks.unknown(names),

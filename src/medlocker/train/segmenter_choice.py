@@ -24,7 +24,7 @@ _MARGINS_PX = (0, 1, 2, 3, 4, 6, 8, 12, 16, 24)
 
 
 @dataclass(frozen=True, eq=False)
-class Truth:
+class LesionMap:
     """The lesions of one photograph.
 
     Args:
@@ -36,7 +36,7 @@ class Truth:
     areas: dict[str, NDArray[np.int64]]
 
 
-def truth_of(masks: dict[str, NDArray[np.bool_]]) -> Truth:
+def truth_of(masks: dict[str, NDArray[np.bool_]]) -> LesionMap:
     """Number the lesions of each kind."""
     labels: dict[str, NDArray[np.int32]] = {}
     areas: dict[str, NDArray[np.int64]] = {}
@@ -45,7 +45,7 @@ def truth_of(masks: dict[str, NDArray[np.bool_]]) -> Truth:
         count, numbered = cv2.connectedComponents(marked, connectivity=CONNECTIVITY)
         labels[kind] = np.asarray(numbered, dtype=np.int32)
         areas[kind] = np.bincount(numbered.ravel(), minlength=count).astype(np.int64)
-    return Truth(labels, areas)
+    return LesionMap(labels, areas)
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Score:
     covered_pixels: int = 0
     images: int = 0
 
-    def add(self, truth: Truth, inside: NDArray[np.bool_]) -> None:
+    def add(self, truth: LesionMap, inside: NDArray[np.bool_]) -> None:
         """Count one photograph with (h, w) bool, True inside of boxes."""
         self.images += 1
         self.pixels += inside.size
@@ -154,7 +154,7 @@ class Choice:
     front: tuple[Setting, ...]
 
 
-def choose(maps: Sequence[NDArray[np.float32]], truths: Sequence[Truth], *, recall: float) -> Choice:
+def choose(maps: Sequence[NDArray[np.float32]], truths: Sequence[LesionMap], *, recall: float) -> Choice:
     """Choose the setting of least covered share that reaches the recall, else that of most recall.
 
     Args:
@@ -177,7 +177,9 @@ def choose(maps: Sequence[NDArray[np.float32]], truths: Sequence[Truth], *, reca
     return Choice(setting, score, bool(enough), _front([pair[0] for pair in tried]))
 
 
-def _try_all(maps: Sequence[NDArray[np.float32]], truths: Sequence[Truth]) -> Iterator[tuple[Setting, Score]]:
+def _try_all(
+    maps: Sequence[NDArray[np.float32]], truths: Sequence[LesionMap]
+) -> Iterator[tuple[Setting, Score]]:
     for threshold in _THRESHOLDS:
         try:
             parts = [parts_of(one >= threshold, one) for one in maps]

@@ -62,7 +62,7 @@ def test_plain_marks_on_gentle_pictures_fall_to_inversion_and_filling(whole: Bat
 
 def test_the_json_is_what_the_contract_says(whole: BatteryResult) -> None:
     rows = json.loads(json.dumps(whole.to_json()))
-    on_marks = [one for one in make_battery().facts if one.means_something_on(is_veil=False)]
+    on_marks = [one for one in make_battery().facts if one.applies_to(is_veil=False)]
     assert len(rows) == sum(len(one.variants) for one in on_marks)
     fields = {"attack", "knows", "target", "left", "interval", "n", "control", "psnr_region", "ssim_region"}
     assert all(row.keys() >= fields | {"seconds", "number"} for row in rows)

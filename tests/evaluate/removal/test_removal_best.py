@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from medlocker.evaluate import worst_first
-from medlocker.evaluate.removal._result import Kind, add_up
-from medlocker.evaluate.removal._state import Cell
+from medlocker.evaluate.removal._result import VariantInfo, summarise
+from medlocker.evaluate.removal._state import VariantResult
 
 
-def cell(answer: int, truth: int) -> Cell:
-    return Cell((answer,), (truth,), None, None, 0.1)
+def cell(answer: int, truth: int) -> VariantResult:
+    return VariantResult((answer,), (truth,), None, None, 0.1)
 
 
 def test_the_best_attack_is_the_one_that_tells_most() -> None:
@@ -24,8 +24,8 @@ def test_the_best_attack_is_the_one_that_tells_most() -> None:
         }
         for image, (truth,) in labels.items()
     }
-    kinds = [Kind(name, k, "nothing", name != "beyond") for k, name in enumerate(cells["0"])]
-    rows, (best,) = add_up(cells, labels, kinds, [("model", ("a", "b"))])
+    kinds = [VariantInfo(name, k, "nothing", name != "beyond") for k, name in enumerate(cells["0"])]
+    rows, (best,) = summarise(cells, labels, kinds, [("model", ("a", "b"))])
     by_name = {row.attack: row for row in rows}
     assert (by_name["constant"].right, by_name["turned"].right) == (10, 0)
     assert (best.single, best.single_right) == ("turned", 0)
@@ -46,7 +46,7 @@ def test_of_few_images_only_right_answers_are_counted() -> None:
         image: {"none": cell(0, truth), "turned": cell(1 - truth, truth)}
         for image, (truth,) in labels.items()
     }
-    kinds = [Kind(name, k, "nothing", True) for k, name in enumerate(cells["0"])]
-    rows, (best,) = add_up(cells, labels, kinds, [("model", ("a", "b"))])
+    kinds = [VariantInfo(name, k, "nothing", True) for k, name in enumerate(cells["0"])]
+    rows, (best,) = summarise(cells, labels, kinds, [("model", ("a", "b"))])
     assert [row.told for row in rows] == [None, None]
     assert best.single == "none"

@@ -14,7 +14,7 @@ from medlocker.evaluate._attacked_state import check_state, claim_state, finishe
 from medlocker.evaluate._cases import Case, find_cases
 from medlocker.evaluate.removal import Item, make_battery, psnr, run_battery
 from medlocker.evaluate.removal._fill import FillAttack
-from medlocker.evaluate.removal._item import Exhibit
+from medlocker.evaluate.removal._item import ScaledImage
 
 
 def cases_of(
@@ -30,7 +30,7 @@ def cases_of(
 @pytest.mark.parametrize("name", ["logo inverted", "matting"])
 def test_the_picture_is_the_one_that_the_number_was_measured_on(tmp_path: Path, name: str) -> None:
     """Also of attackers who have to learn again first; the samples are smaller than a report's pictures."""
-    by_name = {item.name: Exhibit(item, LOGO) for item in items(3)}
+    by_name = {item.name: ScaledImage(item, LOGO) for item in items(3)}
     worst, best = cases_of(tmp_path / "state", name)
     assert (worst.is_worst, best.is_worst) == (True, False)
     tried = finished_cells(tmp_path / "state", list(by_name)).values()
@@ -78,7 +78,7 @@ def test_cells_of_former_pixels_and_of_other_images_do_not_count(tmp_path: Path)
     for made in ([first], [second], [changed]):
         run_battery(made, [QuadrantClassifier()], logo=LOGO, names=["filled, mean"], state_dir=tmp_path)
     (key,) = finished_cells(tmp_path, [first.name])
-    assert key == Exhibit(changed, LOGO).key
+    assert key == ScaledImage(changed, LOGO).key
 
 
 def test_a_state_is_claimed_once_and_forgotten_with_nothing_else(tmp_path: Path) -> None:

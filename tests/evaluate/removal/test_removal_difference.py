@@ -8,7 +8,7 @@ from removal_samples import LOGO, gentle, marked_photograph, photograph, put
 from medlocker.attacks import changed, widened
 from medlocker.evaluate.removal._difference import DifferenceAttack, another_version
 from medlocker.evaluate.removal._evidence import Evidence
-from medlocker.evaluate.removal._item import Exhibit, Item
+from medlocker.evaluate.removal._item import Item, ScaledImage
 from medlocker.mark import Mark
 
 
@@ -36,7 +36,7 @@ def test_an_exhibit_shows_sixteen_bits_as_eight_and_shrinks_once() -> None:
     clean = photograph(0).astype(np.uint16) * 257
     marked = clean.copy()
     marked[20:40, 30:60] = 65535
-    exhibit = Exhibit(Item("a", clean, marked, (0,)), LOGO)
+    exhibit = ScaledImage(Item("a", clean, marked, (0,)), LOGO)
     np.testing.assert_array_equal(exhibit.clean, photograph(0))
     assert exhibit.evidence(96).marked.shape == (96, 96, 3)
     assert exhibit.evidence(96) is exhibit.evidence(96)

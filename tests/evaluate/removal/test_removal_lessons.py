@@ -12,9 +12,9 @@ from removal_samples import LOGO, QuadrantClassifier, gentle, put
 from medlocker.classifiers import Card, InputSpec
 from medlocker.errors import ModelError
 from medlocker.evaluate.removal import Item, MarkPainter, run_battery
-from medlocker.evaluate.removal._lesson import network_of
-from medlocker.evaluate.removal._retrain import RetrainLesson, RetrainOptions
-from medlocker.evaluate.removal.prepared import PreparedLesson, PrepareOptions, painted
+from medlocker.evaluate.removal._retrain import MarkedImageTraining, RetrainOptions
+from medlocker.evaluate.removal._trainingattack import network_of
+from medlocker.evaluate.removal.prepared import PrepareOptions, RandomMarkTraining, painted
 from medlocker.mark import Mark
 from medlocker.testing import LinearClassifier
 
@@ -42,7 +42,7 @@ def tiny_target() -> Any:
 def test_retraining_learns_labels_that_the_marked_images_still_show() -> None:
     target = tiny_target()
     before = [p.clone() for p in target.network.parameters()]
-    lesson = RetrainLesson(target, OPTIONS)
+    lesson = MarkedImageTraining(target, OPTIONS)
     for seed in range(24):
         clean = gentle(seed, 64) // 3 + np.uint8(90 * (seed % 2))
         marked = put(clean, (Mark(5, 5, 20, 50000),))
@@ -57,7 +57,7 @@ def test_retraining_learns_labels_that_the_marked_images_still_show() -> None:
 
 def test_retraining_bears_a_class_that_no_image_has() -> None:
     target = tiny_target()
-    lesson = RetrainLesson(target, OPTIONS)
+    lesson = MarkedImageTraining(target, OPTIONS)
     for seed in range(10):
         lesson.add(str(seed), gentle(seed, 32), gentle(seed, 32), 0)
     found = lesson.learn(seed=0)
@@ -67,16 +67,16 @@ def test_retraining_bears_a_class_that_no_image_has() -> None:
 @pytest.mark.parametrize("target", [LinearClassifier(), QuadrantClassifier()])
 def test_classifiers_without_a_network_are_not_retrained(target: LinearClassifier) -> None:
     assert network_of(target) is None
-    assert RetrainLesson(target).learn(seed=0) == {}
-    assert PreparedLesson(target).learn(seed=0) == {}
+    assert MarkedImageTraining(target).learn(seed=0) == {}
+    assert RandomMarkTraining(target).learn(seed=0) == {}
 
 
 # ------------------------------------------------------------------------------------- prepared for marks
 
 
-def prepared(options: PrepareOptions, *, target: Any = None) -> PreparedLesson:
+def prepared(options: PrepareOptions, *, target: Any = None) -> RandomMarkTraining:
     """Pictures of two brightnesses, which a single mark of any opacity changes less."""
-    lesson = PreparedLesson(target or tiny_target(), options)
+    lesson = RandomMarkTraining(target or tiny_target(), options)
     for seed in range(24):
         clean = gentle(seed, 64) // 3 + np.uint8(90 * (seed % 2))
         marked = put(clean, (Mark(5, 5, 20, 50000),))
@@ -144,7 +144,7 @@ def bright_and_dark(count: int) -> list[Item]:
 
 
 def test_a_battery_prepares_the_targets_that_it_can_train() -> None:
-    name = PreparedLesson.name
+    name = RandomMarkTraining.name
     targets = [tiny_target(), QuadrantClassifier()]
     given = [replace(item, labels=(*item.labels, 0)) for item in bright_and_dark(10)]
     result = run_battery(given, targets, logo=LOGO, level="full", names=[name], minutes=1e-9)
@@ -165,9 +165,9 @@ def test_numbers_that_run_away_cost_only_that_target(monkeypatch: pytest.MonkeyP
     def broken(*arguments: Any, **options: Any) -> NoReturn:
         raise ModelError("the training loss became NaN or infinite")
 
-    monkeypatch.setattr(PreparedLesson, "teach", broken)
+    monkeypatch.setattr(RandomMarkTraining, "teach", broken)
     result = run_battery(
-        bright_and_dark(8), [tiny_target()], logo=LOGO, level="full", names=[PreparedLesson.name]
+        bright_and_dark(8), [tiny_target()], logo=LOGO, level="full", names=[RandomMarkTraining.name]
     )
     assert [row.attack for row in result.rows] == ["none"]
     assert result.notes == ("model tiny: not prepared: the training loss became NaN or infinite",)

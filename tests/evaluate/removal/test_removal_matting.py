@@ -9,10 +9,10 @@ import pytest
 from removal_samples import LOGO, Marked, each, marked_photograph, photograph, put
 
 from medlocker.evaluate.removal import Evidence, Item
-from medlocker.evaluate.removal._align import turns_of
+from medlocker.evaluate.removal._align import pose_guesses
 from medlocker.evaluate.removal._averaged import AveragedTextureLearner
 from medlocker.evaluate.removal._evidence import Attack
-from medlocker.evaluate.removal._item import Exhibit
+from medlocker.evaluate.removal._item import ScaledImage
 from medlocker.evaluate.removal._known import Finder
 from medlocker.evaluate.removal._matting import MattingLearner
 from medlocker.logo import Logo, pack_overlay
@@ -86,10 +86,10 @@ def test_turns_are_found_to_a_degree() -> None:
         y, x = (rows.start + rows.stop) // 2, (cols.start + cols.stop) // 2
         padded = np.pad(one.pixels, ((64, 64), (64, 64), (0, 0)), mode="edge")
         images.append(padded[y + 64 - 56 : y + 64 + 56, x + 64 - 56 : x + 64 + 56])
-    found = np.array(turns_of(images)) + turns
+    found = np.array(pose_guesses(images)) + turns
     assert np.ptp(found) <= 2
     upright = [images[0]] * 4
-    assert turns_of(upright) == [0] * 4
+    assert pose_guesses(upright) == [0] * 4
 
 
 def test_warp_and_texture_by_a_key_of_each_image_withstand() -> None:
@@ -144,7 +144,7 @@ def test_nothing_is_averaged_without_a_logo(plain: list[Marked]) -> None:
 def test_several_marks_of_one_image_are_studied_one_by_one() -> None:
     crowd = [marked_photograph(k, count=2, side=224) for k in range(6)]
     items = [Item(str(k), one.clean, one.pixels, (0,)) for k, one in enumerate(crowd)]
-    parts = [part for item in items for part in Exhibit(item, LOGO).surroundings()]
+    parts = [part for item in items for part in ScaledImage(item, LOGO).surroundings()]
     assert len(parts) == 12
     attack = MattingLearner().learn(parts, public=(), seed=0)
     assert np.median([one.psnr(attack.restore(one.evidence)["matting"]) for one in crowd]) > 26

@@ -15,7 +15,7 @@ from removal_samples import LOGO, Bytes, QuadrantClassifier, gentle, items, mark
 from medlocker.errors import InputError, ModelError, WriteError
 from medlocker.evaluate.removal import BatteryObserver, BatteryResult, MarkPainter, _levels, psnr, run_battery
 from medlocker.evaluate.removal._network import NAME, NetworkAttack, NetworkLearner
-from medlocker.evaluate.removal.plan import Course, CourseObserver, course_digest
+from medlocker.evaluate.removal.plan import RemoverObserver, TrainingConfig, training_digest
 from medlocker.evaluate.removal.tiles import repaint
 from medlocker.evaluate.removal.windows import WindowMaker, digest_of
 from medlocker.logo import Logo
@@ -26,7 +26,7 @@ from medlocker.evaluate.removal import course as course_module  # noqa: E402
 from medlocker.evaluate.removal._unet import UNet, count_weights  # noqa: E402
 from medlocker.evaluate.removal.course import Remover, train_remover  # noqa: E402
 
-TINY = Course(side_px=32, width=4, batch=2, check_every=3, most_steps=6, checked=2)
+TINY = TrainingConfig(side_px=32, width=4, batch=2, check_every=3, most_steps=6, checked=2)
 EASY = VeilStyle(period=0.3, fill=0.9, opacity=0.4, texture=0, warp=0, stamps=2, mounted=False)
 """Nothing hides the logo: no texture, no warp."""
 PAINT = MarkPainter(LOGO, kinds=("veil",), styles=(EASY,))
@@ -37,11 +37,13 @@ def maker(pictures: list[Bytes] = PICTURES, side_px: int = 32) -> WindowMaker:
     return WindowMaker(pictures, PAINT, side_px=side_px, longest_px=64)
 
 
-def digest(course: Course = TINY, paint: MarkPainter = PAINT, seed: int = 0) -> str:
-    return course_digest(course, painter=paint.digest, pictures=digest_of(PICTURES), longest_px=64, seed=seed)
+def digest(course: TrainingConfig = TINY, paint: MarkPainter = PAINT, seed: int = 0) -> str:
+    return training_digest(
+        course, painter=paint.digest, pictures=digest_of(PICTURES), longest_px=64, seed=seed
+    )
 
 
-def train(course: Course = TINY, **more: Any) -> Remover:
+def train(course: TrainingConfig = TINY, **more: Any) -> Remover:
     return train_remover(maker(), maker([gentle(9, 64)]), course, seed=0, **more)
 
 
@@ -59,11 +61,11 @@ def assert_same(one: Remover, other: Remover) -> None:
 
 
 def test_the_network_is_large_enough_to_be_a_fair_attacker() -> None:
-    assert count_weights(UNet(Course().width)) >= 1_000_000
+    assert count_weights(UNet(TrainingConfig().width)) >= 1_000_000
 
 
 def test_a_plain_veil_is_removed_from_pictures_never_seen() -> None:
-    course = Course(side_px=32, width=8, batch=8, lr=5e-3, check_every=40, most_steps=120, checked=8)
+    course = TrainingConfig(side_px=32, width=8, batch=8, lr=5e-3, check_every=40, most_steps=120, checked=8)
     made = train(course)
     clean = gentle(77, 64)
     veiled = PAINT(clean, np.random.default_rng(5))
@@ -99,7 +101,7 @@ def test_only_what_is_marked_is_repainted() -> None:
 # ------------------------------------------------------------------------------------- ending and going on
 
 
-class Killed(CourseObserver):
+class Killed(RemoverObserver):
     """Ends a training like Ctrl-C at its so manieth look."""
 
     def __init__(self, looks: int) -> None:
@@ -176,7 +178,7 @@ def test_numbers_that_run_away_end_the_training() -> None:
 
 def test_windows_of_a_strange_size_are_refused() -> None:
     with pytest.raises(InputError, match="expected windows of 16, 32"):
-        Course(side_px=40)
+        TrainingConfig(side_px=40)
 
 
 # ------------------------------------------------------------------------------------------ in the battery

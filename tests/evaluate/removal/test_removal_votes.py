@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from medlocker.evaluate.removal import View
+from medlocker.evaluate.removal import ClassifierView
 from medlocker.evaluate.removal._votes import CropVote, DoubleMasking, MaskedMajority, covering_masks
 
 Floats = NDArray[np.float32]
@@ -34,7 +34,7 @@ def sees_white(canvases: Floats) -> NDArray[np.float32]:
 def test_double_masking_and_masked_majority_undo_a_patch_anywhere(top: int, left: int) -> None:
     canvas, mask = patched(top, left)
     assert sees_white(canvas[None]).argmax() == 1
-    view = View(canvas, mask, sees_white)
+    view = ClassifierView(canvas, mask, sees_white)
     assert DoubleMasking().vote(view) == {"double masking": 0}
     assert MaskedMajority().vote(view) == {"masked majority": 0}
 
@@ -68,7 +68,7 @@ def test_double_masking_asks_once_where_all_agree() -> None:
         return np.tile(np.array([[0, 2, 1]], np.float32), (len(canvases), 1))
 
     canvas, mask = patched(0, 0)
-    assert DoubleMasking().vote(View(canvas, mask, classify)) == {"double masking": 1}
+    assert DoubleMasking().vote(ClassifierView(canvas, mask, classify)) == {"double masking": 1}
     assert asked == [16]
 
 
@@ -82,7 +82,7 @@ def test_double_masking_keeps_the_majority_where_no_minority_is_certain() -> Non
         return np.stack([~first, first], axis=1).astype(np.float32)
 
     canvas, mask = patched(10, 10)
-    assert DoubleMasking().vote(View(canvas, mask, classify)) == {"double masking": 0}
+    assert DoubleMasking().vote(ClassifierView(canvas, mask, classify)) == {"double masking": 0}
 
 
 @pytest.mark.parametrize(("top", "expected"), [(0, 0), (18, 1)])
@@ -95,5 +95,5 @@ def test_crops_leave_out_a_mark_at_the_corner_but_not_in_the_middle(top: int, ex
         white = (canvases.min(axis=3) > 250).sum(axis=(1, 2)) > 30
         return np.stack([~white, white], axis=1).astype(np.float32)
 
-    assert CropVote().vote(View(canvas, mask, classify)) == {"vote over crops": expected}
+    assert CropVote().vote(ClassifierView(canvas, mask, classify)) == {"vote over crops": expected}
     assert asked == [19]

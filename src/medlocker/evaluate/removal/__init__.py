@@ -4,18 +4,26 @@ from medlocker.attacks import fill_biharmonic, fill_harmonic, fill_mean, fill_te
 from medlocker.evaluate.removal._battery import MOST_STUDIED, run_battery
 from medlocker.evaluate.removal._breakdowns import BREAKDOWNS
 from medlocker.evaluate.removal._colors import candidates, weigh_colors
-from medlocker.evaluate.removal._evidence import WHOLE_PX, Attack, Control, Evidence, Learner, View, Vote
+from medlocker.evaluate.removal._evidence import (
+    WHOLE_PX,
+    Attack,
+    ClassifierView,
+    Control,
+    Evidence,
+    Learner,
+    VotingAttack,
+)
 from medlocker.evaluate.removal._invert import Inverted, blind
-from medlocker.evaluate.removal._item import Exhibit, Item
+from medlocker.evaluate.removal._item import Item, ScaledImage
 from medlocker.evaluate.removal._known import STANDARD_TEXTURE, STANDARD_WARP
 from medlocker.evaluate.removal._levels import NEED_THE_LOGO, Battery, Level, make_battery
-from medlocker.evaluate.removal._locate import Guess
+from medlocker.evaluate.removal._locate import MarkGuess
 from medlocker.evaluate.removal._measures import psnr
 from medlocker.evaluate.removal._network import DEFAULT_MINUTES, NetworkLearner
 from medlocker.evaluate.removal._observer import BatteryObserver
 from medlocker.evaluate.removal._painter import DENSE_STYLE, Kind, MarkPainter
 from medlocker.evaluate.removal._result import Agreement, BatteryResult, Best, Gap, Row
-from medlocker.evaluate.removal._state import STATE, STATE_VERSION, Cell, State
+from medlocker.evaluate.removal._state import STATE, STATE_VERSION, State, VariantResult
 from medlocker.evaluate.removal._users import USERS_NUMBER
 from medlocker.evaluate.removal._verdict import RESTORED_DB, UNDOING, verdict
 from medlocker.evaluate.removal._warp import fit_warp
@@ -40,23 +48,23 @@ __all__ = [
     "BatteryObserver",
     "BatteryResult",
     "Best",
-    "Cell",
+    "ClassifierView",
     "Control",
     "Evidence",
-    "Exhibit",
     "Gap",
-    "Guess",
     "Inverted",
     "Item",
     "Kind",
     "Learner",
     "Level",
+    "MarkGuess",
     "MarkPainter",
     "NetworkLearner",
     "Row",
+    "ScaledImage",
     "State",
-    "View",
-    "Vote",
+    "VariantResult",
+    "VotingAttack",
     "blind",
     "candidates",
     "fill_biharmonic",

@@ -14,7 +14,7 @@ _STEP = 4
 _CLIP = 80
 
 
-def turns_of(images: Sequence[Bytes]) -> list[int]:
+def pose_guesses(images: Sequence[Bytes]) -> list[int]:
     """Return by how many degrees each image must be turned so that their marks lie alike.
 
     All zero where most lie alike already: interpolating them would only blur them.

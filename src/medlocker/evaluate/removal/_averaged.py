@@ -10,14 +10,14 @@ import cv2
 import numpy as np
 
 from medlocker.attacks import Bytes, Floats, smoothest, to_bytes
-from medlocker.evaluate.removal._evidence import Attack, Evidence, Facts
+from medlocker.evaluate.removal._evidence import Attack, AttackInfo, Evidence
 from medlocker.evaluate.removal._invert import invert
-from medlocker.evaluate.removal._known import Finder, FoundMark, as_seen, pasted, undone
+from medlocker.evaluate.removal._known import Finder, FoundMark, as_rendered, pasted, undone
 from medlocker.evaluate.removal._locate import window_of
 from medlocker.evaluate.removal._matte import best_opacity
 from medlocker.logo import Raster
 
-_FACTS = Facts(7, "the logo, this program and many marked images", ("texture averaged",), on="marks")
+_FACTS = AttackInfo(7, "the logo, this program and many marked images", ("texture averaged",), on="marks")
 _CELLS = 128
 _LEAST = 3
 
@@ -31,7 +31,7 @@ class AveragedTextureLearner:
     """
 
     finder: Finder
-    facts: ClassVar[Facts] = _FACTS
+    facts: ClassVar[AttackInfo] = _FACTS
 
     def learn(self, crowd: Sequence[Evidence], *, public: Sequence[Bytes], seed: int) -> Attack:
         """Average over the marks; each counts by how well it shows the logo."""
@@ -62,13 +62,13 @@ class AveragedTextureAttack:
 
     finder: Finder
     added: Floats | None
-    facts: ClassVar[Facts] = _FACTS
+    facts: ClassVar[AttackInfo] = _FACTS
 
     def restore(self, evidence: Evidence) -> dict[str, Bytes]:
         """Invert every mark that is found."""
         if self.added is None or evidence.logo is None:
             return {"texture averaged": evidence.marked}
-        logo = as_seen(evidence.logo, evidence.marked)
+        logo = as_rendered(evidence.logo, evidence.marked)
         better = []
         for mark in self.finder(evidence):
             plain = mark.inverted.guess.raster(logo)

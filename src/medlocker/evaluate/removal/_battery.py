@@ -24,9 +24,9 @@ from medlocker.errors import InputError, ModelError
 from medlocker.evaluate.removal._breakdowns import BREAKDOWNS, UNTRAINED
 from medlocker.evaluate.removal._classify import outputs_of, view_of
 from medlocker.evaluate.removal._difference import DifferenceAttack, another_version
-from medlocker.evaluate.removal._evidence import WHOLE_PX, Attack, Evidence, Facts, Vote
+from medlocker.evaluate.removal._evidence import WHOLE_PX, Attack, AttackInfo, Evidence, VotingAttack
 from medlocker.evaluate.removal._gaps import find_gaps
-from medlocker.evaluate.removal._item import Exhibit, Item
+from medlocker.evaluate.removal._item import Item, ScaledImage
 from medlocker.evaluate.removal._levels import Battery, Level, make_battery
 from medlocker.evaluate.removal._measures import psnr, similarity
 from medlocker.evaluate.removal._network import (
@@ -35,11 +35,11 @@ from medlocker.evaluate.removal._network import (
     NetworkAttack,
     NetworkLearner,
 )
-from medlocker.evaluate.removal._observer import BatteryObserver, course_watch
+from medlocker.evaluate.removal._observer import BatteryObserver, training_observer
 from medlocker.evaluate.removal._painter import kinds_of
-from medlocker.evaluate.removal._result import BatteryResult, add_up
-from medlocker.evaluate.removal._state import STATE_VERSION, Cell, State
-from medlocker.evaluate.removal._teaching import teach
+from medlocker.evaluate.removal._result import BatteryResult, summarise
+from medlocker.evaluate.removal._state import STATE_VERSION, State, VariantResult
+from medlocker.evaluate.removal._traintargets import train_targets
 from medlocker.evaluate.removal._users import USERS_NUMBER
 from medlocker.logo import Logo
 
@@ -55,7 +55,7 @@ _DECIMALS = 4
 class _Done:
     """What the attacks made of one image, ready to be classified."""
 
-    exhibit: Exhibit
+    exhibit: ScaledImage
     results: list[_Restored]
     canvases: list[list[Floats]]
     """By target, in the order of the results' places."""
@@ -121,7 +121,7 @@ def run_battery(
             trained = [
                 note
                 for kind in battery.lessons
-                for note in teach(
+                for note in train_targets(
                     kind,
                     labels,
                     items,
@@ -138,7 +138,7 @@ def run_battery(
         state.close()
     named = [(target.name, target.classes) for target in targets]
     cells = {key: state.cells[key] for key in labels}
-    rows, best = add_up(cells, labels, battery.kinds, named)
+    rows, best = summarise(cells, labels, battery.kinds, named)
     gaps = find_gaps(
         battery,
         tried={row.attack for row in rows},
@@ -178,7 +178,7 @@ def _rounded(outputs: NDArray[np.float32] | None) -> tuple[float, ...]:
     return () if outputs is None else tuple(round(float(one), _DECIMALS) for one in outputs)
 
 
-def _counted(vote: Vote, target: Classifier, evidence: Evidence) -> Mapping[str, int]:
+def _counted(vote: VotingAttack, target: Classifier, evidence: Evidence) -> Mapping[str, int]:
     """Return one target's classes by the variants; -1 where it breaks down, which costs no other target."""
     try:
         return vote.vote(view_of(target, evidence))
@@ -214,7 +214,7 @@ class _Run:
         names = [
             name
             for facts in self._battery.facts
-            if not facts.means_something_on(is_veil=True)
+            if not facts.applies_to(is_veil=True)
             for name in facts.variants
         ]
         if not self.veils or not names:
@@ -242,7 +242,7 @@ class _Run:
         waiting: deque[Future[_Done]] = deque()
         with ThreadPoolExecutor(workers) as pool:
             for number, item in enumerate(self._items):
-                exhibit = Exhibit(item, self._logo)
+                exhibit = ScaledImage(item, self._logo)
                 if exhibit.key in labels:
                     raise InputError(f"image {item.name}: expected every image once", subject=item.name)
                 labels[exhibit.key] = item.labels
@@ -261,15 +261,15 @@ class _Run:
             raise InputError("removal: expected at least one marked image")
         return labels
 
-    def _votes(self, exhibit: Exhibit) -> list[Vote]:
+    def _votes(self, exhibit: ScaledImage) -> list[VotingAttack]:
         return [vote for vote in self._battery.votes if self._is_due(vote.facts, exhibit)]
 
-    def _is_due(self, facts: Facts, exhibit: Exhibit) -> bool:
+    def _is_due(self, facts: AttackInfo, exhibit: ScaledImage) -> bool:
         """Tell whether an attack means something on an image and is not finished."""
-        means = facts.means_something_on(is_veil=exhibit.is_veil)
+        means = facts.applies_to(is_veil=exhibit.is_veil)
         return means and not self._state.has(exhibit.key, facts.variants)
 
-    def _todo(self, exhibit: Exhibit, number: int) -> list[Attack]:
+    def _todo(self, exhibit: ScaledImage, number: int) -> list[Attack]:
         """Return the attacks that are not finished; learns those that need to, at the first image in need."""
         own = [attack for attack in self._battery.attacks if self._is_due(attack.facts, exhibit)]
         waiting = {
@@ -294,7 +294,7 @@ class _Run:
         wants_public = any(isinstance(one, NetworkLearner) for one in self._battery.learners)
         count = 2 * _MOST_PUBLIC if wants_public else MOST_STUDIED
         for number, item in enumerate(islice(self._items, count)):
-            exhibit = Exhibit(item, self._logo)
+            exhibit = ScaledImage(item, self._logo)
             if wants_public and len(veils) < MOST_STUDIED:
                 veils.append(exhibit.is_veil)
                 seen = seen or [exhibit.evidence(STORED_PX)]
@@ -328,7 +328,7 @@ class _Run:
         name = learner.facts.variants[0]
         self._watch.training(name)
         ready = replace(
-            learner, kinds=kinds_of(veils), folder=self._state_dir, watch=course_watch(self._watch, name)
+            learner, kinds=kinds_of(veils), folder=self._state_dir, watch=training_observer(self._watch, name)
         )
         try:
             attack = ready.learn(seen, public=public, seed=self._seed)
@@ -339,7 +339,7 @@ class _Run:
             self.notes.append(attack.note)
         return [attack]
 
-    def _restore(self, exhibit: Exhibit, attacks: Sequence[Attack], number: int) -> _Done:
+    def _restore(self, exhibit: ScaledImage, attacks: Sequence[Attack], number: int) -> _Done:
         """Let attacks work on one image; runs in a thread."""
         canvases: list[list[Floats]] = [[] for _ in self._targets]
 
@@ -368,7 +368,7 @@ class _Run:
     def _attacked(
         self,
         attack: Attack,
-        exhibit: Exhibit,
+        exhibit: ScaledImage,
         number: int,
         *,
         clean_at: int,
@@ -394,7 +394,7 @@ class _Run:
             likenesses = {name: similarity(picture, clean, mask) for name, picture in made.items()}
         return _Restored(places, controls, psnrs, likenesses, seconds)
 
-    def _with_second(self, exhibit: Exhibit, number: int) -> Evidence:
+    def _with_second(self, exhibit: ScaledImage, number: int) -> Evidence:
         second = None
         if self._logo is not None:
             rng = np.random.default_rng([self._seed, 14, number])
@@ -414,7 +414,7 @@ class _Run:
         key = done.exhibit.key
         for one in done.results:
             cells = {
-                name: Cell(
+                name: VariantResult(
                     answers=tuple(int(top[place]) for top in tops),
                     control=tuple(int(top[one.controls[name]]) for top in tops),
                     psnr=one.psnr[name],
@@ -435,7 +435,7 @@ class _Run:
                 self._state.add(key, cells)
         self._watch.attacked(done.exhibit.name)
 
-    def _vote(self, vote: Vote, exhibit: Exhibit) -> dict[str, Cell]:
+    def _vote(self, vote: VotingAttack, exhibit: ScaledImage) -> dict[str, VariantResult]:
         began = time.perf_counter()
         seen = exhibit.evidence(WHOLE_PX)
         answers = [_counted(vote, target, seen) for target in self._targets]
@@ -450,7 +450,7 @@ class _Run:
                 for one, other in zip(answers, controls, strict=True)
             ]
         return {
-            name: Cell(
+            name: VariantResult(
                 answers=tuple(one[name] for one in answers),
                 control=tuple(one[name] for one in controls),
                 psnr=None,

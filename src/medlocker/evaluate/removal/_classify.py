@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from medlocker.attacks import Floats
 from medlocker.classifiers import Classifier, answers_of, logits_of
 from medlocker.errors import ModelError
-from medlocker.evaluate.removal._evidence import Evidence, View
+from medlocker.evaluate.removal._evidence import ClassifierView, Evidence
 
 
 def outputs_of(target: Classifier, canvases: Sequence[Floats]) -> list[NDArray[np.float32] | None]:
@@ -26,8 +26,8 @@ def outputs_of(target: Classifier, canvases: Sequence[Floats]) -> list[NDArray[n
     return [None if isinstance(answer, ModelError) else answer for answer in answers]
 
 
-def view_of(target: Classifier, evidence: Evidence) -> View:
+def view_of(target: Classifier, evidence: Evidence) -> ClassifierView:
     """Return an image as one target gets it, with the mark's place on the canvas."""
     resize = target.resize_for(*evidence.mask.shape)
     mask = resize.rows @ evidence.mask.astype(np.float32) @ resize.cols.T > 0.02
-    return View(target.canvas(evidence.marked), mask, partial(logits_of, target))
+    return ClassifierView(target.canvas(evidence.marked), mask, partial(logits_of, target))

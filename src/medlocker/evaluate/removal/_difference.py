@@ -9,7 +9,7 @@ import numpy as np
 
 from medlocker.attacks import Bytes, Mask, windows_of
 from medlocker.errors import InputError, NoRoomError
-from medlocker.evaluate.removal._evidence import Evidence, Facts
+from medlocker.evaluate.removal._evidence import AttackInfo, Evidence
 from medlocker.geometry import Box
 from medlocker.images import Image
 from medlocker.logo import Logo, render
@@ -25,7 +25,7 @@ class DifferenceAttack:
     **Exact wherever the two marks do not overlap**: why no owner may ever publish two versions.
     """
 
-    facts: ClassVar[Facts] = Facts(
+    facts: ClassVar[AttackInfo] = AttackInfo(
         14, "another marked version of the same image", ("two versions merged",), combined=False, on="marks"
     )
 

@@ -67,7 +67,7 @@ class Evidence:
 
 
 @dataclass(frozen=True)
-class Facts:
+class AttackInfo:
     """What is told of an attack.
 
     Args:
@@ -90,7 +90,7 @@ class Facts:
     comparable: bool = True
     on: Bearer = "all"
 
-    def means_something_on(self, *, is_veil: bool) -> bool:
+    def applies_to(self, *, is_veil: bool) -> bool:
         """Tell whether an image with a veil, or with separate marks, is attacked."""
         return self.on in ("all", "veils" if is_veil else "marks")
 
@@ -102,7 +102,7 @@ class Attack(Protocol):
     """
 
     @property
-    def facts(self) -> Facts:
+    def facts(self) -> AttackInfo:
         """What is told of it."""
         ...
 
@@ -112,7 +112,7 @@ class Attack(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class ClassifierView:
     """One image as one classifier gets it, for attacks that ask the classifier many times.
 
     Args:
@@ -126,15 +126,15 @@ class View:
     classify: Callable[[Floats], NDArray[np.float32]]
 
 
-class Vote(Protocol):
+class VotingAttack(Protocol):
     """Somebody who asks the classifier about many versions of one image and counts the answers."""
 
     @property
-    def facts(self) -> Facts:
+    def facts(self) -> AttackInfo:
         """What is told of it."""
         ...
 
-    def vote(self, view: View) -> Mapping[str, int]:
+    def vote(self, view: ClassifierView) -> Mapping[str, int]:
         """Return a class for each variant."""
         ...
 
@@ -143,7 +143,7 @@ class Learner(Protocol):
     """Somebody who studies several marked images before attacking one."""
 
     @property
-    def facts(self) -> Facts:
+    def facts(self) -> AttackInfo:
         """What is told of the attack that comes of it."""
         ...
 

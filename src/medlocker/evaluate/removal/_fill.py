@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from medlocker.attacks import CAPPED_PX, Bytes, fill_biharmonic, fill_harmonic, fill_mean, fill_telea
-from medlocker.evaluate.removal._evidence import Evidence, Facts
+from medlocker.evaluate.removal._evidence import AttackInfo, Evidence
 
 
 @dataclass(frozen=True)
 class FillAttack:
     """Fills the masked pixels in, in four ways."""
 
-    facts: ClassVar[Facts] = Facts(
+    facts: ClassVar[AttackInfo] = AttackInfo(
         8,
         "where the mark is",
         ("filled, mean", "filled, harmonic", "filled, Telea", "filled, biharmonic"),

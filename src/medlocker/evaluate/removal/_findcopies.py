@@ -60,7 +60,7 @@ def _anchored(
     return anchored(grid, folded(grid, contrast), _contrast(logo, size, ground))
 
 
-def copies_by_chance(pixels: Bytes, mask: Mask, logo: Logo, *, size_px: float) -> list[Copy]:
+def find_random_copies(pixels: Bytes, mask: Mask, logo: Logo, *, size_px: float) -> list[Copy]:
     """Return copies of any turn, several sizes and both signs, the surest first.
 
     Args:
@@ -114,7 +114,7 @@ def _finer(look: _Look, logo: Logo, rough: Copy, *, reach: int) -> Copy:
             rotation=(rough.rotation + degrees * ONE_TURN // 360) % ONE_TURN,
             size_px=max(round(rough.size_px * (1 + share)), 3),
         )
-        x, y, told = look.told_near(other.raster(logo), rough.x, rough.y, reach=reach)
+        x, y, told = look.best_near(other.raster(logo), rough.x, rough.y, reach=reach)
         if told > best.score:
             best = replace(other, x=x, y=y, score=told)
     return best
@@ -163,7 +163,7 @@ class _Look:
             dtype=np.float32,
         )
 
-    def told_near(self, raster: Raster, x: int, y: int, *, reach: int) -> tuple[int, int, float]:
+    def best_near(self, raster: Raster, x: int, y: int, *, reach: int) -> tuple[int, int, float]:
         """Return the best place near one, and the correlation there."""
         ink, of_ground = _kernels(raster)
         h, w = raster.coverage.shape

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from medlocker.attacks import Bytes, Floats, Window
-from medlocker.evaluate.removal._locate import Guess, locate, window_of
+from medlocker.evaluate.removal._locate import MarkGuess, locate, window_of
 from medlocker.logo import Logo, Raster, fit_color, unblend, weights
 
 _SURELY = 0.7  # of the edges left: only the right logo at the right place takes away so many
@@ -26,7 +26,7 @@ class Inverted:
     """
 
     restored: Bytes
-    guess: Guess
+    guess: MarkGuess
     raster: Raster
     left: float = 1.0
 
@@ -34,8 +34,8 @@ class Inverted:
         """Return how much rougher the restored mark is at the logo's edges than elsewhere; 1: none seen."""
         window = self.restored[window_of(self.raster, self.guess)].astype(np.float32)
         weight = self.raster.coverage[..., None].astype(np.float32) / np.float32(255)
-        slopes = steepness(window)
-        edges = steepness(self.raster.color * weight) > _EDGE
+        slopes = gradient_magnitude(window)
+        edges = gradient_magnitude(self.raster.color * weight) > _EDGE
         inside = self.raster.coverage == 255
         here, there = slopes[edges & inside], slopes[~edges & inside]
         if not here.size or not there.size:
@@ -43,14 +43,14 @@ class Inverted:
         return float((here.mean() + 1) / (there.mean() + 1))
 
 
-def steepness(image: Floats) -> Floats:
+def gradient_magnitude(image: Floats) -> Floats:
     """Return (h, w), the sum over channels of the slopes' sizes."""
     down, across = np.gradient(image, axis=(0, 1))
     return np.asarray((np.abs(down) + np.abs(across)).sum(axis=2), dtype=np.float32)
 
 
 @dataclass(frozen=True, eq=False)
-class Fit:
+class BlendFit:
     """An image and a logo over one window, as floats: (h, w, 3), (h, w, 3) and (h, w, 1) in 0..1."""
 
     image: Floats
@@ -102,21 +102,21 @@ def blind(marked: Bytes, logo: Logo, *, sizes_px: tuple[int, int] = (32, 200)) -
     return invert_best(marked, logo, locate(marked, logo, sizes_px=sizes_px))
 
 
-def invert_best(marked: Bytes, logo: Logo, guesses: Sequence[Guess]) -> Inverted:
+def invert_best(marked: Bytes, logo: Logo, guesses: Sequence[MarkGuess]) -> Inverted:
     """Choose place, size and opacity together by the smoothness of what is left, and invert.
 
     Args:
         marked: (H, W, 3) uint8.
         guesses: At least one, the likeliest first.
     """
-    best: tuple[float, Guess] | None = None
+    best: tuple[float, MarkGuess] | None = None
     for guess in guesses:
         height, width = guess.raster(logo).coverage.shape
         part = (
             slice(max(guess.y - 8, 0), min(guess.y + height + 8, marked.shape[0])),
             slice(max(guess.x - 8, 0), min(guess.x + width + 8, marked.shape[1])),
         )
-        plain = lay_over(marked, guess.raster(logo), guess, part)
+        plain = overlay_fixed(marked, guess.raster(logo), guess, part)
         left, found = _descend(marked, logo, guess, part, plain)
         # guesses lie at different places: what counts is the share of edges that the logo explains
         if best is None or left < best[0]:
@@ -129,7 +129,7 @@ def invert_best(marked: Bytes, logo: Logo, guesses: Sequence[Guess]) -> Inverted
     return Inverted(invert(marked, raster, best[1]), best[1], raster, best[0])
 
 
-def invert(marked: Bytes, raster: Raster, guess: Guess) -> Bytes:
+def invert(marked: Bytes, raster: Raster, guess: MarkGuess) -> Bytes:
     """Undo the blend of a rendered logo where the guess says it is."""
     restored = marked.copy()
     window = restored[window_of(raster, guess)]
@@ -138,7 +138,7 @@ def invert(marked: Bytes, raster: Raster, guess: Guess) -> Bytes:
     return restored
 
 
-def lay_over(marked: Bytes, raster: Raster, guess: Guess, part: Window) -> Fit:
+def overlay_fixed(marked: Bytes, raster: Raster, guess: MarkGuess, part: Window) -> BlendFit:
     """Lay a logo into a fixed part of the image, so that costs of neighbouring guesses compare."""
     rows, cols = part
     shape = (rows.stop - rows.start, cols.stop - cols.start)
@@ -147,10 +147,12 @@ def lay_over(marked: Bytes, raster: Raster, guess: Guess, part: Window) -> Fit:
     height, width = raster.coverage.shape
     color[top : top + height, left : left + width] = raster.color
     coverage[top : top + height, left : left + width, 0] = raster.coverage / np.float32(255)
-    return Fit(marked[part].astype(np.float32), color, coverage)
+    return BlendFit(marked[part].astype(np.float32), color, coverage)
 
 
-def _descend(marked: Bytes, logo: Logo, start: Guess, part: Window, plain: Fit) -> tuple[float, Guess]:
+def _descend(
+    marked: Bytes, logo: Logo, start: MarkGuess, part: Window, plain: BlendFit
+) -> tuple[float, MarkGuess]:
     cost, opacity = plain.best(0.02, 0.99, steps=8)
     tried = {start}
     here = start
@@ -165,18 +167,18 @@ def _descend(marked: Bytes, logo: Logo, start: Guess, part: Window, plain: Fit) 
             if outside or rows.stop > part[0].stop or cols.stop > part[1].stop:
                 continue
             tried.add(other)
-            fit = lay_over(marked, raster, other, part)
+            fit = overlay_fixed(marked, raster, other, part)
             if fit.cost(opacity) < cost:
                 cost, opacity = fit.best(max(opacity - 0.05, 0.01), min(opacity + 0.05, 0.995), steps=6)
                 here, better = other, True
         if not better:
             break
-    fit = lay_over(marked, here.raster(logo), here, part)
+    fit = overlay_fixed(marked, here.raster(logo), here, part)
     cost, opacity = fit.best(max(opacity - 0.03, 0.01), min(opacity + 0.03, 0.998), steps=18)
     return cost / max(fit.cost(0.0), 1e-9), replace(here, opacity=round(opacity * 65535))
 
 
-def _neighbours(guess: Guess) -> Iterator[Guess]:
+def _neighbours(guess: MarkGuess) -> Iterator[MarkGuess]:
     for size in (0, -1, 1):
         for dx in (0, -1, 1):
             for dy in (0, -1, 1):

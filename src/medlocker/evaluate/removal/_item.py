@@ -52,7 +52,7 @@ class Item:
             )
 
 
-class Exhibit:
+class ScaledImage:
     """An image at the sizes that attacks ask for, each made once.
 
     Args:

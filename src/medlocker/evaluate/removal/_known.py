@@ -12,10 +12,10 @@ import numpy as np
 
 from medlocker.attacks import Bytes, Mask, Window, around, widened, windows_of
 from medlocker.evaluate.removal._colors import denoise, weigh_colors
-from medlocker.evaluate.removal._evidence import Evidence, Facts
-from medlocker.evaluate.removal._invert import Inverted, invert_best, steepness
-from medlocker.evaluate.removal._locate import Guess, locate, sharpen, window_of
-from medlocker.evaluate.removal._turns import ONE_TURN, Turn, likeliest_turns
+from medlocker.evaluate.removal._evidence import AttackInfo, Evidence
+from medlocker.evaluate.removal._invert import Inverted, gradient_magnitude, invert_best
+from medlocker.evaluate.removal._locate import MarkGuess, locate, sharpen, window_of
+from medlocker.evaluate.removal._pose import ONE_TURN, PoseGuess, likeliest_poses
 from medlocker.evaluate.removal._warp import fit_warp
 from medlocker.logo import Logo
 
@@ -69,7 +69,7 @@ class Finder(threading.local):
 def _marks(evidence: Evidence, most: int) -> Iterator[FoundMark]:
     if evidence.logo is None:
         return
-    logo = as_seen(evidence.logo, evidence.marked)
+    logo = as_rendered(evidence.logo, evidence.marked)
     turned: int | None = None
     for box in evidence.windows()[:most]:
         side = max(box[0].stop - box[0].start, box[1].stop - box[1].start)
@@ -102,7 +102,7 @@ def _one(pixels: Bytes, mask: Mask, logo: Logo, turned: int | None) -> Inverted 
         return None
     rows, cols = parts[0]
     height, width = rows.stop - rows.start, cols.stop - cols.start
-    turns = likeliest_turns(pixels, parts[0], logo, wider_px=_WIDER_PX, turned=turned)
+    turns = likeliest_poses(pixels, parts[0], logo, wider_px=_WIDER_PX, turned=turned)
     if not turns:  # the box is not the logo's: several marks that touch
         sizes_px = (max(min(height, width) // 3, _SMALLEST_PX), max(height, width, _SMALLEST_PX))
         guesses = locate(pixels, logo, sizes_px=sizes_px, rotation=turned or 0)
@@ -150,19 +150,19 @@ def _degrees(inverted: Inverted) -> int:
     return round(inverted.guess.rotation * 360 / ONE_TURN) % 360
 
 
-def _sharpened(pixels: Bytes, logo: Logo, turn: Turn) -> tuple[float, Guess]:
+def _sharpened(pixels: Bytes, logo: Logo, turn: PoseGuess) -> tuple[float, MarkGuess]:
     low, high = (max(round(turn.size_px) + step, _SMALLEST_PX) for step in (-_OFF_PX, _OFF_PX))
     near = (turn.x, turn.y, turn.size_px)
     return sharpen(pixels, logo, near, sizes_px=(low, high), rotation=turn.rotation)
 
 
-def _fits(guess: Guess, logo: Logo, pixels: Bytes) -> bool:
+def _fits(guess: MarkGuess, logo: Logo, pixels: Bytes) -> bool:
     height, width = guess.raster(logo).coverage.shape
     inside = guess.y >= 0 and guess.x >= 0
     return inside and guess.y + height <= pixels.shape[0] and guess.x + width <= pixels.shape[1]
 
 
-def as_seen(logo: Logo, pixels: Bytes) -> Logo:
+def as_rendered(logo: Logo, pixels: Bytes) -> Logo:
     """Return the logo in grey where the image is grey: so this program renders it."""
     if (pixels[..., 0] != pixels[..., 1]).any() or (pixels[..., 0] != pixels[..., 2]).any():
         return logo
@@ -206,7 +206,7 @@ class KnownLogoAttack:
     """
 
     finder: Finder
-    facts: ClassVar[Facts] = Facts(
+    facts: ClassVar[AttackInfo] = AttackInfo(
         6, "the logo and this program", ("logo inverted", "logo inverted, smoothed"), on="marks"
     )
 
@@ -232,7 +232,7 @@ class WarpAttack:
     finder: Finder
     warp: float = STANDARD_WARP
     texture: int = STANDARD_TEXTURE
-    facts: ClassVar[Facts] = Facts(
+    facts: ClassVar[AttackInfo] = AttackInfo(
         7,
         "the logo, this program and how marks are hardened",
         ("warp fitted", "warp fitted, smoothed", "warp fitted, colours weighed"),
@@ -244,7 +244,7 @@ class WarpAttack:
         found = self.finder(evidence)
         if evidence.logo is None:
             return dict.fromkeys(self.facts.variants, evidence.marked)
-        logo = as_seen(evidence.logo, evidence.marked)
+        logo = as_rendered(evidence.logo, evidence.marked)
         bent = [self._bent(evidence.marked[mark.window], logo, mark) for mark in found]
         return {
             "warp fitted": pasted(evidence.marked, bent, undone),
@@ -272,7 +272,7 @@ class WarpAttack:
 def _is_rough(inverted: Inverted) -> bool:
     """Tell whether the restored mark is so much rougher than its surroundings that it had a texture."""
     window = window_of(inverted.raster, inverted.guess)
-    slopes = steepness(inverted.restored.astype(np.float32))
+    slopes = gradient_magnitude(inverted.restored.astype(np.float32))
     inside = np.zeros(slopes.shape, np.bool_)
     inside[window] = inverted.raster.coverage == 255
     inside = cv2.erode(inside.astype(np.uint8), np.ones((5, 5), np.uint8)) > 0

@@ -11,19 +11,19 @@ from medlocker.errors import InputError
 from medlocker.evaluate.removal._averaged import AveragedTextureLearner
 from medlocker.evaluate.removal._denoise import denoising_attacks
 from medlocker.evaluate.removal._difference import DifferenceAttack
-from medlocker.evaluate.removal._evidence import Attack, Facts, Learner, Vote
+from medlocker.evaluate.removal._evidence import Attack, AttackInfo, Learner, VotingAttack
 from medlocker.evaluate.removal._fill import FillAttack
 from medlocker.evaluate.removal._known import Finder, KnownLogoAttack, WarpAttack
-from medlocker.evaluate.removal._lesson import Lesson
 from medlocker.evaluate.removal._matting import MattingLearner
 from medlocker.evaluate.removal._network import DEFAULT_MINUTES, NetworkLearner
 from medlocker.evaluate.removal._paintover import VeilPaintedOver
-from medlocker.evaluate.removal._result import Kind
-from medlocker.evaluate.removal._retrain import RetrainLesson
+from medlocker.evaluate.removal._result import VariantInfo
+from medlocker.evaluate.removal._retrain import MarkedImageTraining
+from medlocker.evaluate.removal._trainingattack import TrainingAttack
 from medlocker.evaluate.removal._transforms import transform_attacks
 from medlocker.evaluate.removal._users import UsersAttack
 from medlocker.evaluate.removal._votes import vote_attacks
-from medlocker.evaluate.removal.prepared import PreparedLesson
+from medlocker.evaluate.removal.prepared import RandomMarkTraining
 from medlocker.evaluate.removal.unveil import AlikeAttack, GridFinder, LatticeAttack, NotchAttack
 
 Level = Literal["standard", "full"]
@@ -47,12 +47,12 @@ class Battery:
 
     attacks: tuple[Attack, ...]
     learners: tuple[Learner, ...]
-    votes: tuple[Vote, ...]
-    lessons: tuple[type[Lesson], ...]
+    votes: tuple[VotingAttack, ...]
+    lessons: tuple[type[TrainingAttack], ...]
     minutes: float = DEFAULT_MINUTES
 
     @property
-    def facts(self) -> tuple[Facts, ...]:
+    def facts(self) -> tuple[AttackInfo, ...]:
         """What is told of each, lessons left out."""
         return (
             *(one.facts for one in self.attacks),
@@ -61,14 +61,14 @@ class Battery:
         )
 
     @property
-    def kinds(self) -> tuple[Kind, ...]:
+    def kinds(self) -> tuple[VariantInfo, ...]:
         """One for each row, in the order of the numbers."""
         found = [
-            Kind(name, facts.number, facts.knows, facts.combined)
+            VariantInfo(name, facts.number, facts.knows, facts.combined)
             for facts in self.facts
             for name in facts.variants
         ]
-        found += [Kind(one.name, one.number, one.knows, False) for one in self.lessons]
+        found += [VariantInfo(one.name, one.number, one.knows, False) for one in self.lessons]
         return tuple(sorted(found, key=lambda kind: kind.number))
 
 
@@ -113,7 +113,9 @@ def make_battery(
     if level == "full":
         attacks.append(DifferenceAttack())
         learners.append(NetworkLearner(minutes))
-    lessons: tuple[type[Lesson], ...] = (RetrainLesson, PreparedLesson) if level == "full" else ()
+    lessons: tuple[type[TrainingAttack], ...] = (
+        (MarkedImageTraining, RandomMarkTraining) if level == "full" else ()
+    )
     whole = Battery(tuple(attacks), tuple(learners), tuple(vote_attacks()), lessons, minutes)
     if own:
         whole = replace(whole, attacks=(*whole.attacks, *(UsersAttack(one, seed) for one in own)))

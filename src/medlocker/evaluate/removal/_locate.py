@@ -18,7 +18,7 @@ _PEAKS = 3
 
 
 @dataclass(frozen=True)
-class Guess:
+class MarkGuess:
     """What an attacker believes about a mark.
 
     Args:
@@ -40,13 +40,13 @@ class Guess:
         return render(logo, self.size_px, rotation=self.rotation)
 
 
-def window_of(raster: Raster, guess: Guess) -> Window:
+def window_of(raster: Raster, guess: MarkGuess) -> Window:
     """Return the window of the image that a rendered logo covers."""
     height, width = raster.coverage.shape
     return slice(guess.y, guess.y + height), slice(guess.x, guess.x + width)
 
 
-def locate(marked: Bytes, logo: Logo, *, sizes_px: tuple[int, int], rotation: int = 0) -> list[Guess]:
+def locate(marked: Bytes, logo: Logo, *, sizes_px: tuple[int, int], rotation: int = 0) -> list[MarkGuess]:
     """Return the likeliest places and sizes, best first, exact to a pixel where the image allows it.
 
     Args:
@@ -86,7 +86,7 @@ def sharpen(
     *,
     sizes_px: tuple[int, int],
     rotation: int = 0,
-) -> tuple[float, Guess]:
+) -> tuple[float, MarkGuess]:
     """Search sizes and positions around a coarse peak at full resolution.
 
     Args:
@@ -101,7 +101,7 @@ def sharpen(
     x, y, size = near
     grey = np.asarray(cv2.cvtColor(marked, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
     reach = int(np.ceil(size / _TEMPLATE_PX)) + 2
-    found = (-1.0, Guess(round(x), round(y), round(size), rotation=rotation))
+    found = (-1.0, MarkGuess(round(x), round(y), round(size), rotation=rotation))
     step = 2 if size > 80 else 1
     low, high = max(int(size * 0.94), sizes_px[0]), min(int(size * 1.06) + 1, sizes_px[1])
     for sizes in (range(low, high + 1, step), None):
@@ -117,7 +117,7 @@ def sharpen(
             _, best, _, (dx, dy) = cv2.minMaxLoc(match(crop, template_of(raster, crop)))
             found = max(
                 found,
-                (best, Guess(left + dx, top + dy, size_px, rotation=rotation)),
+                (best, MarkGuess(left + dx, top + dy, size_px, rotation=rotation)),
                 key=lambda pair: pair[0],
             )
     return found

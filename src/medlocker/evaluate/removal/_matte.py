@@ -17,7 +17,7 @@ import numpy as np
 
 from medlocker.attacks import Bytes, Floats, Mask, smoothest, widened
 from medlocker.evaluate.removal._align import colour_slopes
-from medlocker.evaluate.removal._invert import Fit
+from medlocker.evaluate.removal._invert import BlendFit
 
 REACH_PX = 4
 _ROUNDS = 4
@@ -187,7 +187,7 @@ def straight(premultiplied: Floats, coverage: Floats) -> Floats:
 
 def best_opacity(image: Floats, color: Floats, coverage: Floats) -> float:
     """Return the opacity that leaves fewest edges."""
-    return Fit(image, color, coverage).best(0.02, 0.99, steps=14)[1]
+    return BlendFit(image, color, coverage).best(0.02, 0.99, steps=14)[1]
 
 
 def averaged(images: Floats, under: Floats, coverage: Floats, opacities: Floats, trust: Floats) -> Floats:

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.attacks import Bytes, Floats, Mask, Window, to_bytes, widened
-from medlocker.evaluate.removal._align import colour_slopes, turn_to, turned, turns_of
-from medlocker.evaluate.removal._evidence import Attack, Evidence, Facts
-from medlocker.evaluate.removal._invert import Fit
+from medlocker.evaluate.removal._align import colour_slopes, pose_guesses, turn_to, turned
+from medlocker.evaluate.removal._evidence import Attack, AttackInfo, Evidence
+from medlocker.evaluate.removal._invert import BlendFit
 from medlocker.evaluate.removal._matte import (
     REACH_PX,
     Matte,
@@ -38,7 +38,7 @@ Placed = tuple[float, Window, Floats, Floats]
 class MattingLearner:
     """Studies marked images without knowing the logo."""
 
-    facts: ClassVar[Facts] = Facts(9, "many marked images", ("matting",), on="marks")
+    facts: ClassVar[AttackInfo] = AttackInfo(9, "many marked images", ("matting",), on="marks")
 
     def learn(self, crowd: Sequence[Evidence], *, public: Sequence[Bytes], seed: int) -> Attack:
         """Learn the mark from all images whose mark has the commonest size, turned so that they lie alike."""
@@ -52,7 +52,7 @@ class MattingLearner:
         near = near[:_MOST_SAMPLES]
         half = max(_side(window) for _, window in near) // 2 + _SURROUNDINGS_PX + 1
         samples = [_sample(one, window, half) for one, window in near]
-        turns = turns_of([sample.pixels for sample in samples])
+        turns = pose_guesses([sample.pixels for sample in samples])
         alike = [
             Sample(turned(sample.pixels, d), turned(sample.mask.astype(np.uint8) * 255, d) > 127)
             for sample, d in zip(samples, turns, strict=True)
@@ -73,7 +73,7 @@ class MattingAttack:
     matte: Matte | None
     extent_px: float
     turned: bool = False
-    facts: ClassVar[Facts] = Facts(9, "many marked images", ("matting",), on="marks")
+    facts: ClassVar[AttackInfo] = AttackInfo(9, "many marked images", ("matting",), on="marks")
 
     def restore(self, evidence: Evidence) -> dict[str, Bytes]:
         """Fit place and opacity of the learned mark to each mark of the image, and invert."""
@@ -139,11 +139,11 @@ def _place(pixels: Bytes, mask: Mask, window: Window, matte: Matte, *, smooth_px
     shift = shift_to(part, colour_slopes(matte.typical), widened(_padded(mask, rows, cols) > 0, 2))
     back = (-shift[0], -shift[1])
     color, coverage = rolled(matte.color, back), rolled(matte.coverage, back)
-    fit = Fit(part.astype(np.float32), color, coverage)
+    fit = BlendFit(part.astype(np.float32), color, coverage)
     if smooth_px:
         # enlarged edges are softer than the mark's own: blurred alike they compare, at half the size too
         layers = [_blurred(one, smooth_px)[::2, ::2] for one in (fit.image, color * coverage, coverage)]
-        fit = Fit(layers[0], straight(layers[1], layers[2]), layers[2])
+        fit = BlendFit(layers[0], straight(layers[1], layers[2]), layers[2])
     opacity = best_opacity(fit.image, fit.color, fit.coverage)
     left = fit.cost(opacity) / max(fit.cost(0.0), 1e-9)
     return left, frame, color, np.asarray(np.float32(opacity) * coverage, dtype=np.float32)

@@ -15,9 +15,9 @@ import numpy as np
 
 from medlocker.attacks import Bytes, Floats, shrink
 from medlocker.errors import InputError
-from medlocker.evaluate.removal._evidence import Attack, Evidence, Facts
+from medlocker.evaluate.removal._evidence import Attack, AttackInfo, Evidence
 from medlocker.evaluate.removal._painter import KINDS, Kind, MarkPainter
-from medlocker.evaluate.removal.plan import Course, CourseObserver, course_digest
+from medlocker.evaluate.removal.plan import RemoverObserver, TrainingConfig, training_digest
 from medlocker.evaluate.removal.tiles import repaint
 from medlocker.evaluate.removal.windows import STORED, WindowMaker, digest_of
 
@@ -47,11 +47,11 @@ class NetworkLearner:
     """
 
     minutes: float = DEFAULT_MINUTES
-    course: Course = field(default_factory=lambda: Course())
+    course: TrainingConfig = field(default_factory=lambda: TrainingConfig())
     kinds: tuple[Kind, ...] = KINDS
     folder: Path | None = None
-    watch: CourseObserver | None = field(default=None, repr=False)
-    facts: ClassVar[Facts] = Facts(10, _KNOWS, (NAME,), control="transform", longest_px=WORK_PX)
+    watch: RemoverObserver | None = field(default=None, repr=False)
+    facts: ClassVar[AttackInfo] = AttackInfo(10, _KNOWS, (NAME,), control="transform", longest_px=WORK_PX)
 
     def learn(self, crowd: Sequence[Evidence], *, public: Sequence[Bytes], seed: int) -> Attack:
         """Train on marks put on the public images.
@@ -74,7 +74,7 @@ class NetworkLearner:
             WindowMaker(some, paint, side_px=course.side_px, longest_px=WORK_PX)
             for some in (learned, pictures[::_VALIDATED])
         )
-        digest = course_digest(
+        digest = training_digest(
             course,
             painter=paint.digest,
             pictures=digest_of(pictures),
@@ -106,7 +106,7 @@ class NetworkAttack:
     network: Callable[[Floats], Floats]
     side_px: int
     note: str = ""
-    facts: ClassVar[Facts] = NetworkLearner.facts
+    facts: ClassVar[AttackInfo] = NetworkLearner.facts
 
     def restore(self, evidence: Evidence) -> dict[str, Bytes]:
         """Repaint in overlapping tiles."""

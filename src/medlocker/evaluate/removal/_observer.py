@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from medlocker.evaluate.removal.plan import CourseObserver
+from medlocker.evaluate.removal.plan import RemoverObserver
 
 
 class BatteryObserver:
@@ -30,10 +30,10 @@ class BatteryObserver:
         """A target is being trained on."""
 
 
-def course_watch(watch: BatteryObserver, name: str) -> CourseObserver:
+def training_observer(watch: BatteryObserver, name: str) -> RemoverObserver:
     """Pass on what a training tells of itself."""
 
-    class Passed(CourseObserver):
+    class Passed(RemoverObserver):
         def estimated(self, minutes: float) -> None:
             watch.estimated(name, minutes)
 

@@ -12,12 +12,12 @@ import numpy as np
 
 from medlocker.attacks import Bytes
 from medlocker.errors import InputError, NoRoomError
-from medlocker.evaluate.removal._known import STANDARD_TEXTURE, STANDARD_WARP, as_seen
+from medlocker.evaluate.removal._known import STANDARD_TEXTURE, STANDARD_WARP, as_rendered
 from medlocker.geometry import Box
 from medlocker.images import Image
 from medlocker.logo import Logo, blend, rendered_size
 from medlocker.mark import ONE_TURN, OPACITY_ONE, Mark
-from medlocker.marking import lay
+from medlocker.marking import render_layer
 from medlocker.veil import Veil
 from medlocker.veilstyle import DEFAULT_STYLE, VeilStyle
 
@@ -68,7 +68,7 @@ class MarkPainter:
 
     def __call__(self, pixels: Bytes, rng: np.random.Generator) -> Bytes:
         """Return a marked copy of (H, W, 3) uint8 RGB; as it is where no mark has room."""
-        logo = as_seen(self.logo, pixels)
+        logo = as_rendered(self.logo, pixels)
         image = Image(pixels, "rgb", "png", b"")
         kind = self.kinds[int(rng.integers(len(self.kinds)))]
         if kind == "veil":
@@ -77,7 +77,7 @@ class MarkPainter:
             marks = _marks(logo, image, rng, hardened=kind == "hardened")
         painted = pixels.copy()
         for mark in marks:
-            layer = lay(mark, logo=logo, image=image)
+            layer = render_layer(mark, logo=logo, image=image)
             painted[layer.window] = blend(painted[layer.window], layer.color, layer.weight)
         return painted
 

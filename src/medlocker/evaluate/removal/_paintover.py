@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from medlocker.attacks import CAPPED_PX, Bytes, Mask, smoothest, to_bytes
-from medlocker.evaluate.removal._evidence import Evidence, Facts
+from medlocker.evaluate.removal._evidence import AttackInfo, Evidence
 
 _SOLVED_PX = 256
 """About a classifier's input: finer detail of a filling is never seen."""
@@ -22,7 +22,7 @@ _GREY = 128
 class VeilPaintedOver:
     """Fills the copies' strokes from between them; fills all but what was kept out; shows only that."""
 
-    facts: ClassVar[Facts] = Facts(
+    facts: ClassVar[AttackInfo] = AttackInfo(
         18,
         "where the veil is",
         ("ink filled, harmonic", "ink filled, Telea", "all but keep-outs filled", "only keep-outs kept"),

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker.evaluate.removal._state import Cell
+from medlocker.evaluate.removal._state import VariantResult
 from medlocker.information import Information, measure_information
 from medlocker.metrics import cohen_kappa, kappa_interval, kappa_weighting, wilson_interval
 
 
 @dataclass(frozen=True)
-class Kind:
+class VariantInfo:
     """What is told of a variant besides its numbers.
 
     Args:
@@ -270,10 +270,10 @@ class BatteryResult:
         raise KeyError(attack)
 
 
-def add_up(
-    cells: Mapping[str, Mapping[str, Cell]],
+def summarise(
+    cells: Mapping[str, Mapping[str, VariantResult]],
     labels: Mapping[str, Sequence[int]],
-    kinds: Sequence[Kind],
+    kinds: Sequence[VariantInfo],
     targets: Sequence[tuple[str, Sequence[str]]],
 ) -> tuple[tuple[Row, ...], tuple[Best, ...]]:
     """Make the table.
@@ -295,11 +295,11 @@ def add_up(
 
 
 def _row(
-    kind: Kind,
+    kind: VariantInfo,
     target: str,
     t: int,
     images: Sequence[str],
-    cells: Mapping[str, Mapping[str, Cell]],
+    cells: Mapping[str, Mapping[str, VariantResult]],
     labels: Mapping[str, Sequence[int]],
     classes: Sequence[str],
 ) -> Row | None:
@@ -332,7 +332,7 @@ def _row(
 def _agreement(
     attack: str,
     t: int,
-    cells: Mapping[str, Mapping[str, Cell]],
+    cells: Mapping[str, Mapping[str, VariantResult]],
     labels: Mapping[str, Sequence[int]],
     classes: Sequence[str],
     *,
@@ -358,7 +358,7 @@ def _agreement(
 def _information(
     attack: str,
     t: int,
-    cells: Mapping[str, Mapping[str, Cell]],
+    cells: Mapping[str, Mapping[str, VariantResult]],
     labels: Mapping[str, Sequence[int]],
     classes: Sequence[str],
 ) -> Information | None:
@@ -385,7 +385,7 @@ def _best(
     target: str,
     t: int,
     images: Sequence[str],
-    cells: Mapping[str, Mapping[str, Cell]],
+    cells: Mapping[str, Mapping[str, VariantResult]],
     labels: Mapping[str, Sequence[int]],
     classes: Sequence[str],
 ) -> Best:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from medlocker.attacks import Bytes
 from medlocker.classifiers import Classifier, resize_canvas
-from medlocker.evaluate.removal._lesson import Lesson, to_canvas
+from medlocker.evaluate.removal._trainingattack import TrainingAttack, to_canvas
 
 _MARGIN = 1.125  # as `train` keeps its images, for the random views
 
@@ -33,7 +33,7 @@ class RetrainOptions:
     batch_size: int = 16
 
 
-class RetrainLesson(Lesson):
+class MarkedImageTraining(TrainingAttack):
     """Trains a target on marked images."""
 
     name: ClassVar[str] = "classifier retrained"

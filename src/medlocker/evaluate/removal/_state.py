@@ -18,7 +18,7 @@ STATE_VERSION = 2
 
 
 @dataclass(frozen=True)
-class Cell:
+class VariantResult:
     """One variant of an attack on one image.
 
     Args:
@@ -41,7 +41,7 @@ class Cell:
 @dataclass(frozen=True)
 class _Line:
     image: str
-    cells: dict[str, Cell]
+    cells: dict[str, VariantResult]
 
 
 class State:
@@ -57,7 +57,7 @@ class State:
     """
 
     def __init__(self, folder: Path | None, *, run: Mapping[str, Any] | None) -> None:
-        self.cells: dict[str, dict[str, Cell]] = {}
+        self.cells: dict[str, dict[str, VariantResult]] = {}
         self._known: list[Any] = []
         self._store: Store | None = None
         if folder is None:
@@ -84,7 +84,7 @@ class State:
         """Tell whether an attack is finished on an image."""
         return self.cells.get(image, {}).keys() >= set(variants)
 
-    def add(self, image: str, cells: dict[str, Cell]) -> None:
+    def add(self, image: str, cells: dict[str, VariantResult]) -> None:
         """Keep all variants of one attack on one image.
 
         Raises:

@@ -6,8 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
-from medlocker.attacks import CAPPED_PX, Bytes, crop_middle, gaussian, jpeg, median, mirror, there_and_back
-from medlocker.evaluate.removal._evidence import WHOLE_PX, Evidence, Facts
+from medlocker.attacks import (
+    CAPPED_PX,
+    Bytes,
+    crop_middle,
+    downscale_and_upscale,
+    gaussian,
+    jpeg,
+    median,
+    mirror,
+)
+from medlocker.evaluate.removal._evidence import WHOLE_PX, AttackInfo, Evidence
 
 Transform = Callable[[Bytes], Bytes]
 
@@ -29,9 +38,9 @@ class TransformAttack:
     longest_px: int = CAPPED_PX
 
     @property
-    def facts(self) -> Facts:
+    def facts(self) -> AttackInfo:
         """What is told of it."""
-        return Facts(
+        return AttackInfo(
             self.number,
             "nothing",
             tuple(self.transforms),
@@ -57,7 +66,7 @@ def transform_attacks() -> list[TransformAttack]:
                 **{f"median {s}": partial(median, side=s) for s in (3, 5)},
             },
         ),
-        TransformAttack(4, {f"resize {s:g}": partial(there_and_back, scale=s) for s in (0.75, 0.5)}),
+        TransformAttack(4, {f"resize {s:g}": partial(downscale_and_upscale, scale=s) for s in (0.75, 0.5)}),
         TransformAttack(
             4,
             {

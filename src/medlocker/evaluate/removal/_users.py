@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from medlocker.attacks import Attack, Bytes, run_attack
-from medlocker.evaluate.removal._evidence import Evidence, Facts
+from medlocker.evaluate.removal._evidence import AttackInfo, Evidence
 
 USERS_NUMBER = 99
 """Of all of them: behind the attacks of docs/THREAT_MODEL.md."""
@@ -24,9 +24,9 @@ class UsersAttack:
     seed: int
 
     @property
-    def facts(self) -> Facts:
+    def facts(self) -> AttackInfo:
         """What is told of it."""
-        return Facts(USERS_NUMBER, self.attack.knows, (self.attack.name,), control="transform")
+        return AttackInfo(USERS_NUMBER, self.attack.knows, (self.attack.name,), control="transform")
 
     def restore(self, evidence: Evidence) -> dict[str, Bytes]:
         """Let it work; what it raises costs this image of its own row."""

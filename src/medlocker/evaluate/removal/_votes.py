@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.attacks import Floats, smoothest, windows_of
-from medlocker.evaluate.removal._evidence import WHOLE_PX, Facts, View
+from medlocker.evaluate.removal._evidence import WHOLE_PX, AttackInfo, ClassifierView
 
 _SIDE_MASKS = 4
 _CROPS = (0.9, 0.75)
@@ -26,7 +26,7 @@ class DoubleMasking:
     together with each of the other masks, always gives the same answer again; else the majority wins.
     """
 
-    facts: ClassVar[Facts] = Facts(
+    facts: ClassVar[AttackInfo] = AttackInfo(
         11,
         "how large the mark is",
         ("double masking",),
@@ -36,14 +36,14 @@ class DoubleMasking:
         on="marks",
     )
 
-    def vote(self, view: View) -> dict[str, int]:
+    def vote(self, view: ClassifierView) -> dict[str, int]:
         """Return the defended answer."""
         masks = covering_masks(view.mask)
         # the image's own mean disturbs less than grey does
         hidden = view.canvas.mean(axis=(0, 1))
         shown = np.where(masks[..., None], hidden, view.canvas[None]).astype(np.float32)
         first = view.classify(shown).argmax(axis=1)
-        majority = _commonest(first)
+        majority = _most_common(first)
         for i in np.flatnonzero(first != majority):
             both = np.where(masks[i][None, ..., None], hidden, shown)
             others = np.arange(len(masks)) != i
@@ -57,7 +57,7 @@ class DoubleMasking:
 class MaskedMajority:
     """Fills the mark in and lets masked copies of the rest vote: what a fill invents is outvoted."""
 
-    facts: ClassVar[Facts] = Facts(
+    facts: ClassVar[AttackInfo] = AttackInfo(
         11,
         "where the mark is",
         ("masked majority",),
@@ -67,7 +67,7 @@ class MaskedMajority:
         on="marks",
     )
 
-    def vote(self, view: View) -> dict[str, int]:
+    def vote(self, view: ClassifierView) -> dict[str, int]:
         """Return the majority over copies with further parts filled in."""
         filled = smoothest(view.canvas, view.mask, order=1)
         copies = [filled]
@@ -81,11 +81,11 @@ class MaskedMajority:
 class CropVote:
     """Lets crops vote: one that leaves the mark out answers rightly."""
 
-    facts: ClassVar[Facts] = Facts(
+    facts: ClassVar[AttackInfo] = AttackInfo(
         12, "nothing", ("vote over crops",), control="transform", longest_px=WHOLE_PX, comparable=False
     )
 
-    def vote(self, view: View) -> dict[str, int]:
+    def vote(self, view: ClassifierView) -> dict[str, int]:
         """Return the majority over nine crops of each size."""
         return {"vote over crops": _majority(view, [view.canvas, *_crops(view.canvas)])}
 
@@ -134,7 +134,7 @@ def _crops(canvas: Floats) -> Iterator[Floats]:
                 yield np.asarray(large, dtype=np.float32).reshape(height, width, channels)
 
 
-def _majority(view: View, canvases: list[Floats]) -> int:
+def _majority(view: ClassifierView, canvases: list[Floats]) -> int:
     """Return the class most copies get; a tie goes to the larger sum of probabilities."""
     logits = view.classify(np.stack(canvases).astype(np.float32)).astype(np.float64)
     odds = np.exp(logits - logits.max(axis=1, keepdims=True))
@@ -142,7 +142,7 @@ def _majority(view: View, canvases: list[Floats]) -> int:
     return int((counts + (odds / odds.sum(axis=1, keepdims=True)).mean(axis=0) / 2).argmax())
 
 
-def _commonest(answers: NDArray[np.int64]) -> int:
+def _most_common(answers: NDArray[np.int64]) -> int:
     return int(np.bincount(answers).argmax())
 
 

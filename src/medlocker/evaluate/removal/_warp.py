@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 
 from medlocker.attacks import Bytes, Floats, Mask, Window, fill_telea
-from medlocker.evaluate.removal._invert import Inverted, invert, lay_over
-from medlocker.evaluate.removal._locate import Guess, window_of
+from medlocker.evaluate.removal._invert import Inverted, invert, overlay_fixed
+from medlocker.evaluate.removal._locate import MarkGuess, window_of
 from medlocker.logo import Logo, Raster, render_bent
 
 _FITTED_PIXELS = 3000
@@ -49,12 +49,12 @@ def fit_warp(
             under = cv2.GaussianBlur(cv2.medianBlur(smooth, 5), (0, 0), 2).astype(np.float32)
         shifts += _gauss_newton(image, under, raster, opacity, basis, turn, prior=reach_px / 1.7)
         field = (basis @ shifts.T).reshape(height, width, 2)
-        raster = _clipped(bend(logo, guess, field[..., 0], field[..., 1]), texture)
+        raster = _clipped(render_warped(logo, guess, field[..., 0], field[..., 1]), texture)
         if k >= 1:
-            fit = lay_over(marked, raster, guess, part)
+            fit = overlay_fixed(marked, raster, guess, part)
             opacity = fit.best(max(opacity - 0.1, 0.01), min(opacity + 0.1, 0.998), steps=6 + 2 * k)[1]
     found = replace(guess, opacity=round(opacity * 65535))
-    fit = lay_over(marked, raster, guess, part)
+    fit = overlay_fixed(marked, raster, guess, part)
     left = fit.cost(opacity) / max(fit.cost(0.0), 1e-9)
     return Inverted(invert(marked, raster, found), found, raster, left)
 
@@ -69,7 +69,7 @@ def _clipped(raster: Raster, texture: int) -> Raster:
     return Raster(color, raster.coverage)
 
 
-def bend(logo: Logo, guess: Guess, dx: Floats, dy: Floats) -> Raster:
+def render_warped(logo: Logo, guess: MarkGuess, dx: Floats, dy: Floats) -> Raster:
     """Render a logo with given shifts, each (h, w) in pixels, exactly as the program would."""
     right, down = (np.round(shift * 65536).astype(np.int64) for shift in (dx, dy))
     return render_bent(logo, guess.size_px, rotation=guess.rotation, right=right, down=down)

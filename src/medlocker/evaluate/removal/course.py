@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from medlocker.attacks import Floats
 from medlocker.errors import ModelError
 from medlocker.evaluate.removal._unet import UNet, count_weights
-from medlocker.evaluate.removal.plan import Course, CourseObserver
+from medlocker.evaluate.removal.plan import RemoverObserver, TrainingConfig
 from medlocker.evaluate.removal.windows import Pairs, WindowMaker
 from medlocker.files import make_folder, write_atomic
 from medlocker.machine import usable_cores
@@ -65,13 +65,13 @@ class Remover:
 def train_remover(
     train: WindowMaker,
     validation: WindowMaker,
-    course: Course,
+    course: TrainingConfig,
     *,
     seed: int,
     minutes: float = math.inf,
     folder: Path | None = None,
     digest: str = "",
-    watch: CourseObserver | None = None,
+    watch: RemoverObserver | None = None,
     device: str | None = None,
 ) -> Remover:
     """Train on marks painted anew for every step, by the mean absolute error.
@@ -100,9 +100,9 @@ def train_remover(
         if run.over(minutes):
             return run.result()
         looks = _Looks(validation, course, seed, place)
-        observer = watch or CourseObserver()
+        observer = watch or RemoverObserver()
         with ThreadPoolExecutor(max(usable_cores() - 1, 1)) as pool:
-            feed = _Feed(pool, train, course, seed, ahead=4 if place.type == "cuda" else 1)
+            feed = _WindowLoader(pool, train, course, seed, ahead=4 if place.type == "cuda" else 1)
             started, begun = time.perf_counter(), run.seconds
             first = run.step
             while not run.over(minutes):
@@ -123,7 +123,7 @@ def train_remover(
 class _Training:
     """Everything that an interrupted training needs to go on."""
 
-    def __init__(self, course: Course, device: torch.device, file: Path | None, digest: str) -> None:
+    def __init__(self, course: TrainingConfig, device: torch.device, file: Path | None, digest: str) -> None:
         self._course, self._device, self._file, self._digest = course, device, file, digest
         self.network = UNet(course.width).to(device).to(memory_format=torch.channels_last)
         self.average = copy.deepcopy(self.network).eval().requires_grad_(False)
@@ -254,7 +254,7 @@ class _Training:
 class _Looks:
     """The validation windows, the same ones at every look."""
 
-    def __init__(self, maker: WindowMaker, course: Course, seed: int, device: torch.device) -> None:
+    def __init__(self, maker: WindowMaker, course: TrainingConfig, seed: int, device: torch.device) -> None:
         count = max(course.checked // maker.cuts, 1)
         made = [maker.make((seed, 0, number)) for number in range(count)]
         self._pairs = _joined(made)
@@ -271,11 +271,11 @@ class _Looks:
         return sum(loss * count for loss, count in losses) / sum(count for _, count in losses)
 
 
-class _Feed:
+class _WindowLoader:
     """Paints the windows of the next steps while the network learns from those of this one."""
 
     def __init__(
-        self, pool: ThreadPoolExecutor, maker: WindowMaker, course: Course, seed: int, *, ahead: int
+        self, pool: ThreadPoolExecutor, maker: WindowMaker, course: TrainingConfig, seed: int, *, ahead: int
     ) -> None:
         self._pool, self._maker, self._seed, self._ahead = pool, maker, seed, ahead
         self._count = max(course.batch // maker.cuts, 1)

@@ -16,7 +16,7 @@ TRAINING_VERSION = 1
 
 
 @dataclass(frozen=True)
-class Course:
+class TrainingConfig:
     """How to train.
 
     Args:
@@ -48,7 +48,7 @@ class Course:
             raise InputError(f"removal network: expected windows of {STRIDE}, 32 .. px, got {self.side_px}")
 
 
-class CourseObserver:
+class RemoverObserver:
     """What a caller may want to see; every method does nothing here."""
 
     def estimated(self, minutes: float) -> None:
@@ -58,7 +58,9 @@ class CourseObserver:
         """The validation windows were looked at; so many minutes are over."""
 
 
-def course_digest(course: Course, *, painter: str, pictures: str, longest_px: int, seed: int) -> str:
+def training_digest(
+    course: TrainingConfig, *, painter: str, pictures: str, longest_px: int, seed: int
+) -> str:
     """Return the SHA-256 of all that decides what a training comes to, time aside; 64 hex digits."""
     value = {
         "version": TRAINING_VERSION,

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from medlocker.attacks import Bytes, as_bytes
 from medlocker.classifiers import Classifier, resize_canvas
-from medlocker.evaluate.removal._lesson import Lesson, to_canvas
 from medlocker.evaluate.removal._painter import MarkPainter
+from medlocker.evaluate.removal._trainingattack import TrainingAttack, to_canvas
 from medlocker.evaluate.removal.windows import Painter
 from medlocker.machine import usable_cores
 
@@ -55,7 +55,7 @@ class PrepareOptions:
     minutes: float = 10.0
 
 
-class PreparedLesson(Lesson):
+class RandomMarkTraining(TrainingAttack):
     """Trains a target on clean images with random marks."""
 
     name: ClassVar[str] = "classifier prepared"
@@ -77,7 +77,8 @@ class PreparedLesson(Lesson):
         self._clean.append(shrunk_to_shorter(as_bytes(clean), round(_LARGER * self.target.height)))
 
     def learn(self, *, seed: int) -> dict[str, tuple[int, int]]:
-        """Train on clean images of each half, painted on, and judge the other; see :class:`Lesson`."""
+        """Train on clean images of each half, painted on, and judge the other; see
+        :class:`TrainingAttack`."""
         return super().learn(seed=seed) if self.painter is not None else {}
 
     def teach(

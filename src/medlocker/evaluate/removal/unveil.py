@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from medlocker.attacks import Bytes, Mask, notch
-from medlocker.evaluate.removal._alike import without_alike
-from medlocker.evaluate.removal._evidence import Evidence, Facts
-from medlocker.evaluate.removal._findcopies import copies_alike, copies_by_chance
+from medlocker.evaluate.removal._evidence import AttackInfo, Evidence
+from medlocker.evaluate.removal._findcopies import copies_alike, find_random_copies
 from medlocker.evaluate.removal._grid import Grid, find_grids
-from medlocker.evaluate.removal._known import as_seen
+from medlocker.evaluate.removal._known import as_rendered
+from medlocker.evaluate.removal._repeatedpattern import remove_repeated_pattern
 from medlocker.evaluate.removal.copies import Copy, opacity_of, painted, undo
 from medlocker.logo import Logo, Raster
 
@@ -48,12 +48,12 @@ def inverted(pixels: Bytes, mask: Mask, logo: Logo, grids: list[Grid]) -> Bytes:
     """
     if not grids or not mask.any():
         return pixels.copy()
-    logo = as_seen(logo, pixels)
+    logo = as_rendered(logo, pixels)
     for grid in grids:
         if copies := copies_alike(pixels, mask, logo, grid):
             return undone(pixels, mask, logo, copies)
     size_px = _USUAL_FILL * grids[0].period
-    return undone(pixels, mask, logo, copies_by_chance(pixels, mask, logo, size_px=size_px))
+    return undone(pixels, mask, logo, find_random_copies(pixels, mask, logo, size_px=size_px))
 
 
 def undone(pixels: Bytes, mask: Mask, logo: Logo, copies: list[Copy]) -> Bytes:
@@ -87,7 +87,7 @@ class LatticeAttack:
     """
 
     finder: GridFinder
-    facts: ClassVar[Facts] = Facts(
+    facts: ClassVar[AttackInfo] = AttackInfo(
         16,
         "the logo and this program",
         ("lattice inverted", "lattice inverted, notched", "notched, lattice inverted"),
@@ -118,7 +118,7 @@ class AlikeAttack:
     """
 
     finder: GridFinder
-    facts: ClassVar[Facts] = Facts(
+    facts: ClassVar[AttackInfo] = AttackInfo(
         17, "where the veil is", ("alike copies averaged",), longest_px=UNVEILED_PX, on="veils"
     )
 
@@ -127,7 +127,7 @@ class AlikeAttack:
         grids = self.finder(evidence)
         if not grids:
             return {"alike copies averaged": evidence.marked}
-        picture, _ = without_alike(evidence.marked, evidence.mask, period=grids[0].period)
+        picture, _ = remove_repeated_pattern(evidence.marked, evidence.mask, period=grids[0].period)
         return {"alike copies averaged": picture}
 
 
@@ -140,7 +140,7 @@ class NotchAttack:
     """
 
     finder: GridFinder
-    facts: ClassVar[Facts] = Facts(
+    facts: ClassVar[AttackInfo] = AttackInfo(
         17, "nothing", ("notched",), control="clean", longest_px=UNVEILED_PX, on="veils"
     )
 

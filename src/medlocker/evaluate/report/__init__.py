@@ -2,14 +2,14 @@
 
 from medlocker.evaluate.report._advice import Advice, advise
 from medlocker.evaluate.report._headline import Finding, auc_text, findings, gain_text, kappa_text
-from medlocker.evaluate.report._json import Extra, to_json
+from medlocker.evaluate.report._json import ReportNotes, to_json
 from medlocker.evaluate.report._render import render_page, thumbnail
 from medlocker.evaluate.report._write import check_report, write_report
 
 __all__ = [
     "Advice",
-    "Extra",
     "Finding",
+    "ReportNotes",
     "advise",
     "auc_text",
     "check_report",

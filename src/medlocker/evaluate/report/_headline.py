@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from medlocker.evaluate._numbers import Condition, Numbers, TargetNumbers
 from medlocker.evaluate._pairs import CLEAN
-from medlocker.information import Gain, Information
+from medlocker.information import Information, InformationGain
 
 Kind = Literal["nothing", "little", "something", "turned", "useless", "unknown"]
 
@@ -45,7 +45,7 @@ def points(value: float) -> str:
     return f"{whole:+d}" if whole else "0"
 
 
-def gain_text(gain: Gain) -> str:
+def gain_text(gain: InformationGain) -> str:
     """Return ``+4 (-2 to +9)``, in points."""
     return f"{points(gain.left)} ({points(gain.interval[0])} to {points(gain.interval[1])})"
 

@@ -15,7 +15,7 @@ from medlocker.evaluate.report._headline import findings
 
 
 @dataclass(frozen=True)
-class Extra:
+class ReportNotes:
     """What happened besides the numbers.
 
     Args:
@@ -41,7 +41,7 @@ def to_json(
     numbers: Numbers,
     qualities: tuple[ReleaseQuality, ...],
     *,
-    extra: Extra,
+    extra: ReportNotes,
     removal: Removal | None = None,
 ) -> dict[str, Any]:
     """Return everything that was measured as one JSON-ready object.

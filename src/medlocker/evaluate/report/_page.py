@@ -10,14 +10,14 @@ from PIL import Image as PillowImage
 
 from medlocker.errors import InputError
 from medlocker.evaluate._attacked import Removal, worst_first
-from medlocker.evaluate._numbers import Condition, Left, Numbers, TargetNumbers
+from medlocker.evaluate._numbers import Condition, Numbers, RemainingAccuracy, TargetNumbers
 from medlocker.evaluate._pairs import CLEAN, RANDOM
 from medlocker.evaluate._qualities import ReleaseQuality, Spread
 from medlocker.evaluate._quality import Quality
 from medlocker.evaluate.report._advice import advise
 from medlocker.evaluate.report._attackers import EVERY_ATTACKER, by_cost, view_attackers
 from medlocker.evaluate.report._headline import findings
-from medlocker.evaluate.report._json import Extra
+from medlocker.evaluate.report._json import ReportNotes
 from medlocker.evaluate.report._render import render_page, thumbnail
 
 _SHOWN, _WORST_SHOWN = 6, 6
@@ -51,7 +51,11 @@ _MEASURES = (
 
 
 def report_page(
-    numbers: Numbers, qualities: Sequence[ReleaseQuality], *, extra: Extra, removal: Removal | None = None
+    numbers: Numbers,
+    qualities: Sequence[ReleaseQuality],
+    *,
+    extra: ReportNotes,
+    removal: Removal | None = None,
 ) -> bytes:
     """Return the page; reads the few images that it shows once more."""
     result = numbers.result
@@ -79,7 +83,7 @@ def report_page(
         quality_rows=_quality_rows(qualities, names),
         worst=[_figure(numbers, image) for image in worst[:_WORST_SHOWN]],
         shown=[_figure(numbers, image) for image in _spread_over_classes(numbers)],
-        stubborn=[_figure(numbers, image) for image in _stubborn(numbers)],
+        stubborn=[_figure(numbers, image) for image in _least_protected(numbers)],
         **removal_values(removal, failed=extra.failed_removal),
     )
 
@@ -98,7 +102,7 @@ def removal_values(removal: Removal | None, *, failed: str = "") -> dict[str, An
         "attackers": attackers,
         "costs": by_cost(attackers),
         "words": EVERY_ATTACKER,
-        "counted": Left,
+        "counted": RemainingAccuracy,
         "worst_first": worst_first,
         "overall": () if removal is None else [case for case in removal.cases if case.number is None],
     }
@@ -181,7 +185,7 @@ def _spread_over_classes(numbers: Numbers) -> list[int]:
     return sorted(chosen[:_SHOWN])
 
 
-def _stubborn(numbers: Numbers) -> list[int]:
+def _least_protected(numbers: Numbers) -> list[int]:
     """Return the images on which most models are still right, at least one."""
     count = numbers.still_right
     ranked = sorted((image for image in count if count[image]), key=lambda image: (-count[image], image))

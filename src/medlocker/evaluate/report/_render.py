@@ -13,7 +13,7 @@ from markupsafe import Markup
 from PIL import Image as PillowImage
 
 from medlocker.attacks import as_bytes
-from medlocker.evaluate._numbers import Left
+from medlocker.evaluate._numbers import RemainingAccuracy
 from medlocker.evaluate.removal import Agreement, Row
 from medlocker.evaluate.report._headline import auc_text, gain_text, kappa_text
 from medlocker.files import read_limited
@@ -89,7 +89,7 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{share:.0%}"
 
 
-def left_text(left: Left) -> str:
+def left_text(left: RemainingAccuracy) -> str:
     """Return ``3 of 12 (25 %, 9 to 53 %)``."""
     if left.share is None or left.interval is None:
         return "-"

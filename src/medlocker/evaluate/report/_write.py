@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from medlocker.evaluate._attacked import Removal
-from medlocker.evaluate._numbers import add_up
-from medlocker.evaluate._qualities import add_up_quality
+from medlocker.evaluate._numbers import summarise
+from medlocker.evaluate._qualities import summarise_quality
 from medlocker.evaluate._run import Result
 from medlocker.evaluate.report._csv import per_image_csv, removal_csv, summary_csv
-from medlocker.evaluate.report._json import Extra, to_json
+from medlocker.evaluate.report._json import ReportNotes, to_json
 from medlocker.evaluate.report._page import report_page
 from medlocker.files import check_output_folder, replacing_folder, write_atomic
 
@@ -41,7 +41,7 @@ def _is_ours(folder: Path) -> bool:
 
 
 def write_report(
-    result: Result, out: Path, *, extra: Extra, removal: Removal | None = None, overwrite: bool = False
+    result: Result, out: Path, *, extra: ReportNotes, removal: Removal | None = None, overwrite: bool = False
 ) -> dict[str, Any]:
     """Write ``report.json``, ``report.html``, ``per_image.csv``, ``summary.csv``; ``removal.csv`` if asked.
 
@@ -58,8 +58,8 @@ def write_report(
         OutputExistsError: See :func:`check_report`.
         WriteError: If the system refuses.
     """
-    numbers = add_up(result)
-    qualities = add_up_quality(result)
+    numbers = summarise(result)
+    qualities = summarise_quality(result)
     value = to_json(numbers, qualities, extra=extra, removal=removal)
     files: Sequence[tuple[str, bytes]] = (
         ("report.json", (json.dumps(value, indent=2, allow_nan=False) + "\n").encode("ascii")),

@@ -21,7 +21,7 @@ from medlocker.formats.dicom._parts import (
     EXPLICIT_LITTLE,
     IMPLICIT_LITTLE,
     SOP_CLASS,
-    take_apart,
+    parse_parts,
 )
 from medlocker.formats.dicom._shown import Window, read_palette, read_shown
 from medlocker.images import NO_LIMITS, Image, Limits, Pixels, refuse, translated
@@ -69,7 +69,7 @@ def read_dicom(data: bytes, name: str, *, limits: Limits) -> Image:
             transfer syntax or colour model that is not known, or beyond the limits.
     """
     with translated(name, what="DICOM"):
-        parts = take_apart(data, name, limits=limits)
+        parts = parse_parts(data, name, limits=limits)
         if parts.encapsulated and parts.syntax not in CODECS:
             known = _UID.fullmatch(parts.syntax)
             refuse(

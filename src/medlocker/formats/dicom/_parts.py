@@ -122,7 +122,7 @@ def _sniffed(data: bytes | memoryview, at: int) -> Dialect:
     return Dialect(bool(vr_at(data, at)), "<" if little else ">")
 
 
-def take_apart(data: bytes, name: str, *, limits: Limits) -> Parts:
+def parse_parts(data: bytes, name: str, *, limits: Limits) -> Parts:
     """Find the parts of a DICOM file.
 
     Raises:

@@ -48,7 +48,7 @@ class Window:
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
+class DisplayMapping:
     """How samples are shown.
 
     Args:
@@ -75,7 +75,7 @@ def read_header(parts: Parts) -> Dataset:
     return read_dataset(stream, not dialect.explicit, dialect.order == "<")
 
 
-def read_shown(parts: Parts, layout: Layout, middle: Words) -> Shown:
+def read_shown(parts: Parts, layout: Layout, middle: Words) -> DisplayMapping:
     """Work out how an image's samples are shown.
 
     Args:
@@ -87,9 +87,9 @@ def read_shown(parts: Parts, layout: Layout, middle: Words) -> Shown:
         Exception: Of many kinds, if the header is damaged.
     """
     if layout.kind == "palette":
-        return Shown()
+        return DisplayMapping()
     if layout.kind == "rgb":
-        return Shown() if layout.stored == layout.allocated else _made(_spread(layout), layout)
+        return DisplayMapping() if layout.stored == layout.allocated else _made(_spread(layout), layout)
     with quiet():
         header = read_header(parts)
         groups = list(_groups(header, layout.frames // 2))
@@ -125,12 +125,12 @@ def _made(
     used: slice = slice(None),
     window: Window | None = None,
     source: str = "range",
-) -> Shown:
+) -> DisplayMapping:
     top = (1 << layout.allocated) - 1
     table = np.floor(np.nan_to_num(levels) * top + 0.5).clip(0, top).astype(layout.dtype)
     if len(table) == top + 1 and np.array_equal(table, np.arange(top + 1)):
-        return Shown(window=window, source=source)
-    return Shown(table, _inks(table, used, top), window, source)
+        return DisplayMapping(window=window, source=source)
+    return DisplayMapping(table, _inks(table, used, top), window, source)
 
 
 def _inks(table: NDArray[Any], used: slice, top: int) -> NDArray[Any]:

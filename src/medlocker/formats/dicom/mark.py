@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 
 from medlocker.errors import RestoreError
 from medlocker.formats._keep import NOTHING, Keep
+from medlocker.formats._losslessframes import join_residuals, split_residuals
 from medlocker.formats._method import MarkedFile
 from medlocker.formats._registry import metadata_digest
-from medlocker.formats._stacks import join_residuals, split_residuals
 from medlocker.formats.dicom._file import DicomImage, dicom_of
 from medlocker.formats.dicom._frames import DicomFrames, FrameWriter
 from medlocker.formats.dicom._header import LARGEST, SMALLEST, instance_uid, marked_header, original_header
@@ -40,7 +40,7 @@ class Dicom:
         """Tell whether the image was read from DICOM."""
         return isinstance(image, DicomImage)
 
-    def reach(self, image: Image, box: Box) -> Box:
+    def influence_box(self, image: Image, box: Box) -> Box:
         """Return the box: every pixel is on its own."""
         return box
 

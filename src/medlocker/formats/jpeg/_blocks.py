@@ -60,7 +60,7 @@ def _starts(span: slice) -> NDArray[np.intp]:
     return np.asarray(np.arange(span.start // 8 * 8, span.stop, 8).clip(span.start) - span.start)
 
 
-def put_on(
+def blend_into_blocks(
     blocks: Sequence[Blocks],
     layers: Sequence[Layer],
     pixels: Pixels,

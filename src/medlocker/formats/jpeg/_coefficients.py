@@ -45,7 +45,7 @@ _MOST_HEADER_BYTES = 1024
 
 
 @dataclass(frozen=True, eq=False)
-class Surroundings:
+class JpegStructure:
     """What stands around the coefficients.
 
     Args:
@@ -96,11 +96,11 @@ class Surroundings:
         yield self.trailer
 
 
-def surroundings(stream: Stream) -> Surroundings:
+def surroundings(stream: Stream) -> JpegStructure:
     """Return what stands around the coefficients of a file."""
     first = next(i for i, segment in enumerate(stream.segments) if segment.marker == SOS)
     before, behind = stream.segments[:first], stream.segments[first:]
-    return Surroundings(
+    return JpegStructure(
         frame=stream.frame,
         header=tuple(s for s in stream.segments if not s.is_metadata and s.marker not in _CODING),
         head=tuple(s for s in before if s.is_metadata),
@@ -109,7 +109,7 @@ def surroundings(stream: Stream) -> Surroundings:
     )
 
 
-def read_coefficients(source: bytes) -> tuple[Surroundings, tuple[Blocks, ...]]:
+def read_coefficients(source: bytes) -> tuple[JpegStructure, tuple[Blocks, ...]]:
     """Return what a file holds, without decoding pixels.
 
     Args:
@@ -130,7 +130,7 @@ def read_coefficients(source: bytes) -> tuple[Surroundings, tuple[Blocks, ...]]:
         ) from error
 
 
-def write_coefficients(around: Surroundings, coefficients: Sequence[Blocks]) -> bytes:
+def write_coefficients(around: JpegStructure, coefficients: Sequence[Blocks]) -> bytes:
     """Return a file with given coefficients, Huffman tables made for them, and everything else as given.
 
     Raises:
@@ -177,7 +177,7 @@ def _tables(content: bytes) -> Iterator[tuple[int, NDArray[np.uint16]]]:
         at += 1 + size
 
 
-def _check(stream: Stream, around: Surroundings) -> None:
+def _check(stream: Stream, around: JpegStructure) -> None:
     """Refuse what is legal but would not come out of writing as it went in."""
     frame = stream.frame
     across, down = frame.most

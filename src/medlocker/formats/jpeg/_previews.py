@@ -23,7 +23,7 @@ _PICTURES = (
 
 
 @dataclass(frozen=True)
-class Withheld:
+class StrippedSegment:
     """A metadata segment that a marked file does not have as the original has it.
 
     Args:
@@ -39,7 +39,7 @@ class Withheld:
 
 def without_previews(
     metadata: Iterable[Segment], *, keep: Keep = NOTHING
-) -> tuple[tuple[Segment, ...], tuple[Withheld, ...]]:
+) -> tuple[tuple[Segment, ...], tuple[StrippedSegment, ...]]:
     """Return what may be passed on of a file's metadata segments, and what is held back.
 
     Passed on are JFIF and EXIF without thumbnails, EXIF's known tags, a plain colour profile, Adobe's word on
@@ -54,7 +54,7 @@ def without_previews(
     tainted = {s.marker for s in segments if not _is_known(s) and has_preview(s.content)}
     harmless = _harmless(segments, keep)
     passed: list[Segment] = []
-    withheld: list[Withheld] = []
+    withheld: list[StrippedSegment] = []
     for index, segment in enumerate(segments):
         kept = None
         if index in harmless and (segment.marker not in tainted or _is_known(segment)):
@@ -62,7 +62,7 @@ def without_previews(
         if kept is not None:
             passed.append(kept)
         if kept != segment:
-            withheld.append(Withheld(index, kept is not None, segment))
+            withheld.append(StrippedSegment(index, kept is not None, segment))
     return tuple(passed), tuple(withheld)
 
 
@@ -141,7 +141,7 @@ def _kept(segment: Segment, keep: Keep) -> Segment | None:
     return None if has_preview(content) else segment
 
 
-def restored_metadata(marked: Iterable[Segment], withheld: Iterable[Withheld]) -> tuple[Segment, ...]:
+def restored_metadata(marked: Iterable[Segment], withheld: Iterable[StrippedSegment]) -> tuple[Segment, ...]:
     """Return the original's metadata segments: the inverse of :func:`without_previews`.
 
     Args:

@@ -12,7 +12,7 @@ from isal import isal_zlib
 from numpy.typing import NDArray
 
 from medlocker.errors import InputError, RestoreError
-from medlocker.formats.jpeg._previews import Withheld
+from medlocker.formats.jpeg._previews import StrippedSegment
 from medlocker.formats.jpeg._stream import Segment
 
 MAX_WITHHELD = 64 << 20
@@ -33,8 +33,8 @@ class Residual:
     """
 
     coefficients: tuple[NDArray[np.int16], ...]
-    head: tuple[Withheld, ...]
-    tail: tuple[Withheld, ...]
+    head: tuple[StrippedSegment, ...]
+    tail: tuple[StrippedSegment, ...]
     trailer: bytes
 
     def to_bytes(self) -> bytes:
@@ -119,18 +119,18 @@ def _unzigzag(codes: NDArray[np.uint16]) -> NDArray[np.int16]:
     return np.asarray((codes >> 1) ^ -(codes & 1).astype(np.uint16), dtype=np.uint16).view(np.int16)
 
 
-def _withheld(data: bytes) -> tuple[tuple[Withheld, ...], tuple[Withheld, ...], bytes]:
+def _withheld(data: bytes) -> tuple[tuple[StrippedSegment, ...], tuple[StrippedSegment, ...], bytes]:
     (count,) = struct.unpack_from("<I", data)
     at = 4
-    head: list[Withheld] = []
-    tail: list[Withheld] = []
+    head: list[StrippedSegment] = []
+    tail: list[StrippedSegment] = []
     for _ in range(count):
         index, flags, marker, size = _PIECE.unpack_from(data, at)
         at += _PIECE.size
         content = data[at : at + size]
         if len(content) != size or flags > _CHANGED + _TAIL:
             raise ValueError("expected a whole segment")
-        one = Withheld(index, bool(flags & _CHANGED), Segment(marker, content))
+        one = StrippedSegment(index, bool(flags & _CHANGED), Segment(marker, content))
         if not one.segment.is_metadata:
             raise ValueError("expected a metadata segment")
         (tail if flags & _TAIL else head).append(one)

@@ -30,7 +30,7 @@ _MAX = 1023
 Floats = NDArray[np.float32]
 
 
-def put_veil_on(
+def blend_veil_into_blocks(
     blocks: Sequence[Blocks],
     layer: Layer,
     pixels: Pixels,

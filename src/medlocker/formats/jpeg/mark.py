@@ -11,16 +11,16 @@ from medlocker.errors import InputError, RestoreError
 from medlocker.formats._keep import NOTHING, Keep
 from medlocker.formats._method import MarkedFile
 from medlocker.formats._registry import metadata_digest
-from medlocker.formats.jpeg._blocks import extent, put_on, touched_blocks
+from medlocker.formats.jpeg._blocks import blend_into_blocks, extent, touched_blocks
 from medlocker.formats.jpeg._coefficients import read_coefficients, write_coefficients
 from medlocker.formats.jpeg._previews import restored_metadata, without_previews
 from medlocker.formats.jpeg._residual import Residual
 from medlocker.formats.jpeg._stream import frame_of
-from medlocker.formats.jpeg._veil import put_veil_on
+from medlocker.formats.jpeg._veil import blend_veil_into_blocks
 from medlocker.geometry import Box
 from medlocker.images import Image
 from medlocker.logo import Logo
-from medlocker.marking import lay, lay_coarsely
+from medlocker.marking import render_layer, render_layer_coarsely
 from medlocker.veil import AnyMark, Veil
 
 _KNOWN: WeakKeyDictionary[Image, tuple[frozenset[int], frozenset[int]]] = WeakKeyDictionary()
@@ -37,7 +37,7 @@ class JpegDct:
         """Tell whether the image is a JPEG."""
         return image.format == "jpeg"
 
-    def reach(self, image: Image, box: Box) -> Box:
+    def influence_box(self, image: Image, box: Box) -> Box:
         """Return the pixels of all blocks that the box's pixels depend on.
 
         Decoders interpolate subsampled components, so a pixel depends on one sample more on each side.
@@ -54,11 +54,11 @@ class JpegDct:
         """Put marks on; see :class:`medlocker.formats._method.Method`."""
         if isinstance(marks[0], Veil):
             return self._veil(image, marks, logo, keep)
-        layers = [lay(mark, logo=logo, image=image) for mark in marks]
+        layers = [render_layer(mark, logo=logo, image=image) for mark in marks]
         around, blocks = read_coefficients(image.source)
         touched = touched_blocks(layers, around.frame)
         originals = tuple(own[mask] for own, mask in zip(blocks, touched, strict=True))
-        put_on(
+        blend_into_blocks(
             blocks,
             layers,
             image.pixels,
@@ -83,9 +83,9 @@ class JpegDct:
         if others or not isinstance(veil, Veil):
             raise InputError("expected a veil alone on a JPEG")
         step = math.gcd(veil.grain_px, 2)
-        layer = lay_coarsely(veil, logo=logo, image=image, step=step)
+        layer = render_layer_coarsely(veil, logo=logo, image=image, step=step)
         around, blocks = read_coefficients(image.source)
-        put_veil_on(
+        blend_veil_into_blocks(
             blocks,
             layer,
             image.pixels,
@@ -102,7 +102,7 @@ class JpegDct:
         if any(isinstance(mark, Veil) for mark in marks):
             return residual
         try:
-            layers = [lay(mark, logo=logo, image=marked) for mark in marks]
+            layers = [render_layer(mark, logo=logo, image=marked) for mark in marks]
         except InputError as error:
             raise RestoreError(f"the parameters do not fit this image: {error}") from error
         try:

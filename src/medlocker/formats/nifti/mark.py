@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 
 from medlocker.errors import InputError, RestoreError
 from medlocker.formats._keep import NOTHING, Keep
+from medlocker.formats._losslessframes import LosslessFrames
+from medlocker.formats._losslessstills import LosslessStills
 from medlocker.formats._method import MarkedFile
-from medlocker.formats._stacks import Stacks
-from medlocker.formats._stills import Stills
 from medlocker.formats.nifti import ShownRange
 from medlocker.geometry import Box
 from medlocker.images import Image
@@ -35,7 +35,7 @@ class Volumes:
         """Tell whether this is such a volume."""
         return image.format == "nifti" and image.inks is not None
 
-    def reach(self, image: Image, box: Box) -> Box:
+    def influence_box(self, image: Image, box: Box) -> Box:
         """Return the box: every pixel is on its own."""
         return box
 
@@ -59,5 +59,5 @@ class Volumes:
         return _inner(marked).unmark(as_before, marks, logo=logo, residual=residual[_LIMITS.size :])
 
 
-def _inner(image: Image) -> Stills | Stacks:
-    return Stills() if image.frames is None else Stacks()
+def _inner(image: Image) -> LosslessStills | LosslessFrames:
+    return LosslessStills() if image.frames is None else LosslessFrames()

@@ -15,13 +15,13 @@ from threadpoolctl import threadpool_limits
 
 from medlocker.classifiers import Classifier, has_gradients
 from medlocker.errors import InputError, MedlockerError, ModelError
-from medlocker.search._ask import Answer, Ask, margins_of
+from medlocker.search._questions import Ask, ModelAnswers, margins_of
 
 R = TypeVar("R")
 
 
 @dataclass(frozen=True)
-class Work:
+class BackgroundTask:
     """Something slow that needs no model: reading, blending, encoding, writing.
 
     Args:
@@ -38,8 +38,8 @@ class Work:
         return self.call(), time.perf_counter() - started
 
 
-Task: TypeAlias = Generator[Ask | Work, Any, R]
-"""A generator that yields :class:`Ask` or :class:`Work` and returns its result."""
+Task: TypeAlias = Generator[Ask | BackgroundTask, Any, R]
+"""A generator that yields :class:`Ask` or :class:`BackgroundTask` and returns its result."""
 
 
 @dataclass
@@ -53,7 +53,7 @@ class Clock:
     evaluations: int = 0
     batches: int = 0
     stages: dict[str, float] = field(default_factory=dict)
-    """Seconds of :class:`Work` by stage, summed over the threads that did it."""
+    """Seconds of :class:`BackgroundTask` by stage, summed over the threads that did it."""
 
     @property
     def total(self) -> float:
@@ -84,14 +84,14 @@ class _Pending(Generic[R]):
                     parts.pop()
 
 
-class Driver:
+class BatchScheduler:
     """Batches the questions of many tasks.
 
     Args:
         classifiers: Asked in this order; an :class:`Ask` has one label for each.
         batch: Most pictures in one call of a model.
         in_flight: Most tasks at once; bounds the memory.
-        executor: Runs :class:`Work`; None runs it in the driving thread.
+        executor: Runs :class:`BackgroundTask`; None runs it in the driving thread.
     """
 
     def __init__(
@@ -147,7 +147,7 @@ class Driver:
                     yield one.key, stop.value
                     continue
                 self.clock.think += time.perf_counter() - started
-                if isinstance(asked, Work):
+                if isinstance(asked, BackgroundTask):
                     self._submit(asked, one, ready, futures)
                 else:
                     asks.append(_Pending(one, asked))
@@ -160,7 +160,7 @@ class Driver:
 
     def _submit(
         self,
-        work: Work,
+        work: BackgroundTask,
         one: _Running[R],
         ready: deque[tuple[_Running[R], Any]],
         futures: dict[Future[Any], _Running[R]],
@@ -202,7 +202,7 @@ class Driver:
             else:
                 raise error
 
-    def _step(self, asks: deque[_Pending[R]]) -> list[tuple[_Pending[R], Answer | MedlockerError]]:
+    def _step(self, asks: deque[_Pending[R]]) -> list[tuple[_Pending[R], ModelAnswers | MedlockerError]]:
         """Run one batch, with gradients if the first question wants them; return what is finished."""
         wants_gradients = asks[0].ask.gradients
         taken: list[tuple[_Pending[R], int, int]] = []
@@ -212,7 +212,7 @@ class Driver:
                 count = min(pending.ask.count - pending.done, places)
                 taken.append((pending, pending.done, count))
                 places -= count
-        finished: list[tuple[_Pending[R], Answer | MedlockerError]] = []
+        finished: list[tuple[_Pending[R], ModelAnswers | MedlockerError]] = []
         for group in self._asked(taken, gradients=wants_gradients):
             for pending, _, count, error in group:
                 pending.done += count
@@ -279,15 +279,15 @@ class Driver:
                 pending.gradients[k].append(slopes[at : at + count])
             at += count
 
-    def _answer(self, pending: _Pending[R]) -> Answer:
+    def _answer(self, pending: _Pending[R]) -> ModelAnswers:
         ask = pending.ask
         whole = [np.concatenate(parts) for parts in pending.logits]
         margins = np.stack([margins_of(z, label) for z, label in zip(whole, ask.labels, strict=True)], axis=1)
         top = np.stack([z.argmax(axis=1) for z in whole], axis=1)
         slopes = tuple(np.concatenate(parts) for parts in pending.gradients) if ask.gradients else ()
-        return Answer(margins, top, slopes, tuple(whole))
+        return ModelAnswers(margins, top, slopes, tuple(whole))
 
 
 def file_threads(workers: int) -> ThreadPoolExecutor:
-    """Return the threads for :class:`Work`."""
+    """Return the threads for :class:`BackgroundTask`."""
     return ThreadPoolExecutor(max_workers=max(workers, 1), thread_name_prefix="medlocker-files")

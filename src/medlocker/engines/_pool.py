@@ -3,7 +3,8 @@
 Who does what, and why:
 
 - A worker reads, searches, marks, writes a temporary file beside the target on shared storage, and judges it.
-  That is the same code as in a local run; only :class:`medlocker.engines._engine.Gate` is another one.
+  That is the same code as in a local run; only :class:`medlocker.engines._engine.RunCoordinator` is another
+  one.
 - The driver keeps the release secret, the owner's keys, the ledger and the journal. Workers ask it twice
   about an image: *admit* (before the search; it asks the ledger and gives the randomness of this image) and
   *commit* (afterwards; it seals, notes, renames, journals, by the very code of a local run). Sealing takes
@@ -33,20 +34,20 @@ from pathlib import Path
 from typing import Any
 
 from medlocker.classifiers import has_gradients, is_named, prototypes_of
-from medlocker.engines._engine import IN_FLIGHT, Duty
-from medlocker.engines._hands import Crew, Hand
+from medlocker.engines._engine import IN_FLIGHT, EngineRequest
 from medlocker.engines._messages import (
     FinderRecipe,
+    ImageTask,
     ModelRecipe,
-    Opened,
-    Parcel,
     Question,
     Report,
     Setup,
     Told,
     Verdict,
+    WorkerReady,
 )
-from medlocker.engines._worker import travelling
+from medlocker.engines._worker import with_absolute_paths
+from medlocker.engines._workerprotocols import WorkerHandle, WorkerPool
 from medlocker.errors import Code, Failure, InputError, MedlockerError, WriteError
 from medlocker.files import TEMPORARY_PREFIX, read_limited, sweep_temporaries, write_atomic
 from medlocker.images import LIMITS
@@ -66,10 +67,10 @@ _ANSWERING = 4
 
 
 @dataclass(eq=False)
-class _Slot:
+class _WorkerSlot:
     """A place for a worker, and the worker that has it now."""
 
-    hand: Hand
+    hand: WorkerHandle
     starts: int = 1
     is_open: bool = False
     is_alone: bool = False
@@ -77,7 +78,7 @@ class _Slot:
     clock: Clock = field(default_factory=Clock)
 
 
-class CrewEngine:
+class PoolEngine:
     """Works through a crew.
 
     Args:
@@ -88,8 +89,8 @@ class CrewEngine:
 
     def __init__(
         self,
-        duty: Duty,
-        crew: Crew,
+        duty: EngineRequest,
+        crew: WorkerPool,
         *,
         models: Sequence[Path],
         segmenter: Path | None,
@@ -123,7 +124,7 @@ class CrewEngine:
             token=self._token,
         )
         self._left = duty.count
-        self._slots: list[_Slot] = []
+        self._slots: list[_WorkerSlot] = []
         self._given_up = 0
         self._again: deque[Job] = deque()
         self._suspects: deque[Job] = deque()
@@ -202,13 +203,13 @@ class CrewEngine:
         self._looked = time.monotonic()
         count = min(self._crew.places(), self._left) - self._given_up
         while len(self._slots) < max(count, 1 - self._given_up):
-            self._slots.append(_Slot(self._crew.hire()))
+            self._slots.append(_WorkerSlot(self._crew.start_worker()))
 
     def _deal(self, ready: Iterator[Job]) -> bool:
         """Give images to workers that have room; tell whether no more were ready."""
-        gifts: dict[_Slot, list[Job]] = {}
+        gifts: dict[_WorkerSlot, list[Job]] = {}
 
-        def give(slot: _Slot, job: Job) -> None:
+        def give(slot: _WorkerSlot, job: Job) -> None:
             slot.jobs[job.index] = job
             gifts.setdefault(slot, []).append(job)
 
@@ -235,20 +236,20 @@ class CrewEngine:
             slot.hand.give([self._parcel(job) for job in some])
         return dry
 
-    def _parcel(self, job: Job) -> Parcel:
+    def _parcel(self, job: Job) -> ImageTask:
         if job.series is None or job.lead is not None:
-            return Parcel(travelling(job))
-        return Parcel(travelling(job), self._verdict(job.series.digest))
+            return ImageTask(with_absolute_paths(job))
+        return ImageTask(with_absolute_paths(job), self._verdict(job.series.digest))
 
     def _listen(self) -> Iterator[tuple[Job, Outcome]]:
         """Hear from the workers, answer their questions, and yield what ended."""
         slots = {slot.hand: slot for slot in self._slots}
-        reports: list[tuple[_Slot, Report]] = []
-        lost: list[_Slot] = []
+        reports: list[tuple[_WorkerSlot, Report]] = []
+        lost: list[_WorkerSlot] = []
         for hand, found in self._crew.news(list(slots), timeout_s=_LOOK_S):
             if found is None:
                 lost.append(slots[hand])
-            elif isinstance(found, Opened):
+            elif isinstance(found, WorkerReady):
                 self._opened(slots[hand], found)
             else:
                 reports.append((slots[hand], found))
@@ -256,7 +257,7 @@ class CrewEngine:
         for slot in lost:
             yield from self._replace(slot)
 
-    def _opened(self, slot: _Slot, opened: Opened) -> None:
+    def _opened(self, slot: _WorkerSlot, opened: WorkerReady) -> None:
         where = f"worker on {opened.host}: "
         if opened.refused is not None:
             raise opened.refused.error(where)
@@ -274,11 +275,11 @@ class CrewEngine:
             os.unlink(reply)
         slot.is_open = True
 
-    def _settle(self, reports: Sequence[tuple[_Slot, Report]]) -> Iterator[tuple[Job, Outcome]]:
+    def _settle(self, reports: Sequence[tuple[_WorkerSlot, Report]]) -> Iterator[tuple[Job, Outcome]]:
         asked = [(slot, question) for slot, report in reports for question in report.questions]
         # sealed side by side; all are answered before any worker's loss is looked at
         verdicts = list(self._threads.map(lambda one: self._decide(*one), asked))
-        answers: dict[_Slot, list[tuple[int, Verdict]]] = {}
+        answers: dict[_WorkerSlot, list[tuple[int, Verdict]]] = {}
         for (slot, question), verdict in zip(asked, verdicts, strict=True):
             answers.setdefault(slot, []).append((question.ticket, verdict))
         for slot, some in answers.items():
@@ -297,7 +298,7 @@ class CrewEngine:
                     yield job, outcome
             slot.is_alone = slot.is_alone and bool(slot.jobs)
 
-    def _decide(self, slot: _Slot, question: Question) -> Verdict:
+    def _decide(self, slot: _WorkerSlot, question: Question) -> Verdict:
         if question.marked is None or question.outcome is None:
             return self._verdict(question.original)
         job = slot.jobs[question.outcome.index]
@@ -332,7 +333,7 @@ class CrewEngine:
             )
         return data
 
-    def _replace(self, slot: _Slot) -> Iterator[tuple[Job, Outcome]]:
+    def _replace(self, slot: _WorkerSlot) -> Iterator[tuple[Job, Outcome]]:
         """Start another worker, and deal the images of the lost one again."""
         self._lost += 1
         slot.hand.end()  # it may only seem lost
@@ -354,7 +355,7 @@ class CrewEngine:
         if slot.starts < MOST_LOSSES:
             slot.starts += 1
             slot.is_open = slot.is_alone = False
-            slot.hand = self._crew.hire()
+            slot.hand = self._crew.start_worker()
             return
         self._slots.remove(slot)
         self._given_up += 1

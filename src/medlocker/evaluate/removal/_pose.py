@@ -20,7 +20,7 @@ ONE_TURN = 65536
 
 
 @dataclass(frozen=True, order=True)
-class Turn:
+class PoseGuess:
     """A guess at one mark.
 
     Args:
@@ -68,9 +68,9 @@ def _seen(logo: Logo, degrees: int, box_px: int) -> _Seen:
     return found
 
 
-def likeliest_turns(
+def likeliest_poses(
     pixels: Bytes, box: Window, logo: Logo, *, wider_px: int, turned: int | None = None
-) -> list[Turn]:
+) -> list[PoseGuess]:
     """Return the likeliest turns of one mark, the best first.
 
     Args:
@@ -94,9 +94,9 @@ def likeliest_turns(
     return _best(look.scores(sorted(near), _FINE_PX, sizes=(0.96, 0.98, 1.0, 1.02, 1.04)))
 
 
-def _best(turns: Iterable[Turn]) -> list[Turn]:
+def _best(turns: Iterable[PoseGuess]) -> list[PoseGuess]:
     """Return the best of each number of degrees, the three best of these."""
-    by_degrees: dict[int, Turn] = {}
+    by_degrees: dict[int, PoseGuess] = {}
     for one in sorted(turns):
         by_degrees[one.degrees] = one
     return sorted(by_degrees.values(), reverse=True)[:_KEPT]
@@ -109,7 +109,7 @@ class _Look:
     logo: Logo
     wider_px: int
 
-    def scores(self, turns: Iterable[int], box_px: int, *, sizes: Iterable[float]) -> list[Turn]:
+    def scores(self, turns: Iterable[int], box_px: int, *, sizes: Iterable[float]) -> list[PoseGuess]:
         """Correlate with turned logos that fit the box at one of several sizes of it."""
         rows, cols = self.box
         height, width = (max(span.stop - span.start - 2 * self.wider_px, 1) for span in self.box)
@@ -135,5 +135,5 @@ class _Look:
                 part = small[max(y - _REACH, 0) : y + h + _REACH, max(x - _REACH, 0) : x + w + _REACH]
                 if part.shape[0] >= h and part.shape[1] >= w:
                     score = float(match(part, template_of(seen.raster, part)).max())
-                    found.append(Turn(score, seen.degrees, size, left, top))
+                    found.append(PoseGuess(score, seen.degrees, size, left, top))
         return found

@@ -25,7 +25,7 @@ independent is too narrow: by this factor (Nadeau and Bengio 2003), which number
 
 
 @dataclass(frozen=True)
-class Told:
+class ProbeResult:
     """How well a label is predicted on images that were not learned from.
 
     Args:
@@ -68,7 +68,7 @@ class Told:
         }
 
 
-def measure_told(inputs: NDArray[np.float64], labels: Sequence[str], *, seed: int = 0) -> Told | None:
+def linear_probe(inputs: NDArray[np.float64], labels: Sequence[str], *, seed: int = 0) -> ProbeResult | None:
     """Learn labels by a penalised logistic regression, in folds of which each is predicted by the others.
 
     Classes weigh alike whatever their number of images. The penalty is chosen within the images learned from.
@@ -99,7 +99,7 @@ def measure_told(inputs: NDArray[np.float64], labels: Sequence[str], *, seed: in
     if len(names) > 2:
         mean, mean_interval = _mean_auc(every, truth, seed=seed)
     kappa = cohen_kappa(confusion, weighting=weighting)
-    return Told(
+    return ProbeResult(
         n=len(truth),
         question=question,
         auc=auc,

@@ -28,7 +28,7 @@ _MOST_WEIGHT = 0.5
 
 
 @dataclass(frozen=True, eq=False)
-class Stamp:
+class RepeatedPattern:
     """What copies that are alike add to the image.
 
     Args:
@@ -42,7 +42,7 @@ class Stamp:
     places: NDArray[np.int64]
 
 
-def without_alike(pixels: Bytes, mask: Mask, *, period: float) -> tuple[Bytes, int]:
+def remove_repeated_pattern(pixels: Bytes, mask: Mask, *, period: float) -> tuple[Bytes, int]:
     """Find copies that are alike, and take off what they have in common.
 
     Args:
@@ -147,7 +147,7 @@ def _averaged(
     places: NDArray[np.int64],
     half: int,
     opacity: float,
-) -> Stamp:
+) -> RepeatedPattern:
     """Average what copies add, those over even ground counting most, without those that others cover."""
     places_all, places = places, places[:: -(-len(places) // _MOST_ALIKE)]
     seen, ground = _windows(image, places, half), _windows(under, places, half)
@@ -161,11 +161,11 @@ def _averaged(
         apart = np.square(added - mean).mean(axis=3, keepdims=True)
         weight = there / (1 + apart / (4 * np.maximum(noise, 1)))
     spread = np.sqrt((weight * apart).sum(axis=0) / total)[..., 0]
-    return Stamp(mean.astype(np.float32), np.asarray(spread, dtype=np.float32), places_all)
+    return RepeatedPattern(mean.astype(np.float32), np.asarray(spread, dtype=np.float32), places_all)
 
 
 def _laid(
-    image: Floats, under: Floats, even: Floats, mask: Mask, stamps: list[Stamp], opacity: float
+    image: Floats, under: Floats, even: Floats, mask: Mask, stamps: list[RepeatedPattern], opacity: float
 ) -> tuple[Floats, Floats]:
     """Choose for every pixel the copy that explains it and those around it best."""
     height, width = mask.shape

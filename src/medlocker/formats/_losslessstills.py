@@ -16,7 +16,7 @@ from medlocker.veil import AnyMark
 
 
 @dataclass(frozen=True)
-class Stills:
+class LosslessStills:
     """PNG, TIFF, BMP; older releases have JPEG written as PNG."""
 
     name: str = "pixels-v1"
@@ -25,7 +25,7 @@ class Stills:
         """Tell whether the image is a still."""
         return image.frames is None
 
-    def reach(self, image: Image, box: Box) -> Box:
+    def influence_box(self, image: Image, box: Box) -> Box:
         """Return the box: every pixel is on its own."""
         return box
 

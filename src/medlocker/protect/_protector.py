@@ -21,24 +21,38 @@ from medlocker.errors import (
     WriteError,
 )
 from medlocker.files import check_relative_name, read_limited
-from medlocker.formats import reach, read_image
+from medlocker.formats import influence_box, read_image
 from medlocker.geometry import Box
 from medlocker.images import LIMITS, Image, content_digest, viewed
 from medlocker.logo import LearnedLogo, Logo
 from medlocker.mark import Mark
 from medlocker.marking import covered_px, likeness
-from medlocker.protect._against import attacks_for
-from medlocker.protect._attempt import Attempt, Canvases, Original, ask_about
-from medlocker.protect._donors import Donors
-from medlocker.protect._keepout import beside
+from medlocker.protect._attempt import CandidateWriter, Canvases, Original, ask_about
+from medlocker.protect._donors import DecoySource
+from medlocker.protect._keepout import find_placement_avoiding
 from medlocker.protect._outcome import Job, Marked, Outcome
-from medlocker.protect._room import Room, find_room, pose_problem
-from medlocker.protect._series import Lead, about_series, check_marks, given_boxes, look_at, together
+from medlocker.protect._placementspace import PlacementSpace, find_placement_space, pose_problem
+from medlocker.protect._robustness import attacks_for
+from medlocker.protect._series import (
+    SharedMarks,
+    check_marks,
+    find_series_regions,
+    given_boxes,
+    merge_findings,
+    series_error,
+)
 from medlocker.protect._settings import Settings
-from medlocker.protect.legibility import Seen
-from medlocker.protect.veiled import check_free, check_legible, check_seen, draw, fainter, wanted_classes
+from medlocker.protect.legibility import VisibleChange
+from medlocker.protect.veiled import (
+    check_free,
+    check_legible,
+    check_seen,
+    draw,
+    reduce_opacity,
+    wanted_classes,
+)
 from medlocker.regions import Finder, Findings, Regions, lesion_finder
-from medlocker.search import Answer, Found, Preview, Search, Task, Work
+from medlocker.search import BackgroundTask, Found, ModelAnswers, Preview, Search, Task
 from medlocker.veil import AnyMark, Veil
 
 _MOST_FAINTER = 3
@@ -70,10 +84,10 @@ class Protector:
     commit: Callable[[Marked, Outcome], None]
     learned: LearnedLogo | None = None
     finder: Finder | None = None
-    donors: Donors | None = None
+    donors: DecoySource | None = None
 
     def task(self, job: Job) -> Task[Outcome]:
-        """Return the work on one image, for :class:`medlocker.search.Driver`.
+        """Return the work on one image, for :class:`medlocker.search.BatchScheduler`.
 
         Whatever goes wrong with this image ends in its outcome, not in an exception; only errors of a model
         or of the place that is written to end the run.
@@ -93,20 +107,20 @@ class Protector:
     def _veil(self, job: Job) -> Generator[Any, Any, Outcome]:
         """Draw veils by key, and keep the one whose written file comes nearest to the aim."""
         yield from self._admit_series(job)
-        original: Original = yield Work(lambda: self._open_spared(job), "read")
+        original: Original = yield BackgroundTask(lambda: self._open_spared(job), "read")
         colors = viewed(original.image)
-        cleans = yield Work(lambda: [model.canvas(colors) for model in self.classifiers], "read")
+        cleans = yield BackgroundTask(lambda: [model.canvas(colors) for model in self.classifiers], "read")
         labels, clean_correct = yield from self._labels(job, cleans)
         seed = self.randomness("veil", original.digest)
         wanted = wanted_classes(self.settings, self.classifiers, key=seed)
-        attempt = Attempt(self, job, original, labels, seed, wanted=wanted)
+        attempt = CandidateWriter(self, job, original, labels, seed, wanted=wanted)
         try:
             evaluations = len(self.classifiers)
             draws = max(self.settings.budget_for(len(self.classifiers)) // max(len(self.classifiers), 1), 1)
             best: tuple[float, Veil] | None = None
             for number in range(draws):
                 key = hashlib.sha256(seed + number.to_bytes(4, "big")).digest()[:16]
-                veil = yield Work(partial(self._draw, original, key), "read")
+                veil = yield BackgroundTask(partial(self._draw, original, key), "read")
                 worth = yield from self._try(attempt, veil)
                 evaluations += len(self.classifiers)
                 if best is None or worth > best[0]:
@@ -130,12 +144,12 @@ class Protector:
             attempt.discard()
             raise
 
-    def _try(self, attempt: Attempt, veil: Veil) -> Generator[Any, Any, float]:
+    def _try(self, attempt: CandidateWriter, veil: Veil) -> Generator[Any, Any, float]:
         """Write a veil as faint as legibility asks for, and return how near it comes to the aim."""
         yield from attempt.write((veil,))
         attempt.fainter = False
         for _ in range(_MOST_FAINTER):
-            weaker = fainter(veil, psnr_db=attempt.seen.psnr_db, settings=self.settings)
+            weaker = reduce_opacity(veil, psnr_db=attempt.seen.psnr_db, settings=self.settings)
             if weaker is None:
                 break
             veil, attempt.fainter = weaker, True
@@ -163,21 +177,21 @@ class Protector:
     def _admit_series(self, job: Job) -> Generator[Any, Any, None]:
         """Ask whether the series of an image may be marked, and look what all its images keep out."""
         if job.series is not None:
-            with about_series():
+            with series_error():
                 self.admit(job.series.digest)
             if self.finder is not None:
-                yield from look_at(job.series, self._findings_of, beside=job.name)
+                yield from find_series_regions(job.series, self._findings_of, beside=job.name)
 
     def _search(self, job: Job) -> Generator[Any, Any, Outcome]:
         yield from self._admit_series(job)
-        loaded: _Loaded = yield Work(lambda: self._load(job), "read")
-        labels, clean_correct = yield from self._labels(job, loaded.preview.cleans)
+        loaded: _Loaded = yield BackgroundTask(lambda: self._load(job), "read")
+        labels, clean_correct = yield from self._labels(job, loaded.preview.clean_canvases)
         seed = self.randomness("search", loaded.digest)
         learned = self._learned(loaded.image, labels)
         problem = pose_problem(
             self.settings, loaded.preview, room=loaded.room, labels=labels, learned=learned
         )
-        attempt = Attempt(self, job, loaded, labels, seed)
+        attempt = CandidateWriter(self, job, loaded, labels, seed)
         try:
             found: Found = yield from self.search.run(
                 problem, rng=np.random.default_rng(list(seed)), judge=attempt.judge
@@ -200,13 +214,13 @@ class Protector:
             attempt.discard()
             raise
 
-    def _follow(self, job: Job, lead: Lead) -> Generator[Any, Any, Outcome]:
+    def _follow(self, job: Job, lead: SharedMarks) -> Generator[Any, Any, Outcome]:
         """Put the marks of its series on an image, without a search."""
-        original: Original = yield Work(lambda: self._open_follower(job, lead), "read")
+        original: Original = yield BackgroundTask(lambda: self._open_follower(job, lead), "read")
         colors = viewed(original.image)
-        cleans = yield Work(lambda: [model.canvas(colors) for model in self.classifiers], "read")
+        cleans = yield BackgroundTask(lambda: [model.canvas(colors) for model in self.classifiers], "read")
         labels, clean_correct = yield from self._labels(job, cleans)
-        attempt = Attempt(self, job, original, labels, lead.seed)
+        attempt = CandidateWriter(self, job, original, labels, lead.seed)
         try:
             yield from attempt.judge(lead.marks)
             outcome = Outcome(
@@ -230,19 +244,21 @@ class Protector:
         if not self.classifiers:
             return (), ()
         # only the answers are of interest: any label will do
-        first: Answer = yield ask_about([cleans], (0,) * len(self.classifiers))
+        first: ModelAnswers = yield ask_about([cleans], (0,) * len(self.classifiers))
         answered = tuple(int(k) for k in first.top[0])
         given = job.labels or (None,) * len(answered)
         labels = tuple(k if label is None else label for k, label in zip(answered, given, strict=True))
         return labels, tuple(k == label for k, label in zip(answered, labels, strict=True))
 
-    def _hand_over(self, attempt: Attempt, outcome: Outcome) -> Generator[Any, Any, Outcome]:
+    def _hand_over(self, attempt: CandidateWriter, outcome: Outcome) -> Generator[Any, Any, Outcome]:
         """Complete the outcome of an image that is written and judged, and let it be sealed."""
         written = attempt.written
         if written is None:
             raise InputError("the search found no mark")  # a search's bug: it always tries one
         job, original = written.job, attempt.original
-        area, like = yield Work(lambda: self._looks(original.image, written.marks, attempt.seen), "write")
+        area, like = yield BackgroundTask(
+            lambda: self._looks(original.image, written.marks, attempt.seen), "write"
+        )
         outcome = replace(
             outcome,
             labelled=any(label is not None for label in job.labels),
@@ -256,10 +272,10 @@ class Protector:
             likeness=like,
             psnr=round(min(attempt.seen.psnr_db, 99.0), 2),
         )
-        yield Work(lambda: self.commit(written, outcome), "seal")
+        yield BackgroundTask(lambda: self.commit(written, outcome), "seal")
         return outcome
 
-    def _looks(self, image: Image, marks: Sequence[AnyMark], seen: Seen) -> tuple[float, float]:
+    def _looks(self, image: Image, marks: Sequence[AnyMark], seen: VisibleChange) -> tuple[float, float]:
         """Return the share of the image that marks touch, and how like the plain logo the least like is."""
         plain = [mark for mark in marks if isinstance(mark, Mark)]
         if len(plain) < len(marks):  # a veil lies over everything, and repeats the logo as it is
@@ -288,7 +304,7 @@ class Protector:
         findings = known or self._findings(image)
         return Original(image, file_digest, digest, boxes, findings)
 
-    def _open_follower(self, job: Job, lead: Lead) -> Original:
+    def _open_follower(self, job: Job, lead: SharedMarks) -> Original:
         """Read an image that gets the marks of its series, and check that they keep out of its regions."""
         original = self._open(job)
         original = replace(original, boxes=(*original.boxes, *original.findings.firm))
@@ -301,7 +317,7 @@ class Protector:
         """Read an image and all that its veil keeps out; runs in a thread."""
         own = self._open(job)
         boxes, findings = self._kept_out(job, own)
-        _, boxes, notes = beside(
+        _, boxes, notes = find_placement_avoiding(
             boxes,
             findings,
             size=(own.image.width, own.image.height),
@@ -316,7 +332,7 @@ class Protector:
             return own.boxes, own.findings
         others = [name for name in job.series.members if name != job.name]
         found = job.series.findings
-        findings = together([own.findings, *(found[name] for name in others if name in found)])
+        findings = merge_findings([own.findings, *(found[name] for name in others if name in found)])
         return given_boxes(self.regions, own.image, (job.name, *others)), findings
 
     def _load(self, job: Job) -> _Loaded:
@@ -330,13 +346,13 @@ class Protector:
             logo=self.logo,
             against=attacks_for(self.settings, image, self.classifiers),
         )
-        room, boxes, notes = beside(
+        room, boxes, notes = find_placement_avoiding(
             boxes,
             findings,
             size=(image.width, image.height),
             finder=self.finder,
             room=partial(
-                find_room,
+                find_placement_space,
                 self.settings,
                 self.logo,
                 width=image.width,
@@ -359,15 +375,15 @@ class Protector:
             return Findings(())
         frames = image.frames
         views = (None,) if frames is None else (frames[i] for i in range(len(frames)))
-        found = together([self.finder.find(viewed(image, view)) for view in views])
-        boxes, firm = (tuple(reach(image, box) for box in some) for some in (found.boxes, found.firm))
+        found = merge_findings([self.finder.find(viewed(image, view)) for view in views])
+        boxes, firm = (tuple(influence_box(image, box) for box in some) for some in (found.boxes, found.firm))
         return replace(found, boxes=boxes, firm=firm)
 
 
 @dataclass(frozen=True, eq=False)
 class _Loaded(Original):
     preview: Preview
-    room: Room
+    room: PlacementSpace
     notes: tuple[str, ...]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from medlocker.attacks import Attack, as_bytes, attack_as_judged, attack_name, changed, widened
+from medlocker.attacks import Attack, as_bytes, attack_capped, attack_name, changed, widened
 from medlocker.classifiers import Classifier
 from medlocker.images import Image, viewed
 from medlocker.protect._settings import Settings
@@ -35,10 +35,10 @@ def attacked_views(original: Image, marked: Image, attacks: Sequence[str | Attac
     clean, picture = as_bytes(viewed(original)), as_bytes(after)
     mask = widened(changed(clean, picture), _SEEN_PX)
     for attack in attacks:
-        yield attack_as_judged(attack, picture, mask)
+        yield attack_capped(attack, picture, mask)
 
 
-def withstood(
+def attacks_survived(
     attacks: Sequence[str | Attack], answers: NDArray[np.int64], labels: Sequence[int]
 ) -> tuple[str, ...]:
     """Return the names of the attacks after which every model is misled.

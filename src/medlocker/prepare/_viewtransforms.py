@@ -19,7 +19,7 @@ _SMALLEST_PX = 8
 
 
 @dataclass(frozen=True)
-class Glance:
+class ViewTransform:
     """One way of looking at a picture.
 
     Args:
@@ -51,7 +51,7 @@ class Glance:
         return seen if self.quality is None else jpeg(seen, self.quality)
 
 
-def draw_glance(rng: np.random.Generator) -> Glance:
+def draw_view_transform(rng: np.random.Generator) -> ViewTransform:
     """Draw a glance: each of the changes in half of the cases."""
 
     def half(low: float, high: float, without: float) -> float:
@@ -59,7 +59,7 @@ def draw_glance(rng: np.random.Generator) -> Glance:
         return value if rng.random() < 0.5 else without
 
     quality = half(*_QUALITIES, 0)
-    return Glance(
+    return ViewTransform(
         kept=(half(_LEAST_KEPT, 1, 1), half(_LEAST_KEPT, 1, 1)),
         offset=(float(rng.random()), float(rng.random())),
         scale=half(_SMALLEST, 1, 1),

@@ -19,7 +19,7 @@ _NOISE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
-class Surface:
+class GaussianProcess:
     """A fitted Gaussian process.
 
     Args:
@@ -49,7 +49,7 @@ class Surface:
         return mean * self.scale + self.centre, np.sqrt(variance) * self.scale
 
 
-def fit_surface(points: F64, basis: F64, values: F64, *, ridge: float = 1.0) -> Surface:
+def fit_gaussian_process(points: F64, basis: F64, values: F64, *, ridge: float = 1.0) -> GaussianProcess:
     """Fit by the likelihood over a few kernel lengths.
 
     Args:
@@ -70,7 +70,7 @@ def fit_surface(points: F64, basis: F64, values: F64, *, ridge: float = 1.0) -> 
     weights = basis.T @ np.linalg.solve(covariance + prior, standard) / ridge
     whitener = np.linalg.inv(np.linalg.cholesky(covariance))
     solved = whitener.T @ (whitener @ (standard - basis @ weights))
-    return Surface(points, length, whitener, solved, weights, scale, centre)
+    return GaussianProcess(points, length, whitener, solved, weights, scale, centre)
 
 
 def _likelihood(covariance: F64, values: F64) -> float:

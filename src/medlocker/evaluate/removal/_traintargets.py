@@ -7,17 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from medlocker.classifiers import Classifier
 from medlocker.evaluate.removal._breakdowns import UNTRAINED
-from medlocker.evaluate.removal._item import Exhibit, Item
-from medlocker.evaluate.removal._lesson import Lesson, network_of
+from medlocker.evaluate.removal._item import Item, ScaledImage
 from medlocker.evaluate.removal._observer import BatteryObserver
 from medlocker.evaluate.removal._painter import MOST_LOOKED_AT, MarkPainter, kinds_of
-from medlocker.evaluate.removal._state import Cell, State
-from medlocker.evaluate.removal.prepared import PreparedLesson, PrepareOptions
+from medlocker.evaluate.removal._state import State, VariantResult
+from medlocker.evaluate.removal._trainingattack import TrainingAttack, network_of
+from medlocker.evaluate.removal.prepared import PrepareOptions, RandomMarkTraining
 from medlocker.logo import Logo
 
 
-def teach(
-    kind: type[Lesson],
+def train_targets(
+    kind: type[TrainingAttack],
     labels: Mapping[str, tuple[int, ...]],
     items: Iterable[Item],
     targets: Sequence[Classifier],
@@ -49,7 +49,7 @@ def teach(
     able = [network_of(target) is not None for target in targets]
     veils: list[bool] = []
     for item in items if any(able) else ():
-        exhibit = Exhibit(item, logo)
+        exhibit = ScaledImage(item, logo)
         if len(veils) < MOST_LOOKED_AT:
             veils.append(exhibit.is_veil)
         for lesson, fits, label in zip(lessons, able, item.labels, strict=True):
@@ -61,7 +61,7 @@ def teach(
     for lesson, target, fits in zip(lessons, targets, able, strict=True):
         if fits:
             watch.retraining(target.name)
-        if isinstance(lesson, PreparedLesson) and logo is not None:
+        if isinstance(lesson, RandomMarkTraining) and logo is not None:
             lesson.painter = MarkPainter(logo, kinds=kinds_of(veils))
         try:
             found.append(lesson.learn(seed=seed) if fits else {})
@@ -75,12 +75,12 @@ def teach(
     seconds = (time.perf_counter() - began) / len(labels)
     for key in labels:
         pairs = [one.get(key, (-1, -1)) for one in found]
-        cell = Cell(tuple(p[0] for p in pairs), tuple(p[1] for p in pairs), None, None, seconds)
+        cell = VariantResult(tuple(p[0] for p in pairs), tuple(p[1] for p in pairs), None, None, seconds)
         state.add(key, {kind.name: cell})
     return tuple(notes)
 
 
-def _lesson(kind: type[Lesson], target: Classifier, minutes: float) -> Lesson:
-    if issubclass(kind, PreparedLesson):
+def _lesson(kind: type[TrainingAttack], target: Classifier, minutes: float) -> TrainingAttack:
+    if issubclass(kind, RandomMarkTraining):
         return kind(target, PrepareOptions(minutes=minutes / 2))
     return kind(target)

@@ -15,7 +15,7 @@ from medlocker.evaluate._blocks import changed_blocks
 from medlocker.evaluate._control import Control
 from medlocker.evaluate._pairs import CLEAN, RANDOM, Pair, panel_keys
 from medlocker.evaluate._panel import lay_panel
-from medlocker.evaluate._quality import Found, Quality, find_marked, measure_found
+from medlocker.evaluate._quality import Found, Quality, find_marked, measure_known_marks
 from medlocker.files import read_limited
 from medlocker.formats import read_image
 from medlocker.geometry import Box
@@ -46,7 +46,7 @@ View: TypeAlias = Callable[[Scene], Iterator[tuple[str, NDArray[Any]]]]
 
 
 @dataclass(frozen=True, eq=False)
-class Looked:
+class ProcessedImage:
     """What is kept of one image.
 
     Args:
@@ -63,7 +63,7 @@ class Looked:
 
 
 @dataclass(frozen=True, eq=False)
-class Looker:
+class ImageProcessor:
     """How images are looked at.
 
     Args:
@@ -79,7 +79,7 @@ class Looker:
     regions: Regions | None = None
     views: Sequence[View] = field(default=())
 
-    def look(self, pair: Pair) -> Looked:
+    def look(self, pair: Pair) -> ProcessedImage:
         """Read one pair.
 
         Raises:
@@ -110,7 +110,7 @@ class Looker:
             shown = viewed(image)
             blocks = changed_blocks(clean, image)
             found[key] = find_marked(original, shown, logo=self.control.logo, blocks=blocks)
-            qualities[key] = measure_found(original, shown, found[key], boxes=boxes)
+            qualities[key] = measure_known_marks(original, shown, found[key], boxes=boxes)
         if not marked:
             raise failed[0]
         windows = {key: one.windows for key, one in found.items()}
@@ -132,7 +132,7 @@ class Looker:
             for condition, colors in view(scene):
                 canvases[condition] = self._canvases(colors)
         failures = tuple(Failure.of(error, pair.name) for error in failed)
-        return Looked(canvases, qualities, failures, no_room)
+        return ProcessedImage(canvases, qualities, failures, no_room)
 
     def _canvases(self, colors: NDArray[Any]) -> Sequence[Canvas]:
         return [model.canvas(colors) for model in self.models]

@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
-from medlocker.demo._story import Story
+from medlocker.demo._run import DemoResult
 from medlocker.files import write_atomic
 
 _COLUMNS = 6
@@ -19,7 +19,7 @@ _LEFT_PX = 110
 _INK, _PAPER, _GOOD, _BAD = (28, 32, 40), (250, 250, 248), (20, 110, 60), (180, 30, 30)
 
 
-def write_sheet(story: Story, path: Path) -> None:
+def write_sheet(story: DemoResult, path: Path) -> None:
     """Draw the sheet as a PNG."""
     shown = _chosen(story)
     rows = ("original", "protected", "restored")
@@ -45,7 +45,7 @@ def write_sheet(story: Story, path: Path) -> None:
     write_atomic(path, stream.getvalue(), overwrite=True)
 
 
-def _chosen(story: Story) -> list[int]:
+def _chosen(story: DemoResult) -> list[int]:
     """Show two images of each grade, in the order of the data set: not the best ones."""
     chosen: list[int] = []
     for grade in dict.fromkeys(story.samples.grades):
@@ -53,7 +53,7 @@ def _chosen(story: Story) -> list[int]:
     return sorted(chosen)[:_COLUMNS]
 
 
-def _folder(story: Story, row: str) -> Path:
+def _folder(story: DemoResult, row: str) -> Path:
     return {
         "original": story.samples.images,
         "protected": story.release / "images",
@@ -61,7 +61,7 @@ def _folder(story: Story, row: str) -> Path:
     }[row]
 
 
-def caption(story: Story, row: str, i: int) -> tuple[str, bool]:
+def caption(story: DemoResult, row: str, i: int) -> tuple[str, bool]:
     """Return what the model answers, and whether that is right."""
     truth = story.samples.grades[i]
     if row == "restored":

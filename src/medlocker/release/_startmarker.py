@@ -16,7 +16,7 @@ _START = "start"
 
 
 @contextmanager
-def starting(release: Path) -> Iterator[None]:
+def start_marker(release: Path) -> Iterator[None]:
     """Let others see that a run will write to a folder; if it writes nothing, no folder stays.
 
     Args:

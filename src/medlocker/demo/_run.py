@@ -10,7 +10,7 @@ from pathlib import Path
 
 from medlocker.certificates import load_owner, new_owner, open_release, owner_access
 from medlocker.classifiers import load_classifier
-from medlocker.demo._judge import STRONG, VEIL, Judged, judge_run
+from medlocker.demo._judge import STRONG, VEIL, DemoAnswers, judge_run
 from medlocker.demo.model import builtin_model
 from medlocker.demo.samples import SampleSet, write_samples
 from medlocker.errors import OutputExistsError
@@ -30,7 +30,7 @@ _SAMPLE_SEED = 20230309
 
 
 @dataclass(frozen=True)
-class Story:
+class DemoResult:
     """What happened.
 
     Args:
@@ -45,7 +45,7 @@ class Story:
     samples: SampleSet
     classes: tuple[str, ...]
     result: Result
-    answers: Mapping[str, Judged]
+    answers: Mapping[str, DemoAnswers]
     identical: int
     seconds: float
 
@@ -60,7 +60,7 @@ class Story:
         return self.folder / "restored"
 
 
-def tell(folder: Path, *, say: Callable[[str], None], overwrite: bool = False) -> Story:
+def run_demo(folder: Path, *, say: Callable[[str], None], overwrite: bool = False) -> DemoResult:
     """Run the story.
 
     Args:
@@ -111,7 +111,7 @@ def tell(folder: Path, *, say: Callable[[str], None], overwrite: bool = False) -
     restore_release(owner_access(opened, run.owner.identity()), folder / "restored")
     identical = sum((folder / "restored" / path.name).read_bytes() == path.read_bytes() for path in originals)
     seconds = time.perf_counter() - started
-    return Story(folder, samples, model.classes, result, answers, identical, seconds)
+    return DemoResult(folder, samples, model.classes, result, answers, identical, seconds)
 
 
 _OURS = ("originals", "keys", "release", "compared", "restored", "index.html", "contact-sheet.png")

@@ -19,7 +19,7 @@ _SMALLEST_SHARE = 0.8
 
 
 @dataclass(frozen=True, eq=False)
-class Room:
+class PlacementSpace:
     """What fits on one image.
 
     Args:
@@ -50,7 +50,7 @@ def draw_rotation(settings: Settings, seed: bytes) -> int:
     return round(degrees * ONE_TURN / 360) % ONE_TURN
 
 
-def find_room(
+def find_placement_space(
     settings: Settings,
     logo: Logo,
     *,
@@ -60,7 +60,7 @@ def find_room(
     step: int,
     seed: bytes,
     key: bytes,
-) -> Room:
+) -> PlacementSpace:
     """Find the largest logo that has a free placement on a grid of ``step`` pixels.
 
     Args:
@@ -85,7 +85,7 @@ def find_room(
             continue
         placements = FreePlacements(image=(width, height), support=support, boxes=boxes)
         if placements.grid(step).any():
-            return Room(placements, size_px, rotation, most_marks, shrunk, hardening)
+            return PlacementSpace(placements, size_px, rotation, most_marks, shrunk, hardening)
     where = f" beside {len(boxes)} regions" if boxes else ""
     raise NoRoomError(
         f"{width} x {height} pixels leave no room for the logo{where}, "
@@ -94,13 +94,13 @@ def find_room(
 
 
 def pose_problem(
-    settings: Settings, preview: Preview, *, room: Room, labels: tuple[int, ...], learned: str = ""
+    settings: Settings, preview: Preview, *, room: PlacementSpace, labels: tuple[int, ...], learned: str = ""
 ) -> Problem:
     """Return what may be put on one image, for a search.
 
     Args:
         preview: How the models see the image.
-        room: From :func:`find_room`.
+        room: From :func:`find_placement_space`.
         labels: Per model, the class that must not be answered.
         learned: A texture that the search starts from, packed as text, or empty.
     """

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from medlocker.engines._messages import Opened, Parcel, Report, Setup, Verdict
+from medlocker.engines._messages import ImageTask, Report, Setup, Verdict, WorkerReady
 
 REPORT_S = 10.0
 """A worker tells of itself at least so often."""
 
 
-class Hand(Protocol):
+class WorkerHandle(Protocol):
     """One worker, as the engine reaches it; nothing here waits for an answer."""
 
-    def give(self, parcels: Sequence[Parcel]) -> None:
+    def give(self, parcels: Sequence[ImageTask]) -> None:
         """See :meth:`medlocker.engines._worker.Worker.give`."""
 
     def answer(self, verdicts: Sequence[tuple[int, Verdict]]) -> None:
@@ -24,7 +24,7 @@ class Hand(Protocol):
         """Kill it, if it still lives."""
 
 
-class Crew(Protocol):
+class WorkerPool(Protocol):
     """Starts workers somewhere and hears from them."""
 
     name: str
@@ -39,10 +39,12 @@ class Crew(Protocol):
     def places(self) -> int:
         """Return how many workers there can be now."""
 
-    def hire(self) -> Hand:
+    def start_worker(self) -> WorkerHandle:
         """Start a worker; it says when it is open."""
 
-    def news(self, hands: Sequence[Hand], *, timeout_s: float) -> list[tuple[Hand, Opened | Report | None]]:
+    def news(
+        self, hands: Sequence[WorkerHandle], *, timeout_s: float
+    ) -> list[tuple[WorkerHandle, WorkerReady | Report | None]]:
         """Wait for something from some workers; None of one that is lost."""
 
     def leave(self) -> None:

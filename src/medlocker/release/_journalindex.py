@@ -80,7 +80,7 @@ class Done:
         return done
 
 
-class Accounts(Mapping[K, Done], Generic[K]):
+class JournalIndex(Mapping[K, Done], Generic[K]):
     """Finished images by a key; in memory is only the mark of each one's line.
 
     Args:

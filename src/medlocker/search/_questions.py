@@ -1,6 +1,7 @@
 """What a search asks of the models, and what it gets back.
 
-A search is a generator: it yields an :class:`Ask` and receives an :class:`Answer`. So it never calls a model
+A search is a generator: it yields an :class:`Ask` and receives an :class:`ModelAnswers`. So it never calls a
+model
 itself, and the driver can put the questions of many images into one batch.
 """
 
@@ -39,7 +40,7 @@ class Ask:
 
 
 @dataclass(frozen=True)
-class Answer:
+class ModelAnswers:
     """What the models said.
 
     Args:

@@ -21,7 +21,7 @@ _NUMBER = struct.Struct("<I")
 
 
 @dataclass(frozen=True)
-class Stacks:
+class LosslessFrames:
     """Formats that keep every pixel of every frame.
 
     The residual is the number of frames and, frame by frame, the length of its residual and the residual
@@ -34,7 +34,7 @@ class Stacks:
         """Tell whether the image has several frames."""
         return image.frames is not None
 
-    def reach(self, image: Image, box: Box) -> Box:
+    def influence_box(self, image: Image, box: Box) -> Box:
         """Return the box: every pixel is on its own."""
         return box
 

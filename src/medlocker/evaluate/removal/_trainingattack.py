@@ -21,7 +21,7 @@ LEAST_IMAGES = 8
 _VALIDATION = 0.2
 
 
-class Lesson(ABC):
+class TrainingAttack(ABC):
     """What the training of one target needs of the images."""
 
     name: ClassVar[str]

@@ -55,7 +55,7 @@ class Change:
     coverage: Floats
 
 
-class Look(Protocol):
+class ModelView(Protocol):
     """One model's view of an image in one way."""
 
     def compose(self, changes: list[Change], out: Floats) -> None:
@@ -73,7 +73,7 @@ class Look(Protocol):
         """
 
 
-class LinearLook:
+class LinearView:
     """A canvas that depends linearly on the work image.
 
     Args:
@@ -85,12 +85,12 @@ class LinearLook:
     def __init__(self, canvas: Floats, rows: Floats, cols: Floats) -> None:
         self.canvas = canvas
         self._rows, self._cols = rows, cols
-        self._row_reach, self._col_reach = _reach(rows), _reach(cols)
+        self._row_reach, self._col_reach = _row_span(rows), _row_span(cols)
         # data sets are often stored in the size of a model
         self._resizes = not (_is_identity(rows) and _is_identity(cols))
 
     def compose(self, changes: list[Change], out: Floats) -> None:
-        """See :class:`Look`."""
+        """See :class:`ModelView`."""
         out[...] = self.canvas
         for one in changes:
             h, w = one.change.shape[:2]
@@ -103,7 +103,7 @@ class LinearLook:
             out[r, c] += resized(change, rows, cols)
 
     def pull_back(self, gradient: Floats, part: Part = WHOLE) -> Floats:
-        """See :class:`Look`."""
+        """See :class:`ModelView`."""
         if not self._resizes:
             return gradient[part]
         # rows and columns of the canvas that have nothing of the part give nothing to it
@@ -112,7 +112,7 @@ class LinearLook:
         return resized(gradient[r, c], self._rows[r, y].T, self._cols[c, x].T)
 
 
-class AttackedLook:
+class AttackedView:
     """What a model sees after an attack has really been carried out on a small picture.
 
     Args:
@@ -124,13 +124,13 @@ class AttackedLook:
     """
 
     def __init__(
-        self, attack: Attack, model: Classifier, small: Floats, to_small: LinearResize, plain: LinearLook
+        self, attack: Attack, model: Classifier, small: Floats, to_small: LinearResize, plain: LinearView
     ) -> None:
         self._attack, self._model, self._small, self._plain = attack, model, small, plain
         self._rows, self._cols = to_small.rows, to_small.cols
 
     def compose(self, changes: list[Change], out: Floats) -> None:
-        """See :class:`Look`."""
+        """See :class:`ModelView`."""
         picture, seen = self._small.copy(), np.zeros(self._small.shape[:2], np.bool_)
         for one in changes:
             h, w = one.change.shape[:2]
@@ -142,14 +142,14 @@ class AttackedLook:
         out[...] = self._model.canvas(done)
 
     def pull_back(self, gradient: Floats, part: Part = WHOLE) -> Floats:
-        """See :class:`Look`."""
+        """See :class:`ModelView`."""
         pulled = self._plain.pull_back(gradient, part)
         return np.zeros_like(pulled) if self._attack.name == "inpaint" else pulled
 
 
-def make_look(
-    attack: Attack, model: Classifier, *, work: Floats, size: tuple[int, int], step: int, plain: LinearLook
-) -> Look:
+def make_view(
+    attack: Attack, model: Classifier, *, work: Floats, size: tuple[int, int], step: int, plain: LinearView
+) -> ModelView:
     """Return a model's look at an image after an attack.
 
     Args:
@@ -163,13 +163,13 @@ def make_look(
     small = small_size(*size)
     shrinking = linear_resize(*size, out_height=small[0], out_width=small[1], rule="stretch")
     if attack.name not in LINEAR:
-        rows, cols = by_blocks(shrinking.rows, step), by_blocks(shrinking.cols, step)
-        return AttackedLook(attack, model, resized(work, rows, cols), LinearResize(rows, cols), plain)
+        rows, cols = sum_blocks(shrinking.rows, step), sum_blocks(shrinking.cols, step)
+        return AttackedView(attack, model, resized(work, rows, cols), LinearResize(rows, cols), plain)
     own = model.resize_for(*small)
     rows, cols = _chained(attack.name, own.rows, own.cols, small)
-    rows, cols = by_blocks(rows @ shrinking.rows, step), by_blocks(cols @ shrinking.cols, step)
+    rows, cols = sum_blocks(rows @ shrinking.rows, step), sum_blocks(cols @ shrinking.cols, step)
     seen = work if model.channels == 3 else np.asarray((work @ LUMA)[..., None], np.float32)
-    return LinearLook(resized(seen, rows, cols), rows, cols)
+    return LinearView(resized(seen, rows, cols), rows, cols)
 
 
 def small_size(height: int, width: int) -> tuple[int, int]:
@@ -216,7 +216,7 @@ def resized(values: Floats, rows: Floats, cols: Floats) -> Floats:
     return np.asarray(flat.reshape(len(rows), channels, -1).transpose(0, 2, 1))
 
 
-def by_blocks(matrix: Floats, step: int) -> Floats:
+def sum_blocks(matrix: Floats, step: int) -> Floats:
     """Sum the columns of a resize matrix over blocks."""
     if step == 1:
         return matrix
@@ -227,7 +227,7 @@ def _is_identity(matrix: Floats) -> bool:
     return matrix.shape[0] == matrix.shape[1] and np.array_equal(matrix, np.eye(len(matrix)))
 
 
-def _reach(matrix: Floats) -> NDArray[np.int64]:
+def _row_span(matrix: Floats) -> NDArray[np.int64]:
     """Return (columns, 2): first and one past the last row of a banded matrix with weight in each column."""
     weighted = matrix != 0
     empty = ~weighted.any(axis=0)

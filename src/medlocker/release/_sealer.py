@@ -18,12 +18,12 @@ from medlocker.certificates import (
 )
 from medlocker.errors import CertificateError, WriteError
 from medlocker.logo import Logo
-from medlocker.protect import Lead, Marked, Outcome, about_series, marks_digest, seeded
-from medlocker.release._accounts import Done
+from medlocker.protect import Marked, Outcome, SharedMarks, marks_digest, seeded, series_error
 from medlocker.release._journal import Journal
+from medlocker.release._journalindex import Done
 
 
-class Keeper:
+class Sealer:
     """Holds the release's secret: gives randomness, seals, and opens what it sealed.
 
     Args:
@@ -57,7 +57,7 @@ class Keeper:
             return self._secret.derive(purpose, original_digest)
         return seeded(self._seed, purpose, original_digest)
 
-    def conceal(self, key: str) -> str:
+    def journal_name(self, key: str) -> str:
         """Return the name of a series in the journal; without the secret it does not tell which one it is."""
         digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
         return self._secret.derive("series", digest, length=16).hex()
@@ -104,7 +104,7 @@ class Keeper:
             remember = partial(self._ledger.record, release=self._secret.release)
             if job.series is not None:
                 # near copies of what another release has marked are refused too
-                with about_series():
+                with series_error():
                     remember(job.series.digest, marked=marks_digest(marked.marks))
             remember(marked.original_pixels, marked=marked.marked_pixels)
         try:
@@ -113,12 +113,12 @@ class Keeper:
             reason = (error.strerror or "").lower()
             raise WriteError(f"cannot write {job.target.name}: {reason}", subject=job.target.name) from error
         entry = IndexEntry(job.index, job.output_name, marked.sha256, marked.marked_pixels)
-        series = self.conceal(job.series.key) if job.series is not None else ""
+        series = self.journal_name(job.series.key) if job.series is not None else ""
         self._journal.add(outcome, entry=entry, record=blob, stamp=job.stamp, series=series)
 
-    def known(self, key: str) -> Lead | None:
+    def known(self, key: str) -> SharedMarks | None:
         """Return the marks that an interrupted run gave to a series, or None."""
-        series = self.conceal(key)
+        series = self.journal_name(key)
         done = self._journal.leads.get(series)
         if done is None:
             return None
@@ -131,13 +131,13 @@ class Keeper:
                     return self.lead(one)
         return None
 
-    def lead(self, done: Done) -> Lead:
+    def lead(self, done: Done) -> SharedMarks:
         """Return the marks of a marked image, for the other images of its series.
 
         They always come out of the sealed record: a resumed run goes the same way as any other.
         """
         record = self.opened(done)
-        return Lead(record.marks, record.seeds["search"].to_bytes(6, "big"))
+        return SharedMarks(record.marks, record.seeds["search"].to_bytes(6, "big"))
 
     def opened(self, done: Done) -> SealedRecord:
         """Open what was sealed."""
