@@ -87,9 +87,9 @@ def test_a_run_is_protected_from_a_second_one(tmp_path: Path, owner: Owner, owne
     program = """
 from pathlib import Path
 from medlocker.release import _journal, _run
-from medlocker.release._startmarker import starting
+from medlocker.release._startmarker import start_marker
 def check_target(release):
-    with starting(release):
+    with start_marker(release):
         pass
 finish = _run._finish
 def during(run, secret, journal, summary):

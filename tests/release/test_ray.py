@@ -21,7 +21,7 @@ from several import SIZE, local_run
 
 from medlocker import errors
 from medlocker.certificates import Owner
-from medlocker.engines import _crew as engine_module
+from medlocker.engines import _pool as engine_module
 from medlocker.engines import _ray as ray_module
 from medlocker.engines import ray_engine
 from medlocker.engines._messages import Told

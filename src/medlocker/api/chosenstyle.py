@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
 from medlocker.api.listener import Listener
 from medlocker.classifiers import Classifier
@@ -15,7 +14,6 @@ from medlocker.protect import Settings
 from medlocker.regions import Finder, Regions
 from medlocker.release import Inputs
 
-StyleName = Literal["auto", "shipped"]
 FEWEST_IMAGES = 8
 """A style chosen on fewer would be chosen by chance."""
 _SAMPLE, _LOOKS = 24, 400

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from medlocker.api.attacking import attack, state_folder
 from medlocker.api.choices import one_of
@@ -41,10 +41,10 @@ from medlocker.evaluate import evaluate as judge
 from medlocker.files import read_limited
 from medlocker.labels import load_labels
 from medlocker.logo import MAX_FILE_BYTES, Logo, builtin_logo, load_logo
+from medlocker.options import RemovalName
 from medlocker.regions import load_regions
 from medlocker.release import Inputs, find_inputs
 
-RemovalName = Literal["none", "standard", "full"]
 _Path = str | os.PathLike[str]
 
 

@@ -13,11 +13,12 @@ from medlocker.api.keepout import KeepOut
 from medlocker.api.listener import Callback, Listener, as_listener
 from medlocker.api.logos import GivenLogo
 from medlocker.api.protection import Protected, Protection
-from medlocker.api.protectoptions import EngineName, look_of, prepared_of
+from medlocker.api.protectoptions import look_of, prepared_of
 from medlocker.api.searching import MarkStyle
 from medlocker.labels import load_labels
+from medlocker.options import EngineName, Placement, Preset
 from medlocker.preparedveil import PreparedVeil
-from medlocker.protect import Lesions, Placement, Preset, Settings
+from medlocker.protect import Lesions, Settings
 
 _Path = str | os.PathLike[str]
 

@@ -13,7 +13,7 @@ from medlocker.api.keepout import KeepOut
 from medlocker.api.keptstyle import kept_style, style_to_keep
 from medlocker.api.listener import Listener
 from medlocker.api.logos import GivenLogo, read_logo
-from medlocker.api.protectoptions import EngineName, engine_maker, open_ledger, veil_warnings
+from medlocker.api.protectoptions import engine_maker, open_ledger, veil_warnings
 from medlocker.api.protecttold import run_told, say_inputs, warn_of_nothing_found
 from medlocker.certificates import Owner, load_owner
 from medlocker.classifiers import Classifier, batch_for, load_classifier, with_gradients
@@ -21,6 +21,7 @@ from medlocker.engines import EngineMaker, make_search, search_warning
 from medlocker.errors import Failure, InputError
 from medlocker.labels import Labels
 from medlocker.logo import LearnedLogo
+from medlocker.options import EngineName
 from medlocker.prepare import check_kind
 from medlocker.preparedveil import PreparedVeil
 from medlocker.protect import Settings

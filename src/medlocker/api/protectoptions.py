@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast, get_args
 
 from medlocker.certificates import Ledger, Owner, ledger_path
 from medlocker.classifiers import Classifier
 from medlocker.engines import EngineMaker, LocalEngine, process_engine, ray_engine
 from medlocker.errors import InputError
 from medlocker.logo import LEARNED_FILE, LearnedLogo, load_learned
+from medlocker.options import EngineName
 from medlocker.preparedveil import PreparedVeil, is_prepared_veil, load_prepared_veil
 from medlocker.protect import Aim, Lesions, Preset, Settings
 from medlocker.veilstyle import DEFAULT_STYLE
 
-EngineName = Literal["local", "ray"]
 MOST_ADVISED = 0.2
 """Opacity of a veil."""
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from medlocker.cli._panels import INPUT
 from medlocker.errors import InputError
-from medlocker.labels import Labels, load_labels
+
+if TYPE_CHECKING:
+    from medlocker.labels import Labels
 
 LabelColumn = Annotated[
     str | None,
@@ -37,6 +39,8 @@ def labels_of(path: Path | None, *, column: str | None, image_column: str | None
     Raises:
         InputError: If they cannot be read, or only their columns were named.
     """
+    from medlocker.labels import load_labels
+
     for option, value in (("--label-column", column), ("--image-column", image_column)):
         if path is None and value is not None:
             raise InputError(f"{option} requires --labels")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from medlocker.cli._console import note, print_json, stdout
-from medlocker.demo import DemoResult, run_demo, write_page, write_sheet
+
+if TYPE_CHECKING:
+    from medlocker.demo import DemoResult
 
 
 def demo(
@@ -24,6 +26,8 @@ def demo(
     originals, controls and protected images, restores them, compares every byte, and draws a contact sheet
     and a page to look at.
     """
+    from medlocker.demo import run_demo, write_page, write_sheet
+
     story = run_demo(out, say=note, overwrite=overwrite)
     write_sheet(story, out / "contact-sheet.png")
     write_page(story, out / "index.html")

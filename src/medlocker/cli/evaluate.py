@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
-from medlocker.api import evaluate as api
 from medlocker.cli._console import print_json
-from medlocker.cli._evaluated import print_evaluation
 from medlocker.cli._labels import ImageColumn, LabelColumn
 from medlocker.cli._panels import CONTROL, INPUT, REMOVAL, RUN
 from medlocker.cli._progress import Telling
-from medlocker.evaluate import DEFAULT_LIMIT, DEFAULT_MINUTES, DEFAULT_OPACITY
-
-Removal = Literal["none", "standard", "full"]
+from medlocker.options import DEFAULT_LIMIT, DEFAULT_MINUTES, DEFAULT_OPACITY, RemovalName
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -51,7 +47,7 @@ def evaluate(
     ],
     out: Annotated[Path, typer.Option(help="Folder of the report; new or empty.")],
     removal: Annotated[
-        Removal,
+        RemovalName,
         typer.Option(
             help="Let attackers try to remove the marks first: standard takes seconds an image; full also "
             "trains them."
@@ -141,6 +137,9 @@ def evaluate(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure how well a release protects: models asked about originals, a control, and marked files."""
+    from medlocker.api import evaluate as api
+    from medlocker.cli._evaluated import print_evaluation
+
     done = api.evaluate(
         clean,
         release,

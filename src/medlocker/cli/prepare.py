@@ -7,13 +7,10 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from medlocker.api.keepout import KeepOut
 from medlocker.cli._labels import ImageColumn, LabelColumn
 from medlocker.cli._panels import INPUT, KEEP_OUT, MARKS, SEARCH
-from medlocker.cli._preparelogo import PrepareArguments, learn_logo
-from medlocker.cli._prepareveil import choose_veil
 from medlocker.errors import InputError
-from medlocker.protect import LEAST_PSNR_DB, MAX_AREA, Aim
+from medlocker.options import LEAST_PSNR_DB, MAX_AREA, Aim
 
 PreparedPreset = Literal["veil", "strong"]
 
@@ -185,6 +182,10 @@ def prepare_logo(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Find out once, on a sample of a data set, how it is best marked, for `protect --logo LOGO_DIR`."""
+    from medlocker.api.keepout import KeepOut
+    from medlocker.cli._preparelogo import PrepareArguments, learn_logo
+    from medlocker.cli._prepareveil import choose_veil
+
     asked = PrepareArguments(
         source=source,
         models=tuple(model),

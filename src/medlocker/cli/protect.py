@@ -7,10 +7,6 @@ from typing import Annotated
 
 import typer
 
-from medlocker.api.chosenstyle import StyleName
-from medlocker.api.keepout import KeepOut
-from medlocker.api.protection import Protection
-from medlocker.api.protectoptions import EngineName, look_of, prepared_of
 from medlocker.cli._console import print_json
 from medlocker.cli._dicomweb import (
     AuthOption,
@@ -20,19 +16,11 @@ from medlocker.cli._dicomweb import (
     PushOption,
     Transfers,
 )
-from medlocker.cli._labels import ImageColumn, LabelColumn, labels_of
+from medlocker.cli._labels import ImageColumn, LabelColumn
 from medlocker.cli._panels import CERTIFICATE, KEEP_OUT, MARKS, RUN, SEARCH
 from medlocker.cli._progress import Telling
-from medlocker.cli._protectoptions import attack_names, harden_of
-from medlocker.cli._protectoutput import say_result
 from medlocker.errors import WriteError
-from medlocker.protect import (
-    LEAST_PSNR_DB,
-    Aim,
-    Placement,
-    Preset,
-    Settings,
-)
+from medlocker.options import LEAST_PSNR_DB, Aim, EngineName, Placement, Preset, StyleName
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -372,6 +360,14 @@ def protect(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Lay your logo over every image: people still read it, models read little of it."""
+    from medlocker.api.keepout import KeepOut
+    from medlocker.api.protection import Protection
+    from medlocker.api.protectoptions import look_of, prepared_of
+    from medlocker.cli._labels import labels_of
+    from medlocker.cli._protectoptions import attack_names, harden_of
+    from medlocker.cli._protectoutput import say_result
+    from medlocker.protect import Settings
+
     prepared = prepared_of(logo, preset)
     settings = Settings(
         preset=preset,

@@ -48,9 +48,7 @@ from medlocker.evaluate.removal import (
 from medlocker.images import viewed
 from medlocker.legibility import differences
 from medlocker.logo import Logo
-
-DEFAULT_LIMIT = 100
-"""Images that are attacked if nothing else is said: every one takes seconds."""
+from medlocker.options import DEFAULT_LIMIT
 
 
 @dataclass(frozen=True, eq=False)

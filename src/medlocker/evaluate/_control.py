@@ -19,9 +19,10 @@ from medlocker.images import Image, viewed
 from medlocker.logo import Logo, render
 from medlocker.mark import OPACITY_ONE, Mark
 from medlocker.marking import mark_pixels
+from medlocker.options import DEFAULT_OPACITY
 from medlocker.placements import FreePlacements
 
-DEFAULT_OPACITY, DEFAULT_SIZE = 0.8, 0.25
+DEFAULT_SIZE = 0.25
 """The highest opacity and the size that ``protect`` uses by default."""
 
 COVERING_COUNT = 3

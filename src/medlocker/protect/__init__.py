@@ -1,5 +1,6 @@
 """The pipeline of one image, from the file to the marked file."""
 
+from medlocker.options import LEAST_PSNR_DB, MAX_AREA, Aim, Placement, Preset
 from medlocker.protect._donors import DecoySource
 from medlocker.protect._keepout import (
     FINDER_NAMES,
@@ -15,18 +16,7 @@ from medlocker.protect._placementspace import PlacementSpace, find_placement_spa
 from medlocker.protect._protector import Protector
 from medlocker.protect._randomness import seeded
 from medlocker.protect._series import Series, SharedMarks, marks_digest, series_error
-from medlocker.protect._settings import (
-    DEFAULT_MARGIN,
-    LEAST_PSNR_DB,
-    MAX_AREA,
-    PAPER_BUDGET,
-    STANDARD_HARDENING,
-    Aim,
-    Harden,
-    Placement,
-    Preset,
-    Settings,
-)
+from medlocker.protect._settings import DEFAULT_MARGIN, PAPER_BUDGET, STANDARD_HARDENING, Harden, Settings
 
 __all__ = [
     "DEFAULT_MARGIN",

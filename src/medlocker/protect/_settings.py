@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from medlocker.attacks import ATTACK_NAMES, Attack, attack_name, find_attack
 from medlocker.errors import InputError
 from medlocker.formats import Keep, check_keep
 from medlocker.logo import Hardening
 from medlocker.mark import OPACITY_ONE
+from medlocker.options import LEAST_PSNR_DB, MAX_AREA, Aim, Placement, Preset
 from medlocker.search import AUTO, AnySearch, known_search, search_name
 from medlocker.veilstyle import DEFAULT_STYLE, VeilStyle
-
-Preset = Literal["paper", "strong", "veil"]
-Aim = Literal["same", "key", "wrong"]
-Placement = Literal["series", "image"]
 
 PAPER_BUDGET = 128
 STRONG_BUDGET = 56
@@ -26,14 +23,11 @@ STRONG_MARGIN = 3.0
 STRONG_LEVELS = 32
 STRONG_MARKS = 3
 STRONG_ROTATION = 15
-MAX_AREA = 0.12
 SMALLEST_LOGO_PX = 8
 _LEAST_CHANGE = 1.0
 """Grey levels of 255 by which a veil changes black under white at least."""
 SIZE, SMALLEST_SIZE = 0.25, 0.125
 OPACITIES = (0.39, 0.8)
-LEAST_PSNR_DB = 22.0
-"""Of a veiled image: where the drawn veil would leave less, it is made more transparent."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from medlocker.evaluate.removal._known import STANDARD_TEXTURE, STANDARD_WARP
 from medlocker.evaluate.removal._levels import NEED_THE_LOGO, Battery, Level, make_battery
 from medlocker.evaluate.removal._locate import MarkGuess
 from medlocker.evaluate.removal._measures import psnr
-from medlocker.evaluate.removal._network import DEFAULT_MINUTES, NetworkLearner
+from medlocker.evaluate.removal._network import NetworkLearner
 from medlocker.evaluate.removal._observer import BatteryObserver
 from medlocker.evaluate.removal._painter import DENSE_STYLE, Kind, MarkPainter
 from medlocker.evaluate.removal._result import Agreement, BatteryResult, Best, Gap, Row
@@ -27,6 +27,7 @@ from medlocker.evaluate.removal._state import STATE, STATE_VERSION, State, Varia
 from medlocker.evaluate.removal._users import USERS_NUMBER
 from medlocker.evaluate.removal._verdict import RESTORED_DB, UNDOING, verdict
 from medlocker.evaluate.removal._warp import fit_warp
+from medlocker.options import DEFAULT_MINUTES
 
 __all__ = [
     "BREAKDOWNS",

@@ -29,12 +29,7 @@ from medlocker.evaluate.removal._gaps import find_gaps
 from medlocker.evaluate.removal._item import Item, ScaledImage
 from medlocker.evaluate.removal._levels import Battery, Level, make_battery
 from medlocker.evaluate.removal._measures import psnr, similarity
-from medlocker.evaluate.removal._network import (
-    DEFAULT_MINUTES,
-    STORED_PX,
-    NetworkAttack,
-    NetworkLearner,
-)
+from medlocker.evaluate.removal._network import STORED_PX, NetworkAttack, NetworkLearner
 from medlocker.evaluate.removal._observer import BatteryObserver, training_observer
 from medlocker.evaluate.removal._painter import kinds_of
 from medlocker.evaluate.removal._result import BatteryResult, summarise
@@ -42,6 +37,7 @@ from medlocker.evaluate.removal._state import STATE_VERSION, State, VariantResul
 from medlocker.evaluate.removal._traintargets import train_targets
 from medlocker.evaluate.removal._users import USERS_NUMBER
 from medlocker.logo import Logo
+from medlocker.options import DEFAULT_MINUTES
 
 MOST_STUDIED = 32
 """Marks that multi-image attacks get to study."""

@@ -15,7 +15,7 @@ from medlocker.evaluate.removal._evidence import Attack, AttackInfo, Learner, Vo
 from medlocker.evaluate.removal._fill import FillAttack
 from medlocker.evaluate.removal._known import Finder, KnownLogoAttack, WarpAttack
 from medlocker.evaluate.removal._matting import MattingLearner
-from medlocker.evaluate.removal._network import DEFAULT_MINUTES, NetworkLearner
+from medlocker.evaluate.removal._network import NetworkLearner
 from medlocker.evaluate.removal._paintover import VeilPaintedOver
 from medlocker.evaluate.removal._result import VariantInfo
 from medlocker.evaluate.removal._retrain import MarkedImageTraining
@@ -25,6 +25,7 @@ from medlocker.evaluate.removal._users import UsersAttack
 from medlocker.evaluate.removal._votes import vote_attacks
 from medlocker.evaluate.removal.prepared import RandomMarkTraining
 from medlocker.evaluate.removal.unveil import AlikeAttack, GridFinder, LatticeAttack, NotchAttack
+from medlocker.options import DEFAULT_MINUTES
 
 Level = Literal["standard", "full"]
 

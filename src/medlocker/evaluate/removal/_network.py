@@ -20,12 +20,12 @@ from medlocker.evaluate.removal._painter import KINDS, Kind, MarkPainter
 from medlocker.evaluate.removal.plan import RemoverObserver, TrainingConfig, training_digest
 from medlocker.evaluate.removal.tiles import repaint
 from medlocker.evaluate.removal.windows import STORED, WindowMaker, digest_of
+from medlocker.options import DEFAULT_MINUTES
 
 if TYPE_CHECKING:
     from medlocker.evaluate.removal.course import Remover
 
 NAME = "removal network"
-DEFAULT_MINUTES = 20.0
 WORK_PX = 384
 """Longer side at which the network works: finer than what classifiers are given of most images."""
 STORED_PX = round(STORED * WORK_PX)

@@ -1,0 +1,23 @@
+"""Names and defaults that options have: apart from what they mean, so that help needs no heavy library."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+Preset = Literal["paper", "strong", "veil"]
+Aim = Literal["same", "key", "wrong"]
+Placement = Literal["series", "image"]
+StyleName = Literal["auto", "shipped"]
+EngineName = Literal["local", "ray"]
+RemovalName = Literal["none", "standard", "full"]
+
+MAX_AREA = 0.12
+"""Share of an image that several marks may cover together."""
+LEAST_PSNR_DB = 22.0
+"""Of a veiled image: what is left to see of it."""
+DEFAULT_OPACITY = 0.8
+"""Of the control's logos."""
+DEFAULT_LIMIT = 100
+"""Images that are attacked."""
+DEFAULT_MINUTES = 20.0
+"""Of the training of one network that removes marks."""
