@@ -70,7 +70,7 @@ _ANSWERING = 4
 class _WorkerSlot:
     """A place for a worker, and the worker that has it now."""
 
-    hand: WorkerHandle
+    worker: WorkerHandle
     starts: int = 1
     is_open: bool = False
     is_alone: bool = False
@@ -79,7 +79,7 @@ class _WorkerSlot:
 
 
 class PoolEngine:
-    """Works through a crew.
+    """Works through a pool.
 
     Args:
         models: Where workers find the run's classifiers, in the same order.
@@ -90,14 +90,14 @@ class PoolEngine:
     def __init__(
         self,
         duty: EngineRequest,
-        crew: WorkerPool,
+        pool: WorkerPool,
         *,
         models: Sequence[Path],
         segmenter: Path | None,
         lesions: Lesions,
     ) -> None:
         self._duty = duty
-        self._crew = crew
+        self._workers = pool
         self._gate = duty.gate
         self._token = secrets.token_hex(16)
         self._setup = Setup(
@@ -174,7 +174,7 @@ class PoolEngine:
     def facts(self) -> dict[str, Any]:
         """How many workers there were, how many were lost, and the most memory that one of them had."""
         return {
-            "name": self._crew.name,
+            "name": self._workers.name,
             "workers": len(self._slots) + self._given_up,
             "lost": self._lost,
             "worker_peak_rss_mb": round(self._peak_rss_mb, 1),
@@ -186,24 +186,24 @@ class PoolEngine:
         if not self._is_started:
             return
         for slot in self._slots:
-            slot.hand.end()
-        self._crew.leave()
+            slot.worker.end()
+        self._workers.leave()
         self._is_started = False
         sweep_temporaries(self._duty.images)
 
     def _start(self) -> None:
         write_atomic(self._setup.images / self._setup.probe, self._token.encode("ascii"))
         self._is_started = True
-        self._crew.start(self._setup)
+        self._workers.start(self._setup)
 
     def _grow(self) -> None:
         """Use all places that there are now: machines may join a cluster while a run is on."""
         if time.monotonic() - self._looked < _LOOK_S:
             return
         self._looked = time.monotonic()
-        count = min(self._crew.places(), self._left) - self._given_up
+        count = min(self._workers.places(), self._left) - self._given_up
         while len(self._slots) < max(count, 1 - self._given_up):
-            self._slots.append(_WorkerSlot(self._crew.start_worker()))
+            self._slots.append(_WorkerSlot(self._workers.start_worker()))
 
     def _deal(self, ready: Iterator[Job]) -> bool:
         """Give images to workers that have room; tell whether no more were ready."""
@@ -233,26 +233,26 @@ class PoolEngine:
                 break
             give(slot, job)
         for slot, some in gifts.items():
-            slot.hand.give([self._parcel(job) for job in some])
+            slot.worker.give([self._task_of(job) for job in some])
         return dry
 
-    def _parcel(self, job: Job) -> ImageTask:
+    def _task_of(self, job: Job) -> ImageTask:
         if job.series is None or job.lead is not None:
             return ImageTask(with_absolute_paths(job))
         return ImageTask(with_absolute_paths(job), self._verdict(job.series.digest))
 
     def _listen(self) -> Iterator[tuple[Job, Outcome]]:
         """Hear from the workers, answer their questions, and yield what ended."""
-        slots = {slot.hand: slot for slot in self._slots}
+        slots = {slot.worker: slot for slot in self._slots}
         reports: list[tuple[_WorkerSlot, Report]] = []
         lost: list[_WorkerSlot] = []
-        for hand, found in self._crew.news(list(slots), timeout_s=_LOOK_S):
+        for worker, found in self._workers.news(list(slots), timeout_s=_LOOK_S):
             if found is None:
-                lost.append(slots[hand])
+                lost.append(slots[worker])
             elif isinstance(found, WorkerReady):
-                self._opened(slots[hand], found)
+                self._opened(slots[worker], found)
             else:
-                reports.append((slots[hand], found))
+                reports.append((slots[worker], found))
         yield from self._settle(reports)
         for slot in lost:
             yield from self._replace(slot)
@@ -283,7 +283,7 @@ class PoolEngine:
         for (slot, question), verdict in zip(asked, verdicts, strict=True):
             answers.setdefault(slot, []).append((question.ticket, verdict))
         for slot, some in answers.items():
-            slot.hand.answer(some)
+            slot.worker.answer(some)
         for (slot, question), verdict in zip(asked, verdicts, strict=True):
             if question.outcome is not None and verdict.refused is None:
                 yield slot.jobs.pop(question.outcome.index), question.outcome
@@ -336,7 +336,7 @@ class PoolEngine:
     def _replace(self, slot: _WorkerSlot) -> Iterator[tuple[Job, Outcome]]:
         """Start another worker, and deal the images of the lost one again."""
         self._lost += 1
-        slot.hand.end()  # it may only seem lost
+        slot.worker.end()  # it may only seem lost
         self._spent.append(slot.clock)
         slot.clock = Clock()
         jobs, slot.jobs = list(slot.jobs.values()), {}
@@ -355,7 +355,7 @@ class PoolEngine:
         if slot.starts < MOST_LOSSES:
             slot.starts += 1
             slot.is_open = slot.is_alone = False
-            slot.hand = self._crew.start_worker()
+            slot.worker = self._workers.start_worker()
             return
         self._slots.remove(slot)
         self._given_up += 1

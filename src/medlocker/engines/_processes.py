@@ -48,8 +48,8 @@ def process_engine(
         raise InputError("expected --workers 1 on this system", hint="--engine ray uses all cores")
 
     def make(duty: EngineRequest) -> PoolEngine:
-        crew = ProcessPool(workers)
-        return PoolEngine(duty, crew, models=models, segmenter=segmenter, lesions=lesions)
+        pool = ProcessPool(workers)
+        return PoolEngine(duty, pool, models=models, segmenter=segmenter, lesions=lesions)
 
     return make
 
@@ -61,9 +61,9 @@ class _Process:
     process: subprocess.Popen[bytes]
     line: Connection[Any, Any]
 
-    def give(self, parcels: Sequence[ImageTask]) -> None:
+    def give(self, tasks: Sequence[ImageTask]) -> None:
         """See :class:`medlocker.engines._workerprotocols.WorkerHandle`."""
-        self._tell("give", parcels)
+        self._tell("give", tasks)
 
     def answer(self, verdicts: Sequence[tuple[int, Verdict]]) -> None:
         """See :class:`medlocker.engines._workerprotocols.WorkerHandle`."""
@@ -116,10 +116,10 @@ class ProcessPool:
         return _Process(process, line)
 
     def news(
-        self, hands: Sequence[WorkerHandle], *, timeout_s: float
+        self, workers: Sequence[WorkerHandle], *, timeout_s: float
     ) -> list[tuple[WorkerHandle, WorkerReady | Report | None]]:
         """See :class:`medlocker.engines._workerprotocols.WorkerPool`."""
-        lines = {hand.line: hand for hand in hands if isinstance(hand, _Process)}
+        lines = {worker.line: worker for worker in workers if isinstance(worker, _Process)}
         found: list[tuple[WorkerHandle, WorkerReady | Report | None]] = []
         for line in wait(list(lines), timeout_s):
             if not isinstance(line, Connection):

@@ -47,9 +47,9 @@ class _Actor:
     actor: Any
     call: Any
 
-    def give(self, parcels: Sequence[ImageTask]) -> None:
+    def give(self, tasks: Sequence[ImageTask]) -> None:
         """See :class:`medlocker.engines._workerprotocols.WorkerHandle`."""
-        self.actor.give.remote(parcels)
+        self.actor.give.remote(tasks)
 
     def answer(self, verdicts: Sequence[tuple[int, Verdict]]) -> None:
         """See :class:`medlocker.engines._workerprotocols.WorkerHandle`."""
@@ -99,26 +99,26 @@ class RayPool:
         return _Actor(actor, actor.open.remote())
 
     def news(
-        self, hands: Sequence[WorkerHandle], *, timeout_s: float
+        self, workers: Sequence[WorkerHandle], *, timeout_s: float
     ) -> list[tuple[WorkerHandle, WorkerReady | Report | None]]:
         """See :class:`medlocker.engines._workerprotocols.WorkerPool`."""
         import ray  # optional library
 
-        calls = {hand.call: hand for hand in hands if isinstance(hand, _Actor)}
+        calls = {worker.call: worker for worker in workers if isinstance(worker, _Actor)}
         ended, _ = ray.wait(list(calls), num_returns=1, timeout=timeout_s)
         if ended:
             ended, _ = ray.wait(list(calls), num_returns=len(calls), timeout=0)
         found: list[tuple[WorkerHandle, WorkerReady | Report | None]] = []
         for call in ended:
-            hand = calls[call]
+            worker = calls[call]
             try:
-                found.append((hand, ray.get(call)))
+                found.append((worker, ray.get(call)))
             except ray.exceptions.RayTaskError:
                 raise  # an error in this program
             except ray.exceptions.RayError:
-                found.append((hand, None))
+                found.append((worker, None))
             else:
-                hand.call = hand.actor.report.remote(timeout_s=REPORT_S)
+                worker.call = worker.actor.report.remote(timeout_s=REPORT_S)
         return found
 
     def leave(self) -> None:

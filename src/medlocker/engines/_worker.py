@@ -63,7 +63,7 @@ class Worker:
 
     def __init__(self, setup: Setup) -> None:
         self._setup = setup
-        self._parcels: queue.SimpleQueue[ImageTask] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[ImageTask] = queue.SimpleQueue()
         self._news = threading.Condition()
         self._questions: list[Question] = []
         self._ended: list[Outcome] = []
@@ -90,10 +90,10 @@ class Worker:
         threading.Thread(target=self._work, args=(protector,), daemon=True).start()
         return WorkerReady(host, pid, reply)
 
-    def give(self, parcels: Sequence[ImageTask]) -> None:
+    def give(self, tasks: Sequence[ImageTask]) -> None:
         """Take images to mark."""
-        for parcel in parcels:
-            self._parcels.put(parcel)
+        for task in tasks:
+            self._queue.put(task)
 
     def answer(self, verdicts: Sequence[tuple[int, Verdict]]) -> None:
         """Take answers to questions."""
@@ -159,7 +159,7 @@ class Worker:
     def _work(self, protector: Protector) -> None:
         try:
             while True:
-                first = self._parcels.get()
+                first = self._queue.get()
                 for _, outcome in self._driver.run(self._tasks(protector, first)):
                     with self._news:
                         self._ended.append(outcome)
@@ -173,15 +173,15 @@ class Worker:
             self._news.notify()
 
     def _tasks(self, protector: Protector, first: ImageTask) -> Iterator[Task[Outcome]]:
-        """Yield what there is now: the driving thread must not wait here while images are in its hands."""
-        parcel = first
+        """Yield what there is now: the driving thread must not wait here while images are in its workers."""
+        task = first
         while True:
-            series = parcel.job.series
-            if series is not None and parcel.series is not None:
-                self._remember(series.digest, parcel.series)
-            yield protector.task(parcel.job)
+            series = task.job.series
+            if series is not None and task.series is not None:
+                self._remember(series.digest, task.series)
+            yield protector.task(task.job)
             try:
-                parcel = self._parcels.get_nowait()
+                task = self._queue.get_nowait()
             except queue.Empty:
                 return
 

@@ -14,7 +14,7 @@ REPORT_S = 10.0
 class WorkerHandle(Protocol):
     """One worker, as the engine reaches it; nothing here waits for an answer."""
 
-    def give(self, parcels: Sequence[ImageTask]) -> None:
+    def give(self, tasks: Sequence[ImageTask]) -> None:
         """See :meth:`medlocker.engines._worker.Worker.give`."""
 
     def answer(self, verdicts: Sequence[tuple[int, Verdict]]) -> None:
@@ -43,7 +43,7 @@ class WorkerPool(Protocol):
         """Start a worker; it says when it is open."""
 
     def news(
-        self, hands: Sequence[WorkerHandle], *, timeout_s: float
+        self, workers: Sequence[WorkerHandle], *, timeout_s: float
     ) -> list[tuple[WorkerHandle, WorkerReady | Report | None]]:
         """Wait for something from some workers; None of one that is lost."""
 
