@@ -118,6 +118,14 @@ def test_one_hot_tables(tmp_path: Path) -> None:
     assert class_indices(labels, ("none", "mild", "severe")).notes == labels.notes
 
 
+def test_columns_of_classes_are_outputs_in_their_order(tmp_path: Path) -> None:
+    labels = load_labels(write(tmp_path, "image,MEL,NV,BCC\na,1,0,0\nb,0,1,0\n"))
+    assert dict(class_indices(labels, ("0", "1", "2")).indices) == {"MEL": 0, "NV": 1, "BCC": 2}
+    assert dict(class_indices(labels, ("nv", "bcc", "mel")).indices) == {"MEL": 2, "NV": 0, "BCC": 1}
+    with pytest.raises(InputError, match=r"expected a column for each of 4 classes, got 3$"):
+        class_indices(labels, ("0", "1", "2", "3"))
+
+
 @pytest.mark.parametrize("row", ["b,0,0", "b,1,1", "b,0.5,0.5", "b,2,1"])
 def test_a_table_that_is_not_one_hot_in_every_row_is_refused(tmp_path: Path, row: str) -> None:
     with pytest.raises(InputError, match="expected one column called"):

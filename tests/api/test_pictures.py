@@ -205,3 +205,9 @@ NETWORK = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3 * 16 * 16, 2
 def test_what_cannot_be_used_is_refused_in_a_sentence(call: Any, message: str) -> None:
     with pytest.raises(ml.errors.MedlockerError, match=message):
         call()
+
+
+@pytest.mark.parametrize("given", [ml.Box(1, 2, 3, 4), [(1, 2, 3, 4)], "abc", [None], [ml.Box("1", 2, 3, 4)]])  # type: ignore[arg-type]
+def test_what_is_kept_out_are_boxes(given: Any) -> None:
+    with pytest.raises(ml.errors.InputError, match=r"^keep out"):
+        ml.Veil()(None, np.full((64, 64, 3), 120, np.uint8), keep_out=given, seed=0)

@@ -234,13 +234,14 @@ def test_a_word_before_the_name(tmp_path: Path) -> None:
 
 
 def test_masks_beside_their_pictures(tmp_path: Path) -> None:
-    for name, x in (("benign (1)", 0), ("benign (1)_mask", 1), ("benign (1)_mask_1", 3), ("b_mask", 5)):
+    marks = {"benign (1)": 0, "benign (1)_mask": 1, "benign (1)_mask_1": 3, "b_mask": 5, "mask_benign (1)": 7}
+    for name, x in marks.items():
         put(tmp_path, f"{name}.png", x)
     names = {path.name for path in tmp_path.iterdir()}
-    masks = {"benign (1)_mask.png", "benign (1)_mask_1.png"}
+    masks = {"benign (1)_mask.png", "benign (1)_mask_1.png", "mask_benign (1).png"}
     assert masks_beside(names) == masks  # b_mask.png lies beside no b: a picture
     pictures = {name: tmp_path / name for name in names - masks}
-    assert columns(tmp_path, "benign (1).png", names=sorted(pictures), images=pictures) == [1, 3]
+    assert columns(tmp_path, "benign (1).png", names=sorted(pictures), images=pictures) == [1, 3, 7]
     assert columns(tmp_path, "b_mask.png", names=sorted(pictures), images=pictures) == []
 
 

@@ -122,6 +122,9 @@ def evaluate(
     """
     listener, clean, out = as_listener(progress), Path(clean), Path(out)
     removal = one_of(removal, RemovalName, what="removal")
+    for what, count in (("limit", limit), ("removal_limit", removal_limit), ("workers", workers)):
+        if count is not None and (type(count) is not int or count < 1):
+            raise InputError(f"{what}: expected a whole number of at least 1, got {count!r:.40}")
     paths, models = _paths(release), _paths(target)
     labels, regions = Path(labels), None if regions is None else Path(regions)
     found = [_open_release(path, listener=listener) for path in paths]

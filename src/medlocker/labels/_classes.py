@@ -40,7 +40,13 @@ def class_indices(labels: Labels | Collection[str], classes: tuple[str, ...]) ->
     source = f"labels {labels.file}" if isinstance(labels, Labels) else "labels"
     said = labels.notes if isinstance(labels, Labels) else ()
     column = labels.column if isinstance(labels, Labels) else ""
-    indices, note = _understood(texts, classes, source=source, column=column)
+    columns = labels.columns if isinstance(labels, Labels) else ()
+    if columns and len(columns) != len(classes):
+        raise InputError(
+            f"{source}: expected a column for each of {len(classes)} classes, got {len(columns)}",
+            hint=f"choose one column with --label-column NAME; the classes are {', '.join(classes)!s:.200}",
+        )
+    indices, note = _understood(columns or texts, classes, source=source, column=column)
     if indices is None:
         raise _no_class(labels, texts, classes, source=source)
     return ClassIndices(indices, (*said, note) if note else said)

@@ -21,6 +21,7 @@ class Labels:
         digest: SHA-256 of the column's name and all rows.
         notes: What was assumed in reading, one sentence each.
         lines: From label to the line that has it first; may be empty.
+        columns: Of a one-hot table, the classes in the order of its columns; else empty.
     """
 
     file: str
@@ -29,6 +30,7 @@ class Labels:
     digest: str
     notes: tuple[str, ...] = ()
     lines: Mapping[str, int] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -81,7 +81,15 @@ def load_labels(path: Path, *, column: str | None = None, image_column: str | No
     for label, line in found.values():
         lines.setdefault(label, line)
     title = "" if of_label is None else table.header[of_label]
-    return Labels(path.name, title, labels, _digest(title, labels), tuple(notes), lines)
+    return Labels(
+        path.name,
+        title,
+        labels,
+        _digest(title, labels),
+        tuple(notes),
+        lines,
+        tuple(table.header[k] for k in classes),
+    )
 
 
 def _image_column(table: Table, wanted: str | None) -> int:

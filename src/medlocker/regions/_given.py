@@ -25,7 +25,13 @@ def regions_of(boxes: Mapping[str, Sequence[Box]]) -> Regions:
     builder = TableBuilder()
     for name, found in boxes.items():
         builder.add_image(name)
+        if isinstance(found, Box | str) or not isinstance(found, Sequence):
+            raise InputError(f"keep out: expected a list of boxes, got {type(found).__name__}")
         for number, box in enumerate(found):
+            if not isinstance(box, Box):
+                raise InputError(f"keep out: expected boxes, got {type(box).__name__}")
+            if not all(isinstance(side, int | float) for side in (box.x, box.y, box.width, box.height)):
+                raise InputError(f"keep out of {box}: expected numbers")
             try:
                 builder.add(name, "region", (box.x, box.y, box.width, box.height), line=number)
             except ValueError as error:

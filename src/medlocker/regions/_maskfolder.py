@@ -152,14 +152,22 @@ class MaskFolder:
 
 
 def masks_beside(names: Set[str]) -> frozenset[str]:
-    """Return the files that are masks of others: ``a/x_mask.png``, ``a/x_mask_1.png`` beside ``a/x.png``.
+    """Return the files that are masks of others: ``a/x_mask.png``, ``a/mask_x.png`` beside ``a/x.png``.
 
     Args:
         names: Relative paths with forward slashes.
     """
     stems = {without_suffix(name) for name in names}
-    found = ((name, _BESIDE.fullmatch(without_suffix(name))) for name in names)
-    return frozenset(name for name, match in found if match and match[1] in stems)
+    return frozenset(name for name in names if _picture_of(without_suffix(name)) & stems)
+
+
+def _picture_of(stem: str) -> set[str]:
+    """Return the names, endings left out, of the picture whose mask a file is by its own name."""
+    folder, file = split_name(stem)
+    found = {match[1]} if (match := _BESIDE.fullmatch(stem)) else set()
+    if own := _without_prefix(file):
+        found.add(f"{folder}/{own}" if folder else own)
+    return found
 
 
 def _without_prefix(stem: str) -> str:

@@ -30,7 +30,7 @@ def pieces(length: int, *, tile: int, border: int) -> list[TileSpan]:
         border: Pixels at a tile's edge whose answers lack surroundings; less than half a tile.
 
     >>> pieces(10, tile=6, border=1)
-    [Piece(start=0, first=0, last=5), Piece(start=4, first=5, last=10)]
+    [TileSpan(start=0, first=0, last=5), TileSpan(start=4, first=5, last=10)]
     """
     found: list[TileSpan] = []
     first = 0
