@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from medlocker.evaluate import advise
+from medlocker.evaluate._qualities import _spread
 from medlocker.evaluate.removal import Agreement, BatteryResult, Row
 from medlocker.information import Information, InformationGain
 
@@ -116,3 +118,17 @@ def test_attacks_that_did_not_run_decide_nothing() -> None:
     advice = advise(None, failed="no memory")
     assert advice is not None
     assert advice.text == "Do not decide yet, because the attacks did not run: no memory"
+
+
+@pytest.mark.parametrize(
+    ("values", "middle"),
+    [
+        ([1.0], 1.0),
+        ([1.0, 3.0], 2.0),
+        ([1.0, 2.0, 9.0], 2.0),
+        ([1.0, np.inf], 1.0),
+        ([np.inf, np.inf], np.inf),
+    ],
+)
+def test_the_median_of_decibels(values: list[float], middle: float) -> None:
+    assert _spread(values).median == middle

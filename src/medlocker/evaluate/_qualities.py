@@ -133,10 +133,15 @@ def _spread(found: Sequence[float | None], *, worst: Any = min) -> Spread:
     finite = [value for value in values if np.isfinite(value)]
     return Spread(
         mean=float(np.mean(finite)) if finite else None,
-        # the middle one: between infinity and a number lies nothing
-        median=sorted(values)[(len(values) - 1) // 2] if values else None,
+        median=_middle(sorted(values)) if values else None,
         worst=worst(values) if values else None,
     )
+
+
+def _middle(ordered: Sequence[float]) -> float:
+    """Return the median; between a number and infinity lies nothing, so there it is the number."""
+    low, high = ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]
+    return (low + high) / 2 if np.isfinite(high) else low
 
 
 def quality_values(quality: Quality) -> dict[str, float | int | bool | None]:

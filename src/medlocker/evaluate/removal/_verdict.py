@@ -8,6 +8,8 @@ from medlocker.evaluate.removal._result import BatteryResult, Best, Row
 
 RESTORED_DB = 35.0
 _ALMOST_ALL, _MUCH = 0.8, 0.4
+_FEW = 20
+"""Right answers on clean images below which a small share proves nothing."""
 _RETRAINED, _MERGED, _PREPARED = 13, 14, 15
 UNDOING = (6, 7, 9, 10, 16, 17)
 """Attacks that give the marked pixels back, if they work."""
@@ -63,6 +65,8 @@ def _bound(best: Best) -> str:
         return f"{text} Do not count on these marks against a determined person."
     if left >= _MUCH:
         return f"{text} These marks hinder a determined person, they do not stop one."
+    if best.n < _FEW:
+        return f"{text} On so few images that says little."
     return f"{text} These marks hold against all that was tried."
 
 
