@@ -66,7 +66,7 @@ class Condition:
         kappa: Cohen's, weighted as the target's ``weighting`` says; None unless two classes occur.
         kappa_interval: Its interval of 95 %.
         auc_chance: Between which areas 95 % lie by chance, see
-        :func:`medlocker.metrics.auc_permutation_interval`.
+            :func:`medlocker.metrics.auc_permutation_interval`.
         information: What the answers tell of the truth; None if that cannot be measured.
     """
 
