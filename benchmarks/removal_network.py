@@ -1,7 +1,7 @@
 """What a removal network gives back of veils: trained on one part of IDRiD, judged on another.
 
     MEDLOCKER_DATA=... python benchmarks/removal_network.py --state DIR --minutes 60
-        [--target DIR ...] [--limit N] [--longest 336] [--batch 8] [--seed 0]
+        [--target DIR ...] [--limit N] [--longest 336] [--batch 8] [--seed 0] [--curve]
 
 The network learns from photographs that are neither held out nor kept to tune on, painted on with veils of
 this program under random keys: the shipped style, a dense one, and styles about the two. What it learned is
@@ -15,7 +15,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,7 +37,7 @@ from medlocker.images import viewed
 from medlocker.labels import load_labels
 from medlocker.metrics import Weighting, cohen_kappa, kappa_interval, kappa_weighting, measure
 from medlocker.protect import Settings
-from medlocker.veilstyle import DEFAULT_STYLE
+from medlocker.veilstyle import DEFAULT_STYLE, VeilStyle
 from veil import Judge, Photograph, ask, photographs, veiled
 
 Pixels = NDArray[np.uint8]
@@ -45,6 +45,12 @@ _VALIDATED = 8
 """Every so manieth photograph of the training part ends the training instead of being learned from."""
 _CUTS, _OVERLAP_PX = 4, 32
 STYLES = {"shipped style": DEFAULT_STYLE, "dense style": DENSE_STYLE}
+CURVE = {
+    **{f"opacity {value}": replace(DEFAULT_STYLE, opacity=value) for value in (0.1, 0.2, 0.3, 0.4)},
+    **{f"texture {value}": replace(DEFAULT_STYLE, texture=value) for value in (0, 127)},
+    "texture 127, opacity 0.3": replace(DEFAULT_STYLE, texture=127, opacity=0.3),
+}
+"""What would stop the network, and what it costs: styles that differ from the shipped one in a value or two."""
 
 
 class Said(RemoverObserver):
@@ -92,9 +98,15 @@ def trained(
 
 
 def judged(
-    photos: Sequence[Photograph], judge: Judge, remover: Remover, *, longest_px: int, side_px: int
+    photos: Sequence[Photograph],
+    judge: Judge,
+    remover: Remover,
+    styles: Mapping[str, VeilStyle],
+    *,
+    longest_px: int,
+    side_px: int,
 ) -> None:
-    """Print one table: shrunk alone, and shrunk and repainted."""
+    """Print one table: each style shrunk alone, and shrunk and repainted."""
 
     def shrunk(picture: Pixels) -> Pixels:
         return shrink(picture, longest_px)
@@ -111,8 +123,8 @@ def judged(
     through = [repainted(picture) for picture in clean]
     whole = [np.ones(picture.shape[:2], np.bool_) for picture in small]
     _row(judge, "clean, through the network (control)", _psnr(through, small, whole), through)
-    for name, style in STYLES.items():
-        veils = [veiled(photo, Settings(preset="veil", style=style)) for photo in photos]
+    for name, style in styles.items():
+        veils = [veiled(photo, Settings(preset="veil", style=style, legibility=0.0)) for photo in photos]
         rows: dict[str, Callable[[Pixels], Pixels]] = {
             f"veiled, {name}, shrunk": shrunk,
             f"veiled, {name}, through the network": repainted,
@@ -163,6 +175,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=TrainingConfig.batch)
     parser.add_argument("--check-every", type=int, default=TrainingConfig.check_every)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--curve", action="store_true", help="other opacities and textures as well")
     options = parser.parse_args()
     course = replace(TrainingConfig(), batch=options.batch, check_every=options.check_every)
     remover, learned = trained(
@@ -184,7 +197,14 @@ def main() -> None:
         "answers right when clean that stay right; kappa.\n"
     )
     started = time.perf_counter()
-    judged(photos, judge, remover, longest_px=options.longest, side_px=course.side_px)
+    judged(
+        photos,
+        judge,
+        remover,
+        {**STYLES, **(CURVE if options.curve else {})},
+        longest_px=options.longest,
+        side_px=course.side_px,
+    )
     _say(f"judged in {time.perf_counter() - started:.0f} s")
 
 
