@@ -50,7 +50,7 @@ CURVE = {
     **{f"texture {value}": replace(DEFAULT_STYLE, texture=value) for value in (0, 127)},
     "texture 127, opacity 0.3": replace(DEFAULT_STYLE, texture=127, opacity=0.3),
 }
-"""What would stop the network, and at what cost: styles that differ from the shipped one in one or two ways."""
+"""What would stop the network, and what that costs: styles that differ a little from the shipped one."""
 
 
 class Said(RemoverObserver):
