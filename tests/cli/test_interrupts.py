@@ -33,7 +33,7 @@ def interrupted(
     return subprocess.CompletedProcess([], process.returncode, out, err)
 
 
-@pytest.mark.parametrize("module", ["typer", "numpy", "medlocker.cli.protect"])
+@pytest.mark.parametrize("module", ["typer", "rich.console", "medlocker.cli.protect"])
 def test_during_imports(module: str) -> None:
     """The signal comes when a library is about to be imported."""
     code = f"""
