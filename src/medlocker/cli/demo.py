@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medlocker.cli._console import note, print_json, stdout
+from medlocker.cli._interrupts import interruptible_imports
 
 if TYPE_CHECKING:
     from medlocker.demo import DemoResult
@@ -26,7 +27,8 @@ def demo(
     originals, controls and protected images, restores them, compares every byte, and draws a contact sheet
     and a page to look at.
     """
-    from medlocker.demo import run_demo, write_page, write_sheet
+    with interruptible_imports():
+        from medlocker.demo import run_demo, write_page, write_sheet
 
     story = run_demo(out, say=note, overwrite=overwrite)
     write_sheet(story, out / "contact-sheet.png")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from medlocker.cli._console import print_json
+from medlocker.cli._interrupts import interruptible_imports
 from medlocker.cli._labels import ImageColumn, LabelColumn
 from medlocker.cli._panels import CONTROL, INPUT, REMOVAL, RUN
 from medlocker.cli._progress import Telling
@@ -137,8 +138,9 @@ def evaluate(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Measure how well a release protects: models asked about originals, a control, and marked files."""
-    from medlocker.api import evaluate as api
-    from medlocker.cli._evaluated import print_evaluation
+    with interruptible_imports():
+        from medlocker.api import evaluate as api
+        from medlocker.cli._evaluated import print_evaluation
 
     done = api.evaluate(
         clean,

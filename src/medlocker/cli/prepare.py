@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from medlocker.cli._interrupts import interruptible_imports
 from medlocker.cli._labels import ImageColumn, LabelColumn
 from medlocker.cli._panels import INPUT, KEEP_OUT, MARKS, SEARCH
 from medlocker.errors import InputError
@@ -182,9 +183,10 @@ def prepare_logo(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Find out once, on a sample of a data set, how it is best marked, for `protect --logo LOGO_DIR`."""
-    from medlocker.api.keepout import KeepOut
-    from medlocker.cli._preparelogo import PrepareArguments, learn_logo
-    from medlocker.cli._prepareveil import choose_veil
+    with interruptible_imports():
+        from medlocker.api.keepout import KeepOut
+        from medlocker.cli._preparelogo import PrepareArguments, learn_logo
+        from medlocker.cli._prepareveil import choose_veil
 
     asked = PrepareArguments(
         source=source,

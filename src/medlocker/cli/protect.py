@@ -16,6 +16,7 @@ from medlocker.cli._dicomweb import (
     PushOption,
     Transfers,
 )
+from medlocker.cli._interrupts import interruptible_imports
 from medlocker.cli._labels import ImageColumn, LabelColumn
 from medlocker.cli._panels import CERTIFICATE, KEEP_OUT, MARKS, RUN, SEARCH
 from medlocker.cli._progress import Telling
@@ -360,13 +361,14 @@ def protect(
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Lay your logo over every image: people still read it, models read little of it."""
-    from medlocker.api.keepout import KeepOut
-    from medlocker.api.protection import Protection
-    from medlocker.api.protectoptions import look_of, prepared_of
-    from medlocker.cli._labels import labels_of
-    from medlocker.cli._protectoptions import attack_names, harden_of
-    from medlocker.cli._protectoutput import say_result
-    from medlocker.protect import Settings
+    with interruptible_imports():
+        from medlocker.api.keepout import KeepOut
+        from medlocker.api.protection import Protection
+        from medlocker.api.protectoptions import look_of, prepared_of
+        from medlocker.cli._labels import labels_of
+        from medlocker.cli._protectoptions import attack_names, harden_of
+        from medlocker.cli._protectoutput import say_result
+        from medlocker.protect import Settings
 
     prepared = prepared_of(logo, preset)
     settings = Settings(
