@@ -95,6 +95,8 @@ def test_tolerates_dialects(tmp_path: Path, text: bytes) -> None:
     "text",
     [
         "sep=;\nimage;label\na.png;mild\n",
+        "sep=\t\r\nimage\tlabel\r\na.png\tmild\r\n",
+        "sep=;\na,b;label\na.png;mild\n",
         "Grades of 2024,\n\nimage,label\na.png,mild\n",
         "image,label\na.png,mild\n".encode("utf-16"),
         "a.png,mild\n",
@@ -104,7 +106,19 @@ def test_tolerates_dialects(tmp_path: Path, text: bytes) -> None:
         "image,label\na.png,mild\nb.png,nan\nc.png,NA\n",
         "image,label\nA.PNG,mild\n",
     ],
-    ids=["sep", "title", "utf-16", "no header", "index", "HAM10000", "one-hot", "gaps", "capitals"],
+    ids=[
+        "sep",
+        "sep tab",
+        "sep against commas",
+        "title",
+        "utf-16",
+        "no header",
+        "index",
+        "HAM10000",
+        "one-hot",
+        "gaps",
+        "capitals",
+    ],
 )
 def test_takes_tables_as_programs_write_them(tmp_path: Path, text: str | bytes) -> None:
     labels = load_labels(write(tmp_path, text))

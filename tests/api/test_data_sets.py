@@ -61,6 +61,18 @@ def test_a_release_is_that_of_the_command(
     assert set(done.facts) == set(answer.json)
 
 
+def test_columns_of_labels_are_named_as_there(source: Path, tmp_path: Path, owner_name: Path) -> None:
+    table = tmp_path / "labels.csv"
+    table.write_text("patient,photo,label,grade\np,00.png,9,1\np,01.png,9,0\np,02.png,9,2\n")
+    options = {"owner": owner_name, "models": tiny_model(tmp_path), "ledger": False, "lesions": "none"}
+    named = {"label_column": "grade", "image_column": "photo"}
+    done = ml.protect(source, out=tmp_path / "r", labels=table, **named, **options)  # type: ignore[arg-type]
+    assert done.run.labels is not None
+    assert dict(done.run.labels.rows) == {"00.png": "1", "01.png": "0", "02.png": "2"}
+    with pytest.raises(ml.errors.InputError, match=r"^--label-column requires --labels$"):
+        ml.protect(source, out=tmp_path / "q", **named, **options)  # type: ignore[arg-type]
+
+
 def test_settings_of_a_style_are_those_of_the_run(source: Path, tmp_path: Path, owner_name: Path) -> None:
     style = ml.Veil(opacity=0.11, decoys=False)
     done = ml.protect(source, owner=owner_name, out=tmp_path / "r", preset=style, seed=2, ledger=False)

@@ -13,9 +13,8 @@ from medlocker.api.keepout import KeepOut
 from medlocker.api.listener import Callback, Listener, as_listener
 from medlocker.api.logos import GivenLogo
 from medlocker.api.protection import Protected, Protection
-from medlocker.api.protectoptions import look_of, prepared_of
+from medlocker.api.protectoptions import labels_of, look_of, prepared_of
 from medlocker.api.searching import MarkStyle
-from medlocker.labels import load_labels
 from medlocker.options import EngineName, Placement, Preset
 from medlocker.preparedveil import PreparedVeil
 from medlocker.protect import Lesions, Settings
@@ -30,6 +29,8 @@ def protect(
     out: _Path,
     models: _Path | Sequence[_Path] = (),
     labels: _Path | None = None,
+    label_column: str | None = None,
+    image_column: str | None = None,
     regions: _Path | None = None,
     margin_px: int = 0,
     segmenter: _Path | None = None,
@@ -57,6 +58,8 @@ def protect(
         out: Folder of the release: new, empty, or an interrupted run of the same.
         models: Paths of the models to mislead; a veil needs none. Not objects: a run may open them elsewhere.
         labels: CSV file of right classes; else the models' own answers.
+        label_column: Of the labels, where it is not told by its name.
+        image_column: Of the file names in the labels, likewise.
         regions: What no mark may touch: a file or folder as for the command.
         margin_px: Every region grows by this.
         segmenter: Finds regions too: made by `medlocker train segmenter`.
@@ -97,7 +100,9 @@ def protect(
         out=Path(out),
         settings=replace(settings, seed=seed, keep_original=keep_original, placement=placement),
         models=tuple(map(Path, paths)),
-        labels=None if labels is None else load_labels(Path(labels)),
+        labels=labels_of(
+            None if labels is None else Path(labels), column=label_column, image_column=image_column
+        ),
         sources=() if labels is None else (Path(labels),),
         keep_out=KeepOut(_path(regions), margin_px, _path(segmenter), lesions, anatomy),
         logo=logo,

@@ -10,6 +10,7 @@ from medlocker.certificates import Ledger, Owner, ledger_path
 from medlocker.classifiers import Classifier
 from medlocker.engines import EngineMaker, LocalEngine, process_engine, ray_engine
 from medlocker.errors import InputError
+from medlocker.labels import Labels, load_labels
 from medlocker.logo import LEARNED_FILE, LearnedLogo, load_learned
 from medlocker.options import EngineName
 from medlocker.preparedveil import PreparedVeil, is_prepared_veil, load_prepared_veil
@@ -123,3 +124,15 @@ def veil_warnings(settings: Settings, classifiers: Sequence[Classifier]) -> Iter
             f"aim wrong with the two classes of {pairs[0]}: a model that is always wrong tells as much as "
             "one that is always right, somebody can exchange the two answers; use --objective same"
         )
+
+
+def labels_of(path: Path | None, *, column: str | None, image_column: str | None = None) -> Labels | None:
+    """Read labels, if there are any.
+
+    Raises:
+        InputError: If they cannot be read, or only their columns were named.
+    """
+    for option, value in (("--label-column", column), ("--image-column", image_column)):
+        if path is None and value is not None:
+            raise InputError(f"{option} requires --labels")
+    return None if path is None else load_labels(path, column=column, image_column=image_column)

@@ -8,9 +8,9 @@ from pathlib import Path
 from medlocker.api.clusters import label_indices
 from medlocker.api.keepout import KeepOut
 from medlocker.api.logos import read_logo
+from medlocker.api.protectoptions import labels_of
 from medlocker.classifiers import Classifier, load_classifier, with_gradients
 from medlocker.cli._console import note, print_json, shown, stdout, warn
-from medlocker.cli._labels import labels_of
 from medlocker.cli._progress import Telling
 from medlocker.errors import Failure
 from medlocker.prepare import Preparation, Prepared, check_apart, check_folder, prepare, write_learned

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from medlocker.api.clusters import indices_or_own, with_clusters
 from medlocker.api.logos import read_logo
+from medlocker.api.protectoptions import labels_of
 from medlocker.classifiers import batch_for, load_classifier
 from medlocker.cli._console import note, print_json, shown, stdout, warn
-from medlocker.cli._labels import labels_of
 from medlocker.cli._preparelogo import PrepareArguments, say_left_out, say_notes
 from medlocker.cli._progress import Telling
 from medlocker.prepare import ChosenVeil, Forecast, ModelForecast, VeilPreparation, prepare_veil, write_veil

@@ -364,8 +364,7 @@ def protect(
     with interruptible_imports():
         from medlocker.api.keepout import KeepOut
         from medlocker.api.protection import Protection
-        from medlocker.api.protectoptions import look_of, prepared_of
-        from medlocker.cli._labels import labels_of
+        from medlocker.api.protectoptions import labels_of, look_of, prepared_of
         from medlocker.cli._protectoptions import attack_names, harden_of
         from medlocker.cli._protectoutput import say_result
         from medlocker.protect import Settings

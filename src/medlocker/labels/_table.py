@@ -65,15 +65,15 @@ def open_table(data: bytes, place: str) -> Table:
         InputError: If it is no text, or has no two columns, or more than two and no header.
     """
     encoding = _encoding(data, place)
-    delimiter, telling_rows = _delimiter(data, encoding)
+    delimiter = _delimiter(data, encoding)
     begun: list[list[str]] = []
     for _, row in _rows(data, place, encoding=encoding, delimiter=delimiter):
         begun.append([cell.strip() for cell in row])
-        if len(begun) > _MOST_TITLES + telling_rows:
+        if len(begun) > _MOST_TITLES:
             break
-    at = telling_rows
+    at = 0
     while at + 1 < len(begun) and sum(map(bool, begun[at])) < 2 <= len(begun[at + 1]):
-        at += 1  # a title: one cell, and the next row has more
+        at += 1  # a title, or ``sep=``: one cell, and the next row has more
     header = begun[at] if at < len(begun) else []
     if len(header) < 2:
         raise InputError(
@@ -103,15 +103,15 @@ def _encoding(data: bytes, place: str) -> str:
     return encoding
 
 
-def _delimiter(data: bytes, encoding: str) -> tuple[str, int]:
-    """Return what separates cells, and how many rows only tell that."""
+def _delimiter(data: bytes, encoding: str) -> str:
+    """Return what separates cells: what Excel's ``sep=`` says, else what the header has most of."""
     stream = io.TextIOWrapper(io.BytesIO(data), encoding, newline="")
     lines = [stream.readline(MAX_ROW_CHARACTERS) for _ in range(_MOST_TITLES + 1)]
-    told = lines[0].strip().removeprefix("sep=")
+    told = lines[0].rstrip("\r\n").removeprefix("sep=")
     if lines[0].startswith("sep=") and told in _DELIMITERS:
-        return told, 1
+        return told
     of_header = next((line for line in lines if any(mark in line for mark in _DELIMITERS)), "")
-    return max(_DELIMITERS, key=of_header.count), 0
+    return max(_DELIMITERS, key=of_header.count)
 
 
 def _rows(data: bytes, place: str, *, encoding: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:

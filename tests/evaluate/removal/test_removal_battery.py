@@ -332,6 +332,13 @@ def test_the_verdict_on_marks_that_hold() -> None:
     )
 
 
+def test_marks_that_hold_on_few_images_are_not_praised() -> None:
+    rows = (row("none", 1, 0), row("logo inverted", 6, 0, psnr=20.0))
+    text = verdict(BatteryResult(25, rows, (Best("m", 19, 0, 0.5, "logo inverted", 0),), (), 1.0))
+    assert "On so few images that says little." in text
+    assert "hold" not in text
+
+
 def test_the_verdict_without_any_clean_correct_image() -> None:
     text = verdict(BatteryResult(5, (), (Best("m", 0, 0, 0.0, "none", 0),), (), 1.0))
     assert text == "No target is right on any of these images when they are clean, so removal tells nothing."
