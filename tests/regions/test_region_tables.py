@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from medlocker.errors import InputError
 from medlocker.geometry import Box
 from medlocker.regions import Regions, load_regions
-from medlocker.regions._runs import box_from_runs
+from medlocker.regions._rle import box_from_runs
 
 HEADER = "image,region,x,y,width,height\n"
 

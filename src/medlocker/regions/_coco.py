@@ -10,7 +10,7 @@ from typing import Any
 
 from medlocker.errors import InputError
 from medlocker.files import read_limited
-from medlocker.regions._runs import box_from_runs
+from medlocker.regions._rle import box_from_runs
 from medlocker.regions._table import Table, TableBuilder
 from medlocker.regions.names import normal_name
 
