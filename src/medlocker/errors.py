@@ -30,6 +30,7 @@ class Code(StrEnum):
     ALREADY_MARKED = "already-marked"
     ALREADY_MARKED_UNFINISHED = "already-marked-unfinished"
     ALREADY_MARKED_HERE = "already-marked-here"
+    NOT_APPROVED = "not-approved"
     OUTPUT_EXISTS = "output-exists"
     WRITE = "write"
     TRANSFER = "transfer"

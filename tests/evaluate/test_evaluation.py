@@ -38,7 +38,7 @@ from medlocker.evaluate import (
     to_json,
     write_report,
 )
-from medlocker.evaluate.report._csv import _cell, per_image_csv
+from medlocker.safecsv import csv_cell
 from medlocker.formats import encode_image, read_image
 from medlocker.labels import Labels
 from medlocker.logo import builtin_logo
@@ -470,12 +470,12 @@ def test_cells_are_no_formulas(hostile: Evaluation) -> None:
     ],
 )
 def test_no_cell_runs_in_a_spreadsheet(name: str) -> None:
-    assert _cell(name) == "'" + name.translate({9: r"\t", 10: r"\n", 13: r"\r"})
+    assert csv_cell(name) == "'" + name.translate({9: r"\t", 10: r"\n", 13: r"\r"})
 
 
 @pytest.mark.parametrize("value", ["a=1.png", "1-2.png", "", " a", "−1", -1.5, -3])
 def test_other_cells_stay_as_they_are(value: object) -> None:
-    assert _cell(value) == str(value)
+    assert csv_cell(value) == str(value)
 
 
 def test_the_report_is_written_whole_or_not_at_all(

@@ -46,6 +46,8 @@ def protect(
     batch: int | None = None,
     ledger: bool = True,
     same_mark: bool = False,
+    needs_review: bool = False,
+    redo: _Path | None = None,
     progress: Callback | Listener | None = None,
 ) -> Protected:
     """Mark every image of a data set and write a release, as `medlocker protect` does.
@@ -76,6 +78,8 @@ def protect(
         batch: Most pictures in one call of a model.
         ledger: Refuse what another release has marked; off only for experiments.
         same_mark: Mark it again if the mark comes out the same.
+        needs_review: Let only images that :func:`review` has approved be granted or sent on.
+        redo: A release whose review asked for other marks: only those images are marked, as was asked.
         progress: Called with what is counted, how many are done, and how many there are.
 
     Returns:
@@ -113,6 +117,8 @@ def protect(
         batch=batch,
         ledger=ledger,
         same_mark=same_mark,
+        needs_review=needs_review,
+        redo=_path(redo),
         listener=as_listener(progress),
     ).run(Path(images))
 

@@ -177,6 +177,7 @@ class CandidateWriter:
             metadata=marked.metadata or metadata_digest(again),
             original=kept_whole,
             seed=self._seed,
+            kept_out=self.original.boxes,
         )
         return written, again
 
