@@ -38,12 +38,13 @@ from medlocker.evaluate import (
     to_json,
     write_report,
 )
-from medlocker.safecsv import csv_cell
+from medlocker.evaluate.report._csv import per_image_csv
 from medlocker.formats import encode_image, read_image
 from medlocker.labels import Labels
 from medlocker.logo import builtin_logo
 from medlocker.mark import Mark
 from medlocker.marking import mark_pixels
+from medlocker.safecsv import csv_cell
 from onnx_models import make_onnx, weights_for
 from runs import fill, tiny_model
 

@@ -57,9 +57,7 @@ def review_of(release: Path, owner: Owner, *, listener: Listener) -> Review:
     access = owner_access(opened, identity)
     with listener.steps() as advance:
         total = opened.statement.images
-        return open_review(
-            access, owner.signing, progress=lambda: advance("opening the review", 1, total)
-        )
+        return open_review(access, owner.signing, progress=lambda: advance("opening the review", 1, total))
 
 
 def asked_again(release: Path, owner: Owner, *, listener: Listener) -> AskedAgain:

@@ -142,7 +142,7 @@ class Ledger:
     def free(self, originals: Iterable[str], *, release: str) -> None:
         """Let another release mark originals again, as long as this object lives.
 
-        **Only for images of a release whose marked version will never be given away**: the owner has signed so.
+        **Only for images whose marked version will never be given away**: the owner has signed so.
 
         Args:
             originals: Pixel digests.

@@ -16,7 +16,7 @@ from medlocker.errors import InputError
 
 if TYPE_CHECKING:
     from medlocker.geometry import Box
-    from medlocker.review import NewMark, Review, ReviewItem
+    from medlocker.review import NewMark, Review, ReviewItem, Verdict
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -42,7 +42,7 @@ def review(
         Path | None,
         typer.Option(
             metavar="FILE.html",
-            help="Write a page with the first N images, before and after. It shows originals: keep it private.",
+            help="Write a page with the first N images, before and after. Private: it shows originals.",
         ),
     ] = None,
     export: Annotated[
@@ -53,9 +53,7 @@ def review(
     ] = None,
     reject: Annotated[
         str | None,
-        typer.Option(
-            metavar="NAMES", help="These stay out; with --reason.", rich_help_panel=_DECIDING
-        ),
+        typer.Option(metavar="NAMES", help="These stay out; with --reason.", rich_help_panel=_DECIDING),
     ] = None,
     another_mark: Annotated[
         str | None,
@@ -68,7 +66,8 @@ def review(
     ] = None,
     reason: Annotated[str, typer.Option(help="Why.", rich_help_panel=_DECIDING)] = "",
     reviewer: Annotated[
-        str, typer.Option(metavar="TEXT", help="Who decides; kept with the decision.", rich_help_panel=_DECIDING)
+        str,
+        typer.Option(metavar="TEXT", help="Who decides; kept with the decision.", rich_help_panel=_DECIDING),
     ] = "",
     opacity: Annotated[
         float | None, typer.Option(help="Highest opacity of the new mark.", rich_help_panel=_NEW_MARK)
@@ -93,15 +92,19 @@ def review(
 ) -> None:
     """Look at every marked image, worst first: approve, reject with a reason, or ask for another mark.
 
-    Every decision is signed, is about exactly the file that is there, and is kept in the folder RELEASE.review
-    beside the release. `medlocker serve` shows the same in a browser.
+    Every decision is signed, is about exactly the file that is there, and is kept in the folder
+    RELEASE.review beside the release. `medlocker serve` shows the same in a browser.
     """
     with interruptible_imports():
         from medlocker.api.review import review as open_review
         from medlocker.review import NewMark, write_csv
 
-    decisions = {"approved": approve, "rejected": reject, "another mark": another_mark}
-    asked = {verdict: names for verdict, names in decisions.items() if names is not None}
+    given: tuple[tuple[Verdict, str | None], ...] = (
+        ("approved", approve),
+        ("rejected", reject),
+        ("another mark", another_mark),
+    )
+    asked = [(verdict, names) for verdict, names in given if names is not None]
     if len(asked) > 1:
         raise InputError("expected one of --approve, --reject and --another-mark")
     new_mark: NewMark | None = None
@@ -113,10 +116,9 @@ def review(
         raise InputError("--reason and --reviewer require --approve, --reject or --another-mark")
     found = open_review(release, owner=owner, progress=Telling())
     decided = 0
-    for verdict, names in asked.items():
-        made = found.decide(
-            _chosen(found, names), verdict, reason=reason, new_mark=new_mark, reviewer=reviewer  # type: ignore[arg-type]
-        )
+    for verdict, names in asked:
+        chosen = _chosen(found, names)
+        made = found.decide(chosen, verdict, reason=reason, new_mark=new_mark, reviewer=reviewer)
         decided = len(made)
     if export is not None:
         write_csv(found, export)

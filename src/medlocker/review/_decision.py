@@ -49,7 +49,7 @@ class NewMark:
         Raises:
             InputError: If a number is out of range.
         """
-        return cls(*(None if x is None else round(_PER_MILLE * x) for x in (opacity, size)), keep_out)
+        return cls(_per_mille(opacity), _per_mille(size), keep_out)
 
     @property
     def opacity(self) -> float | None:
@@ -60,6 +60,10 @@ class NewMark:
     def size(self) -> float | None:
         """Longer side of a logo / shorter side of the image."""
         return None if self.size_permille is None else self.size_permille / _PER_MILLE
+
+
+def _per_mille(share: float | None) -> int | None:
+    return None if share is None else round(_PER_MILLE * share)
 
 
 @dataclass(frozen=True)

@@ -191,5 +191,3 @@ def _store(path: Path, release: str, key: bytes, take: Callable[[dict[str, objec
     except Exception:  # it only saves time: what somebody changed is made again
         path.unlink(missing_ok=True)
         return Store(path, head, key=key, take=take, mode=0o600)
-
-

@@ -11,6 +11,7 @@ from medlocker.evaluate._qualities import quality_values
 from medlocker.information import Information
 from medlocker.safecsv import to_csv
 
+
 def per_image_csv(numbers: Numbers) -> bytes:
     """Return what every target answered on every image, and how much each release changed it."""
     head = ("name", "release", "target", "label", "clean", "random", "protected", "clean_correct", "fooled")
