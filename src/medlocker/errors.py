@@ -138,6 +138,12 @@ class AlreadyMarkedError(InputError):
     code = Code.ALREADY_MARKED
 
 
+class NotApprovedError(InputError):
+    """Images may not be given away before the owner's review has approved them."""
+
+    code = Code.NOT_APPROVED
+
+
 class OutputExistsError(MedlockerError):
     """The output exists already, or would fall onto an input."""
 

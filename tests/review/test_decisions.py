@@ -51,7 +51,7 @@ def test_the_last_decision_holds(release: Path, owner: Owner) -> None:
     for one in (review, opened(release, owner)):
         decision = one.decision(item.entry.index)
         assert decision is not None
-        assert (decision.verdict, decision.reason) == ("rejected", "after all")
+        assert (decision.verdict, decision.why) == ("rejected", "after all")
         assert (one.counts.rejected, one.counts.left) == (1, 2)
 
 

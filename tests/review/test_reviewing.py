@@ -12,7 +12,8 @@ from PIL import Image as Pillow
 
 import medlocker as ml
 from medlocker.certificates import load_owner
-from medlocker.review import Concern, MarkingFacts, load_pair
+from medlocker.review import Concern, MarkingFacts
+from medlocker.review.pictures import load_pair
 from runs import Answer, called, check_release, fill, tiny_model
 
 OPTIONS = ("--lesions", "none", "--seed", 3)

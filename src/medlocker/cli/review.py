@@ -165,7 +165,7 @@ def _item_facts(found: Review, item: ReviewItem) -> dict[str, Any]:
         "image": item.entry.name,
         "original": item.original_name,
         "decision": None if decision is None else decision.verdict,
-        "reason": None if decision is None else decision.reason,
+        "reason": None if decision is None else decision.why,
         "concerns": [str(concern) for concern in item.concerns],
         "psnr_db": item.facts.psnr_db,
         "regions": item.facts.regions,

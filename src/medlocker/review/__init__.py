@@ -5,7 +5,6 @@ from medlocker.review._facts import MarkingFacts
 from medlocker.review._gate import refuse_unreviewed
 from medlocker.review._items import Concern, ReviewItem
 from medlocker.review._log import DecisionLog, review_folder
-from medlocker.review._pictures import ImagePair, draw_boxes, load_pair
 from medlocker.review._review import Counts, Review, open_review
 from medlocker.review._table import write_csv
 
@@ -14,14 +13,11 @@ __all__ = [
     "Counts",
     "Decision",
     "DecisionLog",
-    "ImagePair",
     "MarkingFacts",
     "NewMark",
     "Review",
     "ReviewItem",
     "Verdict",
-    "draw_boxes",
-    "load_pair",
     "open_review",
     "refuse_unreviewed",
     "review_folder",

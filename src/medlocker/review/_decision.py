@@ -76,7 +76,7 @@ class Decision:
         name: Of the marked file.
         file: SHA-256 of the marked file that was seen.
         verdict: ``approved``; ``rejected``; or ``another mark``: it is not good, and how it shall be better.
-        reason: Why it was rejected.
+        why: The reason for rejecting it, or a remark; may be empty.
         new_mark: What is asked for with ``another mark``, else None.
         reviewer: Who decided, in the owner's words; may be empty.
         time: UTC, ``2026-01-31T12:00:00Z``.
@@ -90,17 +90,17 @@ class Decision:
     name: str
     file: str
     verdict: Verdict
-    reason: str
+    why: str
     new_mark: NewMark | None
     reviewer: str
     time: str
 
     def __post_init__(self) -> None:
-        if self.verdict == "rejected" and not self.reason.strip():
+        if self.verdict == "rejected" and not self.why.strip():
             raise InputError(f"{self.name}: expected a reason for rejecting it", subject=self.name)
         if (self.verdict == "another mark") != (self.new_mark is not None):
             raise InputError(f"{self.name}: expected a new mark exactly with the verdict 'another mark'")
-        for text in (self.reason, self.reviewer):
+        for text in (self.why, self.reviewer):
             if len(text) > MOST_CHARACTERS or not (text.isprintable() or not text):
                 raise InputError(f"{self.name}: expected at most {MOST_CHARACTERS} printable characters")
 

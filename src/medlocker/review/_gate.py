@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from medlocker.certificates import Release
-from medlocker.errors import Code, InputError
+from medlocker.errors import NotApprovedError
 from medlocker.review._log import DecisionLog
 
 
@@ -17,7 +17,7 @@ def refuse_unreviewed(release: Release, indices: Iterable[int] | None = None) ->
         indices: Numbers of the images; None for all of them.
 
     Raises:
-        InputError: If some are not approved, with how many.
+        NotApprovedError: If some are not approved, with how many.
         CertificateError: If a decision is not the owner's.
     """
     if not release.statement.needs_review:
@@ -34,10 +34,9 @@ def refuse_unreviewed(release: Release, indices: Iterable[int] | None = None) ->
             approved += decision.verdict == "approved"
             rejected += decision.verdict != "approved"
     if approved < count:
-        raise InputError(
+        raise NotApprovedError(
             f"{release.path.name}: {count - approved} of {count} images are not approved "
             f"({rejected} rejected, {count - approved - rejected} not looked at)",
             hint=f"run `medlocker review {release.path.name}`, or name approved images with --images",
-            code=Code.NOT_APPROVED,
             subject=release.path.name,
         )

@@ -119,7 +119,7 @@ class Review:
                 name=item.entry.name,
                 file=item.entry.file,
                 verdict=verdict,
-                reason=reason.strip(),
+                why=reason.strip(),
                 new_mark=new_mark,
                 reviewer=reviewer.strip(),
                 time=now,

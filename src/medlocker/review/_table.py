@@ -34,7 +34,7 @@ def _rows(review: Review) -> Iterable[Sequence[object]]:
             item.entry.name,
             item.original_name,
             "" if decision is None else decision.verdict,
-            "" if decision is None else decision.reason,
+            "" if decision is None else decision.why,
             None if new is None else new.opacity,
             None if new is None else new.size,
             "; ".join(f"{box.x},{box.y},{box.width},{box.height}" for box in boxes),
