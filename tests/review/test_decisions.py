@@ -47,7 +47,7 @@ def test_the_last_decision_holds(release: Path, owner: Owner) -> None:
     review = opened(release, owner)
     item = review.items[0]
     review.decide([item], "approved")
-    review.decide([item], "rejected", reason="after all")
+    review.decide([item], "rejected", why="after all")
     for one in (review, opened(release, owner)):
         decision = one.decision(item.entry.index)
         assert decision is not None

@@ -118,7 +118,7 @@ def review(
     decided = 0
     for verdict, names in asked:
         chosen = _chosen(found, names)
-        made = found.decide(chosen, verdict, reason=reason, new_mark=new_mark, reviewer=reviewer)
+        made = found.decide(chosen, verdict, why=reason, new_mark=new_mark, reviewer=reviewer)
         decided = len(made)
     if export is not None:
         write_csv(found, export)

@@ -101,7 +101,7 @@ class Review:
         items: Iterable[ReviewItem],
         verdict: Verdict,
         *,
-        reason: str = "",
+        why: str = "",
         new_mark: NewMark | None = None,
         reviewer: str = "",
     ) -> list[Decision]:
@@ -119,7 +119,7 @@ class Review:
                 name=item.entry.name,
                 file=item.entry.file,
                 verdict=verdict,
-                why=reason.strip(),
+                why=why.strip(),
                 new_mark=new_mark,
                 reviewer=reviewer.strip(),
                 time=now,
