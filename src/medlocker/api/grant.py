@@ -10,6 +10,7 @@ from datetime import UTC, datetime, time
 from pathlib import Path
 
 from medlocker.api.listener import Listener
+from medlocker.arguments import checked_arguments
 from medlocker.certificates import (
     Grant,
     Release,
@@ -40,6 +41,7 @@ class Granted:
     images: int
 
 
+@checked_arguments
 def grant(
     release: _Path,
     *,

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from medlocker.api.listener import Callback, Listener, as_listener
 from medlocker.api.newmarks import review_of
+from medlocker.arguments import checked_arguments
 from medlocker.certificates import load_owner
 from medlocker.review import Review
 
 _Path = str | os.PathLike[str]
 
 
+@checked_arguments
 def review(release: _Path, *, owner: _Path, progress: Callback | Listener | None = None) -> Review:
     """Open the review of a finished release: every image, worst first, with what was decided about it.
 
