@@ -191,6 +191,28 @@ def test_decisions_as_a_table(shell: Shell) -> None:
     assert shell.review("--export", "d.csv").code == 2  # nothing is replaced
 
 
+def test_a_page_to_look_at(released: Shell) -> None:
+    assert released.review("--sheet", "look.html", "--first", 3).code == 0
+    page = released.folder / "look.html"
+    if os.name == "posix":
+        assert page.stat().st_mode & 0o077 == 0
+    text = page.read_text("utf-8")
+    assert text.count("<img") == 6
+    assert "default-src 'none'" in text
+    assert "This page shows originals: do not give it away." in text
+    assert "1 regions kept out" in text
+
+
+def test_an_image_that_was_changed_since_is_named_on_the_page(shell: Shell) -> None:
+    assert shell.protect("rel").code == 0
+    marked = shell.folder / "rel/images/01.png"
+    marked.write_bytes(marked.read_bytes() + b"x")
+    assert shell.review("--sheet", "look.html").code == 0
+    text = (shell.folder / "look.html").read_text("utf-8")
+    assert text.count("<img") == 6
+    assert "01.png: the marked file is not the signed one" in text
+
+
 def test_facts_are_read_as_written() -> None:
     facts = MarkingFacts(31.25, True, 2, 1, (ml.Box(1, 2, 3, 4), ml.Box(-5, 0, 7, 8)), 2)
     assert MarkingFacts.from_sealed(facts.to_sealed()) == facts
