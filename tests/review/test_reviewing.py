@@ -214,7 +214,9 @@ def test_an_image_that_was_changed_since_is_named_on_the_page(shell: Shell) -> N
 
 
 def test_facts_are_read_as_written() -> None:
-    facts = MarkingFacts(31.25, True, 2, 1, (ml.Box(1, 2, 3, 4), ml.Box(-5, 0, 7, 8)), 2)
+    facts = MarkingFacts(
+        31.25, True, 2, 1, (ml.Box(1, 2, 3, 4), ml.Box(-5, 0, 7, 8)), 2, (ml.Box(1, 2, 3, 4),)
+    )
     assert MarkingFacts.from_sealed(facts.to_sealed()) == facts
     assert MarkingFacts.from_sealed({}) == MarkingFacts()
     assert MarkingFacts.from_sealed({"psnr_mdb": "x", "kept_out": "1 2 3", "shrunk": 1}) == MarkingFacts()

@@ -9,6 +9,8 @@ from medlocker.api.listener import Callback, Listener, as_listener
 from medlocker.api.newmarks import review_of
 from medlocker.arguments import checked_arguments
 from medlocker.certificates import load_owner
+from medlocker.errors import InputError
+from medlocker.geometry import Box
 from medlocker.review import Review
 
 _Path = str | os.PathLike[str]
@@ -34,3 +36,16 @@ def review(release: _Path, *, owner: _Path, progress: Callback | Listener | None
     for text in keys.signing.notes:
         listener.warn(text)
     return review_of(Path(release), keys, listener=listener)
+
+
+def parse_box(text: str, *, what: str) -> Box:
+    """Return a region from ``X,Y,W,H`` in pixels.
+
+    Raises:
+        InputError: If it is none.
+    """
+    try:
+        x, y, width, height = (int(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"{what}: expected X,Y,W,H in pixels, got {text!r:.40}") from None
+    return Box(x, y, width, height)

@@ -53,6 +53,10 @@ COMMANDS = {
         "review",
         "Look at every marked image, worst first: approve, reject with a reason, or ask for another mark.",
     ),
+    "serve": _Command(
+        "serve",
+        "Mark, review, verify, grant and restore on pages in a browser; only on this machine.",
+    ),
     "restore": _Command("restore", "Get the originals back, bit for bit, of all images that KEY opens."),
     "evaluate": _Command(
         "evaluate",

@@ -15,7 +15,6 @@ from medlocker.cli._table import aligned
 from medlocker.errors import InputError
 
 if TYPE_CHECKING:
-    from medlocker.geometry import Box
     from medlocker.review import NewMark, Review, ReviewItem, Verdict
 
 EXAMPLES = """
@@ -96,6 +95,7 @@ def review(
     RELEASE.review beside the release. `medlocker serve` shows the same in a browser.
     """
     with interruptible_imports():
+        from medlocker.api.review import parse_box
         from medlocker.api.review import review as open_review
         from medlocker.review import NewMark, write_csv
 
@@ -109,7 +109,11 @@ def review(
         raise InputError("expected one of --approve, --reject and --another-mark")
     new_mark: NewMark | None = None
     if another_mark is not None:
-        new_mark = NewMark.wanted(opacity=opacity, size=size, keep_out=tuple(map(_box, keep_out or ())))
+        new_mark = NewMark.wanted(
+            opacity=opacity,
+            size=size,
+            keep_out=tuple(parse_box(one, what="--keep-out") for one in keep_out or ()),
+        )
     elif opacity is not None or size is not None or keep_out:
         raise InputError("--opacity, --size and --keep-out require --another-mark")
     if (reason or reviewer) and not asked:
@@ -131,16 +135,6 @@ def review(
         print_json(_facts(found, decided=decided, first=first))
     else:
         _show(found, decided=decided, first=first)
-
-
-def _box(text: str) -> Box:
-    from medlocker.geometry import Box
-
-    try:
-        x, y, width, height = (int(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(f"--keep-out: expected X,Y,W,H in pixels, got {text!r:.40}") from None
-    return Box(x, y, width, height)
 
 
 def _chosen(found: Review, names: str) -> list[ReviewItem]:

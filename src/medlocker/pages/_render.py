@@ -34,8 +34,27 @@ def render_page(
         values: For the template.
     """
     found = environment(folders, filters or {}).get_template(template)
-    frame = {"style": Markup(stylesheet()), "script": Markup(script()), "policy": Markup(policy("data:"))}
-    return found.render(**frame, **values).encode("utf-8", "backslashreplace")
+    return found.render(**frame(images="data:"), **values).encode("utf-8", "backslashreplace")
+
+
+def frame(
+    *, images: str, forms: str = "'none'", connections: str = "'none'", more_script: str = ""
+) -> dict[str, Markup]:
+    """Return what ``page.html`` needs: style, script, and the policy that allows these two alone.
+
+    Args:
+        images: Where pictures may come from: ``data:`` or ``'self'``.
+        forms: Where forms may be sent.
+        connections: What the script may ask; nothing if empty.
+        more_script: Behind the script of every page.
+    """
+    style, code = stylesheet(), script() + more_script
+    asked = f"connect-src {connections}; " if connections else ""
+    policy = (
+        f"default-src 'none'; base-uri 'none'; form-action {forms}; {asked}"
+        f"style-src {_hash(style)}; script-src {_hash(code)}; img-src {images}"
+    )
+    return {"style": Markup(style), "script": Markup(code), "policy": Markup(policy)}
 
 
 def environment(folders: Sequence[Path] = (), filters: Filters | None = None) -> Environment:
@@ -68,16 +87,6 @@ def stylesheet() -> str:
 def script() -> str:
     """Return the script of every page: sliders, links into folded parts, and printing."""
     return (_TEMPLATES / "page.js").read_text("utf-8")
-
-
-def policy(images: str) -> str:
-    """Return the Content-Security-Policy of a page with this style and script and nothing else.
-
-    Args:
-        images: Where pictures may come from: ``data:`` or ``'self'``.
-    """
-    allowed = f"style-src {_hash(stylesheet())}; script-src {_hash(script())}; img-src {images}"
-    return f"default-src 'none'; base-uri 'none'; form-action 'none'; {allowed}"
 
 
 def _hash(source: str) -> str:

@@ -178,6 +178,7 @@ class CandidateWriter:
             original=kept_whole,
             seed=self._seed,
             kept_out=self.original.boxes,
+            anatomy=self.original.findings.firm,
         )
         return written, again
 

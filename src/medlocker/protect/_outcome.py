@@ -62,6 +62,7 @@ class Marked:
         original: The original file's bytes if they are to be kept, else None.
         seed: 32 bytes that all randomness of this image came from.
         kept_out: Boxes that the marks keep out of; decoys are not among them.
+        anatomy: Those of them that a finder took for optic disc and macula.
     """
 
     job: Job
@@ -77,6 +78,7 @@ class Marked:
     original: bytes | None = field(repr=False)
     seed: bytes = field(repr=False)
     kept_out: tuple[Box, ...] = ()
+    anatomy: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True)

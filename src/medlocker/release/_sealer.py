@@ -156,4 +156,5 @@ def _facts(marked: Marked, outcome: Outcome) -> MarkingFacts:
         misled=sum(right and fooled for right, fooled in pairs),
         kept_out=marked.kept_out,
         regions=len(marked.kept_out),
+        anatomy=marked.anatomy,
     )

@@ -23,6 +23,7 @@ class MarkingFacts:
         misled: How many of them are wrong about the marked file.
         kept_out: Boxes that marks keep out of, the first 500 of them.
         regions: How many there are.
+        anatomy: Those of them that were taken for optic disc and macula.
     """
 
     psnr_db: float | None = None
@@ -31,15 +32,16 @@ class MarkingFacts:
     misled: int = 0
     kept_out: tuple[Box, ...] = ()
     regions: int = 0
+    anatomy: tuple[Box, ...] = ()
 
     def to_sealed(self) -> dict[str, str | int | bool]:
         """Return what the sealed record holds: texts, integers and truth values."""
-        numbers = (n for box in self.kept_out[:_MOST_BOXES] for n in (box.x, box.y, box.width, box.height))
         facts: dict[str, str | int | bool] = {
             "shrunk": self.shrunk,
             "models_right": self.asked,
             "models_misled": self.misled,
-            "kept_out": " ".join(map(str, numbers)),
+            "kept_out": _text(self.kept_out),
+            "anatomy": _text(self.anatomy),
             "regions": self.regions,
         }
         return facts if self.psnr_db is None else facts | {"psnr_mdb": round(1000 * self.psnr_db)}
@@ -55,11 +57,16 @@ class MarkingFacts:
             misled=_whole(facts.get("models_misled")) or 0,
             kept_out=_boxes(facts.get("kept_out")),
             regions=_whole(facts.get("regions")) or 0,
+            anatomy=_boxes(facts.get("anatomy")),
         )
 
 
 def _whole(value: object) -> int | None:
     return value if type(value) is int else None
+
+
+def _text(boxes: tuple[Box, ...]) -> str:
+    return " ".join(f"{box.x} {box.y} {box.width} {box.height}" for box in boxes[:_MOST_BOXES])
 
 
 def _boxes(text: object) -> tuple[Box, ...]:
