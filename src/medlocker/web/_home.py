@@ -14,7 +14,7 @@ from medlocker.web._shared import shared, show
 STATEMENT_PARTS = ("certificate", "statement.dsse.json")
 
 
-def home(request: Request) -> Response:
+def _page(request: Request) -> Response:
     """Show the roots, or what lies in a folder."""
     roots = shared(request).roots
     at = request.query_params.get("at", "")
@@ -31,8 +31,8 @@ def home(request: Request) -> Response:
     return show(request, "home.html", folders=None, at=at, **shown)
 
 
-def _page(request: Request) -> Response:
-    return home(request)
+def _icon(request: Request) -> Response:
+    return Response(status_code=204)
 
 
-ROUTES = [Route("/", _page)]
+ROUTES = [Route("/", _page), Route("/favicon.ico", _icon)]
