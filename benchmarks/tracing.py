@@ -1,7 +1,7 @@
 """How surely `medlocker whose` finds the marked image that a picture was made of, and nothing else.
 
-    MEDLOCKER_DATA=... python benchmarks/tracing.py [--marked 200] [--asked 60] [--foreign 2000] [--preset veil]
-        [--fill 100000]
+    MEDLOCKER_DATA=... python benchmarks/tracing.py [--marked 200] [--asked 60] [--foreign 2000]
+        [--preset veil] [--fill 100000]
 
 Photographs are marked and their fingerprints taken. Every asked image is changed in each way and looked for
 among all; then foreign pictures are: photographs that were never marked, of eyes and of skin, whole and cut.
