@@ -157,6 +157,7 @@ class Protection:
         if self.prepared is not None:
             check_kind(self.prepared, inputs)
         regions = self.keep_out.known(inputs)
+        self.keep_out.check(regions, [item.name for item in inputs.items])
         batch, classifiers = self._models(inputs)
         finder = self.keep_out.finder(preset, classifiers)
         say_inputs(inputs, self.labels, regions, finder, listener=listener)

@@ -4,7 +4,7 @@ Boxes of lesions from masks, CSV, COCO JSON or YOLO text; found by a segmenter; 
 candidates from classical image processing, which are not a clinician's.
 """
 
-from medlocker.regions._anatomy import ANATOMY, WithAnatomy, lesion_finder
+from medlocker.regions._anatomy import ANATOMY, WithAnatomy, finder_for, lesion_finder, without_lesions
 from medlocker.regions._candidates import CANDIDATES, CandidateFinder, strongest
 from medlocker.regions._checked import CheckedFinder, checked_finder
 from medlocker.regions._finder import Finder, Findings
@@ -28,6 +28,7 @@ __all__ = [
     "WithAnatomy",
     "boxes_from_mask",
     "checked_finder",
+    "finder_for",
     "is_segmenter",
     "lesion_finder",
     "load_regions",
@@ -35,4 +36,5 @@ __all__ = [
     "masks_beside",
     "regions_of",
     "strongest",
+    "without_lesions",
 ]

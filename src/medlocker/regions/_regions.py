@@ -62,12 +62,14 @@ class Regions:
         margin_px: Added on every side of every box.
         min_area_px: Smaller regions are left out.
         wanted: Tells which kinds count.
+        stand_in: What finds regions looks only into images that the source does not list.
     """
 
     source: Source = field(repr=False)
     margin_px: int
     min_area_px: int
     wanted: Callable[[str], bool] = field(repr=False)
+    stand_in: bool = False
     _owned: Mapping[str, tuple[int, ...]] | None = field(default=None, repr=False)
     _shared: Mapping[int, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
@@ -75,6 +77,20 @@ class Regions:
     def kinds(self) -> Mapping[str, int]:
         """Kinds with their number of regions; for a folder of masks, of masks, judged by file name alone."""
         return self.source.kinds
+
+    @property
+    def has_listed(self) -> bool:
+        """Whether any image is listed; taken for true before :meth:`among`."""
+        return self._owned is None or any(self._owned.values())
+
+    @property
+    def has_unlisted(self) -> bool:
+        """Whether the source says nothing of some image; taken for false before :meth:`among`."""
+        return self._owned is not None and not all(self._owned.values())
+
+    def lists(self, name: str) -> bool:
+        """Tell whether the source says anything of an image, be it that it has no regions."""
+        return bool(self.source.alone(name) if self._owned is None else self._owned.get(name))
 
     def among(self, names: Iterable[str]) -> Regions:
         """Return the same regions for a known set of images, which settles whose each entry is.
@@ -197,6 +213,8 @@ class Regions:
     def missing(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return the images that the source says nothing of, not even that they have no regions."""
         names = list(names)
+        if self._owned is not None and self._owned.keys() >= set(names):
+            return tuple(name for name in names if not self._owned[name])
         known = {name for owners in self._owners(names).values() for name in owners}
         return tuple(name for name in names if name not in known)
 

@@ -31,7 +31,7 @@ from medlocker.formats.dicom import series_key
 from medlocker.labels import Labels
 from medlocker.logo import LearnedLogo, Logo
 from medlocker.protect import DecoySource, Job, Outcome, Settings, source_of
-from medlocker.regions import Finder, Regions, checked_finder, lesion_finder
+from medlocker.regions import Finder, Regions, checked_finder, lesion_finder, without_lesions
 from medlocker.release._donors import kept_donors
 from medlocker.release._fingerprint import fingerprint_path
 from medlocker.release._groups import Key, Scheduler, dicom_instance, find_groups
@@ -106,7 +106,13 @@ class Run:
     @property
     def regions_source(self) -> str:
         """Where keep-out regions come from, as certificates say it."""
-        return source_of(given=self.regions is not None, finder=self.finder)
+        known = self.regions
+        if known is None:
+            return source_of(given=False, finder=self.finder)
+        is_open = known.has_unlisted
+        finder = self.finder if is_open or not known.stand_in else without_lesions(self.finder)
+        alone = is_open and (known.stand_in or lesion_finder(finder) is None)
+        return source_of(given=known.has_listed, finder=finder, stands_in=alone)
 
     @property
     def has_donors(self) -> bool:
