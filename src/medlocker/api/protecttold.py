@@ -9,7 +9,7 @@ from medlocker.api.sayings import of_no_image, some
 from medlocker.errors import Code
 from medlocker.labels import Labels
 from medlocker.protect import Outcome, finder_called
-from medlocker.regions import Finder, Regions, WithAnatomy, lesion_finder
+from medlocker.regions import DOUBTFUL, Finder, Regions, WithAnatomy, lesion_finder
 from medlocker.release import Inputs, Result, Run, run_release
 
 _MARKED_BEFORE = (Code.ALREADY_MARKED, Code.ALREADY_MARKED_UNFINISHED)
@@ -58,6 +58,11 @@ def _say_regions(
             listener.warn(f"no regions for {some(missing)}: {rest} kept out there")
         if unknown:
             listener.warn(f"the regions name {some(unknown)}, which the input does not have")
+        for name in regions.doubtful_masks():
+            listener.warn(
+                f"mask {name} covers more than {DOUBTFUL:.0%} of its image: is 0 the background there? "
+                "All that is not 0 stays free of marks"
+            )
     if lesions is not None and not (regions is not None and regions.stand_in):
         kind = "candidates" if lesions.droppable else f"what {finder_called(lesions)} finds"
         listener.note(

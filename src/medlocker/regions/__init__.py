@@ -10,7 +10,7 @@ from medlocker.regions._checked import CheckedFinder, checked_finder
 from medlocker.regions._finder import Finder, Findings
 from medlocker.regions._given import regions_of
 from medlocker.regions._load import load_regions
-from medlocker.regions._maskfolder import MaskFolder, masks_beside
+from medlocker.regions._maskfolder import DOUBTFUL, MaskFolder, masks_beside
 from medlocker.regions._masks import boxes_from_mask
 from medlocker.regions._regions import Regions
 from medlocker.regions._segmenter import Segmenter, is_segmenter, load_segmenter
@@ -18,6 +18,7 @@ from medlocker.regions._segmenter import Segmenter, is_segmenter, load_segmenter
 __all__ = [
     "ANATOMY",
     "CANDIDATES",
+    "DOUBTFUL",
     "CandidateFinder",
     "CheckedFinder",
     "Finder",

@@ -11,11 +11,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from medlocker.errors import InputError
 from medlocker.geometry import Box
-from medlocker.regions._masks import boxes_from_mask, read_mask
+from medlocker.regions._masks import boxes_from_mask, mask_share, read_mask
 from medlocker.regions.names import split_name, without_suffix
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg", ".nii", ".nii.gz")
+DOUBTFUL = 0.9
+"""A mask of more than this share of its picture may have lesions and background the wrong way round."""
 UNNAMED = "mask"
 """The kind of a mask whose name tells none."""
 
@@ -149,6 +152,18 @@ class MaskFolder:
         """Read one mask of an image of (width, height); returns (height, width) bool."""
         name = self.names[index]
         return read_mask(self.root / name, name=name, width=size[0], height=size[1])
+
+    def nearly_all(self, indices: Sequence[int]) -> tuple[str, ...]:
+        """Return those of some masks that cover more than :data:`DOUBTFUL` of their picture; reads them."""
+        found = []
+        for index in indices:
+            name = self.names[index]
+            try:
+                share = mask_share(self.root / name, name=name)
+            except InputError:  # said when the image's own turn comes
+                continue
+            found += [name] if share > DOUBTFUL else []
+        return tuple(found)
 
 
 def masks_beside(names: Set[str]) -> frozenset[str]:

@@ -186,6 +186,13 @@ class Regions:
                 masks[kind] = masks[kind] | mask if kind in masks else mask
         return masks
 
+    def doubtful_masks(self, *, most: int = 8) -> tuple[str, ...]:
+        """Return masks that cover nearly all of their picture; looks at a few of those that belong to images."""
+        if not isinstance(self.source, MaskFolder) or self._owned is None:
+            return ()
+        used = sorted({index for indices in self._owned.values() for index in indices})
+        return self.source.nearly_all(used[:: max(len(used) // most, 1)][:most])
+
     def _entries(self, name: str) -> Iterator[int]:
         """Yield the source's entries of one image."""
         if self._owned is None:
