@@ -21,6 +21,10 @@ from medlocker.geometry import Box
 from medlocker.regions._masks import boxes_from_mask
 
 _SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
+_KINDS = {
+    "1.2.840.10008.5.1.4.1.1.481.3": "a DICOM RT structure set (RTSTRUCT)",
+    "1.2.840.10008.5.1.4.1.1.66.5": "a DICOM surface segmentation",
+}
 _IMAGE_TAGS = [
     *("SOPInstanceUID", "FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient"),
     *("SliceThickness", "PixelSpacing"),
@@ -124,14 +128,24 @@ def find_segmentations(root: Path, names: Sequence[str]) -> list[str]:
 
 def is_segmentation(path: Path) -> bool:
     """Tell whether a file is a DICOM segmentation; reads the header only."""
+    return _class_of(path) in _SEGMENTATIONS
+
+
+def dicom_kind(path: Path) -> str:
+    """Return what a DICOM file is that is no segmentation, empty if it is no DICOM file."""
+    found = _class_of(path)
+    return "" if not found else _KINDS.get(found, "a DICOM file of another kind")
+
+
+def _class_of(path: Path) -> str:
     if not (has_dicom_name(path) or is_dicom_file(path)):
-        return False
+        return ""
     try:
         found = read_tags(path, stop_before_pixels=True, force=True, specific_tags=["SOPClassUID"])
         with quiet():
-            return str(found.get("SOPClassUID", "")) in _SEGMENTATIONS
+            return str(found.get("SOPClassUID", ""))
     except Exception:  # untrusted bytes: pydicom raises errors of many kinds
-        return False
+        return ""
 
 
 @dataclass(frozen=True, eq=False)
