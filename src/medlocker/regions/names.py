@@ -4,7 +4,7 @@ from __future__ import annotations
 
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff", ".bmp", ".dib", ".gif", ".webp"}
-    | {".dcm", ".dicom", ".ima", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".nii"}
+    | {".dcm", ".dicom", ".dic", ".ima", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".nii"}
 )
 
 

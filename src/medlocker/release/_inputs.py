@@ -6,7 +6,9 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 from medlocker.errors import InputError
 from medlocker.files import TEMPORARY_PREFIX, read_limited
@@ -20,6 +22,8 @@ IMAGE_SUFFIXES = frozenset(
 _SUFFIXES = tuple(IMAGE_SUFFIXES)
 LIST_SUFFIXES = frozenset({".txt", ".lst", ".list"})
 MAX_LIST_BYTES = 256 << 20
+MOST_REASONS = 100
+"""Files that are passed over of which the reason is told; of all, their number is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,19 @@ class Inputs:
     root: Path
     walked: bool = False
     masks: tuple[str, ...] = ()
+
+    def left_out(self) -> dict[str, Any]:
+        """Return how many files of the folder are no inputs, and why the first are not, JSON-ready.
+
+        Hidden files are not among them. Looks into the files that it tells of.
+        """
+        reasons = chain(
+            ((name, "a folder that cannot be listed") for name in self.unreadable),
+            ((name, "a mask of another image, by its name") for name in self.masks),
+            ((name, _why(self.root, name)) for name in self.passed_over),
+        )
+        told = [{"file": name, "reason": why} for name, why in islice(reasons, MOST_REASONS)]
+        return {"count": len(self.unreadable) + len(self.masks) + len(self.passed_over), "files": told}
 
 
 def find_inputs(source: Path, *, what: str = "") -> Inputs:
@@ -132,8 +149,22 @@ def _walk(root: Path, passed_over: list[str], unreadable: list[str]) -> Iterator
 
 
 def _is_nameless_dicom(path: Path) -> bool:
-    """Look into files without a suffix, or with one of digits: archives call files by number or UID."""
-    return (not path.suffix or path.suffix[1:].isdigit()) and is_dicom_file(path)
+    """Look into files without a suffix, or with one of digits: archives call files by number or UID.
+
+    What is called ``.dic`` may be a list of words as well.
+    """
+    suffix = path.suffix[1:].lower()
+    return (suffix in ("", "dic") or suffix.isdigit()) and is_dicom_file(path)
+
+
+def _why(root: Path, name: str) -> str:
+    """Return why a file of a folder is no input."""
+    path = root / name
+    if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root.resolve()):
+        return "a link to outside the folder"
+    if is_dicom_file(path):
+        return "DICOM, but not by its ending: call it .dcm"
+    return "no image by its ending" if path.suffix else "no ending, and no DICOM file"
 
 
 def _read_list(path: Path) -> dict[str, Path]:

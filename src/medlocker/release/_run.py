@@ -299,7 +299,7 @@ def _attempt(
     if not summary.marked:
         _discard(run.release)
     told = summary.to_json(engine.clock, time.perf_counter() - started)
-    return Result(summary, told | {"engine": engine.facts})
+    return Result(summary, told | {"passed_over": run.inputs.left_out(), "engine": engine.facts})
 
 
 def _begin(run: Run, release: str, *, is_new: bool = True) -> None:
