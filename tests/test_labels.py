@@ -337,3 +337,22 @@ def test_a_stranger_among_numbers_is_not_taken_for_the_name_of_an_output() -> No
     with pytest.raises(InputError, match="expected a class of the model, got 'severe'"):
         class_indices({"0", "1", "2", "severe", "4"}, ("0", "1", "2", "3", "4"))
     assert class_indices({"a", "b"}, ("0", "1")).notes
+
+
+@pytest.mark.parametrize(
+    ("row", "got"),
+    [
+        ("c,,0,1", "'' in column none"),
+        ("c,0,nan,1", "'nan' in column mild"),
+        ("c,0,0,0.5", "'0.5' in column severe"),
+        ("c,0,0,0", "no 1"),
+        ("c,1.0,0,1", "a 1 in the columns none, severe"),
+    ],
+)
+def test_a_gap_among_columns_of_classes_is_named(tmp_path: Path, row: str, got: str) -> None:
+    path = tmp_path / "onehot.csv"
+    path.write_text(f"image,none,mild,severe\na,1,0,0\n\nb,0,1,0\n{row}\nd,0,0,1\n")
+    with pytest.raises(InputError) as refused:
+        load_labels(path)
+    expected = f"line 5: expected a single 1 among zeros, as in most rows, got {got}"
+    assert str(refused.value) == f"labels onehot.csv, {expected}"

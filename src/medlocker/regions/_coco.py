@@ -11,6 +11,7 @@ from medlocker.regions._rle import box_from_runs
 from medlocker.regions._table import Table, TableBuilder
 from medlocker.regions.names import normal_name
 
+
 def read_coco(content: object, file: str) -> Table:
     """Read images, annotations and categories; a polygon or runs count only where there is no ``bbox``.
 

@@ -5,7 +5,7 @@ Segments are called by number: their labels are values of a patient's file, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from medlocker.errors import InputError
 from medlocker.formats.dicom import has_dicom_name, is_dicom_file, quiet, read_tags
 from medlocker.geometry import Box
 from medlocker.regions._masks import boxes_from_mask
+from medlocker.regions.names import Settled
 
 _SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
 _KINDS = {
@@ -108,7 +109,7 @@ class _Slab:
         )
 
     def pixels_aside(self, place: tuple[float, ...]) -> float | None:
-        """Return by how many pixels a frame lies aside in the slice's plane, None if it is of another plane."""
+        """Return how many pixels aside a frame lies in the slice's plane, None if it is of another plane."""
         if len(place) != 3:
             return None
         away = np.subtract(place, self.position)
@@ -201,6 +202,10 @@ class DicomSegmentations:
             if self._headers[index].lists(image):
                 yield index, 0
 
+    def settled(self, names: Iterable[str]) -> Settled:
+        """Return that paths tell nothing."""
+        return {}, self.candidates
+
     def alone(self, name: str) -> tuple[int, ...]:
         """Return the segmentations of an image."""
         return tuple(index for index, _ in self.candidates(name))
@@ -233,8 +238,8 @@ class DicomSegmentations:
                 continue
             if aside > _SAME_PIXEL:
                 raise InputError(
-                    f"segmentation {name}, frame {frame + 1}: expected the grid of {image}, got one that lies "
-                    f"{aside:.1f} pixels aside",
+                    f"segmentation {name}, frame {frame + 1}: expected the grid of {image}, "
+                    f"got one that lies {aside:.1f} pixels aside",
                     subject=image,
                     hint="resample the segmentation onto the images",
                 )

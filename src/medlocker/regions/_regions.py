@@ -14,6 +14,8 @@ from medlocker.errors import InputError
 from medlocker.geometry import Box
 from medlocker.regions._maskfolder import MaskFolder
 from medlocker.regions._orientation import UPRIGHT, shown_size, stored_box
+from medlocker.regions.names import Settled
+from medlocker.regions.names import Settled
 
 
 class Source(Protocol):
@@ -34,6 +36,9 @@ class Source(Protocol):
 
     def candidates(self, name: str) -> Iterator[tuple[int, int]]:
         """Yield (index, rank) of the entries that may mean an image."""
+
+    def settled(self, names: Iterable[str]) -> Settled:
+        """Return the entries whose images an equal path tells, and the candidates among the others."""
 
     def alone(self, name: str) -> tuple[int, ...]:
         """Return the entries of an image whose siblings are not known."""
@@ -187,7 +192,7 @@ class Regions:
         return masks
 
     def doubtful_masks(self, *, most: int = 8) -> tuple[str, ...]:
-        """Return masks that cover nearly all of their picture; looks at a few of those that belong to images."""
+        """Return masks that cover nearly all of their picture, of a few that belong to images."""
         if not isinstance(self.source, MaskFolder) or self._owned is None:
             return ()
         used = sorted({index for indices in self._owned.values() for index in indices})
@@ -214,6 +219,10 @@ class Regions:
 
     def unknown(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return the source's own names that match none of these images."""
+        names = list(names)
+        if self._owned is not None and self._owned.keys() == set(names):
+            matched = {index for owned in self._owned.values() for index in owned}
+            return tuple(name for index, name in enumerate(self.source.names) if index not in matched)
         matched = {index for name in names for index, _ in self.source.candidates(name)}
         return tuple(name for index, name in enumerate(self.source.names) if index not in matched)
 
@@ -228,9 +237,11 @@ class Regions:
     def _owners(self, names: Iterable[str]) -> Mapping[int, list[str]]:
         """Give each entry to the images that it fits best."""
         best: dict[int, int] = {}
-        owners: dict[int, list[str]] = {}
-        for name in dict.fromkeys(names):
-            for index, rank in self.source.candidates(name):
+        names = tuple(dict.fromkeys(names))
+        # of a file name that is the same in every folder all rows would be candidates of all images
+        owners, others = self.source.settled(names)
+        for name in names:
+            for index, rank in others(name):
                 if index not in best or rank < best[index]:
                     best[index], owners[index] = rank, [name]
                 elif rank == best[index]:

@@ -21,7 +21,8 @@ def is_via(content: object) -> bool:
     if _PROJECT in content:
         return True
     images = list(content.values())
-    return bool(images) and all(isinstance(one, dict) and {"filename", "regions"} <= one.keys() for one in images)
+    wanted = {"filename", "regions"}
+    return bool(images) and all(isinstance(one, dict) and wanted <= one.keys() for one in images)
 
 
 def read_via(content: Mapping[str, Any], file: str) -> Table:

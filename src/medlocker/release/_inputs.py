@@ -102,7 +102,7 @@ def find_inputs(source: Path, *, what: str = "") -> Inputs:
         found = _read_list(source)
         root = source.parent
     else:
-        found = {source.name: source}
+        found = {source.name: str(source)}
         root = source.parent
     if not found and unreadable == ["."]:
         raise InputError(f"{what}: the folder cannot be listed", subject=source.name)
@@ -113,7 +113,7 @@ def find_inputs(source: Path, *, what: str = "") -> Inputs:
         )
     masks = masks_beside(found.keys()) if walked else frozenset()
     names = sorted(found.keys() - masks)
-    items = tuple(Input(name, str(found[name]), output_name=name) for name in names)
+    items = tuple(Input(name, found[name], output_name=name) for name in names)
     return Inputs(items, tuple(passed_over), tuple(unreadable), root, walked, tuple(sorted(masks)))
 
 
@@ -128,7 +128,7 @@ def _is_folder(source: Path, what: str) -> bool:
         ) from error
 
 
-def _walk(root: Path, passed_over: list[str], unreadable: list[str]) -> Iterator[tuple[str, Path]]:
+def _walk(root: Path, passed_over: list[str], unreadable: list[str]) -> Iterator[tuple[str, str]]:
     resolved = root.resolve()
 
     def note(error: OSError) -> None:
@@ -143,7 +143,7 @@ def _walk(root: Path, passed_over: list[str], unreadable: list[str]) -> Iterator
             name = path.relative_to(root).as_posix()
             linked_out = path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(resolved)
             if not linked_out and (name.lower().endswith(_SUFFIXES) or _is_nameless_dicom(path)):
-                yield name, path
+                yield name, str(path)
             else:
                 passed_over.append(name)
 
@@ -167,7 +167,7 @@ def _why(root: Path, name: str) -> str:
     return "no image by its ending" if path.suffix else "no ending, and no DICOM file"
 
 
-def _read_list(path: Path) -> dict[str, Path]:
+def _read_list(path: Path) -> dict[str, str]:
     data = read_limited(path, max_bytes=MAX_LIST_BYTES, what="list file")
     try:
         lines = data.decode("utf-8-sig").splitlines()
@@ -175,17 +175,19 @@ def _read_list(path: Path) -> dict[str, Path]:
         raise InputError(
             f"list file {path.name}: expected UTF-8 text, one path a line", subject=path.name
         ) from error
-    base = path.parent.resolve()
-    found: dict[str, Path] = {}
+    base = str(path.parent.resolve())
+    below = os.path.join(base, "")
+    found: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         text = line.strip()
         if not text or text.startswith("#"):
             continue
         if "\0" in text:
             raise InputError(f"list file {path.name} line {number}: expected a path, got a zero byte")
-        target = Path(os.path.abspath(base / text))
+        target = os.path.abspath(os.path.join(base, text))
         # a file elsewhere keeps only its own name: the release must not show the folders of this machine
-        name = target.relative_to(base).as_posix() if target.is_relative_to(base) else target.name
+        name = target[len(below) :] if target.startswith(below) else os.path.basename(target)
+        name = name.replace(os.sep, "/")
         if found.setdefault(name, target) != target:
             raise InputError(f"list file {path.name} line {number}: two files would be called {name}")
     return found
