@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+import time
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medlocker.errors import InputError
-from medlocker.labels import class_indices, load_labels, order_classes
+from medlocker.labels import Labels, class_indices, load_labels, order_classes
 
 
 def write(folder: Path, text: str | bytes) -> Path:
@@ -356,3 +358,29 @@ def test_a_gap_among_columns_of_classes_is_named(tmp_path: Path, row: str, got: 
         load_labels(path)
     expected = f"line 5: expected a single 1 among zeros, as in most rows, got {got}"
     assert str(refused.value) == f"labels onehot.csv, {expected}"
+
+
+def test_rows_whose_folders_agree_furthest_count_in_their_order() -> None:
+    folders = ["", "a", "b", "a/b", "b/a", "x/a/b", "x/b/a", "y/a/b"]
+    for seed in range(200):
+        rng = random.Random(seed)
+        rows = rng.sample(folders, rng.randint(2, len(folders)))
+        labels = Labels("l.csv", "label", {f"{folder}/v.png".lstrip("/"): "1" for folder in rows}, "")
+        name = f"{rng.choice([*folders, 'z/a/b', 'c'])}/v.png".lstrip("/")
+        own = name.split("/")[-2::-1] or [""]
+        agree = {}
+        for row in labels.rows:
+            theirs = row.split("/")[-2::-1] or [""]
+            pairs = list(zip(own, theirs, strict=False))
+            agree[row] = next((k for k, (one, other) in enumerate(pairs) if one != other), len(pairs))
+        expected = [row for row in labels.rows if agree[row] == max(agree.values())]
+        assert labels._rows_for(name) == ([name] if name in labels.rows else expected)
+
+
+def test_a_table_from_another_folder_costs_no_square() -> None:
+    names = [f"p{k}/study1/view1.png" for k in range(5_000)]
+    labels = Labels("l.csv", "label", {f"set/train/{name}": name for name in names}, "")
+    started = time.perf_counter()
+    assert labels.for_name(names[7]) == names[7]
+    assert labels.missing(names) == labels.unknown(names) == ()
+    assert time.perf_counter() - started < 20  # all pairs: hours
