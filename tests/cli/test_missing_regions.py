@@ -141,7 +141,9 @@ def test_given_is_not_said_where_no_image_is_listed(place: Path, owner_name: Pat
         ({"missing_regions": "some", "regions": "boxes.csv"}, "expected refuse, none or candidates"),
     ],
 )
-def test_what_cannot_go_together(place: Path, owner_name: Path, options: dict[str, str], message: str) -> None:
+def test_what_cannot_go_together(
+    place: Path, owner_name: Path, options: dict[str, str], message: str
+) -> None:
     with pytest.raises(InputError, match=message):
         ml.protect(place / "in", owner=owner_name, out=place / "out", **options)  # type: ignore[arg-type]
 

@@ -28,7 +28,9 @@ MASKS = {
 
 
 @pytest.mark.parametrize(("pixels", "is_doubtful"), MASKS.values(), ids=MASKS)
-def test_a_mask_of_nearly_everything_is_doubtful(tmp_path: Path, pixels: np.ndarray, is_doubtful: bool) -> None:
+def test_a_mask_of_nearly_everything_is_doubtful(
+    tmp_path: Path, pixels: np.ndarray, is_doubtful: bool
+) -> None:
     Image.fromarray(pixels).save(tmp_path / "a_mask.tif")
     regions = load_regions(tmp_path).among(["a.png"])
     assert regions.doubtful_masks() == (("a_mask.tif",) if is_doubtful else ())

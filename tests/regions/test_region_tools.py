@@ -1,4 +1,4 @@
-"""Regions as annotation tools save them: LabelMe, Pascal VOC, VIA; and those that are called by their names."""
+"""Regions as annotation tools save them: LabelMe, Pascal VOC, VIA; others are called by their names."""
 
 from __future__ import annotations
 
@@ -110,10 +110,16 @@ def test_via_projects_and_exports(tmp_path: Path, one: dict[str, Any], box: Box)
     assert load_regions(tmp_path / "export.json").kinds == {"mass": 1}
 
 
-ENTITIES = '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><annotation>&x;</annotation>'
+ENTITIES = (
+    '<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><annotation>&x;</annotation>'
+)
 CVAT = '<?xml version="1.0"?><annotations><version>1.1</version><image id="0" name="a.png"/></annotations>'
 REFUSED = {
-    "a shape that is none": ("a.json", labelme(shape("polygon", [["x", 2]])), "a.json, shape 1: expected points"),  # type: ignore[list-item]
+    "a shape that is none": (
+        "a.json",
+        labelme(shape("polygon", [["x", 2]])),
+        "a.json, shape 1: expected points",
+    ),  # type: ignore[list-item]
     "a cut file": ("a.json", '{"shapes": [', "regions a.json: expected JSON"),
     "a box the wrong way round": ("a.xml", voc((9, 1, 2, 2)), "a.xml, object 1: expected xmin, ymin, xmax"),
     "a box without numbers": ("a.xml", voc((1, 1, 2, "")), "a.xml, object 1: expected a number, got ''"),
@@ -165,7 +171,9 @@ def test_structure_sets_are_called_by_their_name(tmp_path: Path, is_folder: bool
     ds.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
     ds.file_meta.MediaStorageSOPClassUID, ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPClassUID, "1.2.3"
     ds.save_as(tmp_path / "rs.dcm", enforce_file_format=True)
-    message = r"regions rs.dcm: expected DICOM SEG, masks or tables, got a DICOM RT structure set \(RTSTRUCT\)"
+    message = (
+        r"regions rs.dcm: expected DICOM SEG, masks or tables, got a DICOM RT structure set \(RTSTRUCT\)"
+    )
     with pytest.raises(InputError, match=message):
         load_regions(tmp_path if is_folder else tmp_path / "rs.dcm")
 

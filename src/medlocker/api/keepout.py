@@ -26,7 +26,8 @@ class KeepOut:
         lesions: Which candidates, or a finder of the user's own; None leaves it to the preset.
         anatomy: Whether optic disc and macula are kept clear too.
         missing: What is done with images of which the regions say nothing: ``refuse`` to mark anything,
-            ``none`` is kept out there, or ``candidates`` are; None refuses where nothing else looks for lesions.
+            ``none`` is kept out there, or ``candidates`` are; None refuses where nothing else looks for
+            lesions.
 
     Raises:
         InputError: If candidates are asked for beside something better.

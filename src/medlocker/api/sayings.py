@@ -8,7 +8,7 @@ from medlocker.errors import InputError
 
 
 def of_no_image(what: str, names: Sequence[str], entries: Sequence[str], otherwise: str) -> InputError:
-    """Return the refusal of a file of which nothing belongs to an image: going on would mark lesions for good.
+    """Return the refusal of a file of which nothing belongs to an image: going on would mark lesions.
 
     Args:
         what: The file, as messages call it.

@@ -65,7 +65,9 @@ def protect(
     ] = None,
     regions: Annotated[
         Path | None,
-        typer.Option(help="Regions that stay free: masks, CSV, COCO, VIA or LabelMe JSON, YOLO, Pascal VOC, or DICOM SEG."),
+        typer.Option(
+            help="Regions that stay free: masks, CSV, COCO, LabelMe or VIA JSON, YOLO, VOC, or DICOM SEG."
+        ),
     ] = None,
     logo: Annotated[
         Path | None,

@@ -15,7 +15,6 @@ from medlocker.geometry import Box
 from medlocker.regions._maskfolder import MaskFolder
 from medlocker.regions._orientation import UPRIGHT, shown_size, stored_box
 from medlocker.regions.names import Settled
-from medlocker.regions.names import Settled
 
 
 class Source(Protocol):
