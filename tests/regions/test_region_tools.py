@@ -117,9 +117,9 @@ CVAT = '<?xml version="1.0"?><annotations><version>1.1</version><image id="0" na
 REFUSED = {
     "a shape that is none": (
         "a.json",
-        labelme(shape("polygon", [["x", 2]])),
+        labelme(shape("polygon", [["x", 2]])),  # type: ignore[list-item]
         "a.json, shape 1: expected points",
-    ),  # type: ignore[list-item]
+    ),
     "a cut file": ("a.json", '{"shapes": [', "regions a.json: expected JSON"),
     "a box the wrong way round": ("a.xml", voc((9, 1, 2, 2)), "a.xml, object 1: expected xmin, ymin, xmax"),
     "a box without numbers": ("a.xml", voc((1, 1, 2, "")), "a.xml, object 1: expected a number, got ''"),
@@ -169,7 +169,8 @@ def test_structure_sets_are_called_by_their_name(tmp_path: Path, is_folder: bool
     ds.SOPClassUID, ds.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.481.3", "1.2.3"
     ds.file_meta = FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
-    ds.file_meta.MediaStorageSOPClassUID, ds.file_meta.MediaStorageSOPInstanceUID = ds.SOPClassUID, "1.2.3"
+    ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID
+    ds.file_meta.MediaStorageSOPInstanceUID = pydicom.uid.UID("1.2.3")
     ds.save_as(tmp_path / "rs.dcm", enforce_file_format=True)
     message = (
         r"regions rs.dcm: expected DICOM SEG, masks or tables, got a DICOM RT structure set \(RTSTRUCT\)"
