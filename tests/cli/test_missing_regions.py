@@ -39,7 +39,7 @@ def place(tmp_path: Path) -> Path:
 def test_an_image_without_a_row_is_refused_before_anything_is_written(
     shell: Shell, place: Path, owner_name: Path
 ) -> None:
-    answer = run(shell, place, owner_name)
+    answer = run(shell, place, owner_name, "--missing-regions", "refuse")
     assert answer.code == 2
     assert "regions: expected every image to be listed, got nothing of 01.png" in answer.err
     assert "--missing-regions none" in answer.err
@@ -84,14 +84,17 @@ def test_an_empty_mask_lists_an_image(place: Path, owner_name: Path) -> None:
     assert done.run.regions_source == "given"
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize(
+    ("options", "workers"),
+    [((), 1), (("--missing-regions", "candidates"), 1), (("--missing-regions", "candidates"), 2)],
+)
 def test_candidates_stand_in_only_where_nothing_is_listed(
-    shell: Shell, tmp_path: Path, owner_name: Path, owner: Owner, workers: int
+    shell: Shell, tmp_path: Path, owner_name: Path, owner: Owner, options: tuple[str, ...], workers: int
 ) -> None:
     eyes = write_samples(tmp_path / "in", count=2, width=200, height=200)
     first, second = sorted(path.name for path in eyes.images.iterdir())
     (tmp_path / "boxes.csv").write_text(HEADER + f"{first},lesion,90,90,9,9\n")
-    more = ("--missing-regions", "candidates", "--no-ledger", "--workers", workers, "--json")
+    more = (*options, "--no-ledger", "--workers", workers, "--json")
     answer = run(shell, tmp_path, owner_name, *more, source="in/images")
     assert answer.code == 0, answer.err
     assert answer.json["regions"] == {

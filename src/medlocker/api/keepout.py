@@ -26,8 +26,8 @@ class KeepOut:
         lesions: Which candidates, or a finder of the user's own; None leaves it to the preset.
         anatomy: Whether optic disc and macula are kept clear too.
         missing: What is done with images of which the regions say nothing: ``refuse`` to mark anything,
-            ``none`` is kept out there, or ``candidates`` are; None refuses where nothing else looks for
-            lesions.
+            ``none`` is kept out there, or ``candidates`` are; None leaves it to what else looks for lesions,
+            and takes candidates where nothing does.
 
     Raises:
         InputError: If candidates are asked for beside something better.
@@ -57,6 +57,13 @@ class KeepOut:
             )
 
     @property
+    def unlisted(self) -> MissingRegions | None:
+        """What is done with images of which the regions say nothing; None where others look at them."""
+        if self.missing is not None or self.regions is None or self._looks_everywhere:
+            return self.missing
+        return "none" if self.lesions == "none" else "candidates"
+
+    @property
     def _looks_everywhere(self) -> bool:
         """Whether lesions are looked for in every image, listed or not."""
         is_own = self.lesions is not None and not is_own_finder(self.lesions)
@@ -66,7 +73,7 @@ class KeepOut:
         """Return which candidates are looked for."""
         if self.lesions is not None and not is_own_finder(self.lesions):
             return self.lesions  # a finder of the user's own, which may look for more than what is given
-        if self.missing == "candidates":
+        if self.unlisted == "candidates":
             return "auto"
         if self.regions is not None or self.segmenter is not None:
             return "none"
@@ -80,7 +87,7 @@ class KeepOut:
         # absolute: they are read again on other machines
         places = {item.name: item.path.absolute() for item in inputs.items}
         found = load_regions(self.regions.absolute(), margin_px=self.margin_px, images=places).among(names)
-        return replace(found, stand_in=self.missing == "candidates")
+        return replace(found, stand_in=self.unlisted == "candidates")
 
     def check(self, regions: Regions | None, names: Sequence[str]) -> None:
         """Refuse to mark images that the regions do not list, unless it was said what they are.
@@ -94,7 +101,7 @@ class KeepOut:
         unknown = regions.unknown(names)
         if len(missing) == len(names) and unknown:
             raise of_no_image("regions", names, unknown, "or leave --regions out if no image has any")
-        if self.missing == "refuse" or (self.missing is None and not self._looks_everywhere):
+        if self.unlisted == "refuse":
             raise InputError(
                 f"regions: expected every image to be listed, got nothing of {some(missing)}",
                 subject=missing[0],

@@ -194,8 +194,8 @@ def protect(
     missing_regions: Annotated[
         MissingRegions | None,
         typer.Option(
-            help="Images of which --regions says nothing: refuse the run, keep none out there, or candidates "
-            "(as --lesions auto). Default refuse, unless --segmenter or your own --lesions looks at them.",
+            help="Images of which --regions says nothing: keep candidates out there (as --lesions auto; the "
+            "default, unless --segmenter or your own --lesions looks at them), none, or refuse the run.",
             rich_help_panel=KEEP_OUT,
         ),
     ] = None,
