@@ -91,7 +91,7 @@ def regions_scope(regions: str) -> str:
     """
     sources = regions.split(" + ")
     how = ["given"] if "given" in sources else []
-    if any(source not in ("given", "none", "not stated") for source in sources):
+    if any(source not in ("given", "none", "not stated", "unlisted: none") for source in sources):
         how.append("found")
     return f"in images where any were {' or '.join(how)}; how many is not stated" if how else ""
 
