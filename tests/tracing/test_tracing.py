@@ -230,6 +230,19 @@ def test_files_that_were_changed_are_passed_over(study: Study, tmp_path: Path) -
     assert f"passed over: {other.name}: the marked file is not the signed one" in answer.err
 
 
+def test_verify_names_the_image_that_a_file_was_made_of(study: Study) -> None:
+    cv2.imwrite(str(study.folder / "copy.jpg"), study.marked)
+    options = ("--release", "rel", "--owner", "own.sign.pub")
+    changed = called("verify", "copy.jpg", *options, cwd=study.folder)
+    assert changed.code == 3
+    assert f"copy.jpg: made of image 5 of this release, {study.name}, and changed since" in changed.err
+    cv2.imwrite(str(study.folder / "flat.png"), np.full((300, 300, 3), 90, np.uint8))
+    for name in ("flat.png", "own.sign.pub"):
+        foreign = called("verify", name, *options, cwd=study.folder)
+        assert foreign.code == 3
+        assert "the file is not one of this release" in foreign.err
+
+
 def test_a_fingerprint_is_20_bytes_a_point(study: Study) -> None:
     known = fingerprint_of(study.marked[..., ::-1])
     data = known.to_bytes()

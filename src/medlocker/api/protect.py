@@ -67,8 +67,8 @@ def protect(
         image_column: Of the file names in the labels, likewise.
         regions: What no mark may touch: a file or folder as for the command.
         missing_regions: What is done with images of which the regions say nothing: ``refuse`` to mark any
-            image, ``none`` is kept out there, or ``candidates`` are. None: candidates, unless a segmenter or a
-            finder of your own looks into every image.
+            image, ``none`` is kept out there, or ``candidates`` are. None: candidates, unless a segmenter or
+            a finder of your own looks into every image.
         margin_px: Every region grows by this.
         segmenter: Finds regions too: made by `medlocker train segmenter`.
         lesions: Which candidates are kept out where there are neither; None: ``auto``, of ``paper`` none.

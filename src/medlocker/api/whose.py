@@ -156,6 +156,17 @@ def whose(
     return Origin(found, best, evidence, count, colors, marked)
 
 
+def made_of(file: Path, release: Release, *, listener: Listener) -> Candidate | None:
+    """Return the marked image of a release that a file was made of, None if of none; needs no private key."""
+    try:
+        data = read_limited(file, max_bytes=LIMITS.max_file_bytes, what="picture")
+        queries = query_of(viewed(decode(data, name=file.name)))
+    except InputError:
+        return None
+    best = trace(queries, _known(release, None, listener))
+    return best.candidate if best is not None and best.likeness.is_same else None
+
+
 def _better(best: Traced | None, other: Traced | None) -> Traced | None:
     if best is None or other is None:
         return best or other
