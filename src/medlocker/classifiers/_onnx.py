@@ -175,6 +175,12 @@ class OnnxClassifier(BaseClassifier):
         """Name of the output that is read."""
         return self._output
 
+    @property
+    def output_axes(self) -> int:
+        """How many axes it has, as the model states."""
+        shapes = {output.name: output.shape for output in self._session.get_outputs()}
+        return len(shapes[self._output])
+
 
 def _look_like_probabilities(answers: NDArray[np.float32]) -> bool:
     """Tell whether answers lie as those of a softmax, or of a sigmoid where there is one number."""
