@@ -13,7 +13,7 @@ from test_foreign import SQUEEZENET
 
 from medlocker.classifiers import Classifier, has_gradients, load_classifier, with_gradients
 from medlocker.errors import install_hint
-from onnx_models import make_onnx
+from onnx_models import make_onnx, weights_for
 
 pytest.importorskip("onnx2torch")
 
@@ -89,6 +89,14 @@ def test_a_linear_model_with_channels_last_too(tmp_path: Path) -> None:
     path = make_onnx(tmp_path / "model.onnx").path
     rebuilt = with_gradients(load_classifier(path), path)
     assert has_gradients(rebuilt)
+    check_gradients(rebuilt)
+
+
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_a_model_for_pictures_with_alpha_has_gradients_by_colour(tmp_path: Path, layout: str) -> None:
+    path = make_onnx(tmp_path / "model.onnx", weights=weights_for(channels=4), layout=layout).path
+    rebuilt = with_gradients(load_classifier(path), path)
+    assert has_gradients(rebuilt), rebuilt.notes
     check_gradients(rebuilt)
 
 

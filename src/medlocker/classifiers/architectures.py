@@ -62,7 +62,7 @@ def build(architecture: str, *, outputs: int, channels: int, height: int, width:
     Args:
         architecture: See :func:`canonical_architecture`.
         outputs: Classes; 0 for a network without a head, which answers features.
-        channels: Of the input, 1 or 3.
+        channels: Of the input, 1, 3 or 4.
 
     Raises:
         ModelError: If there is no such network for this input.
