@@ -18,6 +18,7 @@ from medlocker.classifiers._base import BaseClassifier, checked_logits, log_prob
 from medlocker.classifiers._featurenetwork import PrototypeHead, backbone, feature_count
 from medlocker.classifiers._folded import folded
 from medlocker.classifiers._prototypes import Prototypes
+from medlocker.classifiers._weightsfile import check_weights_file
 from medlocker.classifiers.architectures import build, head_names, last_layer, load_state, read_state
 from medlocker.classifiers.card import Card, card_path, load_card
 from medlocker.classifiers.protocol import Gradients
@@ -258,15 +259,8 @@ def load_torch(path: Path, *, name: str, device: str | None = None) -> TorchClas
     Raises:
         ModelError: If card and weights do not make a classifier.
     """
-    if not path.is_file():
-        raise ModelError(f"model {path.name}: no such file", subject=path.name)
+    check_weights_file(path)
     beside = card_path(path)
-    if not beside.exists():
-        raise ModelError(
-            f"model {path.name}: expected a card {beside.name} beside it",
-            subject=path.name,
-            hint='it names the network: {"architecture": "resnet18", "input": {...}, "classes": [...]}',
-        )
     card = load_card(beside)
     architecture = card.extra.get("architecture")
     if not isinstance(architecture, str):
