@@ -319,7 +319,6 @@ def test_an_output_that_is_a_link_to_itself_is_refused(tmp_path: Path) -> None:
         check_output(tmp_path / "out", tmp_path / "release", overwrite=True)
 
 
-
 def test_a_full_disk_costs_the_image_and_leaves_no_file(
     access: Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
