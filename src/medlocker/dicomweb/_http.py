@@ -208,13 +208,14 @@ def not_dicom(answer: HttpAnswer, *, wanted: str) -> NoReturn:
 def _answer(response: urllib3.BaseHTTPResponse) -> HttpAnswer:
     if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
         raise TransferError("expected an answer as it is, got one in an encoding that was not asked for")
-    message = Message()
-    parameters = {}
-    with suppress(ValueError, LookupError):  # lines that no header has; then it is of no known type
-        message["Content-Type"] = response.headers.get("Content-Type", "application/octet-stream")
-        parameters = {name.lower(): value for name, value in message.get_params(failobj=[])[1:]}
-    if not all(isinstance(value, str) for value in parameters.values()):  # split or encoded: RFC 2231
+    told = response.headers.get("Content-Type", "application/octet-stream")
+    if "*" in told:  # split or encoded, RFC 2231: nothing that DICOMweb needs, and no parser reads all of it
         raise TransferError("expected a plain media type from the server, got an encoded one")
+    message = Message()
+    parameters: dict[str, str] = {}
+    with suppress(ValueError, LookupError):  # what no header can hold is of no known type
+        message["Content-Type"] = told
+        parameters = {name.lower(): value for name, value in message.get_params(failobj=[])[1:]}
     return HttpAnswer(response.status, message.get_content_type(), parameters, response)
 
 
