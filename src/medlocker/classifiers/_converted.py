@@ -88,13 +88,17 @@ def _forms(model: OnnxClassifier, path: Path) -> Iterator[_Form]:
     for opset in _OPSETS:
         yield partial(_in_opset, graph, opset)
     for opset in _OPSETS:
-        yield lambda opset=opset: _in_opset(_folded(graph), opset)
+        yield partial(_folded_in_opset, graph, opset)
 
 
 def _in_opset(graph: onnx.ModelProto, opset: int | None) -> onnx.ModelProto:
     from onnx import version_converter  # optional library
 
     return graph if opset is None else version_converter.convert_version(graph, opset)
+
+
+def _folded_in_opset(graph: onnx.ModelProto, opset: int | None) -> onnx.ModelProto:
+    return _in_opset(_folded(graph), opset)
 
 
 def _folded(graph: onnx.ModelProto) -> onnx.ModelProto:
