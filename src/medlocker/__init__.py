@@ -8,7 +8,8 @@
 
 For pictures in memory: models (:class:`TorchModel`, :func:`OnnxModel`, :func:`load_model`) and ways of
 marking (:class:`Veil`, :class:`Marks`). For files, as the commands do: :func:`protect`, :func:`verify`,
-:func:`grant`, :func:`restore`, :func:`evaluate`. Nothing is imported before it is used; see docs/API.md.
+:func:`review`, :func:`grant`, :func:`restore`, :func:`evaluate`. Nothing is imported before it is used; see
+docs/API.md.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from medlocker.api.protection import Protected as Protected
     from medlocker.api.restore import Restored as Restored
     from medlocker.api.restore import restore as restore
+    from medlocker.api.review import review as review
     from medlocker.api.trust import Verified as Verified
     from medlocker.api.trust import verify as verify
     from medlocker.api.veil import Veil as Lattice
@@ -66,6 +68,7 @@ __all__ = [
     "protect",
     "read_image",
     "restore",
+    "review",
     "verify",
 ]
 
@@ -90,6 +93,7 @@ _HOMES = {
     "protect": "api.protect:protect",
     "read_image": "api.images:read_image",
     "restore": "api.restore:restore",
+    "review": "api.review:review",
     "verify": "api.trust:verify",
 }
 

@@ -15,6 +15,7 @@ from medlocker.api.logos import GivenLogo
 from medlocker.api.protection import Protected, Protection
 from medlocker.api.protectoptions import labels_of, look_of, prepared_of
 from medlocker.api.searching import MarkStyle
+from medlocker.arguments import AtLeastOne, AtLeastZero, checked_arguments
 from medlocker.options import EngineName, Placement, Preset
 from medlocker.preparedveil import PreparedVeil
 from medlocker.protect import Lesions, Settings
@@ -22,6 +23,7 @@ from medlocker.protect import Lesions, Settings
 _Path = str | os.PathLike[str]
 
 
+@checked_arguments
 def protect(
     images: _Path,
     *,
@@ -32,7 +34,7 @@ def protect(
     label_column: str | None = None,
     image_column: str | None = None,
     regions: _Path | None = None,
-    margin_px: int = 0,
+    margin_px: AtLeastZero = 0,
     segmenter: _Path | None = None,
     lesions: Lesions | None = None,
     anatomy: bool = False,
@@ -41,11 +43,13 @@ def protect(
     seed: int | None = None,
     keep_original: bool = False,
     placement: Placement = "series",
-    workers: int = 1,
+    workers: AtLeastOne = 1,
     engine: EngineName = "local",
-    batch: int | None = None,
+    batch: AtLeastOne | None = None,
     ledger: bool = True,
     same_mark: bool = False,
+    needs_review: bool = False,
+    redo: _Path | None = None,
     progress: Callback | Listener | None = None,
 ) -> Protected:
     """Mark every image of a data set and write a release, as `medlocker protect` does.
@@ -76,6 +80,8 @@ def protect(
         batch: Most pictures in one call of a model.
         ledger: Refuse what another release has marked; off only for experiments.
         same_mark: Mark it again if the mark comes out the same.
+        needs_review: Let only images that :func:`review` has approved be granted or sent on.
+        redo: A release whose review asked for other marks: only those images are marked, as was asked.
         progress: Called with what is counted, how many are done, and how many there are.
 
     Returns:
@@ -113,6 +119,8 @@ def protect(
         batch=batch,
         ledger=ledger,
         same_mark=same_mark,
+        needs_review=needs_review,
+        redo=_path(redo),
         listener=as_listener(progress),
     ).run(Path(images))
 

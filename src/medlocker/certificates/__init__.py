@@ -32,6 +32,7 @@ from medlocker.certificates._ownergrant import open_owner_grant, seal_owner_gran
 from medlocker.certificates._record import SealedRecord, open_record, seal_record
 from medlocker.certificates._release import Release, check_binding, open_release, trust_failed
 from medlocker.certificates._secret import ReleaseSecret
+from medlocker.certificates._signedlines import check_line, sign_line
 from medlocker.certificates._signing import SigningKey, VerifyKey
 from medlocker.certificates._statement import PROMISE, ModelFact, PublicFacts, Statement, utc_now
 from medlocker.certificates._verify import FileProblems, VerifyReport, verify_release
@@ -66,6 +67,7 @@ __all__ = [
     "VerifyReport",
     "assemble",
     "check_binding",
+    "check_line",
     "index_name",
     "ledger_path",
     "load_identity",
@@ -86,6 +88,7 @@ __all__ = [
     "seal_owner_grant",
     "seal_record",
     "sha256_file",
+    "sign_line",
     "trust_failed",
     "unseal",
     "utc_now",

@@ -20,7 +20,7 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -66,6 +66,7 @@ class Ledger:
         self._name = path.name
         self._key = signing.derive("ledger")
         self._lock = threading.RLock()
+        self._freed: dict[str, str] = {}
         with self._errors():
             path.touch(mode=0o600, exist_ok=True)
             self._base = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
@@ -135,8 +136,19 @@ class Ledger:
             AlreadyMarkedError: If another release has.
         """
         found = self._find(original)
-        if found is not None and found.release != release:
+        if found is not None and found.release not in (release, self._freed.get(original)):
             raise self._refusal(found, release)
+
+    def free(self, originals: Iterable[str], *, release: str) -> None:
+        """Let another release mark originals again, as long as this object lives.
+
+        **Only for images whose marked version will never be given away**: the owner has signed so.
+
+        Args:
+            originals: Pixel digests.
+            release: Id of the release that has marked them.
+        """
+        self._freed.update(dict.fromkeys(originals, release))
 
     def record(self, original: str, *, release: str, marked: str) -> None:
         """Remember that an original was marked; call it before the marked file gets its place.
@@ -158,11 +170,12 @@ class Ledger:
             self._base.execute(
                 "INSERT INTO marking VALUES (?, ?, ?) ON CONFLICT DO UPDATE"
                 " SET release = excluded.release, marked = excluded.marked"
-                " WHERE release IN (SELECT release FROM run WHERE state = ?)",
+                " WHERE release = ? OR release IN (SELECT release FROM run WHERE state = ?)",
                 (
                     self._digest(f"original {original}"),
                     release,
                     self._digest(f"marked {marked}"),
+                    self._freed.get(original),
                     _GIVEN_UP,
                 ),
             )

@@ -20,7 +20,7 @@ from medlocker.cli._interrupts import interruptible_imports
 from medlocker.cli._labels import ImageColumn, LabelColumn
 from medlocker.cli._panels import CERTIFICATE, KEEP_OUT, MARKS, RUN, SEARCH
 from medlocker.cli._progress import Telling
-from medlocker.errors import WriteError
+from medlocker.errors import InputError, WriteError
 from medlocker.options import LEAST_PSNR_DB, Aim, EngineName, Placement, Preset, StyleName
 
 EXAMPLES = """
@@ -329,6 +329,24 @@ def protect(
             rich_help_panel=CERTIFICATE,
         ),
     ] = None,
+    needs_review: Annotated[
+        bool,
+        typer.Option(
+            "--needs-review",
+            help="Let `grant` and `push` refuse every image that nobody approved in `medlocker review`.",
+            rich_help_panel=CERTIFICATE,
+        ),
+    ] = False,
+    redo: Annotated[
+        Path | None,
+        typer.Option(
+            "--redo",
+            metavar="RELEASE",
+            help="Mark only the images again for which the review of this earlier release asked for another "
+            "mark. Needs the same INPUT; implies --needs-review.",
+            rich_help_panel=CERTIFICATE,
+        ),
+    ] = None,
     push: PushOption = None,
     push_auth: PushAuthOption = None,
     workers: Annotated[
@@ -369,6 +387,8 @@ def protect(
         from medlocker.cli._protectoutput import say_result
         from medlocker.protect import Settings
 
+    if push is not None and (needs_review or redo is not None):
+        raise InputError("--push cannot be used with --needs-review: review first, then `medlocker push`")
     prepared = prepared_of(logo, preset)
     settings = Settings(
         preset=preset,
@@ -410,6 +430,8 @@ def protect(
         ledger=ledger,
         same_mark=same_mark,
         give_up=give_up or (),
+        needs_review=needs_review,
+        redo=redo,
         listener=Telling(),
     )
     public = protection.keys.signing.public

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -100,9 +100,10 @@ class Protector:
         Raises:
             MedlockerError: If the image cannot be marked.
         """
+        asked = self if job.new_mark is None else replace(self, settings=self.settings.asked(job.new_mark))
         if job.lead is not None:
-            return self._follow(job, job.lead)
-        return self._veil(job) if self.settings.preset == "veil" else self._search(job)
+            return asked._follow(job, job.lead)
+        return asked._veil(job) if self.settings.preset == "veil" else asked._search(job)
 
     def _veil(self, job: Job) -> Generator[Any, Any, Outcome]:
         """Draw veils by key, and keep the one whose written file comes nearest to the aim."""
@@ -111,7 +112,7 @@ class Protector:
         colors = viewed(original.image)
         cleans = yield BackgroundTask(lambda: [model.canvas(colors) for model in self.classifiers], "read")
         labels, clean_correct = yield from self._labels(job, cleans)
-        seed = self.randomness("veil", original.digest)
+        seed = self._randomness(job, "veil", original.digest)
         wanted = wanted_classes(self.settings, self.classifiers, key=seed)
         attempt = CandidateWriter(self, job, original, labels, seed, wanted=wanted)
         try:
@@ -143,6 +144,10 @@ class Protector:
         except BaseException:
             attempt.discard()
             raise
+
+    def _randomness(self, job: Job, purpose: str, digest: str) -> bytes:
+        """Return 32 bytes; of an image that is marked again others than the first time, whatever the seed."""
+        return self.randomness(purpose if job.new_mark is None else f"{purpose}-again", digest)
 
     def _try(self, attempt: CandidateWriter, veil: Veil) -> Generator[Any, Any, float]:
         """Write a veil as faint as legibility asks for, and return how near it comes to the aim."""
@@ -186,7 +191,7 @@ class Protector:
         yield from self._admit_series(job)
         loaded: _Loaded = yield BackgroundTask(lambda: self._load(job), "read")
         labels, clean_correct = yield from self._labels(job, loaded.preview.clean_canvases)
-        seed = self.randomness("search", loaded.digest)
+        seed = self._randomness(job, "search", loaded.digest)
         learned = self._learned(loaded.image, labels)
         problem = pose_problem(
             self.settings, loaded.preview, room=loaded.room, labels=labels, learned=learned
@@ -299,7 +304,7 @@ class Protector:
             image, file_digest = read_image(data, name=job.name), hashlib.sha256(data).hexdigest()
         digest = content_digest(image)
         self.admit(digest)
-        boxes = given_boxes(self.regions, image, (job.name,))
+        boxes = (*given_boxes(self.regions, image, (job.name,)), *_asked_boxes(job, image))
         known = job.series.findings.get(job.name) if job.series is not None else None
         findings = known or self._findings(image)
         return Original(image, file_digest, digest, boxes, findings)
@@ -358,7 +363,7 @@ class Protector:
                 width=image.width,
                 height=image.height,
                 step=preview.step,
-                seed=self.randomness("search", own.digest),
+                seed=self._randomness(job, "search", own.digest),
                 key=self.randomness("harden", own.digest),
             ),
         )
@@ -385,6 +390,12 @@ class _Loaded(Original):
     preview: Preview
     room: PlacementSpace
     notes: tuple[str, ...]
+
+
+def _asked_boxes(job: Job, image: Image) -> Iterator[Box]:
+    """Yield the regions that a review asked to keep clear."""
+    for box in () if job.new_mark is None else job.new_mark.keep_out:
+        yield influence_box(image, box.grown(0, within=(image.width, image.height)))
 
 
 def _check_name(name: str) -> None:

@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ from medlocker.release._journal import (
 from medlocker.release._recheck import file_stamp, revalidate
 from medlocker.release._sealer import Sealer
 from medlocker.release._summary import Summary
+from medlocker.review import NewMark
 
 IMAGES = "images"
 
@@ -77,6 +78,8 @@ class Run:
         batch: Most pictures in one call of a model.
         engine: Where the images are worked on; does not change the result.
         kept: What a new run shall remember besides; see :func:`medlocker.release.kept_of`.
+        needs_review: Let only approved images be granted or sent on.
+        new_marks: By name of the input, how the marks of single images shall differ, as a review asked.
     """
 
     inputs: Inputs
@@ -99,6 +102,8 @@ class Run:
     batch: int = 16
     engine: EngineMaker = LocalEngine
     kept: Mapping[str, Any] = field(default_factory=dict)
+    needs_review: bool = False
+    new_marks: Mapping[str, NewMark] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classifiers", tuple(map(checked_classifier, self.classifiers)))
@@ -144,6 +149,8 @@ class Run:
             if self.regions is not None
             else None,
             "finder": self.finder.fingerprint if self.finder is not None else None,
+            "needs_review": self.needs_review,
+            "new_marks": {name: asdict(new) for name, new in sorted(self.new_marks.items())},
             "names": hashlib.sha256(
                 "\n".join(item.name for item in self.inputs.items).encode("utf-8", "surrogateescape")
             ).hexdigest(),
@@ -406,6 +413,7 @@ def _jobs(run: Run, order: Scheduler) -> Iterator[Job]:
             series=planned.series,
             lead=planned.lead,
             stamp=file_stamp(item.path),
+            new_mark=run.new_marks.get(item.name),
         )
 
 
@@ -422,6 +430,7 @@ def _finish(run: Run, secret: ReleaseSecret, journal: Journal, summary: Summary)
         keeps_originals=run.settings.keep_original,
         regions=run.regions_source,
         kept=tuple(sorted(run.settings.keep_metadata)),
+        needs_review=run.needs_review,
     )
     assemble(
         run.release,
