@@ -126,6 +126,11 @@ def _print_release(release: Release, report: VerifyReport) -> None:
             lines.extend(f"  {shown(file)}" for file in faults.names[:_SHOWN])
             if faults.count > _SHOWN:
                 lines.append(f"  ... and {faults.count - _SHOWN} more, see --json")
+    if report.is_intact and not report.valid:
+        lines.append(
+            f"all {report.images} marked files are intact; what was added is foreign, nobody signed it: "
+            "move it out of the release"
+        )
     for line in lines:
         stdout.print(line, markup=False)
     note(statement.promise)

@@ -38,10 +38,12 @@ from medlocker.release._groups import Key, Scheduler, dicom_instance, find_group
 from medlocker.release._inputs import Inputs
 from medlocker.release._journal import (
     FOLDER,
+    PUT_BACK,
     STATEMENT,
     ChangedRecordsError,
     Journal,
     forget,
+    has_lost_journal,
     is_unfinished,
 )
 from medlocker.release._recheck import file_stamp, revalidate
@@ -215,6 +217,10 @@ def _check_content(release: Path) -> None:
         raise OutputExistsError(
             f"{release.name} is a finished release", hint="a release is never changed: choose another --out"
         )
+    if has_lost_journal(release):
+        raise OutputExistsError(
+            f"{release.name} holds an unfinished run whose journal is missing", hint=PUT_BACK
+        )
     if any(entry.name != FOLDER for entry in release.iterdir()):
         raise OutputExistsError(
             f"the output folder {release.name} is not empty", hint="choose another output"
@@ -264,7 +270,9 @@ def _attempt(
     _refuse_links(run)
     facts: dict[str, str | int] = {"fingerprint": run.fingerprint(), "images": len(run.inputs.items)}
     begin = partial(_begin, run)
-    journal = Journal(run.release, run=facts, owner=run.owner, kept=run.kept, begin=begin)
+    journal = Journal(
+        run.release, run=facts, owner=run.owner, kept=run.kept, begin=begin, ledger=run.ledger is not None
+    )
     with closing(journal):
         sweep_temporaries(run.release)
         make_folder(run.release / IMAGES)
