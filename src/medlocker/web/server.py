@@ -39,7 +39,8 @@ def run_server(
         InputError: If a folder is none, or the port cannot be used.
     """
     roots = Roots(folders)
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    # asyncio sends without waiting for the answers of the other side only where it knows that it is TCP
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((LOOPBACK, port))
