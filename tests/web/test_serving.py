@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from pathlib import Path
 
 from medlocker.web._pictures import Cache
+from medlocker.web._roots import MOST_ENTRIES, Roots
 from medlocker.web.server import listening
 
 
@@ -48,3 +50,17 @@ def test_what_is_too_large_is_made_and_pushes_nothing_out() -> None:
     assert cache.get("b", lambda: "too large") == "too large"
     assert cache.get("b", lambda: "made again") == "made again"
     assert cache.get("a", lambda: "again") == "small"
+
+
+def test_keys_are_found_beside_many_images(tmp_path: Path) -> None:
+    for number in range(MOST_ENTRIES + 1):
+        (tmp_path / f"{number}.png").touch()
+    for name in ("own.sign.key", "own.age.pub", "deep/er/own.sign.key", ".hid/own.sign.key", "own.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "folder.sign.key").mkdir()
+    (tmp_path / "link.sign.key").symlink_to(tmp_path / "own.sign.key")
+    roots = Roots([tmp_path])
+    assert roots.find(".sign.key") == ["0/deep/er/own.sign.key", "0/own.sign.key"]
+    assert roots.find(".sign.key", depth=1) == ["0/own.sign.key"]
+    assert roots.find(".age.pub", ".sign.key")[1:] == ["0/own.age.pub", "0/own.sign.key"]
