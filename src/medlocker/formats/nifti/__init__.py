@@ -9,11 +9,9 @@ from medlocker.formats.nifti._file import (
     metadata_nifti,
     read_nifti,
 )
-from medlocker.formats.nifti._window import ShownRange
 
 __all__ = [
     "NIFTI_STARTS",
-    "ShownRange",
     "complete_nifti",
     "encode_nifti",
     "encode_nifti_frames",

@@ -8,6 +8,7 @@ from medlocker.formats.png._file import (
     hold_png,
     metadata_png,
     read_png,
+    tell_range_png,
 )
 from medlocker.formats.png._rows import SIGNATURE
 
@@ -20,4 +21,5 @@ __all__ = [
     "hold_png",
     "metadata_png",
     "read_png",
+    "tell_range_png",
 ]

@@ -17,6 +17,7 @@ from medlocker.formats._deflate import inflate_at_most
 from medlocker.formats._exif import exif_facts, has_preview, known_only, without_thumbnail
 from medlocker.formats._icc import is_plain_profile
 from medlocker.formats._keep import MOST_BYTES, Keep
+from medlocker.formats._shownrange import ShownRange, ToldRange, range_of_16_bits
 from medlocker.formats.png._rows import SIGNATURE, chunk, compress_rows, decompress_rows, packed, unpacked
 from medlocker.images import CHANNELS, NO_LIMITS, Image, Kind, Limits, Pixels, check_size, refuse, translated
 
@@ -38,8 +39,12 @@ _FIXED = {
 
 _KEYWORDS = frozenset((b"Title", b"Author", b"Description", b"Copyright", b"Creation Time", b"Software",
                        b"Disclaimer", b"Warning", b"Source", b"Comment"))  # fmt: skip
+_SHOWN = b"mlWD"
+"""Ours: the least and the greatest sample that the original shows, of a marked picture of 16 bits."""
+
 _XMP = b"XML:com.adobe.xmp"
 _HELD = struct.Struct("<BBI4sI")
+_RANGE = struct.Struct(">HH")
 _CHANGED, _AFTER = 1, 2
 _IDAT_BYTES = 1 << 20
 _RAW_PROFILE = re.compile(rb"Raw profile type ")
@@ -171,7 +176,37 @@ def read_png(data: bytes, name: str, *, limits: Limits) -> Image:
         pixels = _from_rows(rows, header)
     if palette is not None and pixels.max() >= len(palette):
         refuse(name, "expected palette indices below the palette's size")
-    return Image(pixels, header.kind, "png", data, palette, _facts(parts))
+    window = _window(parts, pixels)
+    if window is None:
+        return Image(pixels, header.kind, "png", data, palette, _facts(parts))
+    facts = _facts(parts) | {"shown": window.words()}
+    return Image(pixels, header.kind, "png", data, None, facts, shown=window.shown(), inks=window.inks())
+
+
+def _window(parts: Parts, pixels: Pixels) -> ShownRange | None:
+    if parts.header.depth < 16:
+        return None
+    told = []
+    noted, significant = parts.find(_SHOWN) or b"", parts.find(b"sBIT") or b""
+    if len(noted) == _RANGE.size:
+        told.append(ToldRange(*_RANGE.unpack(noted), display=True, whole=True))
+    colors = 3 if parts.header.kind in ("rgb", "rgba") else 1
+    if len(significant) == CHANNELS[parts.header.kind] and max(significant[:colors]) < 16:
+        told.append(ToldRange(0, (1 << max(significant[:colors])) - 1))
+    return range_of_16_bits(pixels[..., :colors], told)
+
+
+def tell_range_png(data: bytes, shown: tuple[int, int] | None) -> bytes:
+    """Return a PNG with a note of the least and the greatest sample shown, or without one.
+
+    Args:
+        data: The file, of 16 bits.
+        shown: Both, as stored; None for no note.
+    """
+    parts = parse_png(data, "image")
+    note = () if shown is None else ((_SHOWN, _RANGE.pack(*shown)),)
+    before, after = (tuple(c for c in chunks if c[0] != _SHOWN) for chunks in (parts.before, parts.after))
+    return _joined(replace(parts, before=(*before, *note), after=after))
 
 
 def _check_texts(parts: Parts, name: str) -> None:
@@ -370,6 +405,8 @@ def _harmless(kind: bytes, data: bytes, keep: Keep, seen: set[bytes]) -> bytes |
         known = keyword in _KEYWORDS and keyword not in seen and len(_unpacked(kind, data)) <= MOST_BYTES
         seen.add(keyword)
         return data if name in keep or (known and len(data) <= MOST_BYTES) else None
+    if kind == _SHOWN:
+        return None
     first = kind not in seen
     seen.add(kind)
     if kind == b"eXIf":

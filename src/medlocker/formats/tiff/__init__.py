@@ -7,6 +7,15 @@ from medlocker.formats.tiff._file import (
     hold_tiff,
     metadata_tiff,
     read_tiff,
+    tell_range_tiff,
 )
 
-__all__ = ["complete_tiff", "encode_tiff", "encode_tiff_frames", "hold_tiff", "metadata_tiff", "read_tiff"]
+__all__ = [
+    "complete_tiff",
+    "encode_tiff",
+    "encode_tiff_frames",
+    "hold_tiff",
+    "metadata_tiff",
+    "read_tiff",
+    "tell_range_tiff",
+]
