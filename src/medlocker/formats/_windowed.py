@@ -20,9 +20,12 @@ from medlocker.formats._shownrange import ShownRange
 from medlocker.formats.png import tell_range_png
 from medlocker.formats.tiff import tell_range_tiff
 from medlocker.geometry import Box
-from medlocker.images import NO_LIMITS, Image
+from medlocker.images import NO_LIMITS, Image, content_digest
 from medlocker.logo import Logo
 from medlocker.veil import AnyMark
+
+_WIDE = 32
+"""Bits of voxels that are held in fewer."""
 
 _LIMITS = struct.Struct("<HH")
 """Black and white, as samples in memory."""
@@ -56,9 +59,10 @@ class Windowed:
         if image.inks is None:
             raise InputError("expected a volume that states how it is displayed")
         inner = LosslessStills() if image.frames is None else LosslessFrames()
-        return _told(
-            inner.mark(image, marks, logo=logo), image, int(image.inks[0]), int(image.inks[-1]), self.name
-        )
+        marked = inner.mark(image, marks, logo=logo)
+        if image.facts["bit depth"] == _WIDE and content_digest(_read(marked)) != marked.pixels:
+            raise InputError("expected marked voxels that fit into the same 16 bits as the original ones")
+        return _told(marked, image, int(image.inks[0]), int(image.inks[-1]), self.name)
 
     def unmark(self, marked: Image, marks: Sequence[AnyMark], *, logo: Logo, residual: bytes) -> bytes:
         """Take marks off; see :class:`medlocker.formats._method.Method`."""
@@ -87,11 +91,15 @@ def told_if_needed(marked: MarkedFile, image: Image) -> MarkedFile:
     """
     if image.format not in _TELL or image.bits != 16 or image.inks is not None:
         return marked
-    if read_image(marked.data, name="image", limits=NO_LIMITS).inks is None:
+    if _read(marked).inks is None:
         return marked
     top = (1 << 16) - 1
     black, white = (top, 0) if image.white_is_zero else (0, top)
     return _told(marked, image, black, white, Windowed().name)
+
+
+def _read(marked: MarkedFile) -> Image:
+    return read_image(marked.data, name="image", limits=NO_LIMITS)
 
 
 def _told(marked: MarkedFile, image: Image, black: int, white: int, method: str) -> MarkedFile:

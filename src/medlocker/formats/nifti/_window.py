@@ -30,7 +30,7 @@ def find_window(header: NiftiHeader, frames: Iterable[Pixels]) -> ShownRange:
         frames: All its slices, (H, W, 1) each.
     """
     told = _told(header)
-    return _suggested(frames, header.type.bits) if told is None else told
+    return _suggested(frames, header.type.held_bits) if told is None else told
 
 
 def _told(header: NiftiHeader) -> ShownRange | None:
@@ -38,12 +38,11 @@ def _told(header: NiftiHeader) -> ShownRange | None:
     slope, intercept = header.scaling if header.scaling[0] else (1.0, 0.0)
     if not all(map(math.isfinite, (dark, bright, slope, intercept))) or dark >= bright:
         return None
-    bits = header.type.bits
-    zero = 1 << (bits - 1) if header.type.signed else 0
+    bits = header.type.held_bits
 
     def stored(value: float) -> int:
         sample = (value - intercept) / slope
-        return round(min(max(sample + zero, 0), (1 << bits) - 1))
+        return round(min(max(sample - header.base, 0), (1 << bits) - 1))
 
     black, white = stored(dark), stored(bright)
     return None if black == white else ShownRange(black, white, bits)
