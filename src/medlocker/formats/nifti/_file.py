@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from medlocker.formats._glance import Content, Glance
 from medlocker.formats._keep import Keep
 from medlocker.formats.nifti._gzip import gunzip, gunzip_start, gzipped
 from medlocker.formats.nifti._header import MAX_HEADER, STARTS, NiftiHeader, parse_nifti_header
@@ -48,15 +49,32 @@ class _Slices:
         return held.reshape(header.height, header.width, header.type.channels)
 
 
-def _open(data: bytes, name: str, limits: Limits) -> _Slices:
-    """Parse a file and decompress it as far as its header announces."""
-    packed = data.startswith(GZIP_START)
-    start = gunzip_start(data, MAX_HEADER) if packed else data
+def _parse(data: Content, name: str, limits: Limits) -> tuple[NiftiHeader, bool]:
+    """Return a file's header, and whether it is gzipped."""
+    packed = data[: len(GZIP_START)] == GZIP_START
+    start = gunzip_start(data, MAX_HEADER) if packed else data[:MAX_HEADER]
     if not start.startswith(STARTS):
         refuse(name, "expected a NIfTI in a gzip file, got something else in it")
     header = parse_nifti_header(start, name, limits=limits)
     if header.end > limits.max_file_bytes:
         refuse(name, f"expected at most {limits.max_file_bytes} bytes uncompressed, got {header.end}")
+    return header, packed
+
+
+def glance_nifti(data: Content, name: str, *, limits: Limits) -> Glance:
+    """Tell what a NIfTI file's header says, without decompressing the rest; see :func:`read_nifti`."""
+    with translated(name, what="NIfTI"):
+        header, packed = _parse(data, name, limits)
+        if header.end > len(data) and not packed:
+            refuse(name, "expected a whole NIfTI image, got a cut one")
+    size = header.count * header.frame_bytes
+    facts = _facts(header, packed=packed)
+    return Glance("nifti", header.width, header.height, header.count, size, facts)
+
+
+def _open(data: bytes, name: str, limits: Limits) -> _Slices:
+    """Parse a file and decompress it as far as its header announces."""
+    header, packed = _parse(data, name, limits)
     content = gunzip(data, size=header.end, most=header.end + _MAX_TRAILING) if packed else data
     if header.end > len(content):
         refuse(name, "expected a whole NIfTI image, got a cut one")

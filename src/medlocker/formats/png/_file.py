@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from medlocker.formats._deflate import inflate_at_most
 from medlocker.formats._exif import exif_facts, has_preview, known_only, without_thumbnail
+from medlocker.formats._glance import Content, Glance, release
 from medlocker.formats._icc import is_plain_profile
 from medlocker.formats._keep import MOST_BYTES, Keep
 from medlocker.formats._shownrange import ShownRange, ToldRange, range_of_16_bits
@@ -25,6 +26,10 @@ _KINDS: dict[int, Kind] = {0: "grey", 2: "rgb", 3: "palette", 4: "grey-alpha", 6
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _COLORS = {kind: color for color, kind in _KINDS.items()}
 _MAX_CHUNKS = 1_000_000
+_MAX_OTHERS = 10_000
+"""Chunks besides those of pixels."""
+
+_MAX_EXIF_BYTES = 1 << 24
 _MAX_TEXT_BYTES = 1 << 24
 _MAX_TEXTS_BYTES = 1 << 26
 """All texts of a file together, decompressed: each of them is searched for previews."""
@@ -47,6 +52,7 @@ _HELD = struct.Struct("<BBI4sI")
 _RANGE = struct.Struct(">HH")
 _CHANGED, _AFTER = 1, 2
 _IDAT_BYTES = 1 << 20
+_MAPPED_BYTES = 1 << 26
 _RAW_PROFILE = re.compile(rb"Raw profile type ")
 
 
@@ -95,11 +101,24 @@ def parse_png(data: bytes, name: str, *, limits: Limits = NO_LIMITS) -> Parts:
     Raises:
         UnsupportedImageError: If it is damaged, animated, of 1 bit, or beyond the limits.
     """
+    return _parse(_chunks(data, name), name, limits)
+
+
+def glance_png(data: Content, name: str, *, limits: Limits) -> Glance:
+    """Tell what a PNG file's chunks say, without a look at the pixels; see :func:`read_png`."""
+    parts = _parse(_chunks(data, name, pixels=False), name, limits)
+    _check_texts(parts, name)
+    header = parts.header
+    size = header.width * header.height * CHANNELS[header.kind] * max(header.depth, 8) // 8
+    return Glance("png", header.width, header.height, 1, size, _facts(parts))
+
+
+def _parse(chunks: Iterator[tuple[bytes, bytes]], name: str, limits: Limits) -> Parts:
     header: Header | None = None
     before: list[tuple[bytes, bytes]] = []
     after: list[tuple[bytes, bytes]] = []
     stream: list[bytes] = []
-    for kind, content in _chunks(data, name):
+    for kind, content in chunks:
         if header is None:
             if kind != b"IHDR":
                 refuse(name, "expected a PNG that begins with its header")
@@ -114,19 +133,31 @@ def parse_png(data: bytes, name: str, *, limits: Limits = NO_LIMITS) -> Parts:
             refuse(name, "expected a PNG with known critical chunks in their order")
         else:
             (after if stream else before).append((kind, content))
+            if len(before) + len(after) > _MAX_OTHERS:
+                refuse(name, f"expected a PNG of at most {_MAX_OTHERS} chunks besides those of pixels")
+            if kind == b"eXIf" and len(content) > _MAX_EXIF_BYTES:
+                refuse(name, f"expected EXIF of at most {_MAX_EXIF_BYTES} bytes, got {len(content)}")
     if header is None or not stream:
         refuse(name, "expected a PNG with pixels")
     return Parts(header, tuple(before), tuple(after), b"".join(stream))
 
 
-def _chunks(data: bytes, name: str) -> Iterator[tuple[bytes, bytes]]:
-    at = len(SIGNATURE)
+def _chunks(data: Content, name: str, *, pixels: bool = True) -> Iterator[tuple[bytes, bytes]]:
+    """Yield all chunks but the last; without ``pixels`` those of pixels empty, and not checked."""
+    at, released = len(SIGNATURE), 0
     for _ in range(_MAX_CHUNKS):
         if at + 12 > len(data):
             refuse(name, "expected a whole PNG image, got a cut one")
         size, kind = struct.unpack_from(">I4s", data, at)
         if at + 12 + size > len(data):
             refuse(name, "expected a whole PNG image, got a cut one")
+        if kind == b"IDAT" and not pixels:
+            yield kind, b""
+            at += 12 + size
+            if at - released > _MAPPED_BYTES:
+                release(data)
+                released = at
+            continue
         content = data[at + 8 : at + 8 + size]
         if not kind.isalpha() or isal_zlib.crc32(content, isal_zlib.crc32(kind)) != _u32(data, at + 8 + size):
             refuse(name, "expected a whole PNG image, got a damaged chunk")
@@ -137,7 +168,7 @@ def _chunks(data: bytes, name: str) -> Iterator[tuple[bytes, bytes]]:
     refuse(name, f"expected a PNG of at most {_MAX_CHUNKS} chunks")
 
 
-def _u32(data: bytes, at: int) -> int:
+def _u32(data: Content, at: int) -> int:
     return int(struct.unpack_from(">I", data, at)[0])
 
 

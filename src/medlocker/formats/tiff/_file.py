@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.formats._exif import directory_facts
+from medlocker.formats._glance import Content, Glance
 from medlocker.formats._ifd import (
     ORDERS,
     DirectoryError,
     build_directory,
     canonical,
     long_entry,
+    next_place,
     parse_header,
     successor_place,
     weight,
@@ -93,9 +95,9 @@ def _decoded(data: bytes, layout: Layout, name: str) -> Pixels:
     return pixels
 
 
-def _parse_start(data: bytes) -> tuple[str, bool, int]:
+def _parse_start(data: Content) -> tuple[str, bool, int]:
     """Return byte order, whether it is a BigTIFF, and the place of the first directory."""
-    if not data.startswith(_BIG_MARKS):
+    if data[:4] not in _BIG_MARKS:
         order, at = parse_header(data)
         return order, False, at
     order = ORDERS[data[:2]]
@@ -166,6 +168,25 @@ def read_tiff(data: bytes, name: str, *, limits: Limits) -> Image:
         return image
     shown = {"shown": window.words(zero=_SIGN if first.signed else 0)}
     return replace(image, facts=facts | shown, shown=window.shown(), inks=window.inks())
+
+
+def glance_tiff(data: Content, name: str, *, limits: Limits) -> Glance:
+    """Tell what the first page's tags say and how many pages there are; see :func:`read_tiff`."""
+    with translated(name, what="TIFF"):
+        order, big, at = _parse_start(data)
+        first = parse_page(data, at, name, order=order, big=big, limits=limits)
+        count, following, seen = 1, first.directory.next_at, {at}
+        while following:
+            if following in seen:
+                raise DirectoryError("expected pages that do not follow each other in a circle")
+            seen.add(following)
+            count += 1
+            check_frames(name, count=count, frame_bytes=first.frame_bytes, limits=limits)
+            following = next_place(data, following, order=order, big=big)
+        facts = _facts(first)
+    if count > 1:
+        facts["frames"] = count
+    return Glance("tiff", first.width, first.height, count, count * first.frame_bytes, facts)
 
 
 def _same(a: NDArray[np.uint8] | None, b: NDArray[np.uint8] | None) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medlocker.formats._exif import without_previews
+from medlocker.formats._glance import Content
 from medlocker.formats._ifd import Directory, Entry, parse_directory
 from medlocker.images import Kind, Limits, check_size, refuse
 
@@ -117,7 +118,7 @@ class Tags:
         return next(iter(self.all(tag)), default)
 
 
-def parse_page(data: bytes, at: int, name: str, *, order: str, big: bool, limits: Limits) -> Layout:
+def parse_page(data: Content, at: int, name: str, *, order: str, big: bool, limits: Limits) -> Layout:
     """Take apart the page whose directory lies at an offset.
 
     Raises:
