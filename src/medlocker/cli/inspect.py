@@ -12,7 +12,7 @@ from medlocker.classifiers import Classifier, has_gradients, is_feature_extracto
 from medlocker.cli._console import print_facts, print_json, warn
 from medlocker.errors import InputError
 from medlocker.files import mapped
-from medlocker.formats import glance_image, read_image
+from medlocker.formats import glance_image, read_image, release
 from medlocker.images import LIMITS, content_digest
 from medlocker.logo import LEARNED_FILE, LearnedLogo, load_learned
 from medlocker.preparedveil import PreparedVeil, is_prepared_veil, load_prepared_veil
@@ -20,7 +20,7 @@ from medlocker.regions import Segmenter, is_segmenter, load_segmenter
 from medlocker.release import FOLDER
 
 _NOT_TRIED = "whether torch can rebuild it for gradients is not tested here: `protect` tests it"
-_MOST_BYTES, _MOST_FRAMES = 80_000_000, 2_000
+_MOST_BYTES, _MOST_FRAMES = 75_000_000, 2_000
 _NOT_DECODED = f"not worked out for more than {_MOST_BYTES // 1_000_000} MB or {_MOST_FRAMES} frames"
 _MODEL_SUFFIXES = (".onnx", ".safetensors", ".pt", ".pth")
 
@@ -74,7 +74,8 @@ def _image_facts(path: Path) -> dict[str, Any]:
             "pixel digest": _NOT_DECODED,
             **seen.facts,
         }
-    data = bytes(content)
+    data = content[:]
+    release(content)
     image = read_image(data, name=path.name)
     return {
         "what": f"{image.format} image",

@@ -1,6 +1,6 @@
 """One folder per file format: everything that reads, writes and marks files of that format."""
 
-from medlocker.formats._glance import Glance
+from medlocker.formats._glance import Glance, release
 from medlocker.formats._keep import KEEPABLE, NOTHING, Keep, check_keep
 from medlocker.formats._method import MarkedFile
 from medlocker.formats._methods import METHODS, influence_box, mark_file, unaffected_box, unmark_file
@@ -27,6 +27,7 @@ __all__ = [
     "mark_file",
     "metadata_digest",
     "read_image",
+    "release",
     "unaffected_box",
     "unmark_file",
 ]

@@ -23,7 +23,7 @@ _UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _MAX_DEPTH = 64
 _ENDING = 8
-_MAX_ELEMENTS = 400_000
+_MAX_ELEMENTS = 200_000
 """Of a data set, those inside sequences of undefined length and the items included."""
 
 

@@ -25,7 +25,7 @@ from medlocker.images import CHANNELS, NO_LIMITS, Image, Kind, Limits, Pixels, c
 _KINDS: dict[int, Kind] = {0: "grey", 2: "rgb", 3: "palette", 4: "grey-alpha", 6: "rgba"}
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _COLORS = {kind: color for color, kind in _KINDS.items()}
-_MAX_CHUNKS = 1_000_000
+_MAX_CHUNKS = 250_000
 _MAX_OTHERS = 10_000
 """Chunks besides those of pixels."""
 
@@ -135,8 +135,6 @@ def _parse(chunks: Iterator[tuple[bytes, bytes]], name: str, limits: Limits) -> 
             (after if stream else before).append((kind, content))
             if len(before) + len(after) > _MAX_OTHERS:
                 refuse(name, f"expected a PNG of at most {_MAX_OTHERS} chunks besides those of pixels")
-            if kind == b"eXIf" and len(content) > _MAX_EXIF_BYTES:
-                refuse(name, f"expected EXIF of at most {_MAX_EXIF_BYTES} bytes, got {len(content)}")
     if header is None or not stream:
         refuse(name, "expected a PNG with pixels")
     return Parts(header, tuple(before), tuple(after), b"".join(stream))
@@ -151,6 +149,8 @@ def _chunks(data: Content, name: str, *, pixels: bool = True) -> Iterator[tuple[
         size, kind = struct.unpack_from(">I4s", data, at)
         if at + 12 + size > len(data):
             refuse(name, "expected a whole PNG image, got a cut one")
+        if kind == b"eXIf" and size > _MAX_EXIF_BYTES:
+            refuse(name, f"expected EXIF of at most {_MAX_EXIF_BYTES} bytes, got {size}")
         if kind == b"IDAT" and not pixels:
             yield kind, b""
             at += 12 + size
