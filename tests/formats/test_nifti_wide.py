@@ -29,7 +29,7 @@ def voxels(low: int, high: int, dtype: str, slices: int = 3) -> Array:
 RANGES = {
     "as int16": ("i4", -1024, 3071, "i2"),
     "the whole of int16": ("i4", -32768, 32767, "i2"),
-    "unsigned, small": ("u4", 0, 4095, "i2"),
+    "unsigned, small": ("u4", 0, 4095, "u2"),
     "as uint16": ("u4", 0, 60000, "u2"),
     "int32 as uint16": ("i4", 5, 65535, "u2"),
 }
@@ -74,7 +74,7 @@ def test_values_are_shifted_into_16_bits(low: int, high: int, slices: int) -> No
 
 
 def test_a_logo_that_would_shift_the_values_otherwise_is_refused() -> None:
-    stored = voxels(30_000, 32_000, "u4")
+    stored = voxels(30_000, 32_000, "i4")
     stored[10:20, 10:20] = 33_000
     image = read_image(nifti(stored), name="a")
     dark = Logo(np.concatenate((np.zeros((8, 8, 3), np.uint8), np.full((8, 8, 1), 255, np.uint8)), axis=2))

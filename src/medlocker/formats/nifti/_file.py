@@ -69,6 +69,7 @@ def glance_nifti(data: Content, name: str, *, limits: Limits) -> Glance:
             refuse(name, "expected a whole NIfTI image, got a cut one")
     size = header.count * header.frame_bytes
     facts = _facts(header, packed=packed)
+    facts.pop("base", None)  # only the voxels tell
     return Glance("nifti", header.width, header.height, header.count, size, facts)
 
 
@@ -92,7 +93,7 @@ def _base(header: NiftiHeader, content: bytes | bytearray, name: str) -> int:
     places = range(header.start, header.end, header.frame_bytes)
     slices = [np.frombuffer(content, header.dtype, size, at) for at in places]
     least, most = min(int(one.min()) for one in slices), max(int(one.max()) for one in slices)
-    if least >= -_HALF and most < _HALF:
+    if header.type.signed and least >= -_HALF and most < _HALF:
         return -_HALF
     for bits in range(_HELD_BITS, -1, -1):
         base = least >> bits << bits
@@ -142,6 +143,8 @@ def _facts(header: NiftiHeader, *, packed: bool) -> dict[str, str | int | bool]:
         "exif": False,
         "gps": False,
     }
+    if header.type.bits > header.type.held_bits:
+        facts["base"] = header.base
     if header.millimetres:
         facts["voxel size"] = " x ".join(f"{step:.4g}" for step in header.spacing[:3]) + " mm"
     if header.count > 1:

@@ -24,7 +24,8 @@ def find_range(kind: Kind, pixels: Pixels, *, noted: bytes, significant: bytes) 
     """
     told = []
     if len(noted) == _RANGE.size:
-        told.append(ToldRange(*_RANGE.unpack(noted), display=True, whole=True))
+        low, high = _RANGE.unpack(noted)
+        told.append(ToldRange(low, high, display=True, whole=True))
     colors = 3 if kind in ("rgb", "rgba") else 1
     if len(significant) == CHANNELS[kind] and max(significant[:colors]) < 16:
         told.append(ToldRange(0, (1 << max(significant[:colors])) - 1))
