@@ -2,12 +2,14 @@
 
     MEDLOCKER_DATA=... python benchmarks/removal_network.py --state DIR --minutes 60
         [--target DIR ...] [--limit N] [--longest 336] [--batch 8] [--seed 0] [--curve]
+        [--texture N [--begin-with FILE]]
 
 The network learns from photographs that are neither held out nor kept to tune on, painted on with veils of
 this program under random keys: the shipped style, a dense one, and styles about the two. What it learned is
 kept in --state: an interrupted training goes on, and more --minutes go on from there. Without --target it is
 only trained. Judged are held-out photographs, marked by the program's own pipeline (lesions and decoys kept
-out), written, read again, shrunk to --longest, repainted in tiles, and classified.
+out), written, read again, shrunk to --longest, repainted in tiles, and classified. With --texture it learns
+and is judged on these styles with another texture; --begin-with goes on from what another state has learned.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from _idrid import LOGO, data_folder
@@ -78,11 +81,18 @@ def training_part(longest_px: int) -> list[Pixels]:
 
 
 def trained(
-    course: TrainingConfig, *, longest_px: int, seed: int, minutes: float, state: Path
+    course: TrainingConfig,
+    *,
+    longest_px: int,
+    seed: int,
+    minutes: float,
+    state: Path,
+    styles: Mapping[str, VeilStyle],
+    begin_with: Path | None,
 ) -> tuple[Remover, int]:
     """Train the network, or go on with it; returns it and the number of photographs it learned from."""
     pictures = training_part(longest_px)
-    paint = MarkPainter(LOGO, kinds=("veil",), styles=tuple(STYLES.values()))
+    paint = MarkPainter(LOGO, kinds=("veil",), styles=tuple(styles.values()))
     learned = [picture for k, picture in enumerate(pictures) if k % _VALIDATED]
     train, validation = (
         WindowMaker(some, paint, side_px=course.side_px, longest_px=longest_px, cuts=_CUTS)
@@ -91,10 +101,23 @@ def trained(
     digest = training_digest(
         course, painter=paint.digest, pictures=digest_of(pictures), longest_px=longest_px, seed=seed
     )
+    if begin_with is not None:
+        begin(begin_with, state, digest)
     made = train_remover(
         train, validation, course, seed=seed, minutes=minutes, folder=state, digest=digest, watch=Said()
     )
     return made, len(learned)
+
+
+def begin(learned: Path, state: Path, digest: str) -> None:
+    """Let a training go on from what another one has learned, once."""
+    target = state / f"removal-network-{digest[:16]}.pt"
+    if not target.exists():
+        state.mkdir(parents=True, exist_ok=True)
+        found = torch.load(learned, weights_only=True)
+        # how good it was is said of other pictures: nothing of that counts here
+        numbers = [*found["numbers"][:2], float("inf"), float("inf"), 0.0, 0.0]
+        torch.save({**found, "digest": digest, "numbers": numbers, "best": {}, "curve": []}, target)
 
 
 def judged(
@@ -175,11 +198,25 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=TrainingConfig.batch)
     parser.add_argument("--check-every", type=int, default=TrainingConfig.check_every)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--texture", type=int, help="of all styles, instead of the shipped one")
+    parser.add_argument("--begin-with", type=Path, help="what was learned in another --state")
     parser.add_argument("--curve", action="store_true", help="other opacities and textures as well")
     options = parser.parse_args()
     course = replace(TrainingConfig(), batch=options.batch, check_every=options.check_every)
+    styles = STYLES
+    if options.texture is not None:
+        styles = {
+            f"{name}, texture {options.texture}": replace(style, texture=options.texture)
+            for name, style in STYLES.items()
+        }
     remover, learned = trained(
-        course, longest_px=options.longest, seed=options.seed, minutes=options.minutes, state=options.state
+        course,
+        longest_px=options.longest,
+        seed=options.seed,
+        minutes=options.minutes,
+        state=options.state,
+        styles=styles,
+        begin_with=options.begin_with,
     )
     ended = "settled" if remover.settled else "stopped, loss still falling" if remover.falling else "stopped"
     (first_step, first), (_, last) = remover.curve[0], min(remover.curve, key=lambda point: point[1])
@@ -201,7 +238,7 @@ def main() -> None:
         photos,
         judge,
         remover,
-        {**STYLES, **(CURVE if options.curve else {})},
+        {**styles, **(CURVE if options.curve else {})},
         longest_px=options.longest,
         side_px=course.side_px,
     )

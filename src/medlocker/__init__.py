@@ -8,7 +8,8 @@
 
 For pictures in memory: models (:class:`TorchModel`, :func:`OnnxModel`, :func:`load_model`) and ways of
 marking (:class:`Veil`, :class:`Marks`). For files, as the commands do: :func:`protect`, :func:`verify`,
-:func:`grant`, :func:`restore`, :func:`evaluate`. Nothing is imported before it is used; see docs/API.md.
+:func:`review`, :func:`grant`, :func:`restore`, :func:`whose`, :func:`evaluate`. Nothing is imported before it
+is used; see docs/API.md.
 """
 
 from __future__ import annotations
@@ -35,10 +36,13 @@ if TYPE_CHECKING:
     from medlocker.api.protection import Protected as Protected
     from medlocker.api.restore import Restored as Restored
     from medlocker.api.restore import restore as restore
+    from medlocker.api.review import review as review
     from medlocker.api.trust import Verified as Verified
     from medlocker.api.trust import verify as verify
     from medlocker.api.veil import Veil as Lattice
     from medlocker.api.veil import Veil as Veil
+    from medlocker.api.whose import Origin as Origin
+    from medlocker.api.whose import whose as whose
     from medlocker.classifiers.torchmodel import TorchModel as TorchModel
     from medlocker.geometry import Box as Box
     from medlocker.protect import Harden as Harden
@@ -53,6 +57,7 @@ __all__ = [
     "Lattice",
     "Marks",
     "OnnxModel",
+    "Origin",
     "Protected",
     "Restored",
     "TorchModel",
@@ -66,7 +71,9 @@ __all__ = [
     "protect",
     "read_image",
     "restore",
+    "review",
     "verify",
+    "whose",
 ]
 
 _HOMES = {
@@ -78,6 +85,7 @@ _HOMES = {
     "Lattice": "api.veil:Veil",
     "Marks": "api.marks:Marks",
     "OnnxModel": "api.models:OnnxModel",
+    "Origin": "api.whose:Origin",
     "Protected": "api.protection:Protected",
     "Restored": "api.restore:Restored",
     "TorchModel": "classifiers.torchmodel:TorchModel",
@@ -90,7 +98,9 @@ _HOMES = {
     "protect": "api.protect:protect",
     "read_image": "api.images:read_image",
     "restore": "api.restore:restore",
+    "review": "api.review:review",
     "verify": "api.trust:verify",
+    "whose": "api.whose:whose",
 }
 
 

@@ -30,6 +30,7 @@ class Code(StrEnum):
     ALREADY_MARKED = "already-marked"
     ALREADY_MARKED_UNFINISHED = "already-marked-unfinished"
     ALREADY_MARKED_HERE = "already-marked-here"
+    NOT_APPROVED = "not-approved"
     OUTPUT_EXISTS = "output-exists"
     WRITE = "write"
     TRANSFER = "transfer"
@@ -135,6 +136,12 @@ class AlreadyMarkedError(InputError):
     """
 
     code = Code.ALREADY_MARKED
+
+
+class NotApprovedError(InputError):
+    """Images may not be given away before the owner's review has approved them."""
+
+    code = Code.NOT_APPROVED
 
 
 class OutputExistsError(MedlockerError):

@@ -38,12 +38,13 @@ from medlocker.evaluate import (
     to_json,
     write_report,
 )
-from medlocker.evaluate.report._csv import _cell, per_image_csv
+from medlocker.evaluate.report._csv import per_image_csv
 from medlocker.formats import encode_image, read_image
 from medlocker.labels import Labels
 from medlocker.logo import builtin_logo
 from medlocker.mark import Mark
 from medlocker.marking import mark_pixels
+from medlocker.safecsv import csv_cell
 from onnx_models import make_onnx, weights_for
 from runs import fill, tiny_model
 
@@ -470,12 +471,12 @@ def test_cells_are_no_formulas(hostile: Evaluation) -> None:
     ],
 )
 def test_no_cell_runs_in_a_spreadsheet(name: str) -> None:
-    assert _cell(name) == "'" + name.translate({9: r"\t", 10: r"\n", 13: r"\r"})
+    assert csv_cell(name) == "'" + name.translate({9: r"\t", 10: r"\n", 13: r"\r"})
 
 
 @pytest.mark.parametrize("value", ["a=1.png", "1-2.png", "", " a", "−1", -1.5, -3])
 def test_other_cells_stay_as_they_are(value: object) -> None:
-    assert _cell(value) == str(value)
+    assert csv_cell(value) == str(value)
 
 
 def test_the_report_is_written_whole_or_not_at_all(

@@ -13,6 +13,7 @@ from medlocker.api.choices import one_of
 from medlocker.api.listener import Callback, Listener, as_listener
 from medlocker.api.logos import GivenLogo, read_logo
 from medlocker.api.releasefacts import release_facts
+from medlocker.arguments import AtLeastOne, checked_arguments
 from medlocker.classifiers import batch_for
 from medlocker.errors import Code, Failure, InputError, MalformedError, OutputExistsError
 from medlocker.evaluate import (
@@ -65,6 +66,7 @@ class Evaluated:
     notes: tuple[str, ...] = ()
 
 
+@checked_arguments
 def evaluate(
     clean: _Path,
     release: _Path | Sequence[_Path],
@@ -79,13 +81,13 @@ def evaluate(
     size: float | None = None,
     opacity: float = DEFAULT_OPACITY,
     seed: int = 0,
-    limit: int | None = None,
+    limit: AtLeastOne | None = None,
     removal: RemovalName = "none",
-    removal_limit: int = DEFAULT_LIMIT,
+    removal_limit: AtLeastOne = DEFAULT_LIMIT,
     removal_minutes: float = DEFAULT_MINUTES,
     attacks: Sequence[str] = (),
-    workers: int = 2,
-    batch: int | None = None,
+    workers: AtLeastOne = 2,
+    batch: AtLeastOne | None = None,
     overwrite: bool = False,
     progress: Callback | Listener | None = None,
 ) -> Evaluated:
@@ -122,9 +124,6 @@ def evaluate(
     """
     listener, clean, out = as_listener(progress), Path(clean), Path(out)
     removal = one_of(removal, RemovalName, what="removal")
-    for what, count in (("limit", limit), ("removal_limit", removal_limit), ("workers", workers)):
-        if count is not None and (type(count) is not int or count < 1):
-            raise InputError(f"{what}: expected a whole number of at least 1, got {count!r:.40}")
     paths, models = _paths(release), _paths(target)
     labels, regions = Path(labels), None if regions is None else Path(regions)
     found = [_open_release(path, listener=listener) for path in paths]

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, time
 from pathlib import Path
 
 from medlocker.api.listener import Listener
+from medlocker.arguments import checked_arguments
 from medlocker.certificates import (
     Grant,
     Release,
@@ -21,6 +22,7 @@ from medlocker.certificates import (
 )
 from medlocker.errors import InputError, OutputExistsError
 from medlocker.files import read_limited
+from medlocker.review import refuse_unreviewed
 
 _MAX_LIST_BYTES = 64 * 1024 * 1024
 _Path = str | os.PathLike[str]
@@ -39,6 +41,7 @@ class Granted:
     images: int
 
 
+@checked_arguments
 def grant(
     release: _Path,
     *,
@@ -64,7 +67,7 @@ def grant(
         progress: Is told what is worth knowing of the keys.
 
     Raises:
-        InputError: If a key or a name cannot be used.
+        InputError: If a key or a name cannot be used, or images are not approved that need to be.
         CertificateError: If the release is not the owner's.
         OutputExistsError: If the output is in the way.
     """
@@ -78,13 +81,15 @@ def grant(
     for text in (*keys.signing.notes, *identity.notes):
         listener.warn(text)
     opened = open_release(Path(release), keys.signing.public)
+    chosen = None if images is None else choose(opened, images)
+    refuse_unreviewed(opened, chosen)
     granted = write_grant(
         opened,
         Path(out),
         secret=open_secret(opened, identity),
         signing=keys.signing,
         recipients=recipients,
-        images=None if images is None else choose(opened, images),
+        images=chosen,
         until=last,
         purpose=purpose,
     )
@@ -118,12 +123,13 @@ def parse_until(text: str, *, now: datetime) -> datetime:
     return moment
 
 
-def choose(release: Release, images: str) -> list[int]:
+def choose(release: Release, images: str, *, option: str = "--images") -> list[int]:
     """Return the numbers of the images that a list file names or a pattern matches, ascending.
 
     Args:
         release: Its index is searched.
         images: An existing file with one name a line, else a pattern: ``*`` matches across folders.
+        option: What messages call it.
 
     Raises:
         InputError: If nothing matches, or a listed name is not in the release.
@@ -134,7 +140,7 @@ def choose(release: Release, images: str) -> list[int]:
     chosen = [line.entry.index for line in release.lines() if fnmatch.fnmatchcase(line.entry.name, images)]
     if not chosen:
         raise InputError(
-            f"--images: expected a list file or a pattern that matches names, got {images!r:.80}"
+            f"{option}: expected a list file or a pattern that matches names, got {images!r:.80}"
         )
     return chosen
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from medlocker.arguments import checked_arguments
 from medlocker.files import read_limited
 from medlocker.formats import read_image as decode
 from medlocker.images import LIMITS, Image
 
 
+@checked_arguments
 def read_image(path: str | os.PathLike[str]) -> Image:
     """Read an image file of any supported format.
 

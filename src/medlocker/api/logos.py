@@ -16,7 +16,7 @@ from medlocker.errors import InputError
 from medlocker.files import read_limited
 from medlocker.logo import MAX_FILE_BYTES, Logo, builtin_logo, load_logo
 
-GivenLogo: TypeAlias = "Logo | NDArray[np.uint8] | str | os.PathLike[str] | None"
+GivenLogo: TypeAlias = Logo | NDArray[np.uint8] | str | os.PathLike[str] | None
 """A logo, RGB or RGBA pixels (H, W, 3 or 4), the path of a picture, or None for the built-in padlock."""
 
 

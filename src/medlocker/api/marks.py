@@ -7,6 +7,7 @@ from typing import Literal
 
 from medlocker.api.choices import harden_of, one_of
 from medlocker.api.searching import MarkStyle
+from medlocker.arguments import checked_arguments
 from medlocker.attacks import Attack
 from medlocker.errors import InputError
 from medlocker.protect import Harden, Settings
@@ -47,6 +48,7 @@ class Marks(MarkStyle):
     (1, True)
     """
 
+    @checked_arguments
     def __init__(
         self,
         *,

@@ -5,17 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias, Union
+from typing import TypeAlias
 
+from medlocker.arguments import checked_arguments
 from medlocker.classifiers import Classifier, is_feature_extractor, load_classifier, load_onnx, with_gradients
 from medlocker.errors import InputError
 
-Model: TypeAlias = Union[Classifier, str, "os.PathLike[str]"]
+Model: TypeAlias = Classifier | str | os.PathLike[str]
 """A classifier, or the path of one."""
 Models: TypeAlias = Model | Sequence[Model] | None
 """One model, several, or none."""
 
 
+@checked_arguments
 def OnnxModel(path: str | os.PathLike[str]) -> Classifier:
     """Open an ONNX classifier, with the card ``NAME.card.json`` beside it if there is one.
 
@@ -25,6 +27,7 @@ def OnnxModel(path: str | os.PathLike[str]) -> Classifier:
     return load_onnx(Path(path))
 
 
+@checked_arguments
 def load_model(path: str | os.PathLike[str], *, gradients: bool = False) -> Classifier:
     """Open a classifier: an ONNX file, torch weights beside their card, or a folder made by ``train``.
 

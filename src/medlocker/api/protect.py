@@ -15,13 +15,15 @@ from medlocker.api.logos import GivenLogo
 from medlocker.api.protection import Protected, Protection
 from medlocker.api.protectoptions import labels_of, look_of, prepared_of
 from medlocker.api.searching import MarkStyle
-from medlocker.options import EngineName, Placement, Preset
+from medlocker.arguments import AtLeastOne, AtLeastZero, checked_arguments
+from medlocker.options import EngineName, MissingRegions, Placement, Preset
 from medlocker.preparedveil import PreparedVeil
 from medlocker.protect import Lesions, Settings
 
 _Path = str | os.PathLike[str]
 
 
+@checked_arguments
 def protect(
     images: _Path,
     *,
@@ -32,7 +34,8 @@ def protect(
     label_column: str | None = None,
     image_column: str | None = None,
     regions: _Path | None = None,
-    margin_px: int = 0,
+    missing_regions: MissingRegions | None = None,
+    margin_px: AtLeastZero = 0,
     segmenter: _Path | None = None,
     lesions: Lesions | None = None,
     anatomy: bool = False,
@@ -41,11 +44,13 @@ def protect(
     seed: int | None = None,
     keep_original: bool = False,
     placement: Placement = "series",
-    workers: int = 1,
+    workers: AtLeastOne = 1,
     engine: EngineName = "local",
-    batch: int | None = None,
+    batch: AtLeastOne | None = None,
     ledger: bool = True,
     same_mark: bool = False,
+    needs_review: bool = False,
+    redo: _Path | None = None,
     progress: Callback | Listener | None = None,
 ) -> Protected:
     """Mark every image of a data set and write a release, as `medlocker protect` does.
@@ -61,6 +66,9 @@ def protect(
         label_column: Of the labels, where it is not told by its name.
         image_column: Of the file names in the labels, likewise.
         regions: What no mark may touch: a file or folder as for the command.
+        missing_regions: What is done with images of which the regions say nothing: ``refuse`` to mark any
+            image, ``none`` is kept out there, or ``candidates`` are. None: candidates, unless a segmenter or
+            a finder of your own looks into every image.
         margin_px: Every region grows by this.
         segmenter: Finds regions too: made by `medlocker train segmenter`.
         lesions: Which candidates are kept out where there are neither; None: ``auto``, of ``paper`` none.
@@ -76,6 +84,8 @@ def protect(
         batch: Most pictures in one call of a model.
         ledger: Refuse what another release has marked; off only for experiments.
         same_mark: Mark it again if the mark comes out the same.
+        needs_review: Let only images that :func:`review` has approved be granted or sent on.
+        redo: A release whose review asked for other marks: only those images are marked, as was asked.
         progress: Called with what is counted, how many are done, and how many there are.
 
     Returns:
@@ -94,6 +104,7 @@ def protect(
         settings = own.settings
         if isinstance(prepared, PreparedVeil):
             settings = replace(settings, style=prepared.style, aim_class=prepared.aim_class)
+    missing = missing_regions and one_of(missing_regions, MissingRegions, what="missing_regions")
     paths: Any = (models,) if isinstance(models, str | os.PathLike) else models
     return Protection(
         owner=Path(owner),
@@ -104,7 +115,7 @@ def protect(
             None if labels is None else Path(labels), column=label_column, image_column=image_column
         ),
         sources=() if labels is None else (Path(labels),),
-        keep_out=KeepOut(_path(regions), margin_px, _path(segmenter), lesions, anatomy),
+        keep_out=KeepOut(_path(regions), margin_px, _path(segmenter), lesions, anatomy, missing),
         logo=logo,
         prepared=prepared,
         chooses_style=own is None,
@@ -113,6 +124,8 @@ def protect(
         batch=batch,
         ledger=ledger,
         same_mark=same_mark,
+        needs_review=needs_review,
+        redo=_path(redo),
         listener=as_listener(progress),
     ).run(Path(images))
 

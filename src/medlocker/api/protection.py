@@ -13,6 +13,7 @@ from medlocker.api.keepout import KeepOut
 from medlocker.api.keptstyle import kept_style, style_to_keep
 from medlocker.api.listener import Listener
 from medlocker.api.logos import GivenLogo, read_logo
+from medlocker.api.newmarks import AskedAgain, asked_again
 from medlocker.api.protectoptions import engine_maker, open_ledger, veil_warnings
 from medlocker.api.protecttold import run_told, say_inputs, warn_of_nothing_found
 from medlocker.certificates import Owner, load_owner
@@ -92,6 +93,8 @@ class Protection:
         ledger: Refuse what another release has marked.
         same_mark: Mark it again if the mark comes out the same.
         give_up: Ids of runs whose claims are to be void.
+        needs_review: Let only images that the owner has approved be granted or sent on.
+        redo: A release whose review asked for other marks: only those images are marked, as was asked.
         listener: Is told what happens.
 
     Raises:
@@ -114,6 +117,8 @@ class Protection:
     ledger: bool = True
     same_mark: bool = False
     give_up: Sequence[str] = ()
+    needs_review: bool = False
+    redo: Path | None = None
     listener: Listener = field(default_factory=Listener)
     keys: Owner = field(init=False)
     _maker: EngineMaker = field(init=False)
@@ -143,20 +148,29 @@ class Protection:
             MedlockerError: If the run cannot go on; what goes wrong with one image is in the result.
         """
         inputs = find_inputs(images)
+        again = None if self.redo is None else asked_again(self.redo, self.keys, listener=self.listener)
+        if again is not None:
+            inputs = again.among(inputs)
         check_target(self.out, inputs)
         with start_marker(self.out):
-            run = self._compose(inputs)
+            run = self._compose(inputs, again)
             result = run_told(run, listener=self.listener)
         warn_of_nothing_found(run, result, listener=self.listener)
         return Protected(run, result, tuple(self.listener.notes))
 
-    def _compose(self, inputs: Inputs) -> Run:
+    def _compose(self, inputs: Inputs, again: AskedAgain | None) -> Run:
         """Open everything that the images share."""
+        regions = self.keep_out.known(inputs)
+        self.keep_out.check(regions, [item.name for item in inputs.items])
+        ledger = open_ledger(self.keys, use=self.ledger, given_up=self.give_up)
+        if again is not None and ledger is not None:
+            ledger.free(again.originals, release=again.release)
+        for new in () if again is None else again.new_marks.values():
+            self.settings.asked(new)  # refuses what the preset has not
         listener, asked, preset = self.listener, self.settings, self.settings.preset
         logo = read_logo(self.logo, listener=listener) if self.prepared is None else self.prepared.logo
         if self.prepared is not None:
             check_kind(self.prepared, inputs)
-        regions = self.keep_out.known(inputs)
         batch, classifiers = self._models(inputs)
         finder = self.keep_out.finder(preset, classifiers)
         say_inputs(inputs, self.labels, regions, finder, listener=listener)
@@ -180,12 +194,14 @@ class Protection:
             finder=finder,
             sources=(*self.sources, *((self.keep_out.regions,) if self.keep_out.regions else ())),
             learned=self.prepared if isinstance(self.prepared, LearnedLogo) else None,
-            ledger=open_ledger(self.keys, use=self.ledger, given_up=self.give_up),
+            ledger=ledger,
             same_mark=self.same_mark,
             workers=_FILE_THREADS,
             batch=batch,
             engine=self._maker,
             kept=style_to_keep(asked, settings) if is_chosen else {},
+            needs_review=self.needs_review or again is not None,
+            new_marks={} if again is None else again.new_marks,
         )
 
     def _models(self, inputs: Inputs) -> tuple[int, list[Classifier]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from medlocker.api.listener import Callback, Listener, as_listener
 from medlocker.api.trust import load_access
+from medlocker.arguments import AtLeastOne, checked_arguments
 from medlocker.certificates import load_verify_key, open_release
 from medlocker.restore import ImageResult, RestoreReport, check_output, restore_release
 
@@ -32,6 +33,7 @@ class Restored:
     seconds: float
 
 
+@checked_arguments
 def restore(
     release: _Path,
     *,
@@ -40,7 +42,7 @@ def restore(
     out: _Path,
     grant: _Path | None = None,
     overwrite: bool = False,
-    workers: int | None = None,
+    workers: AtLeastOne | None = None,
     progress: Callback | Listener | None = None,
 ) -> Restored:
     """Get the originals back of all images that a private key opens.

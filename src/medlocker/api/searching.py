@@ -13,6 +13,7 @@ from medlocker.api.arrays import Array, Form, to_image
 from medlocker.api.found import Found
 from medlocker.api.logos import GivenLogo, as_logo
 from medlocker.api.models import Models, as_classifiers
+from medlocker.arguments import checked_arguments
 from medlocker.classifiers import Classifier, batch_for
 from medlocker.engines import make_search
 from medlocker.errors import InputError
@@ -38,6 +39,7 @@ class MarkStyle:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
+    @checked_arguments
     def __call__(
         self,
         models: Models,
@@ -69,6 +71,7 @@ class MarkStyle:
         boxes = None if keep_out is None else [keep_out]
         return self.each(models, [array], keep_out=boxes, labels=[label], logo=logo, seed=seed)[0]
 
+    @checked_arguments
     def each(
         self,
         models: Models,

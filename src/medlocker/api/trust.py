@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medlocker.api.listener import Callback, Listener, as_listener
+from medlocker.arguments import AtLeastOne, checked_arguments
 from medlocker.certificates import (
     Access,
     Release,
@@ -43,11 +44,12 @@ class Verified:
         return self.report.valid
 
 
+@checked_arguments
 def verify(
     release: _Path,
     *,
     owner: _Path,
-    workers: int | None = None,
+    workers: AtLeastOne | None = None,
     progress: Callback | Listener | None = None,
 ) -> Verified:
     """Check who signed a release, and that no file is missing, changed or added.

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from medlocker.api.choices import harden_of, one_of
 from medlocker.api.searching import MarkStyle
+from medlocker.arguments import checked_arguments
 from medlocker.protect import LEAST_PSNR_DB, Aim, Harden, Settings
 from medlocker.veilstyle import DEFAULT_STYLE, VeilStyle
 
@@ -38,6 +39,7 @@ class Veil(MarkStyle):
     (True, True)
     """
 
+    @checked_arguments
     def __init__(
         self,
         *,

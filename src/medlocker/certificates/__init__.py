@@ -3,6 +3,7 @@
 from medlocker.certificates._access import Access, open_secret, owner_access
 from medlocker.certificates._age import Identity, Recipient, seal, unseal
 from medlocker.certificates._assemble import assemble
+from medlocker.certificates._dsse import check_statement, sign_statement
 from medlocker.certificates._grants import NOTICE, Grant, open_grant, read_grant, write_grant
 from medlocker.certificates._index import (
     MAX_SHARD_BYTES,
@@ -32,6 +33,7 @@ from medlocker.certificates._ownergrant import open_owner_grant, seal_owner_gran
 from medlocker.certificates._record import SealedRecord, open_record, seal_record
 from medlocker.certificates._release import Release, check_binding, open_release, trust_failed
 from medlocker.certificates._secret import ReleaseSecret
+from medlocker.certificates._signedlines import check_line, sign_line
 from medlocker.certificates._signing import SigningKey, VerifyKey
 from medlocker.certificates._statement import PROMISE, ModelFact, PublicFacts, Statement, utc_now
 from medlocker.certificates._verify import FileProblems, VerifyReport, verify_release
@@ -66,6 +68,8 @@ __all__ = [
     "VerifyReport",
     "assemble",
     "check_binding",
+    "check_line",
+    "check_statement",
     "index_name",
     "ledger_path",
     "load_identity",
@@ -86,6 +90,8 @@ __all__ = [
     "seal_owner_grant",
     "seal_record",
     "sha256_file",
+    "sign_line",
+    "sign_statement",
     "trust_failed",
     "unseal",
     "utc_now",

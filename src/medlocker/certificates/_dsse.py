@@ -77,7 +77,7 @@ def check_statement(
     envelope = Fields(parse_json(data, what=what), ("payloadType", "payload", "signatures"), what=what)
     if envelope.raw("payloadType") != PAYLOAD_TYPE:
         raise envelope.refuse("payloadType", PAYLOAD_TYPE)
-    payload = _base64(envelope.raw("payload"), what=f"{what}: payload")
+    payload = from_base64(envelope.raw("payload"), what=f"{what}: payload")
     _check_signatures(envelope, pae(PAYLOAD_TYPE, payload), owner=owner)
     # from here on every byte is the owner's
     fields = ("_type", "subject", "predicateType", "predicate")
@@ -101,7 +101,7 @@ def _check_signatures(envelope: Fields, signed: bytes, *, owner: VerifyKey) -> N
     for entry in signatures:
         signature = Fields(entry, ("keyid", "sig"), what=f"{what}: signature")
         try:
-            owner.check(_base64(signature.raw("sig"), what=f"{what}: signature"), signed, what=what)
+            owner.check(from_base64(signature.raw("sig"), what=f"{what}: signature"), signed, what=what)
         except SignatureError as error:
             failure = error
         else:
@@ -124,7 +124,12 @@ def _read_subjects(statement: Fields) -> dict[str, str]:
     return subjects
 
 
-def _base64(value: object, *, what: str) -> bytes:
+def from_base64(value: object, *, what: str) -> bytes:
+    """Return bytes from their text.
+
+    Raises:
+        MalformedError: If it is no base64.
+    """
     try:
         if not isinstance(value, str):
             raise ValueError

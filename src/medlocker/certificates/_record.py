@@ -61,7 +61,7 @@ class SealedRecord:
         logo: Digest of the logo.
         residual: See :mod:`medlocker.patch`.
         seeds: Named seeds of the search.
-        facts: Named facts that restoring the format needs.
+        facts: What marking found out of this image; restoring needs none of it.
         method: How the mark was put on; restoring refuses methods that it does not know.
         original: The original file's bytes, if kept.
         salt: 32 random bytes: makes a commitment to this record hide it.

@@ -30,7 +30,7 @@ LAWFUL_USE = (
 )
 _MAX_MODELS = 256
 _FIELDS = ("tool", "created", "release", "owner", "models", "images", "counts", "preset", "promise")
-_LATER_FIELDS = ("regions",)
+_LATER_FIELDS = ("regions", "needs_review")
 """Not in every release of the first version: what older ones lack is taken as not stated."""
 NOT_STATED = "not stated"
 _INDEX_FORM = re.compile(r"index/([0-9]{5,6})\.jsonl")
@@ -59,8 +59,10 @@ class PublicFacts:
         counts: Named numbers, for instance ``{"inputs": 12, "skipped": 1}``.
         keeps_originals: Whether sealed records hold the original files.
         regions: Where the keep-out regions come from: ``given``, ``segmenter:<sha256>``,
-            ``candidates: not a clinician's``, ``none``, or several with `` + `` between.
+            ``candidates: not a clinician's``, ``none``, or several with `` + `` between; ``unlisted: ``
+            before one is of the images alone that the given regions do not list.
         kept: Names of metadata that were passed on although they may hold an unmarked picture.
+        needs_review: Whether only images that the owner has approved may be granted or sent on.
     """
 
     preset: str
@@ -69,6 +71,7 @@ class PublicFacts:
     keeps_originals: bool = False
     regions: str = "none"
     kept: tuple[str, ...] = ()
+    needs_review: bool = False
 
     @property
     def promise(self) -> str:
@@ -95,6 +98,7 @@ class Statement:
         regions: Where the keep-out regions come from; ``not stated`` in older releases.
         subjects: File name relative to ``certificate/``, SHA-256.
         promise: What a mark does and does not do, and what the owner let through.
+        needs_review: Whether only images that the owner has approved may be granted or sent on.
     """
 
     tool: str
@@ -108,6 +112,7 @@ class Statement:
     regions: str
     subjects: Mapping[str, str]
     promise: str = PROMISE
+    needs_review: bool = False
 
     @property
     def shards(self) -> tuple[int, ...]:
@@ -155,6 +160,8 @@ def make_statement(
         "regions": facts.regions,
         "promise": facts.promise,
     }
+    if facts.needs_review:
+        predicate["needs_review"] = True
     data = sign_statement(PREDICATE_TYPE, predicate, subjects=subjects, key=key)
     read_statement(data, owner=key.public)
     return data
@@ -186,9 +193,16 @@ def read_statement(data: bytes, *, owner: VerifyKey) -> Statement:
         regions=reader.text("regions", max_length=256) if "regions" in names else NOT_STATED,
         subjects=subjects,
         promise=reader.text("promise", max_length=4096),
+        needs_review="needs_review" in names and _read_truth(reader, "needs_review"),
     )
     _check_subjects(statement)
     return statement
+
+
+def _read_truth(reader: Fields, name: str) -> bool:
+    if type(reader.raw(name)) is not bool:
+        raise reader.refuse(name, "true or false")
+    return bool(reader.raw(name))
 
 
 def _read_model(value: object, what: str) -> ModelFact:

@@ -220,8 +220,10 @@ def push_release(release: Path, key: VerifyKey, server: Server, staging: Staging
     """
     from medlocker.certificates import open_release
     from medlocker.dicomweb import PushLog, find_marked, push
+    from medlocker.review import refuse_unreviewed
 
     opened = open_release(release, key)
+    refuse_unreviewed(opened)
     marked = find_marked(opened)
     if not marked.entries:
         raise InputError(f"{release.name}: expected DICOM files to push, found none", subject=release.name)

@@ -49,6 +49,18 @@ COMMANDS = {
         "verify",
         "Check who signed a release, and that no file is missing, changed, or added. Exit code 3 if not so.",
     ),
+    "review": _Command(
+        "review",
+        "Look at every marked image, worst first: approve, reject with a reason, or ask for another mark.",
+    ),
+    "whose": _Command(
+        "whose",
+        "Find the marked image that a picture was made of, whether cropped, resized, compressed or printed.",
+    ),
+    "serve": _Command(
+        "serve",
+        "Mark, review, verify, grant and restore on pages in a browser; only on this machine.",
+    ),
     "restore": _Command("restore", "Get the originals back, bit for bit, of all images that KEY opens."),
     "evaluate": _Command(
         "evaluate",

@@ -20,8 +20,8 @@ from medlocker.cli._interrupts import interruptible_imports
 from medlocker.cli._labels import ImageColumn, LabelColumn
 from medlocker.cli._panels import CERTIFICATE, KEEP_OUT, MARKS, RUN, SEARCH
 from medlocker.cli._progress import Telling
-from medlocker.errors import WriteError
-from medlocker.options import LEAST_PSNR_DB, Aim, EngineName, Placement, Preset, StyleName
+from medlocker.errors import InputError, WriteError
+from medlocker.options import LEAST_PSNR_DB, Aim, EngineName, MissingRegions, Placement, Preset, StyleName
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -65,7 +65,9 @@ def protect(
     ] = None,
     regions: Annotated[
         Path | None,
-        typer.Option(help="Regions that stay free: masks, CSV, COCO JSON, YOLO text files, or DICOM SEG."),
+        typer.Option(
+            help="Regions that stay free: masks, CSV, COCO, LabelMe or VIA JSON, YOLO, VOC, or DICOM SEG."
+        ),
     ] = None,
     logo: Annotated[
         Path | None,
@@ -187,6 +189,14 @@ def protect(
         float | None,
         typer.Option(
             "--harden-opaque", help="Share of the logo made fully opaque, 0 to 1.", rich_help_panel=MARKS
+        ),
+    ] = None,
+    missing_regions: Annotated[
+        MissingRegions | None,
+        typer.Option(
+            help="Images of which --regions says nothing: keep candidates out there (as --lesions auto; the "
+            "default, unless --segmenter or your own --lesions looks at them), none, or refuse the run.",
+            rich_help_panel=KEEP_OUT,
         ),
     ] = None,
     margin_px: Annotated[
@@ -329,6 +339,24 @@ def protect(
             rich_help_panel=CERTIFICATE,
         ),
     ] = None,
+    needs_review: Annotated[
+        bool,
+        typer.Option(
+            "--needs-review",
+            help="Let `grant` and `push` refuse every image that nobody approved in `medlocker review`.",
+            rich_help_panel=CERTIFICATE,
+        ),
+    ] = False,
+    redo: Annotated[
+        Path | None,
+        typer.Option(
+            "--redo",
+            metavar="RELEASE",
+            help="Mark only the images again for which the review of this earlier release asked for another "
+            "mark. Needs the same INPUT; implies --needs-review.",
+            rich_help_panel=CERTIFICATE,
+        ),
+    ] = None,
     push: PushOption = None,
     push_auth: PushAuthOption = None,
     workers: Annotated[
@@ -369,6 +397,8 @@ def protect(
         from medlocker.cli._protectoutput import say_result
         from medlocker.protect import Settings
 
+    if push is not None and (needs_review or redo is not None):
+        raise InputError("--push cannot be used with --needs-review: review first, then `medlocker push`")
     prepared = prepared_of(logo, preset)
     settings = Settings(
         preset=preset,
@@ -400,7 +430,7 @@ def protect(
         models=model or [],
         labels=labels_of(labels, column=label_column, image_column=image_column),
         sources=(labels,) if labels else (),
-        keep_out=KeepOut(regions, margin_px, segmenter, lesions, anatomy),
+        keep_out=KeepOut(regions, margin_px, segmenter, lesions, anatomy, missing_regions),
         logo=logo,
         prepared=prepared,
         chooses_style=style == "auto",
@@ -410,6 +440,8 @@ def protect(
         ledger=ledger,
         same_mark=same_mark,
         give_up=give_up or (),
+        needs_review=needs_review,
+        redo=redo,
         listener=Telling(),
     )
     public = protection.keys.signing.public

@@ -7,8 +7,8 @@ from typing import Any
 
 from medlocker.demo._contactsheet import caption
 from medlocker.demo._run import DemoResult
-from medlocker.evaluate import render_page, thumbnail
 from medlocker.files import write_atomic
+from medlocker.pages import render_page, thumbnail
 
 _SIDE_PX = 320
 
@@ -16,7 +16,9 @@ _SIDE_PX = 320
 def write_page(story: DemoResult, path: Path) -> None:
     """Write the page."""
     figures = [_figure(story, i) for i in range(len(story.samples.names))]
-    page = render_page("demo.html", folder=Path(__file__).parent / "templates", story=story, figures=figures)
+    page = render_page(
+        "demo.html", folders=[Path(__file__).parent / "templates"], story=story, figures=figures
+    )
     write_atomic(path, page, overwrite=True)
 
 

@@ -177,6 +177,8 @@ class CandidateWriter:
             metadata=marked.metadata or metadata_digest(again),
             original=kept_whole,
             seed=self._seed,
+            kept_out=self.original.boxes,
+            anatomy=self.original.findings.firm,
         )
         return written, again
 

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from medlocker.errors import Failure
+from medlocker.geometry import Box
 from medlocker.images import Image
 from medlocker.protect._series import Series, SharedMarks
+from medlocker.review import NewMark
 from medlocker.veil import AnyMark
 
 
@@ -28,6 +30,7 @@ class Job:
         lead: The marks of its series; None where they are still to be searched.
         stamp: What tells whether the source was changed since.
         image: The image, where it is held in memory; then nothing is read or written.
+        new_mark: How its mark shall differ from those of the others, as a review asked.
     """
 
     index: int
@@ -40,6 +43,7 @@ class Job:
     lead: SharedMarks | None = None
     stamp: str = ""
     image: Image | None = field(default=None, repr=False)
+    new_mark: NewMark | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,8 @@ class Marked:
         metadata: Digest of the metadata of the file that restoring writes.
         original: The original file's bytes if they are to be kept, else None.
         seed: 32 bytes that all randomness of this image came from.
+        kept_out: Boxes that the marks keep out of; decoys are not among them.
+        anatomy: Those of them that a finder took for optic disc and macula.
     """
 
     job: Job
@@ -71,6 +77,8 @@ class Marked:
     metadata: str
     original: bytes | None = field(repr=False)
     seed: bytes = field(repr=False)
+    kept_out: tuple[Box, ...] = ()
+    anatomy: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -51,7 +51,7 @@ from medlocker.protect.veiled import (
     reduce_opacity,
     wanted_classes,
 )
-from medlocker.regions import Finder, Findings, Regions, lesion_finder
+from medlocker.regions import Finder, Findings, Regions, finder_for, lesion_finder
 from medlocker.search import BackgroundTask, Found, ModelAnswers, Preview, Search, Task
 from medlocker.veil import AnyMark, Veil
 
@@ -100,9 +100,10 @@ class Protector:
         Raises:
             MedlockerError: If the image cannot be marked.
         """
+        asked = self if job.new_mark is None else replace(self, settings=self.settings.asked(job.new_mark))
         if job.lead is not None:
-            return self._follow(job, job.lead)
-        return self._veil(job) if self.settings.preset == "veil" else self._search(job)
+            return asked._follow(job, job.lead)
+        return asked._veil(job) if self.settings.preset == "veil" else asked._search(job)
 
     def _veil(self, job: Job) -> Generator[Any, Any, Outcome]:
         """Draw veils by key, and keep the one whose written file comes nearest to the aim."""
@@ -111,7 +112,7 @@ class Protector:
         colors = viewed(original.image)
         cleans = yield BackgroundTask(lambda: [model.canvas(colors) for model in self.classifiers], "read")
         labels, clean_correct = yield from self._labels(job, cleans)
-        seed = self.randomness("veil", original.digest)
+        seed = self._randomness(job, "veil", original.digest)
         wanted = wanted_classes(self.settings, self.classifiers, key=seed)
         attempt = CandidateWriter(self, job, original, labels, seed, wanted=wanted)
         try:
@@ -143,6 +144,10 @@ class Protector:
         except BaseException:
             attempt.discard()
             raise
+
+    def _randomness(self, job: Job, purpose: str, digest: str) -> bytes:
+        """Return 32 bytes; of an image that is marked again others than the first time, whatever the seed."""
+        return self.randomness(purpose if job.new_mark is None else f"{purpose}-again", digest)
 
     def _try(self, attempt: CandidateWriter, veil: Veil) -> Generator[Any, Any, float]:
         """Write a veil as faint as legibility asks for, and return how near it comes to the aim."""
@@ -186,7 +191,7 @@ class Protector:
         yield from self._admit_series(job)
         loaded: _Loaded = yield BackgroundTask(lambda: self._load(job), "read")
         labels, clean_correct = yield from self._labels(job, loaded.preview.clean_canvases)
-        seed = self.randomness("search", loaded.digest)
+        seed = self._randomness(job, "search", loaded.digest)
         learned = self._learned(loaded.image, labels)
         problem = pose_problem(
             self.settings, loaded.preview, room=loaded.room, labels=labels, learned=learned
@@ -299,9 +304,9 @@ class Protector:
             image, file_digest = read_image(data, name=job.name), hashlib.sha256(data).hexdigest()
         digest = content_digest(image)
         self.admit(digest)
-        boxes = given_boxes(self.regions, image, (job.name,))
+        boxes = (*given_boxes(self.regions, image, (job.name,)), *_asked_boxes(job, image))
         known = job.series.findings.get(job.name) if job.series is not None else None
-        findings = known or self._findings(image)
+        findings = known or self._findings(job.name, image)
         return Original(image, file_digest, digest, boxes, findings)
 
     def _open_follower(self, job: Job, lead: SharedMarks) -> Original:
@@ -358,7 +363,7 @@ class Protector:
                 width=image.width,
                 height=image.height,
                 step=preview.step,
-                seed=self.randomness("search", own.digest),
+                seed=self._randomness(job, "search", own.digest),
                 key=self.randomness("harden", own.digest),
             ),
         )
@@ -367,15 +372,16 @@ class Protector:
     def _findings_of(self, name: str, source: Path) -> Findings:
         """Return what the finder finds in a file; runs in a thread."""
         data = read_limited(source, max_bytes=LIMITS.max_file_bytes, what="image")
-        return self._findings(read_image(data, name=name))
+        return self._findings(name, read_image(data, name=name))
 
-    def _findings(self, image: Image) -> Findings:
+    def _findings(self, name: str, image: Image) -> Findings:
         """Return what the finder finds in any frame, grown by what marking next to it would change."""
-        if self.finder is None:
+        finder = finder_for(self.finder, self.regions, name)
+        if finder is None:
             return Findings(())
         frames = image.frames
         views = (None,) if frames is None else (frames[i] for i in range(len(frames)))
-        found = merge_findings([self.finder.find(viewed(image, view)) for view in views])
+        found = merge_findings([finder.find(viewed(image, view)) for view in views])
         boxes, firm = (tuple(influence_box(image, box) for box in some) for some in (found.boxes, found.firm))
         return replace(found, boxes=boxes, firm=firm)
 
@@ -385,6 +391,12 @@ class _Loaded(Original):
     preview: Preview
     room: PlacementSpace
     notes: tuple[str, ...]
+
+
+def _asked_boxes(job: Job, image: Image) -> Iterator[Box]:
+    """Yield the regions that a review asked to keep clear."""
+    for box in () if job.new_mark is None else job.new_mark.keep_out:
+        yield influence_box(image, box.grown(0, within=(image.width, image.height)))
 
 
 def _check_name(name: str) -> None:

@@ -11,6 +11,7 @@ from medlocker.formats import Keep, check_keep
 from medlocker.logo import Hardening
 from medlocker.mark import OPACITY_ONE
 from medlocker.options import LEAST_PSNR_DB, MAX_AREA, Aim, Placement, Preset
+from medlocker.review import NewMark
 from medlocker.search import AUTO, AnySearch, known_search, search_name
 from medlocker.veilstyle import DEFAULT_STYLE, VeilStyle
 
@@ -206,6 +207,15 @@ class Settings:
                 "after rounding such a veil would change nothing"
             )
         _ = self.veil_style  # refuses a size that no lattice has
+
+    def asked(self, new: NewMark) -> Settings:
+        """Return the same for an image of which a review wants another mark.
+
+        Raises:
+            InputError: If the preset has no such mark.
+        """
+        opacity = self.opacity if new.opacity is None else (min(self.opacities[0], new.opacity), new.opacity)
+        return replace(self, opacity=opacity, size=self.size if new.size is None else new.size)
 
     @property
     def keep(self) -> Keep:

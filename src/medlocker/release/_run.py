@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ from medlocker.formats.dicom import series_key
 from medlocker.labels import Labels
 from medlocker.logo import LearnedLogo, Logo
 from medlocker.protect import DecoySource, Job, Outcome, Settings, source_of
-from medlocker.regions import Finder, Regions, checked_finder, lesion_finder
+from medlocker.regions import Finder, Regions, checked_finder, lesion_finder, without_lesions
 from medlocker.release._donors import kept_donors
 from medlocker.release._fingerprint import fingerprint_path
 from medlocker.release._groups import Key, Scheduler, dicom_instance, find_groups
@@ -47,6 +47,7 @@ from medlocker.release._journal import (
 from medlocker.release._recheck import file_stamp, revalidate
 from medlocker.release._sealer import Sealer
 from medlocker.release._summary import Summary
+from medlocker.review import NewMark
 
 IMAGES = "images"
 
@@ -75,6 +76,8 @@ class Run:
         batch: Most pictures in one call of a model.
         engine: Where the images are worked on; does not change the result.
         kept: What a new run shall remember besides; see :func:`medlocker.release.kept_of`.
+        needs_review: Let only approved images be granted or sent on.
+        new_marks: By name of the input, how the marks of single images shall differ, as a review asked.
     """
 
     inputs: Inputs
@@ -97,6 +100,8 @@ class Run:
     batch: int = 16
     engine: EngineMaker = LocalEngine
     kept: Mapping[str, Any] = field(default_factory=dict)
+    needs_review: bool = False
+    new_marks: Mapping[str, NewMark] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classifiers", tuple(map(checked_classifier, self.classifiers)))
@@ -106,7 +111,13 @@ class Run:
     @property
     def regions_source(self) -> str:
         """Where keep-out regions come from, as certificates say it."""
-        return source_of(given=self.regions is not None, finder=self.finder)
+        known = self.regions
+        if known is None:
+            return source_of(given=False, finder=self.finder)
+        is_open = known.has_unlisted
+        finder = self.finder if is_open or not known.stand_in else without_lesions(self.finder)
+        alone = is_open and (known.stand_in or lesion_finder(finder) is None)
+        return source_of(given=known.has_listed, finder=finder, stands_in=alone)
 
     @property
     def has_donors(self) -> bool:
@@ -142,6 +153,8 @@ class Run:
             if self.regions is not None
             else None,
             "finder": self.finder.fingerprint if self.finder is not None else None,
+            "needs_review": self.needs_review,
+            "new_marks": {name: asdict(new) for name, new in sorted(self.new_marks.items())},
             "names": hashlib.sha256(
                 "\n".join(item.name for item in self.inputs.items).encode("utf-8", "surrogateescape")
             ).hexdigest(),
@@ -293,7 +306,7 @@ def _attempt(
     if not summary.marked:
         _discard(run.release)
     told = summary.to_json(engine.clock, time.perf_counter() - started)
-    return Result(summary, told | {"engine": engine.facts})
+    return Result(summary, told | {"passed_over": run.inputs.left_out(), "engine": engine.facts})
 
 
 def _begin(run: Run, release: str, *, is_new: bool = True) -> None:
@@ -398,6 +411,7 @@ def _jobs(run: Run, order: Scheduler) -> Iterator[Job]:
             series=planned.series,
             lead=planned.lead,
             stamp=file_stamp(item.path),
+            new_mark=run.new_marks.get(item.name),
         )
 
 
@@ -414,6 +428,7 @@ def _finish(run: Run, secret: ReleaseSecret, journal: Journal, summary: Summary)
         keeps_originals=run.settings.keep_original,
         regions=run.regions_source,
         kept=tuple(sorted(run.settings.keep_metadata)),
+        needs_review=run.needs_review,
     )
     assemble(
         run.release,

@@ -21,6 +21,7 @@ from medlocker.logo import Logo
 from medlocker.protect import Marked, Outcome, SharedMarks, marks_digest, seeded, series_error
 from medlocker.release._journal import Journal
 from medlocker.release._journalindex import Done
+from medlocker.review import MarkingFacts
 
 
 class Sealer:
@@ -98,6 +99,7 @@ class Sealer:
             method=marked.method,
             seeds={"search": int.from_bytes(marked.seed[:6], "big")},
             original=marked.original,
+            facts=_facts(marked, outcome).to_sealed(),
         )
         blob = seal_record(record, self._secret)
         if self._ledger is not None:
@@ -143,3 +145,16 @@ class Sealer:
         """Open what was sealed."""
         what = f"sealed record {done.outcome.index}"
         return open_record(self._journal.record(done), [self._secret.identity()], what=what)
+
+
+def _facts(marked: Marked, outcome: Outcome) -> MarkingFacts:
+    pairs = zip(outcome.clean_correct, outcome.fooled, strict=True)
+    return MarkingFacts(
+        psnr_db=outcome.psnr,
+        shrunk=outcome.shrunk,
+        asked=sum(outcome.clean_correct),
+        misled=sum(right and fooled for right, fooled in pairs),
+        kept_out=marked.kept_out,
+        regions=len(marked.kept_out),
+        anatomy=marked.anatomy,
+    )

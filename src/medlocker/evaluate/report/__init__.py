@@ -3,7 +3,6 @@
 from medlocker.evaluate.report._advice import Advice, advise
 from medlocker.evaluate.report._headline import Finding, auc_text, findings, gain_text, kappa_text
 from medlocker.evaluate.report._json import ReportNotes, to_json
-from medlocker.evaluate.report._render import render_page, thumbnail
 from medlocker.evaluate.report._write import check_report, write_report
 
 __all__ = [
@@ -16,8 +15,6 @@ __all__ = [
     "findings",
     "gain_text",
     "kappa_text",
-    "render_page",
-    "thumbnail",
     "to_json",
     "write_report",
 ]

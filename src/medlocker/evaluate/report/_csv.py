@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 
 from medlocker.evaluate._attacked import Removal
@@ -13,11 +9,7 @@ from medlocker.evaluate._numbers import Numbers, TargetNumbers
 from medlocker.evaluate._pairs import CLEAN, RANDOM
 from medlocker.evaluate._qualities import quality_values
 from medlocker.information import Information
-
-_MISLEADING = re.compile("[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-"""Controls, ends of lines, and what turns the direction of text round."""
-
-_FORMULA_STARTS = "=+-@"
+from medlocker.safecsv import to_csv
 
 
 def per_image_csv(numbers: Numbers) -> bytes:
@@ -41,7 +33,7 @@ def per_image_csv(numbers: Numbers) -> bytes:
         "ink",
         "covering",
     )
-    return _csv([*head, *measures, "panel"], _image_rows(numbers, measures))
+    return to_csv([*head, *measures, "panel"], _image_rows(numbers, measures))
 
 
 def _image_rows(numbers: Numbers, measures: Sequence[str]) -> Iterable[Sequence[object]]:
@@ -84,7 +76,7 @@ def summary_csv(numbers: Numbers) -> bytes:
     gain = ("information_left", "information_low", "information_high")
     learned = ("learned_by", "learned_accuracy", "most_frequent_class")
     balanced = ("balanced_information_left", "balanced_information_low", "balanced_information_high")
-    return _csv([*head, *left, *kappa, *gain, *learned, *balanced], _summary_rows(numbers))
+    return to_csv([*head, *left, *kappa, *gain, *learned, *balanced], _summary_rows(numbers))
 
 
 def _summary_rows(numbers: Numbers) -> Iterable[Sequence[object]]:
@@ -134,7 +126,7 @@ def removal_csv(removal: Removal) -> bytes:
     head = ("attack", "number", "knows", "target", "n", "left_count", "left", "low", "high", "control")
     measures = ("psnr_region", "psnr_region_p90", "ssim_region", "seconds")
     told = ("information_left", "information_low", "information_high")
-    return _csv([*head, *measures, *told], _removal_rows(removal))
+    return to_csv([*head, *measures, *told], _removal_rows(removal))
 
 
 def _removal_rows(removal: Removal) -> Iterable[Sequence[object]]:
@@ -155,32 +147,3 @@ def _removal_rows(removal: Removal) -> Iterable[Sequence[object]]:
             row.seconds,
             *_information_cells(row.information)[:3],
         )
-
-
-def _csv(head: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    stream = io.StringIO()
-    writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([_cell(name) for name in head])
-    writer.writerows([_cell(value) for value in row] for row in rows)
-    # names may hold bytes that are no UTF-8
-    return stream.getvalue().encode("utf-8", "backslashreplace")
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return str(int(value))
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    # what turns text round, or ends a line, would show another table than the one that is there
-    text = _MISLEADING.sub(lambda found: repr(found[0])[1:-1], str(value))
-    return f"'{text}" if isinstance(value, str) and _may_be_formula(str(value)) else text
-
-
-def _may_be_formula(text: str) -> bool:
-    """Tell whether a spreadsheet may run a cell: it looks past blanks, and full-width signs count too."""
-    if text[:1] in ("\t", "\r", "\n"):
-        return True
-    seen = "".join(c for c in unicodedata.normalize("NFKC", text) if c.isprintable()).lstrip()
-    return seen.startswith(tuple(_FORMULA_STARTS))

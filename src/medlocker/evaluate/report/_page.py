@@ -18,7 +18,8 @@ from medlocker.evaluate.report._advice import advise
 from medlocker.evaluate.report._attackers import EVERY_ATTACKER, by_cost, view_attackers
 from medlocker.evaluate.report._headline import findings
 from medlocker.evaluate.report._json import ReportNotes
-from medlocker.evaluate.report._render import render_page, thumbnail
+from medlocker.evaluate.report._render import render_report
+from medlocker.pages import thumbnail
 
 _SHOWN, _WORST_SHOWN = 6, 6
 _ALL_KAPPA = 0.6
@@ -63,7 +64,7 @@ def report_page(
         key: release.folder for key, release in zip(numbers.keys, result.evaluation.releases, strict=True)
     }
     worst = [image for quality in qualities[:1] for image, _ in quality.worst]
-    return render_page(
+    return render_report(
         "report.html",
         result=result,
         numbers=numbers,
@@ -90,7 +91,7 @@ def report_page(
 
 def removal_section(removal: Removal | None) -> str:
     """Return the section on attacks alone, as HTML; empty if no attack was run."""
-    return render_page("section.html", **removal_values(removal)).decode("utf-8")
+    return render_report("section.html", **removal_values(removal)).decode("utf-8")
 
 
 def removal_values(removal: Removal | None, *, failed: str = "") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-document.querySelectorAll('input[type=range]').forEach(r=>r.addEventListener('input',
+document.querySelectorAll('figure>input[type=range]').forEach(r=>r.addEventListener('input',
 ()=>r.parentElement.querySelector('.after').style.setProperty('--cut',r.value+'%')));
 const unfold=()=>{const found=document.getElementById(location.hash.slice(1));
 if(found&&found.tagName==='DETAILS'){found.open=true;found.scrollIntoView();}};

@@ -1,0 +1,5 @@
+"""`python -m medlocker` is `medlocker`."""
+
+from medlocker.cli import main
+
+main()

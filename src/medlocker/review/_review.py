@@ -1,0 +1,193 @@
+"""A review: every image of a release, worst first, with what was decided about it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from medlocker.certificates import Access, Release, SigningKey, utc_now
+from medlocker.errors import InputError
+from medlocker.files import make_folder
+from medlocker.review._decision import Decision, NewMark, Verdict
+from medlocker.review._facts import MarkingFacts
+from medlocker.review._items import ReviewItem, worst_first
+from medlocker.review._log import DecisionLog, review_folder
+from medlocker.store import Store
+
+_FACTS = "facts"
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How far a review is.
+
+    Args:
+        images: All of them.
+        left: Not yet decided.
+        another_mark: Another mark was asked for.
+    """
+
+    images: int
+    approved: int
+    rejected: int
+    another_mark: int
+    left: int
+
+
+class Review:
+    """Every image of a release, worst first.
+
+    Args:
+        access: Opens every record.
+        signing: The owner's key: decisions are signed with it.
+        items: See :func:`open_review`.
+        log: What was decided.
+    """
+
+    def __init__(
+        self, access: Access, signing: SigningKey, items: Sequence[ReviewItem], log: DecisionLog
+    ) -> None:
+        self.access = access
+        self.items = tuple(items)
+        self._signing = signing
+        self._log = log
+        self._by_index = {item.entry.index: item for item in self.items}
+
+    @property
+    def release(self) -> Release:
+        """The release, its statement checked."""
+        return self.access.release
+
+    def item(self, index: int) -> ReviewItem:
+        """Return one image by its number in the release.
+
+        Raises:
+            InputError: If there is none.
+        """
+        if index not in self._by_index:
+            raise InputError(f"image {index}: not in this release")
+        return self._by_index[index]
+
+    def refresh(self) -> None:
+        """Read what others have decided meanwhile.
+
+        Raises:
+            CertificateError: If a decision is not the owner's.
+        """
+        self._log.read()
+
+    def decision(self, index: int) -> Decision | None:
+        """Return the decision that holds for an image: the last one about the very file that is there."""
+        found = self._log.latest.get(index)
+        return found if found is not None and found.file == self.item(index).entry.file else None
+
+    @property
+    def counts(self) -> Counts:
+        """How far the review is."""
+        found = [self.decision(item.entry.index) for item in self.items]
+        made: list[Verdict] = [decision.verdict for decision in found if decision is not None]
+        return Counts(
+            images=len(self.items),
+            approved=made.count("approved"),
+            rejected=made.count("rejected"),
+            another_mark=made.count("another mark"),
+            left=len(found) - len(made),
+        )
+
+    def decide(
+        self,
+        items: Iterable[ReviewItem],
+        verdict: Verdict,
+        *,
+        why: str = "",
+        new_mark: NewMark | None = None,
+        reviewer: str = "",
+    ) -> list[Decision]:
+        """Sign and keep the same decision about some images.
+
+        Raises:
+            InputError: If a rejection has no reason, or another mark was asked for before.
+            WriteError: If the system refuses; then nothing was decided.
+        """
+        now = utc_now()
+        made = [
+            Decision(
+                release=self.release.statement.release,
+                index=item.entry.index,
+                name=item.entry.name,
+                file=item.entry.file,
+                verdict=verdict,
+                why=why.strip(),
+                new_mark=new_mark,
+                reviewer=reviewer.strip(),
+                time=now,
+            )
+            for item in items
+        ]
+        self._log.add(made, key=self._signing)
+        return made
+
+
+def open_review(
+    access: Access, signing: SigningKey, *, progress: Callable[[], None] = lambda: None
+) -> Review:
+    """Open the review of a finished release.
+
+    The first time every sealed record is opened; what is needed of them is kept beside the release, under a
+    code that only the owner's key makes.
+
+    Args:
+        access: The owner's, see :func:`medlocker.certificates.owner_access`.
+        signing: The key that signed the release.
+        progress: Called once for each image.
+
+    Raises:
+        CertificateError: If the index, a record or a decision is not the owner's.
+        WriteError: If the system refuses.
+    """
+    release = access.release
+    log = DecisionLog(release)
+    log.read()
+    folder = review_folder(release.path)
+    make_folder(folder)
+    folder.chmod(0o700)
+    known: dict[int, tuple[str, str, MarkingFacts]] = {}
+
+    def take(value: dict[str, object], mark: int) -> None:
+        index, digest, name, facts = (value.get(key) for key in ("index", "file", "original", "facts"))
+        if type(index) is not int or not isinstance(facts, dict):
+            raise ValueError("expected what is known of an image")
+        known[index] = str(digest), str(name), MarkingFacts.from_sealed(facts)
+
+    key = signing.derive(f"review-{release.statement.release}")
+    path = folder / _FACTS
+    found = []
+    with closing(_store(path, release.statement.release, key, take)) as store:
+        for line in release.lines():
+            index = line.entry.index
+            if index not in known or known[index][0] != line.entry.file:
+                record = access.open(line)
+                facts = MarkingFacts.from_sealed(record.facts)
+                known[index] = line.entry.file, record.original_name, facts
+                store.add(
+                    {
+                        "index": index,
+                        "file": line.entry.file,
+                        "original": record.original_name,
+                        "facts": dict(record.facts),
+                    }
+                )
+            found.append((line.entry, known[index][1], known[index][2]))
+            progress()
+    return Review(access, signing, worst_first(found), log)
+
+
+def _store(path: Path, release: str, key: bytes, take: Callable[[dict[str, object], int], None]) -> Store:
+    head = {"release": release}
+    try:
+        return Store(path, head, key=key, take=take, mode=0o600)
+    except Exception:  # it only saves time: what somebody changed is made again
+        path.unlink(missing_ok=True)
+        return Store(path, head, key=key, take=take, mode=0o600)

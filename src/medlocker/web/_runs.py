@@ -1,0 +1,136 @@
+"""Starting a run, watching it, stopping it, going on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from medlocker.errors import InputError, MedlockerError
+from medlocker.release import RunStatus, status_of
+from medlocker.web._home import STATEMENT_PARTS
+from medlocker.web._shared import Shared, address, go, read_form, shared, show
+from medlocker.web._started import Asked, messages_of, read_asked
+
+_NEWEST = 12
+_MOST_LOOKED_AT = 20_000
+
+
+async def ask(request: Request) -> Response:
+    """Show the form of a new run."""
+    found = shared(request)
+    keys = await found.work(lambda: found.roots.find(".sign.key"))
+    return show(request, "run_new.html", keys=keys, images=request.query_params.get("at", ""))
+
+
+async def start(request: Request) -> Response:
+    """Begin a run, or go on with one."""
+    form, found = await read_form(request), shared(request)
+    if form.text("again"):
+        asked = read_asked(found.roots.path(form.text("again")))
+        if asked is None:
+            raise InputError("this run was not started here: repeat its command where it was started")
+    else:
+        folder, name = form.text("folder"), form.text("name")
+        found.roots.folder(folder)
+        if not name or "/" in name or name.startswith("."):
+            raise InputError(f"name of the release: expected a new folder's name, got {name!r:.40}")
+        asked = Asked(
+            images=form.text("images"),
+            owner=form.text("owner"),
+            out=f"{folder}/{name}",
+            preset=form.text("preset"),  # type: ignore[arg-type]  # checked with the command
+            labels=form.text("labels"),
+            regions=form.text("regions"),
+            logo=form.text("logo"),
+            model=form.text("model"),
+            needs_review=form.checked("needs_review"),
+            keep_original=form.checked("keep_original"),
+            anatomy=form.checked("anatomy"),
+            redo=form.text("redo"),
+            missing_regions=form.text("missing_regions"),
+        )
+    await found.work(lambda: found.runs.start(asked))
+    return go("/run", at=asked.out)
+
+
+async def stop(request: Request) -> Response:
+    """Interrupt a run."""
+    form, found = await read_form(request), shared(request)
+    found.runs.stop(found.roots.path(form.text("at")))
+    return go("/run", at=form.text("at"))
+
+
+async def watch(request: Request) -> Response:
+    """Show how far a run is."""
+    found, at = shared(request), request.query_params.get("at", "")
+    release = found.roots.path(at)
+    facts = await found.work(lambda: _facts(found, release, at))
+    return show(request, "run.html", at=at, name=release.name, **facts)
+
+
+async def told(request: Request) -> Response:
+    """Answer the same as JSON, for the page's script."""
+    found, at = shared(request), request.query_params.get("at", "")
+    release = found.roots.path(at)
+    return JSONResponse(await found.work(lambda: _facts(found, release, at)))
+
+
+def _facts(found: Shared, release: Path, at: str) -> dict[str, Any]:
+    status = status_of(release)
+    runs_here = found.runs.is_running(release)
+    try:
+        can_repeat = read_asked(release) is not None
+    except MedlockerError:
+        can_repeat = False
+    state = _state(release, status, runs_here=runs_here)
+    return {
+        "state": state,
+        "images": None if status is None else status.images,
+        "done": 0 if status is None else status.marked + status.skipped + status.failed,
+        "marked": 0 if status is None else status.marked,
+        "skipped": 0 if status is None else status.skipped,
+        "failed": 0 if status is None else status.failed,
+        "can_stop": runs_here,
+        "can_repeat": can_repeat and state in ("interrupted", "nothing"),
+        "messages": messages_of(release),
+        "pictures": [] if status is None and state != "finished" else _newest(release, at),
+    }
+
+
+def _state(release: Path, status: RunStatus | None, *, runs_here: bool) -> str:
+    if release.joinpath(*STATEMENT_PARTS).is_file():
+        return "finished"
+    if runs_here or (status is not None and status.running):
+        return "starting" if status is None or status.starting else "running"
+    return "nothing" if status is None else "interrupted"
+
+
+def _newest(release: Path, at: str) -> list[str]:
+    """Return addresses of the pictures that were marked last."""
+    folder, found = release / "images", []
+    for place, _, names in os.walk(folder):
+        for name in names:
+            path = Path(place, name)
+            if not name.startswith(".") and not path.is_symlink():
+                try:
+                    found.append((path.stat().st_mtime_ns, path.relative_to(folder).as_posix()))
+                except OSError:
+                    continue
+        if len(found) > _MOST_LOOKED_AT:
+            break
+    newest = sorted(found, reverse=True)[:_NEWEST]
+    return [address("/picture", at=f"{at}/images/{name}", side=240) for _, name in newest]
+
+
+ROUTES = [
+    Route("/run/new", ask),
+    Route("/run/start", start, methods=["POST"]),
+    Route("/run/stop", stop, methods=["POST"]),
+    Route("/run/status", told),
+    Route("/run", watch),
+]

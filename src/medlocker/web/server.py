@@ -1,0 +1,60 @@
+"""Starting the server: one port on the loopback address, one address with a token."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+import webbrowser
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import uvicorn
+
+from medlocker.errors import InputError
+from medlocker.web._app import make_app
+from medlocker.web._roots import Roots
+
+LOOPBACK = "127.0.0.1"
+_WAITING = 128
+
+
+def run_server(
+    folders: Sequence[Path],
+    *,
+    port: int = 0,
+    opens_browser: bool = True,
+    start_at: str = "/",
+    say: Callable[[str], None],
+) -> None:
+    """Serve until interrupted.
+
+    Args:
+        folders: Files are read and written below these alone.
+        port: 1 to 65535; 0 takes a free one.
+        opens_browser: Open the address in this machine's browser.
+        start_at: Path of the page that is opened first.
+        say: Called with the address, which holds the token of this start.
+
+    Raises:
+        InputError: If a folder is none, or the port cannot be used.
+    """
+    roots = Roots(folders)
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((LOOPBACK, port))
+        listener.listen(_WAITING)  # before the address is told: who asks at once waits, and is not refused
+    except OSError as error:
+        listener.close()
+        reason = (error.strerror or "cannot be used").lower()
+        raise InputError(f"port {port}: {reason}", hint="choose another --port, or none") from error
+    port = listener.getsockname()[1]
+    token = secrets.token_urlsafe(32)
+    app = make_app(roots, hosts=(f"{LOOPBACK}:{port}", f"localhost:{port}"), token=token)
+    address = f"http://{LOOPBACK}:{port}{start_at}{'&' if '?' in start_at else '?'}token={token}"
+    config = uvicorn.Config(app, log_level="error", access_log=False, server_header=False)
+    say(address)
+    if opens_browser:
+        webbrowser.open(address)
+    with listener:
+        uvicorn.Server(config).run(sockets=[listener])
