@@ -24,7 +24,7 @@ _KINDS: dict[int, Kind] = {0: "grey", 2: "rgb", 3: "palette", 4: "grey-alpha", 6
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _COLORS = {kind: color for color, kind in _KINDS.items()}
 _MAX_CHUNKS = 250_000
-_MAX_OTHERS = 10_000
+_MAX_OTHERS = 100_000
 """Chunks besides those of pixels."""
 
 _MAX_EXIF_BYTES = 1 << 24
