@@ -38,7 +38,7 @@ def render_page(
 
 
 def frame(
-    *, images: str, forms: str = "'none'", connections: str = "'none'", more_script: str = ""
+    *, images: str, forms: str = "'none'", connections: str = "", more_script: str = ""
 ) -> dict[str, Markup]:
     """Return what ``page.html`` needs: style, script, and the policy that allows these two alone.
 
