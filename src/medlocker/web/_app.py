@@ -11,7 +11,7 @@ from starlette.types import ASGIApp
 
 from medlocker.errors import MedlockerError
 from medlocker.web import _grants, _home, _pictures, _reports, _restoring, _reviews, _runs, _verifying
-from medlocker.web._guard import Guard
+from medlocker.web._guard import TOO_LARGE, Guard
 from medlocker.web._roots import Roots
 from medlocker.web._shared import Shared, show
 
@@ -28,7 +28,13 @@ def make_app(roots: Roots, *, hosts: Iterable[str], token: str) -> ASGIApp:
     """
     app = Starlette(
         routes=[route for family in _FAMILIES for route in family.ROUTES],
-        exception_handlers={MedlockerError: _told, 404: _missing, 405: _missing, Exception: _broken},
+        exception_handlers={
+            MedlockerError: _told,
+            404: _missing,
+            405: _missing,
+            413: _too_large,
+            Exception: _broken,
+        },
     )
     app.state.shared = Shared(roots)
     return Guard(app, hosts=hosts, token=token)
@@ -42,6 +48,10 @@ def _told(request: Request, error: Exception) -> Response:
 
 def _missing(request: Request, error: Exception) -> Response:
     return show(request, "error.html", status=404, message="there is no such page", hint="")
+
+
+def _too_large(request: Request, error: Exception) -> Response:
+    return show(request, "error.html", status=413, message=TOO_LARGE, hint="")
 
 
 def _broken(request: Request, error: Exception) -> Response:

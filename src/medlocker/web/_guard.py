@@ -9,11 +9,13 @@ from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MOST_BODY_BYTES = 65 << 20
 """One marked file that is to be verified, or a form."""
+TOO_LARGE = "the upload is too large"
 _COOKIE = "medlocker"
 _HEADERS = {
     "cache-control": "no-store",
@@ -23,10 +25,6 @@ _HEADERS = {
     "cross-origin-resource-policy": "same-origin",
     "x-frame-options": "DENY",
 }
-
-
-class _TooLarge(Exception):
-    pass
 
 
 class Guard:
@@ -66,10 +64,7 @@ class Guard:
         if refused is not None:
             await refused(scope, receive, sent)
             return
-        try:
-            await self._app(scope, _limited(receive), sent)
-        except _TooLarge:
-            await PlainTextResponse("the upload is too large", 413)(scope, receive, sent)
+        await self._app(scope, _limited(receive), sent)
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
@@ -79,7 +74,7 @@ class Guard:
             return PlainTextResponse("requests of other sites are refused", 403)
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()) or len(length) > 12 or int(length) > MOST_BODY_BYTES:
-            return PlainTextResponse("the upload is too large", 413)
+            return PlainTextResponse(TOO_LARGE, 413)
         return None if self._knows(_cookie(headers)) else self._enter(scope)
 
     def _knows(self, given: str) -> bool:
@@ -125,7 +120,7 @@ def _limited(receive: Receive) -> Receive:
         message = await receive()
         size += len(message.get("body", b""))
         if size > MOST_BODY_BYTES:
-            raise _TooLarge
+            raise HTTPException(413, TOO_LARGE)
         return message
 
     return limited

@@ -51,18 +51,14 @@ class Roots:
             InputError: If it lies in no root, leads out of it, or passes a link.
         """
         number, _, name = place.partition("/")
-        if (
-            not number.isascii()
-            or not number.isdigit()
-            or int(number) >= len(self.folders)
-            or len(number) > 4
-        ):
+        is_number = number.isascii() and number.isdigit() and len(number) < 5
+        if not is_number or int(number) >= len(self.folders):
             raise InputError("expected a place below a root folder of this server")
         root = self.folders[int(number)]
         if not name:
             return root
-        if len(name) > _MOST_CHARACTERS:
-            raise InputError("expected a shorter name")
+        if len(name) > _MOST_CHARACTERS or not name.isprintable():
+            raise InputError("expected a shorter name of printable characters")
         path = root
         for part in check_relative_name(name, what="place").parts:
             path = path / part

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 
 from anyio import CapacityLimiter, to_thread
 from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
@@ -26,6 +27,7 @@ R = TypeVar("R")
 _TEMPLATES = Path(__file__).parent / "templates"
 _MOST_REVIEWS = 4
 _MOST_FIELDS = 100
+_BAD_REQUEST = 400
 _AT_ONCE = 2
 """Pictures or files that are worked on at the same time."""
 
@@ -115,10 +117,10 @@ class Form:
 
     Args:
         fields: Text by name.
-        uploads: Files by name.
+        uploads: Contents of files by name; of a file that was not chosen there is none.
     """
 
-    def __init__(self, fields: Mapping[str, str], uploads: Mapping[str, UploadFile]) -> None:
+    def __init__(self, fields: Mapping[str, str], uploads: Mapping[str, bytes]) -> None:
         self._fields = fields
         self.uploads = uploads
 
@@ -151,11 +153,16 @@ async def read_form(request: Request) -> Form:
     """
     try:
         data: FormData = await request.form(max_fields=_MOST_FIELDS, max_files=1)
-    except Exception as error:  # starlette's own kinds of errors about forms
-        if type(error).__name__ not in ("MultiPartException", "HTTPException"):
+    except HTTPException as error:
+        if error.status_code != _BAD_REQUEST:
             raise
         raise InputError("expected a form of this server") from error
     fields = {name: value for name, value in data.items() if isinstance(value, str)}
+    files = {name: value for name, value in data.items() if isinstance(value, UploadFile)}
+    try:
+        uploads = {name: await file.read() for name, file in files.items() if file.filename}
+    finally:
+        await data.close()
     if not secrets.compare_digest(fields.get("form_token", "").encode(), shared(request).form_token.encode()):
         raise InputError("expected a form of this start of the server", hint="load the page again")
-    return Form(fields, {name: value for name, value in data.items() if isinstance(value, UploadFile)})
+    return Form(fields, uploads)

@@ -28,10 +28,9 @@ async def check(request: Request) -> Response:
     """Check a whole release, or whether an uploaded file belongs to it."""
     form, found = await read_form(request), shared(request)
     release, key = found.roots.folder(form.text("at")), found.roots.file(form.text("owner"))
-    upload = form.uploads.get("file")
-    data = await upload.read() if upload is not None and upload.filename else b""
+    data = form.uploads.get("file")
     try:
-        if data:
+        if data is not None:
             result = await found.work(lambda: _file(release, key, data))
         else:
             result = await found.work(lambda: _release(release, key))

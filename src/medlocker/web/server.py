@@ -15,6 +15,7 @@ from medlocker.web._app import make_app
 from medlocker.web._roots import Roots
 
 LOOPBACK = "127.0.0.1"
+_WAITING = 128
 
 
 def run_server(
@@ -42,6 +43,7 @@ def run_server(
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((LOOPBACK, port))
+        listener.listen(_WAITING)  # before the address is told: who asks at once waits, and is not refused
     except OSError as error:
         listener.close()
         reason = (error.strerror or "cannot be used").lower()
