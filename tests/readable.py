@@ -1,7 +1,8 @@
-"""What every page must have for who does not see it or has no mouse, read with the standard library's parser."""
+"""What every page must have for who does not see it or has no mouse."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from html.parser import HTMLParser
 
 _VOID = frozenset({"img", "input", "meta", "br", "line", "rect", "circle", "path"})
@@ -26,20 +27,7 @@ class _Reader(HTMLParser):
             self.language = given.get("lang")
         if given.get("id"):
             self.ids.append(str(given["id"]))
-        if tag == "img" and not given.get("alt"):
-            self.wrong.append("picture without alt")
-        if given.get("role") in ("img", "group") and not given.get("aria-label"):
-            self.wrong.append(f"{tag} with a role and without a name")
-        if given.get("tabindex") == "0" and not given.get("aria-label"):
-            self.wrong.append(f"{tag} takes the focus without a name")
-        if (
-            tag == "svg"
-            and not (given.get("aria-label") or given.get("aria-hidden"))
-            and "svg" not in self.open
-        ):
-            self.wrong.append("drawing that is neither named nor hidden")
-        if tag == "th" and "scope" not in given:
-            self.wrong.append("head of a table without scope")
+        self.wrong += _unnamed(tag, given, inside=self.open)
         if tag == "label" and given.get("for"):
             self.labelled.add(str(given["for"]))
         if tag in _FIELDS and given.get("type") != "hidden":
@@ -60,6 +48,20 @@ class _Reader(HTMLParser):
         if tag in self.open:
             while self.open.pop() != tag:
                 pass
+
+
+def _unnamed(tag: str, given: Mapping[str, str | None], *, inside: list[str]) -> list[str]:
+    """Return what an element lacks that says what it is."""
+    name = given.get("aria-label")
+    is_outer = tag == "svg" and "svg" not in inside
+    lacks = {
+        "picture without alt": tag == "img" and not given.get("alt"),
+        f"{tag} with a role and without a name": given.get("role") in ("img", "group") and not name,
+        f"{tag} takes the focus without a name": given.get("tabindex") == "0" and not name,
+        "drawing that is neither named nor hidden": is_outer and not (name or given.get("aria-hidden")),
+        "head of a table without scope": tag == "th" and "scope" not in given,
+    }
+    return [words for words, is_so in lacks.items() if is_so]
 
 
 def barriers(page: str) -> list[str]:

@@ -9,16 +9,16 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from test_attackers_page import row, told
+from test_evaluation import Told, job, plain
 
-from medlocker.evaluate import ReportNotes, Removal, evaluate, summarise, summarise_quality
+from medlocker.evaluate import Removal, ReportNotes, evaluate, summarise, summarise_quality
 from medlocker.evaluate.removal import Agreement, BatteryResult, Best
 from medlocker.evaluate.report._attackers import view_attackers
 from medlocker.evaluate.report._charts import attackers_chart, kappa_chart, left_chart, time_chart
 from medlocker.evaluate.report._page import condition_name, report_page
 from medlocker.evaluate.report._summary import NOT_ASKED, summarise_page
 from readable import barriers
-from test_attackers_page import row, told
-from test_evaluation import Told, job, plain
 
 LABELS = {f"{k}.png": str(k % 2) for k in range(8)}
 

@@ -1,4 +1,4 @@
-"""Points with their intervals along an axis, drawn by ``charts.html``: what every chart of a page is made of."""
+"""Charts of a page: points with their intervals along an axis, drawn by ``charts.html``."""
 
 from __future__ import annotations
 

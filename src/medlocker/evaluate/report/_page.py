@@ -194,7 +194,7 @@ def _attack_heats(attackers: Sequence[Attacker], removal: Removal | None) -> Att
 
 
 def _every_image(numbers: Numbers) -> list[dict[str, Any]]:
-    """Return a line for each image of the first release, those that most models still answer rightly first."""
+    """Return a line for each image of the first release, the one most models still read first."""
     count, key = numbers.still_right, numbers.keys[0]
     ranked = sorted(numbers.result.images, key=lambda image: (-count.get(image, 0), image))
     lines = []
