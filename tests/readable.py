@@ -19,10 +19,12 @@ class _Reader(HTMLParser):
         self.labelled: set[str] = set()
         self.fields: list[tuple[bool, str | None]] = []
         self.open: list[str] = []
+        self.mains = 0
         self.language: str | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         given = dict(attrs)
+        self.mains += tag == "main"
         if tag == "html":
             self.language = given.get("lang")
         if given.get("id"):
@@ -71,6 +73,8 @@ def barriers(page: str) -> list[str]:
     wrong = list(reader.wrong)
     if reader.language != "en":
         wrong.append("no language")
+    if reader.mains != 1:
+        wrong.append("not one main part")
     if reader.levels[:1] != [1] or reader.levels.count(1) != 1:
         wrong.append("not one first heading, at the front")
     wrong += [

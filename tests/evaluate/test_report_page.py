@@ -53,7 +53,13 @@ def test_nobody_is_shut_out(numbers: Any, attacks: Removal | None) -> None:
 def test_what_keeps_somebody_out_is_seen() -> None:
     page = '<html><h1>a</h1><h3>b</h3><img src="x"><input><a href="#no">c</a><th>d</th><i id="e"><b id="e">'
     assert set(barriers(page)) == {
-        *("no language", "heading 1 is followed by 3", "picture without alt", "field without a label"),
+        *(
+            "no language",
+            "not one main part",
+            "heading 1 is followed by 3",
+            "picture without alt",
+            "field without a label",
+        ),
         *("link to nothing: #no", "head of a table without scope", "id twice: e"),
     }
 

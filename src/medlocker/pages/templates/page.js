@@ -11,7 +11,7 @@ document.querySelectorAll('table[data-list]').forEach(table=>{
 const body=table.tBodies[0],head=body.rows[0],rows=Array.from(body.rows).slice(1),kind=table.dataset.list;
 if(rows.length<3)return;
 const said=document.createElement('output');said.className='note';
-Array.from(head.cells).forEach((cell,column)=>{if(!cell.textContent.trim())return;
+Array.from(head.cells).forEach((cell,column)=>{if(!rows[0].cells[column].textContent.trim())return;
 const button=document.createElement('button');button.type='button';button.className='sort';button.append(...cell.childNodes);cell.append(button);
 button.addEventListener('click',()=>{const up=cell.getAttribute('aria-sort')==='descending';
 Array.from(head.cells).forEach(other=>other.removeAttribute('aria-sort'));
