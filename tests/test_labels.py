@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+import time
 from pathlib import Path
 
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from medlocker.errors import InputError
-from medlocker.labels import class_indices, load_labels, order_classes
+from medlocker.labels import Labels, class_indices, load_labels, order_classes
 
 
 def write(folder: Path, text: str | bytes) -> Path:
@@ -337,3 +339,48 @@ def test_a_stranger_among_numbers_is_not_taken_for_the_name_of_an_output() -> No
     with pytest.raises(InputError, match="expected a class of the model, got 'severe'"):
         class_indices({"0", "1", "2", "severe", "4"}, ("0", "1", "2", "3", "4"))
     assert class_indices({"a", "b"}, ("0", "1")).notes
+
+
+@pytest.mark.parametrize(
+    ("row", "got"),
+    [
+        ("c,,0,1", "'' in column none"),
+        ("c,0,nan,1", "'nan' in column mild"),
+        ("c,0,0,0.5", "'0.5' in column severe"),
+        ("c,0,0,0", "no 1"),
+        ("c,1.0,0,1", "a 1 in the columns none, severe"),
+    ],
+)
+def test_a_gap_among_columns_of_classes_is_named(tmp_path: Path, row: str, got: str) -> None:
+    path = tmp_path / "onehot.csv"
+    path.write_text(f"image,none,mild,severe\na,1,0,0\n\nb,0,1,0\n{row}\nd,0,0,1\n")
+    with pytest.raises(InputError) as refused:
+        load_labels(path)
+    expected = f"line 5: expected a single 1 among zeros, as in most rows, got {got}"
+    assert str(refused.value) == f"labels onehot.csv, {expected}"
+
+
+def test_rows_whose_folders_agree_furthest_count_in_their_order() -> None:
+    folders = ["", "a", "b", "a/b", "b/a", "x/a/b", "x/b/a", "y/a/b"]
+    for seed in range(200):
+        rng = random.Random(seed)
+        rows = rng.sample(folders, rng.randint(2, len(folders)))
+        labels = Labels("l.csv", "label", {f"{folder}/v.png".lstrip("/"): "1" for folder in rows}, "")
+        name = f"{rng.choice([*folders, 'z/a/b', 'c'])}/v.png".lstrip("/")
+        own = name.split("/")[-2::-1] or [""]
+        agree = {}
+        for row in labels.rows:
+            theirs = row.split("/")[-2::-1] or [""]
+            pairs = list(zip(own, theirs, strict=False))
+            agree[row] = next((k for k, (one, other) in enumerate(pairs) if one != other), len(pairs))
+        expected = [row for row in labels.rows if agree[row] == max(agree.values())]
+        assert labels._rows_for(name) == ([name] if name in labels.rows else expected)
+
+
+def test_a_table_from_another_folder_costs_no_square() -> None:
+    names = [f"p{k}/study1/view1.png" for k in range(5_000)]
+    labels = Labels("l.csv", "label", {f"set/train/{name}": name for name in names}, "")
+    started = time.perf_counter()
+    assert labels.for_name(names[7]) == names[7]
+    assert labels.missing(names) == labels.unknown(names) == ()
+    assert time.perf_counter() - started < 20  # all pairs: hours

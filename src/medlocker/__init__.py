@@ -8,8 +8,8 @@
 
 For pictures in memory: models (:class:`TorchModel`, :func:`OnnxModel`, :func:`load_model`) and ways of
 marking (:class:`Veil`, :class:`Marks`). For files, as the commands do: :func:`protect`, :func:`verify`,
-:func:`review`, :func:`grant`, :func:`restore`, :func:`evaluate`. Nothing is imported before it is used; see
-docs/API.md.
+:func:`review`, :func:`grant`, :func:`restore`, :func:`whose`, :func:`evaluate`. Nothing is imported before it
+is used; see docs/API.md.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from medlocker.api.trust import verify as verify
     from medlocker.api.veil import Veil as Lattice
     from medlocker.api.veil import Veil as Veil
+    from medlocker.api.whose import Origin as Origin
+    from medlocker.api.whose import whose as whose
     from medlocker.classifiers.torchmodel import TorchModel as TorchModel
     from medlocker.geometry import Box as Box
     from medlocker.protect import Harden as Harden
@@ -55,6 +57,7 @@ __all__ = [
     "Lattice",
     "Marks",
     "OnnxModel",
+    "Origin",
     "Protected",
     "Restored",
     "TorchModel",
@@ -70,6 +73,7 @@ __all__ = [
     "restore",
     "review",
     "verify",
+    "whose",
 ]
 
 _HOMES = {
@@ -81,6 +85,7 @@ _HOMES = {
     "Lattice": "api.veil:Veil",
     "Marks": "api.marks:Marks",
     "OnnxModel": "api.models:OnnxModel",
+    "Origin": "api.whose:Origin",
     "Protected": "api.protection:Protected",
     "Restored": "api.restore:Restored",
     "TorchModel": "classifiers.torchmodel:TorchModel",
@@ -95,6 +100,7 @@ _HOMES = {
     "restore": "api.restore:restore",
     "review": "api.review:review",
     "verify": "api.trust:verify",
+    "whose": "api.whose:whose",
 }
 
 

@@ -9,6 +9,7 @@ Aim = Literal["same", "key", "wrong"]
 Placement = Literal["series", "image"]
 StyleName = Literal["auto", "shipped"]
 EngineName = Literal["local", "ray"]
+MissingRegions = Literal["refuse", "none", "candidates"]
 RemovalName = Literal["none", "standard", "full"]
 
 MAX_AREA = 0.12

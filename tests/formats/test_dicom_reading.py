@@ -317,9 +317,11 @@ def test_series_are_told_by_their_identifier_size_and_colours(tmp_path: Path) ->
     assert key(SeriesInstanceUID=None) == (None, None)
     assert key(SOPInstanceUID=None)[1] is None
     (tmp_path / "b.dcm").write_bytes(b"\0" * 300)
-    (tmp_path / "c.png").write_bytes(changed()[132:])
+    (tmp_path / "bare").write_bytes(changed()[132:])  # without a preamble
+    (tmp_path / "c.png").write_bytes(b"\x89PNG" + changed())
     assert series_key(tmp_path / "b.dcm") is None
     assert series_key(tmp_path / "c.png") is None
+    assert series_key(tmp_path / "bare") == first
     assert series_key(tmp_path / "missing.dcm") is None
     assert has_dicom_name(Path("x.IMA"))
     assert not has_dicom_name(Path("x.png"))

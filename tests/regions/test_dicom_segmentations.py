@@ -117,6 +117,56 @@ def test_frames_without_a_name_go_to_the_image_at_their_place(tmp_path: Path) ->
     assert boxes(regions, "2.dcm") == (Box(3, 2, 3, 4),)
 
 
+def tilted(path: Path, *, thickness: float | None, spacing: float = 0.5) -> None:
+    """Slice 0, at the origin, with an orientation."""
+    image(path, 0)
+    ds = pydicom.dcmread(path)
+    ds.ImageOrientationPatient, ds.PixelSpacing = [1, 0, 0, 0, 1, 0], [spacing, spacing]
+    if thickness is not None:
+        ds.SliceThickness = thickness
+    ds.save_as(path)
+
+
+@pytest.mark.parametrize(
+    ("place", "thickness", "found"),
+    [
+        ((0, 0, 0.02), 3, (Box(5, 5, 3, 4),)),
+        ((0, 0, 1.5), 3, (Box(5, 5, 3, 4),)),
+        ((0, 0, 1.6), 3, ()),
+        ((0, 0, 0.02), None, ()),
+        ((0.2, 0, 0.02), 3, (Box(4, 4, 5, 6),)),  # 0.4 pixels aside
+    ],
+)
+def test_a_frame_within_half_a_slice_lies_on_it(
+    tmp_path: Path, place: tuple[float, ...], thickness: float | None, found: tuple[Box, ...]
+) -> None:
+    tilted(tmp_path / "0.dcm", thickness=thickness)
+    (tmp_path / "s.dcm").write_bytes(segmentation([(box_mask(5, 5, 3, 4), 1, {"place": list(place)})]))
+    places = {"0.dcm": tmp_path / "0.dcm"}
+    regions = load_regions(tmp_path / "s.dcm", images=places).among(places)
+    assert boxes(regions, "0.dcm") == found
+    assert regions.has_unlisted is not bool(found)  # not passed over: see --missing-regions
+
+
+def test_a_frame_on_another_grid_is_refused(tmp_path: Path) -> None:
+    tilted(tmp_path / "0.dcm", thickness=3)
+    (tmp_path / "s.dcm").write_bytes(segmentation([(box_mask(5, 5, 3, 4), 1, {"place": [4, 0, 0]})]))
+    regions = load_regions(tmp_path / "s.dcm", images={"0.dcm": tmp_path / "0.dcm"})
+    message = r"^segmentation s.dcm, frame 1: expected the grid of 0.dcm, got one that lies 8.0 pixels aside$"
+    with pytest.raises(InputError, match=message):
+        boxes(regions, "0.dcm")
+
+
+def test_a_slice_that_is_named_without_a_frame_has_no_regions(tmp_path: Path) -> None:
+    series, item = Dataset(), Dataset()
+    item.ReferencedSOPInstanceUID = "1.2.3.1"
+    series.ReferencedInstanceSequence = Sequence([item])
+    frames = [(box_mask(1, 2, 3, 4), 1, {"uid": "1.2.3.0"})]
+    regions = opened(tmp_path, segmentation(frames, ReferencedSeriesSequence=Sequence([series])))
+    assert boxes(regions, "1.dcm") == ()
+    assert regions.missing(["0.dcm", "1.dcm", "2.dcm"]) == ("2.dcm",)
+
+
 def test_a_place_in_another_frame_of_reference_is_another_place(tmp_path: Path) -> None:
     frames = [(box_mask(1, 2, 3, 4), 1, {"place": [0, 0, 0]})]
     regions = opened(tmp_path, segmentation(frames, FrameOfReferenceUID="1.2.8"))

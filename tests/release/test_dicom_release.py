@@ -33,20 +33,38 @@ def numbered(sample: Sample, number: int) -> bytes:
 
 def test_dicom_is_found_by_its_name_or_what_it_holds(tmp_path: Path) -> None:
     data = numbered(smooth(0), 0)
-    for name in ("a.dcm", "b.DICOM", "c.ima", "IM0001", "1.2.840.17", "d.dat", "e.txt"):
+    for name in ("a.dcm", "b.DICOM", "c.IMA", "IM0001", "1.2.840.17", "g.DIC", "d.dat", "e.txt"):
         (tmp_path / name).write_bytes(data)
     (tmp_path / "README").write_bytes(b"text")
-    (tmp_path / "f.dcm").write_bytes(data[132:])
+    for name in ("f.dcm", "IM0002"):  # without a preamble
+        (tmp_path / name).write_bytes(data[132:])
+    (tmp_path / "words.dic").write_bytes(b"2\nword\n")
+    (tmp_path / "x_mask.png").write_bytes(b"")
+    (tmp_path / "x.png").write_bytes(b"")
+    (tmp_path / "out.png").symlink_to("/etc/hostname")
     inputs = find_inputs(tmp_path)
     assert [item.name for item in inputs.items] == [
         "1.2.840.17",
         "IM0001",
+        "IM0002",
         "a.dcm",
         "b.DICOM",
-        "c.ima",
+        "c.IMA",
         "f.dcm",
+        "g.DIC",
+        "x.png",
     ]
-    assert sorted(inputs.passed_over) == ["README", "d.dat", "e.txt"]
+    assert sorted(inputs.passed_over) == ["README", "d.dat", "e.txt", "out.png", "words.dic"]
+    told = inputs.left_out()
+    assert told["count"] == 6
+    assert {one["file"]: one["reason"] for one in told["files"]} == {
+        "x_mask.png": "a mask of another image, by its name",
+        "README": "no ending, and no DICOM file",
+        "d.dat": "DICOM, but not by its ending: call it .dcm",
+        "e.txt": "DICOM, but not by its ending: call it .dcm",
+        "out.png": "a link to outside the folder",
+        "words.dic": "no image by its ending",
+    }
     assert all(item.output_name == item.name for item in inputs.items)
 
 

@@ -155,3 +155,12 @@ def test_folders_that_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.Monke
     refuse_all = True
     with pytest.raises(InputError, match=r"^input in: the folder cannot be listed$"):
         find_inputs(tmp_path / "in")
+
+
+def test_of_many_files_that_are_passed_over_the_first_are_told(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    for k in range(105):
+        (tmp_path / f"{k:03d}.doc").write_bytes(b"")
+    told = find_inputs(tmp_path).left_out()
+    assert told["count"] == 105
+    assert [one["file"] for one in told["files"]] == [f"{k:03d}.doc" for k in range(100)]

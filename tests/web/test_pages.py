@@ -6,6 +6,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from served import client_of, post
 from starlette.testclient import TestClient
 
 from medlocker.certificates import new_owner
+from medlocker.web._roots import Roots
 from medlocker.web._started import Asked, notes_folder
 from patience import HANGS_S
 from runs import called, fill
@@ -100,6 +102,7 @@ def test_a_run_is_stopped_and_goes_on(tmp_path: Path) -> None:
     ("change", "message"),
     [
         ({"preset": "x"}, "expected a preset of paper, strong or veil"),
+        ({"missing_regions": "x"}, "expected refuse, none or candidates"),
         ({"owner": "0/own.sign.pub"}, "expected an owner&#39;s key NAME.sign.key"),
         ({"model": "0/nothing.onnx"}, "nothing.onnx: there is no such file or folder"),
         ({"name": "../x"}, "expected a new folder&#39;s name"),
@@ -217,3 +220,10 @@ def test_folders_say_what_they_are(study: Path, client: TestClient) -> None:
     assert client.get("/picture", params={"at": "0/in/00.png"}).headers["content-type"] == "image/jpeg"
     assert client.get("/reports").status_code == 200
     assert client.get("/no-such-page").status_code == 404
+
+
+def test_images_without_regions_are_as_was_chosen(study: Path) -> None:
+    roots = Roots([study])
+    asked = Asked("0/in", "0/own.sign.key", "0/new", regions="0/in", missing_regions="none")
+    assert "--missing-regions none" in " ".join(asked.command(roots))
+    assert "--missing-regions" not in replace(asked, regions="").command(roots)

@@ -16,7 +16,7 @@ from medlocker.api.protection import Protected, Protection
 from medlocker.api.protectoptions import labels_of, look_of, prepared_of
 from medlocker.api.searching import MarkStyle
 from medlocker.arguments import AtLeastOne, AtLeastZero, checked_arguments
-from medlocker.options import EngineName, Placement, Preset
+from medlocker.options import EngineName, MissingRegions, Placement, Preset
 from medlocker.preparedveil import PreparedVeil
 from medlocker.protect import Lesions, Settings
 
@@ -34,6 +34,7 @@ def protect(
     label_column: str | None = None,
     image_column: str | None = None,
     regions: _Path | None = None,
+    missing_regions: MissingRegions | None = None,
     margin_px: AtLeastZero = 0,
     segmenter: _Path | None = None,
     lesions: Lesions | None = None,
@@ -65,6 +66,9 @@ def protect(
         label_column: Of the labels, where it is not told by its name.
         image_column: Of the file names in the labels, likewise.
         regions: What no mark may touch: a file or folder as for the command.
+        missing_regions: What is done with images of which the regions say nothing: ``refuse`` to mark any
+            image, ``none`` is kept out there, or ``candidates`` are. None: candidates, unless a segmenter or
+            a finder of your own looks into every image.
         margin_px: Every region grows by this.
         segmenter: Finds regions too: made by `medlocker train segmenter`.
         lesions: Which candidates are kept out where there are neither; None: ``auto``, of ``paper`` none.
@@ -100,6 +104,7 @@ def protect(
         settings = own.settings
         if isinstance(prepared, PreparedVeil):
             settings = replace(settings, style=prepared.style, aim_class=prepared.aim_class)
+    missing = missing_regions and one_of(missing_regions, MissingRegions, what="missing_regions")
     paths: Any = (models,) if isinstance(models, str | os.PathLike) else models
     return Protection(
         owner=Path(owner),
@@ -110,7 +115,7 @@ def protect(
             None if labels is None else Path(labels), column=label_column, image_column=image_column
         ),
         sources=() if labels is None else (Path(labels),),
-        keep_out=KeepOut(_path(regions), margin_px, _path(segmenter), lesions, anatomy),
+        keep_out=KeepOut(_path(regions), margin_px, _path(segmenter), lesions, anatomy, missing),
         logo=logo,
         prepared=prepared,
         chooses_style=own is None,

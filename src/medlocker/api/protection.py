@@ -185,6 +185,8 @@ class Protection:
         Args:
             claims: Whether the ledger is opened and told.
         """
+        regions = self.keep_out.known(inputs)
+        self.keep_out.check(regions, [item.name for item in inputs.items])
         ledger = open_ledger(self.keys, use=self.ledger, given_up=self.give_up) if claims else None
         if again is not None and ledger is not None:
             ledger.free(again.originals, release=again.release)
@@ -194,7 +196,6 @@ class Protection:
         logo = read_logo(self.logo, listener=listener) if self.prepared is None else self.prepared.logo
         if self.prepared is not None:
             check_kind(self.prepared, inputs)
-        regions = self.keep_out.known(inputs)
         batch, classifiers = self._models(inputs)
         finder = self.keep_out.finder(preset, classifiers)
         say_inputs(inputs, self.labels, regions, finder, listener=listener)

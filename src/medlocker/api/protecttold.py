@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from medlocker.api.listener import Listener
-from medlocker.errors import Code, InputError
+from medlocker.api.sayings import of_no_image, some
+from medlocker.errors import Code
 from medlocker.labels import Labels
 from medlocker.protect import Outcome, finder_called
-from medlocker.regions import Finder, Regions, WithAnatomy, lesion_finder
+from medlocker.regions import DOUBTFUL, Finder, Regions, WithAnatomy, lesion_finder
 from medlocker.release import Inputs, Result, Run, run_release
 
 _MARKED_BEFORE = (Code.ALREADY_MARKED, Code.ALREADY_MARKED_UNFINISHED)
@@ -26,21 +27,21 @@ def say_inputs(
     names = [item.name for item in inputs.items]
     listener.note(f"{len(names)} images")
     if inputs.passed_over:
-        listener.note(f"skipped {_some(inputs.passed_over)}: no images, or links to outside the folder")
+        listener.note(f"skipped {some(inputs.passed_over)}: no images, or links to outside the folder")
     if inputs.masks:
-        listener.note(f"skipped {_some(inputs.masks)}: masks of other images; give them with --regions")
+        listener.note(f"skipped {some(inputs.masks)}: masks of other images; give them with --regions")
     if inputs.unreadable:
-        listener.warn(f"cannot list {_some(inputs.unreadable)}")
+        listener.warn(f"cannot list {some(inputs.unreadable)}")
     if labels is not None:
         missing, unknown = labels.missing(names), labels.unknown(names)
         if len(missing) == len(names):
-            raise _of_no_image(
+            raise of_no_image(
                 f"labels {labels.file}", names, unknown, "or name its column with --image-column"
             )
         if missing:
-            listener.warn(f"no label for {_some(missing)}: the model's own answer is taken")
+            listener.warn(f"no label for {some(missing)}: the model's own answer is taken")
         if unknown:
-            listener.warn(f"the labels name {_some(unknown)}, which the input does not have")
+            listener.warn(f"the labels name {some(unknown)}, which the input does not have")
     _say_regions(names, regions, finder, listener=listener)
 
 
@@ -50,14 +51,19 @@ def _say_regions(
     lesions = lesion_finder(finder)
     if regions is not None:
         missing, unknown = regions.missing(names), regions.unknown(names)
-        if len(missing) == len(names) and unknown:
-            raise _of_no_image("regions", names, unknown, "or leave --regions out if no image has any")
         if missing:
             rest = "nothing is" if lesions is None else f"only what {finder_called(lesions)} finds is"
-            listener.warn(f"no regions for {_some(missing)}: {rest} kept out there")
+            if lesions is not None and regions.stand_in:
+                rest = "only candidates, found by a program, not a clinician, are"
+            listener.warn(f"no regions for {some(missing)}: {rest} kept out there")
         if unknown:
-            listener.warn(f"the regions name {_some(unknown)}, which the input does not have")
-    if lesions is not None:
+            listener.warn(f"the regions name {some(unknown)}, which the input does not have")
+        for name in regions.doubtful_masks():
+            listener.warn(
+                f"mask {name} covers more than {DOUBTFUL:.0%} of its image: is 0 the background there? "
+                "All that is not 0 stays free of marks"
+            )
+    if lesions is not None and not (regions is not None and regions.stand_in):
         kind = "candidates" if lesions.droppable else f"what {finder_called(lesions)} finds"
         listener.note(
             f"kept out as lesions: {kind}, found by a program, not a clinician; the certificate says so"
@@ -69,21 +75,6 @@ def _say_regions(
             "kept clear: optic disc and macula of fundus photographs, where classical means find them, "
             "found by a program, not a clinician; the certificate says so"
         )
-
-
-def _of_no_image(what: str, names: Sequence[str], entries: Sequence[str], otherwise: str) -> InputError:
-    """A file of which nothing belongs to an image is a mistake; going on would mark lesions for good."""
-    return InputError(
-        f"{what}: expected names of the images, for instance {names[0]}, got none of them"
-        + (f" ({entries[0]!s:.80}, ...)" if entries else ""),
-        hint=f"name files by their path below the input, {otherwise}",
-    )
-
-
-def _some(names: tuple[str, ...]) -> str:
-    if len(names) == 1:
-        return names[0]
-    return f"{len(names)} files ({names[0]}{', ...' if len(names) > 1 else ''})"
 
 
 def run_told(run: Run, *, listener: Listener) -> Result:
@@ -125,6 +116,10 @@ def run_told(run: Run, *, listener: Listener) -> Result:
 def warn_of_nothing_found(run: Run, result: Result, *, listener: Listener) -> None:
     """Say so if a finder found no lesion in any image."""
     finder = lesion_finder(run.finder)
+    stands_in = run.regions is not None and run.regions.stand_in
+    if stands_in and run.regions is not None and not run.regions.has_unlisted:
+        return
     if finder is not None and result.summary.marked and not result.summary.with_found:
         what = "the search for candidates" if finder.droppable else finder_called(finder)
-        listener.warn(f"{what} found no lesion in any image: a mark may cover one")
+        where = "image that the regions do not list" if stands_in else "image"
+        listener.warn(f"{what} found no lesion in any {where}: a mark may cover one")

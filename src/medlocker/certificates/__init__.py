@@ -3,6 +3,7 @@
 from medlocker.certificates._access import Access, open_secret, owner_access
 from medlocker.certificates._age import Identity, Recipient, seal, unseal
 from medlocker.certificates._assemble import assemble
+from medlocker.certificates._dsse import check_statement, sign_statement
 from medlocker.certificates._grants import NOTICE, Grant, open_grant, read_grant, write_grant
 from medlocker.certificates._index import (
     MAX_SHARD_BYTES,
@@ -68,6 +69,7 @@ __all__ = [
     "assemble",
     "check_binding",
     "check_line",
+    "check_statement",
     "index_name",
     "ledger_path",
     "load_identity",
@@ -89,6 +91,7 @@ __all__ = [
     "seal_record",
     "sha256_file",
     "sign_line",
+    "sign_statement",
     "trust_failed",
     "unseal",
     "utc_now",

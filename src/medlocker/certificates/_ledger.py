@@ -25,6 +25,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from medlocker.certificates._boxed import Boxed
 from medlocker.certificates._keys import OwnerPaths
 from medlocker.certificates._signing import SigningKey
 from medlocker.errors import AlreadyMarkedError, Code, InputError, WriteError
@@ -67,6 +68,7 @@ class Ledger:
         self._key = signing.derive("ledger")
         self._lock = threading.RLock()
         self._freed: dict[str, str] = {}
+        self._boxed = Boxed(signing.derive("trace"), what=f"ledger {self._name}")
         with self._errors():
             path.touch(mode=0o600, exist_ok=True)
             self._base = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
@@ -109,6 +111,9 @@ class Ledger:
         )
         base.execute(
             "CREATE TABLE IF NOT EXISTS place (place BLOB PRIMARY KEY, release TEXT NOT NULL) WITHOUT ROWID"
+        )
+        base.execute(
+            "CREATE TABLE IF NOT EXISTS trace (place BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID"
         )
         base.execute("COMMIT")
 
@@ -250,6 +255,40 @@ class Ledger:
                     f"ledger {self._name}: expected the id of a run that has not finished, got {release!r}",
                     subject=self._name,
                 )
+
+    def keep_trace(self, of: str, data: bytes) -> None:
+        """Remember something about a marked picture, sealed; what was remembered of it before is replaced.
+
+        Args:
+            of: What names the picture.
+            data: Whatever :meth:`traces` shall give back.
+
+        Raises:
+            WriteError: If the system refuses.
+        """
+        place = self._digest(f"trace {of}")
+        with self._writing():
+            self._base.execute(
+                "INSERT OR REPLACE INTO trace VALUES (?, ?)", (place, self._boxed.seal(data, place=place))
+            )
+
+    def traces(self) -> Iterator[bytes]:
+        """Yield everything that is remembered about marked pictures, in no order.
+
+        Raises:
+            MalformedError: If an entry was changed.
+        """
+        after = b""
+        while True:
+            with self._errors():
+                rows = self._base.execute(
+                    "SELECT place, data FROM trace WHERE place > ? ORDER BY place LIMIT 500", (after,)
+                ).fetchall()
+            for place, data in rows:
+                yield self._boxed.open(bytes(data), place=bytes(place))
+            if not rows:
+                return
+            after = bytes(rows[-1][0])
 
     def __len__(self) -> int:
         with self._errors():

@@ -59,7 +59,8 @@ class PublicFacts:
         counts: Named numbers, for instance ``{"inputs": 12, "skipped": 1}``.
         keeps_originals: Whether sealed records hold the original files.
         regions: Where the keep-out regions come from: ``given``, ``segmenter:<sha256>``,
-            ``candidates: not a clinician's``, ``none``, or several with `` + `` between.
+            ``candidates: not a clinician's``, ``none``, or several with `` + `` between; ``unlisted: ``
+            before one is of the images alone that the given regions do not list.
         kept: Names of metadata that were passed on although they may hold an unmarked picture.
         needs_review: Whether only images that the owner has approved may be granted or sent on.
     """

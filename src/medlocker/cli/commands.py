@@ -53,6 +53,10 @@ COMMANDS = {
         "review",
         "Look at every marked image, worst first: approve, reject with a reason, or ask for another mark.",
     ),
+    "whose": _Command(
+        "whose",
+        "Find the marked image that a picture was made of, whether cropped, resized, compressed or printed.",
+    ),
     "serve": _Command(
         "serve",
         "Mark, review, verify, grant and restore on pages in a browser; only on this machine.",

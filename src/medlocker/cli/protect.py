@@ -21,7 +21,7 @@ from medlocker.cli._labels import ImageColumn, LabelColumn
 from medlocker.cli._panels import CERTIFICATE, KEEP_OUT, MARKS, RUN, SEARCH
 from medlocker.cli._progress import Telling
 from medlocker.errors import InputError, WriteError
-from medlocker.options import LEAST_PSNR_DB, Aim, EngineName, Placement, Preset, StyleName
+from medlocker.options import LEAST_PSNR_DB, Aim, EngineName, MissingRegions, Placement, Preset, StyleName
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -66,7 +66,9 @@ def protect(
     ] = None,
     regions: Annotated[
         Path | None,
-        typer.Option(help="Regions that stay free: masks, CSV, COCO JSON, YOLO text files, or DICOM SEG."),
+        typer.Option(
+            help="Regions that stay free: masks, CSV, COCO, LabelMe or VIA JSON, YOLO, VOC, or DICOM SEG."
+        ),
     ] = None,
     logo: Annotated[
         Path | None,
@@ -188,6 +190,14 @@ def protect(
         float | None,
         typer.Option(
             "--harden-opaque", help="Share of the logo made fully opaque, 0 to 1.", rich_help_panel=MARKS
+        ),
+    ] = None,
+    missing_regions: Annotated[
+        MissingRegions | None,
+        typer.Option(
+            help="Images of which --regions says nothing: keep candidates out there (as --lesions auto; the "
+            "default, unless --segmenter or your own --lesions looks at them), none, or refuse the run.",
+            rich_help_panel=KEEP_OUT,
         ),
     ] = None,
     margin_px: Annotated[
@@ -434,7 +444,7 @@ def protect(
         models=model or [],
         labels=labels_of(labels, column=label_column, image_column=image_column),
         sources=(labels,) if labels else (),
-        keep_out=KeepOut(regions, margin_px, segmenter, lesions, anatomy),
+        keep_out=KeepOut(regions, margin_px, segmenter, lesions, anatomy, missing_regions),
         logo=logo,
         prepared=prepared,
         chooses_style=style == "auto",

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _GO_ON = "repeat the same `protect` command: it continues from here"
 _WAIT = "wait for it, or interrupt it: the same command then continues"
+_PUT_BACK = "put back the journal that was there, or choose another output: no run can go on without it"
 _BEGIN = "repeat the `protect` command: nothing was done yet"
 _CHECK = "check it with `medlocker verify`"
 _LOST = "`medlocker verify` names them; take them from a copy, a release is never changed"
@@ -95,6 +96,8 @@ def _unfinished(found: RunStatus) -> dict[str, Any]:
 def _next(found: RunStatus) -> str:
     if found.running:
         return _WAIT
+    if found.lost:
+        return _PUT_BACK
     return _BEGIN if found.starting else _GO_ON
 
 
@@ -127,7 +130,9 @@ def _print_unfinished(found: RunStatus, facts: dict[str, Any]) -> None:
         f"{found.skipped} skipped, {failed}",
         markup=False,
     )
-    if found.damaged:
+    if found.lost:
+        stdout.print("its journal is missing, or is damaged at its beginning", markup=False)
+    elif found.damaged:
         stdout.print(
             "its journal is damaged: what lies behind does not count, and is made again", markup=False
         )

@@ -13,7 +13,7 @@ from medlocker.cli._progress import Telling
 from medlocker.errors import InputError, WrongImageError
 
 if TYPE_CHECKING:
-    from medlocker.certificates import FileProblems, Release, VerifyReport
+    from medlocker.certificates import FileProblems, IndexLine, Release, VerifyReport
     from medlocker.mark import Mark
 
 _SHOWN = 20
@@ -91,7 +91,7 @@ def regions_scope(regions: str) -> str:
     """
     sources = regions.split(" + ")
     how = ["given"] if "given" in sources else []
-    if any(source not in ("given", "none", "not stated") for source in sources):
+    if any(source not in ("given", "none", "not stated", "unlisted: none") for source in sources):
         how.append("found")
     return f"in images where any were {' or '.join(how)}; how many is not stated" if how else ""
 
@@ -126,6 +126,11 @@ def _print_release(release: Release, report: VerifyReport) -> None:
             lines.extend(f"  {shown(file)}" for file in faults.names[:_SHOWN])
             if faults.count > _SHOWN:
                 lines.append(f"  ... and {faults.count - _SHOWN} more, see --json")
+    if report.is_intact and not report.valid:
+        lines.append(
+            f"all {report.images} marked files are intact; what was added is foreign, nobody signed it: "
+            "move it out of the release"
+        )
     for line in lines:
         stdout.print(line, markup=False)
     note(statement.promise)
@@ -140,7 +145,7 @@ def _verify_file(
     *,
     as_json: bool,
 ) -> None:
-    line = release.find_file(_digest(file))
+    line = _line_of(release, file)
     entry = line.entry
     value: dict[str, Any] = {
         "valid": True,
@@ -171,6 +176,27 @@ def _verify_file(
         stdout.print(f"{parameters.name} is its parameter list", markup=False)
     elif identity is not None:
         stdout.print(json_module.dumps(value["parameters"], indent=2), markup=False)
+
+
+def _line_of(release: Release, file: Path) -> IndexLine:
+    """Return the line of a marked file.
+
+    Raises:
+        WrongImageError: If it is none; if it was made of one, with which.
+    """
+    try:
+        return release.find_file(_digest(file))
+    except WrongImageError as error:
+        from medlocker.api.whose import made_of
+
+        known = made_of(file, release, listener=Telling())
+        if known is None:
+            raise
+        raise WrongImageError(
+            f"{file.name}: made of image {known.index} of this release, {known.name}, and changed since",
+            hint="`medlocker whose` tells more",
+            subject=file.name,
+        ) from error
 
 
 def _digest(file: Path) -> str:

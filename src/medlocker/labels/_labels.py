@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import takewhile
 
 from medlocker.errors import InputError
 from medlocker.regions.names import normal_name, split_name, without_suffix
@@ -68,26 +70,45 @@ class Labels:
         if name in self.rows:
             return [name]
         own = split_name(name)[1]
-        found = (
-            self._by_file.get(own)
-            or self._by_stem.get(without_suffix(own))
-            or self._by_folded.get(without_suffix(own).casefold())
-            or []
-        )
-        agreeing = [_folders_that_agree(name, row) for row in found]
-        return [row for row, count in zip(found, agreeing, strict=True) if count == max(agreeing)]
+        stem = without_suffix(own)
+        for key in (("file", own), ("stem", stem), ("folded", stem.casefold())):
+            if found := self._by[key[0]].get(key[1]):
+                return found if len(found) < 2 else self._that_agree(found, name, key)
+        return []
+
+    def _that_agree(self, rows: list[str], name: str, key: tuple[str, str]) -> list[str]:
+        """Return those rows whose folders agree with an image's furthest, read from the end, in their order.
+
+        Args:
+            rows: One of the lists below, which is sorted once.
+            key: Of the list.
+        """
+        ordered = self._ordered.get(key)
+        if ordered is None:
+            ordered = sorted((_folders(row), at) for at, row in enumerate(rows))
+            self._ordered[key] = ordered
+        own = _folders(name)
+        place = bisect_left(ordered, (own,))
+        beside = ordered[max(place - 1, 0) : place + 1]  # none agrees further than what sorts next to it
+        shared = own[: max(_count_alike(own, folders) for folders, _ in beside)]
+        first = bisect_left(ordered, (shared,))
+        following = (ordered[place] for place in range(first, len(ordered)))
+        alike = takewhile(lambda one: one[0][: len(shared)] == shared, following)
+        return [rows[at] for at in sorted(at for _, at in alike)]
 
     @cached_property
-    def _by_file(self) -> Mapping[str, list[str]]:
-        return _grouped((split_name(name)[1], name) for name in self.rows)
+    def _ordered(self) -> dict[tuple[str, str], list[tuple[tuple[str, ...], int]]]:
+        return {}
 
     @cached_property
-    def _by_stem(self) -> Mapping[str, list[str]]:
-        return _grouped((without_suffix(split_name(name)[1]), name) for name in self.rows)
-
-    @cached_property
-    def _by_folded(self) -> Mapping[str, list[str]]:
-        return _grouped((without_suffix(split_name(name)[1]).casefold(), name) for name in self.rows)
+    def _by(self) -> Mapping[str, Mapping[str, list[str]]]:
+        """Rows by file name, by stem, and by stem in capitals or not."""
+        files = [(split_name(name)[1], name) for name in self.rows]
+        return {
+            "file": _grouped(files),
+            "stem": _grouped((without_suffix(file), name) for file, name in files),
+            "folded": _grouped((without_suffix(file).casefold(), name) for file, name in files),
+        }
 
     def missing(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return the images that have no label, in their order."""
@@ -106,10 +127,14 @@ def _grouped(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     return found
 
 
-def _folders_that_agree(one: str, other: str) -> int:
-    """Return how many folders two paths share, counted from the file upwards."""
-    folders = [split_name(path)[0].split("/")[::-1] for path in (one, other)]
-    return next((k for k, (a, b) in enumerate(zip(*folders, strict=False)) if a != b), min(map(len, folders)))
+def _folders(path: str) -> tuple[str, ...]:
+    """Return a path's folders, counted from the file upwards."""
+    return tuple(split_name(path)[0].split("/")[::-1])
+
+
+def _count_alike(one: Sequence[str], other: Sequence[str]) -> int:
+    alike = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    return sum(1 for _ in alike)
 
 
 def order_classes(labels: Collection[str]) -> tuple[str, ...]:

@@ -142,15 +142,44 @@ def _which_column(table: Table, *, image: int) -> InputError:
 
 
 def _one_hot(table: Table, *, image: int) -> tuple[int, ...]:
-    """Return the columns of classes where every row has a 1 in exactly one of them, else none."""
+    """Return the columns of classes where every row has a 1 in exactly one of them, else none.
+
+    Raises:
+        InputError: Naming line and cell, if most rows do and one does not.
+    """
     columns = tuple(at for at in range(len(table.header)) if at != image and table.header[at])
-    empty = True
-    for _, row in table.rows():
-        values = [whole_number(row[at].strip()) for at in columns]
-        if values.count(1) != 1 or values.count(0) != len(values) - 1:
-            return ()
-        empty = False
-    return () if empty else columns
+    right = wrong = 0
+    first: tuple[int, list[str]] = (0, [])
+    for line, row in table.rows():
+        if _is_one_hot([whole_number(row[at].strip()) for at in columns]):
+            right += 1
+        else:
+            first = (line, row) if not wrong else first
+            wrong += 1
+    if right <= wrong:
+        return ()
+    if wrong:
+        line, row = first
+        raise InputError(
+            f"{table.place}, line {line}: expected a single 1 among zeros, as in most rows, "
+            f"got {_odd_cell(row, columns, table.header)}",
+            hint="complete or remove the row, or choose one column with --label-column NAME",
+        )
+    return columns
+
+
+def _is_one_hot(values: Sequence[int | None]) -> bool:
+    return values.count(1) == 1 and values.count(0) == len(values) - 1
+
+
+def _odd_cell(row: Sequence[str], columns: Sequence[int], header: Sequence[str]) -> str:
+    """Return the cell that makes a row no one-hot one, in words."""
+    ones = [at for at in columns if whole_number(row[at].strip()) == 1]
+    for at in columns:
+        if whole_number(row[at].strip()) not in (0, 1):
+            return f"{row[at].strip()!r:.40} in column {header[at]!s:.40}"
+    named = ", ".join(header[at] for at in ones)
+    return f"a 1 in the columns {named!s:.100}" if ones else "no 1"
 
 
 def _marked(row: Sequence[str], classes: Sequence[int], header: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from medlocker.geometry import Box
 from medlocker.images import LIMITS, Image, viewed
 from medlocker.protect import find_placement_avoiding
 from medlocker.protect.veiled import check_free
-from medlocker.regions import Finder, Findings, Regions
+from medlocker.regions import Finder, Findings, Regions, finder_for
 from medlocker.release import Input
 
 _MOST_SIDE_PX = 448
@@ -87,6 +87,7 @@ def _kept_out(image: Image, name: str, regions: Regions | None, finder: Finder |
     given: tuple[Box, ...] = ()
     if regions is not None:
         given = regions.boxes_for(name, width=size[0], height=size[1], orientation=image.orientation)
+    finder = finder_for(finder, regions, name)
     found = finder.find(viewed(image)) if finder is not None else Findings(())
     room = partial(check_free, width=size[0], height=size[1])
     _, boxes, _ = find_placement_avoiding(given, found, size=size, finder=finder, room=room)

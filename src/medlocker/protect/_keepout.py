@@ -36,6 +36,8 @@ _FINDERS: Registry[Finder] = Registry(
 )
 MAX_CANDIDATES = 0.5
 """Share of an image that candidates may cover; the weakest beyond are given up."""
+UNLISTED = "unlisted: "
+"""Before what was done, as a certificate says it, with images of which the given regions say nothing."""
 GIVEN_UP = "regions: only the strongest candidates are kept out, so that the logo has room"
 
 R = TypeVar("R")
@@ -117,11 +119,20 @@ def _attention(classifiers: Sequence[Classifier]) -> AttentionFinder | None:
     return None if attention is None else AttentionFinder(attention)
 
 
-def source_of(*, given: bool, finder: Finder | None) -> str:
-    """Return how a certificate names the regions of a run."""
+def source_of(*, given: bool, finder: Finder | None, stands_in: bool = False) -> str:
+    """Return how a certificate names the regions of a run.
+
+    Args:
+        given: Whether regions of some images are.
+        finder: What finds more, or None.
+        stands_in: Whether lesions of the images that are not listed alone are looked for, or nothing is.
+    """
     parts = ["given"] if given else []
+    if given and stands_in and lesion_finder(finder) is None:
+        parts.append(f"{UNLISTED}none")
+        stands_in = False
     if finder is not None:
-        parts.append(finder.source)
+        parts.append(f"{UNLISTED if given and stands_in else ''}{finder.source}")
     return " + ".join(parts) or "none"
 
 

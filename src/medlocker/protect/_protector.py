@@ -51,7 +51,7 @@ from medlocker.protect.veiled import (
     reduce_opacity,
     wanted_classes,
 )
-from medlocker.regions import Finder, Findings, Regions, lesion_finder
+from medlocker.regions import Finder, Findings, Regions, finder_for, lesion_finder
 from medlocker.search import BackgroundTask, Found, ModelAnswers, Preview, Search, Task
 from medlocker.veil import AnyMark, Veil
 
@@ -306,7 +306,7 @@ class Protector:
         self.admit(digest)
         boxes = (*given_boxes(self.regions, image, (job.name,)), *_asked_boxes(job, image))
         known = job.series.findings.get(job.name) if job.series is not None else None
-        findings = known or self._findings(image)
+        findings = known or self._findings(job.name, image)
         return Original(image, file_digest, digest, boxes, findings)
 
     def _open_follower(self, job: Job, lead: SharedMarks) -> Original:
@@ -372,15 +372,16 @@ class Protector:
     def _findings_of(self, name: str, source: Path) -> Findings:
         """Return what the finder finds in a file; runs in a thread."""
         data = read_limited(source, max_bytes=LIMITS.max_file_bytes, what="image")
-        return self._findings(read_image(data, name=name))
+        return self._findings(name, read_image(data, name=name))
 
-    def _findings(self, image: Image) -> Findings:
+    def _findings(self, name: str, image: Image) -> Findings:
         """Return what the finder finds in any frame, grown by what marking next to it would change."""
-        if self.finder is None:
+        finder = finder_for(self.finder, self.regions, name)
+        if finder is None:
             return Findings(())
         frames = image.frames
         views = (None,) if frames is None else (frames[i] for i in range(len(frames)))
-        found = merge_findings([self.finder.find(viewed(image, view)) for view in views])
+        found = merge_findings([finder.find(viewed(image, view)) for view in views])
         boxes, firm = (tuple(influence_box(image, box) for box in some) for some in (found.boxes, found.firm))
         return replace(found, boxes=boxes, firm=firm)
 

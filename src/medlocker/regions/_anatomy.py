@@ -12,6 +12,7 @@ from medlocker.regions._candidates import look
 from medlocker.regions._eyeview import view_eye
 from medlocker.regions._finder import Finder, Findings
 from medlocker.regions._landmarks import DISC_RATIO, landmarks_of
+from medlocker.regions._regions import Regions
 from medlocker.regions.scale import scale_for, to_scale
 
 ANATOMY = "anatomy (found by classical means, not a clinician's)"
@@ -69,6 +70,24 @@ class WithAnatomy:
 def lesion_finder(finder: Finder | None) -> Finder | None:
     """Return the part of a finder that looks for lesions, None if there is none."""
     return finder.lesions if isinstance(finder, WithAnatomy) else finder
+
+
+def finder_for(finder: Finder | None, regions: Regions | None, name: str) -> Finder | None:
+    """Return what looks into one image: a stand-in finds lesions only where no regions are listed.
+
+    Args:
+        finder: Of the run, or None.
+        regions: That are given, or None.
+        name: The image's relative path.
+    """
+    if regions is None or not regions.stand_in or not regions.lists(name):
+        return finder
+    return without_lesions(finder)
+
+
+def without_lesions(finder: Finder | None) -> Finder | None:
+    """Return the part of a finder that does not look for lesions, None if there is none."""
+    return WithAnatomy() if isinstance(finder, WithAnatomy) else None
 
 
 def find_anatomy(colors: NDArray[Any]) -> tuple[tuple[Box, ...], str]:

@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from medlocker.errors import InputError
-from medlocker.files import read_limited
 from medlocker.regions._rle import box_from_runs
 from medlocker.regions._table import Table, TableBuilder
 from medlocker.regions.names import normal_name
 
-MAX_JSON_BYTES = 1 << 29
 
-
-def read_coco(path: Path) -> Table:
+def read_coco(content: object, file: str) -> Table:
     """Read images, annotations and categories; a polygon or runs count only where there is no ``bbox``.
 
     An image without annotations is known to be without regions. The category's name is the kind.
 
+    Args:
+        content: Of the JSON.
+        file: How messages call it.
+
     Raises:
         InputError: Naming the annotation (counted from 1), if something is missing or wrong.
     """
-    file = f"regions {path.name}"
-    data = read_limited(path, max_bytes=MAX_JSON_BYTES, what="regions")
-    try:
-        content = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"{file}: expected JSON", subject=file) from error
     images = _objects(content, "images", file)
     annotations = _objects(content, "annotations", file)
     kinds = {

@@ -14,11 +14,15 @@ from medlocker.regions.rows import MAX_ROW_CHARACTERS, RowLines
 
 COLUMNS = ("image", "region", "x", "y", "width", "height")
 
+NO_REGION = frozenset({"", "none", "normal", "no finding"})
+"""Kinds that, with empty numbers, say that an image has no region."""
+
 
 def read_csv(path: Path) -> Table:
     """Read ``image,region,x,y,width,height`` in pixels; more columns and any order are allowed.
 
-    Commas, semicolons or tabs separate.
+    Commas, semicolons or tabs separate. A row with empty numbers and no kind (or one as in
+    :data:`NO_REGION`) says that its image has no region.
 
     Raises:
         InputError: Naming the line, if a column, name or number is missing or wrong.
@@ -65,6 +69,9 @@ def _read(stream: TextIO, file: str) -> Table:
                 if len(row) != len(header):
                     raise ValueError(f"expected {len(header)} columns, got {len(row)}")
                 image, region = normal_name(row[at_image]), row[at_region].strip()
+                if image and region.casefold() in NO_REGION and not any(row[at].strip() for at in at_numbers):
+                    builder.add_image(image)
+                    continue
                 if not image or not region:
                     raise ValueError("expected an image and a region, got an empty name")
                 x, y, width, height = (to_number(row[at]) for at in at_numbers)

@@ -5,7 +5,7 @@ Segments are called by number: their labels are values of a patient's file, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,20 @@ from medlocker.errors import InputError
 from medlocker.formats.dicom import has_dicom_name, is_dicom_file, quiet, read_tags
 from medlocker.geometry import Box
 from medlocker.regions._masks import boxes_from_mask
+from medlocker.regions.names import Settled
 
 _SEGMENTATIONS = ("1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7")
-_IMAGE_TAGS = ["SOPInstanceUID", "FrameOfReferenceUID", "ImagePositionPatient"]
+_KINDS = {
+    "1.2.840.10008.5.1.4.1.1.481.3": "a DICOM RT structure set (RTSTRUCT)",
+    "1.2.840.10008.5.1.4.1.1.66.5": "a DICOM surface segmentation",
+}
+_IMAGE_TAGS = [
+    *("SOPInstanceUID", "FrameOfReferenceUID", "ImagePositionPatient", "ImageOrientationPatient"),
+    *("SliceThickness", "PixelSpacing"),
+]
 _SAME_PLACE_MM = 0.01
+_SAME_PIXEL = 0.5
+"""Of a pixel: frames further aside are on another grid."""
 _MAX_PIXELS = 1 << 31
 _DEFERRED_BYTES = 1024
 """Longer values stay in the file until they are asked for: the pixels do."""
@@ -46,23 +56,70 @@ class _Segmentation:
     labelled: bool
     size: tuple[int, int]
 
-    def of(self, image: Mapping[str, Any]) -> list[int]:
-        """Return the frames that lie on an image."""
-        uid, reference, position = (image.get(tag) for tag in _IMAGE_TAGS)
-        place = tuple(float(value) for value in position) if position else ()
+    def of(self, image: Mapping[str, Any]) -> list[tuple[int, float]]:
+        """Return the frames that lie on an image, and how many pixels aside each does.
+
+        A frame that is told by its place lies on every slice of which it is no further than half the
+        thickness off: a frame too many is safe, a missing one is not.
+        """
+        uid = image.get("SOPInstanceUID")
+        slab = image.get("slab") if image.get("FrameOfReferenceUID") == self.reference else None
         found = []
         for index, frame in enumerate(self.frames):
+            aside: float | None = None
             if frame.instances:
-                on = uid in frame.instances
+                aside = 0.0 if uid in frame.instances else None
             elif frame.position:
-                near = len(place) == len(frame.position) == 3
-                on = near and reference == self.reference
-                on = on and float(np.abs(np.subtract(place, frame.position)).max()) <= _SAME_PLACE_MM
-            else:  # a frame too many is safe, a missing one is not
-                on = uid in self.instances
-            if on:
-                found.append(index)
+                aside = slab.pixels_aside(frame.position) if slab is not None else None
+            elif uid in self.instances:
+                aside = 0.0
+            if aside is not None:
+                found.append((index, aside))
         return found
+
+    def lists(self, image: Mapping[str, Any]) -> bool:
+        """Tell whether the segmentation says anything of an image, be it that nothing is on it."""
+        return image.get("SOPInstanceUID") in self.instances or bool(self.of(image))
+
+
+@dataclass(frozen=True)
+class _Slab:
+    """Where a slice lies, mm."""
+
+    position: tuple[float, ...]
+    normal: tuple[float, ...]
+    half: float
+    pixel: float
+
+    @classmethod
+    def of(cls, image: Mapping[str, Any]) -> _Slab | None:
+        position, orientation = image.get("ImagePositionPatient"), image.get("ImageOrientationPatient")
+        if not position or len(position) != 3:
+            return None
+        axes = np.array([float(value) for value in orientation or ()])
+        normal = np.cross(axes[:3], axes[3:]) if axes.size == 6 else np.zeros(3)
+        is_known = abs(float(np.linalg.norm(normal)) - 1) < 0.01
+        half = float(image.get("SliceThickness") or 0) / 2 if is_known else 0.0
+        spacing = image.get("PixelSpacing") or (0.0,)
+        return cls(
+            tuple(float(value) for value in position),
+            tuple(normal.tolist()) if is_known else (0.0, 0.0, 0.0),
+            max(half, _SAME_PLACE_MM),
+            min(float(value) for value in spacing),
+        )
+
+    def pixels_aside(self, place: tuple[float, ...]) -> float | None:
+        """Return how many pixels aside a frame lies in the slice's plane, None if it is of another plane."""
+        if len(place) != 3:
+            return None
+        away = np.subtract(place, self.position)
+        off = float(away @ np.array(self.normal))
+        aside = float(np.linalg.norm(away - off * np.array(self.normal)))
+        if not any(self.normal):  # without an orientation only the same place is known
+            return 0.0 if aside <= self.half else None
+        if abs(off) > self.half:
+            return None
+        return 0.0 if aside <= _SAME_PLACE_MM else aside / self.pixel if self.pixel > 0 else np.inf
 
 
 def find_segmentations(root: Path, names: Sequence[str]) -> list[str]:
@@ -72,14 +129,24 @@ def find_segmentations(root: Path, names: Sequence[str]) -> list[str]:
 
 def is_segmentation(path: Path) -> bool:
     """Tell whether a file is a DICOM segmentation; reads the header only."""
+    return _class_of(path) in _SEGMENTATIONS
+
+
+def dicom_kind(path: Path) -> str:
+    """Return what a DICOM file is that is no segmentation, empty if it is no DICOM file."""
+    found = _class_of(path)
+    return "" if not found else _KINDS.get(found, "a DICOM file of another kind")
+
+
+def _class_of(path: Path) -> str:
     if not (has_dicom_name(path) or is_dicom_file(path)):
-        return False
+        return ""
     try:
         found = read_tags(path, stop_before_pixels=True, force=True, specific_tags=["SOPClassUID"])
         with quiet():
-            return str(found.get("SOPClassUID", "")) in _SEGMENTATIONS
+            return str(found.get("SOPClassUID", ""))
     except Exception:  # untrusted bytes: pydicom raises errors of many kinds
-        return False
+        return ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,14 +193,18 @@ class DicomSegmentations:
         return kind in self.kinds
 
     def candidates(self, name: str) -> Iterator[tuple[int, int]]:
-        """Yield (index, 0) of the segmentations that have a frame on an image."""
+        """Yield (index, 0) of the segmentations that have a frame on an image, or name it."""
         image = self._image(name)
         near: set[int] = set()
         for tag in ("SOPInstanceUID", "FrameOfReferenceUID"):
             near |= self._by_identifier.get(str(image.get(tag, "")), set())
         for index in sorted(near):
-            if self._headers[index].of(image):
+            if self._headers[index].lists(image):
                 yield index, 0
+
+    def settled(self, names: Iterable[str]) -> Settled:
+        """Return that paths tell nothing."""
+        return {}, self.candidates
 
     def alone(self, name: str) -> tuple[int, ...]:
         """Return the segmentations of an image."""
@@ -161,11 +232,19 @@ class DicomSegmentations:
                 subject=name,
             )
         boxes: set[Box] = set()
-        for frame in header.of(self._image(image)):
+        for frame, aside in header.of(self._image(image)):
             kind = _kind(header.frames[frame].segment)
-            if wanted(kind):
-                mask = _read_frame(self.root / name, name, frame, size)
-                boxes.update(boxes_from_mask(mask, min_area_px=min_area_px))
+            if not wanted(kind):
+                continue
+            if aside > _SAME_PIXEL:
+                raise InputError(
+                    f"segmentation {name}, frame {frame + 1}: expected the grid of {image}, "
+                    f"got one that lies {aside:.1f} pixels aside",
+                    subject=image,
+                    hint="resample the segmentation onto the images",
+                )
+            found = boxes_from_mask(_read_frame(self.root / name, name, frame, size), min_area_px=min_area_px)
+            boxes.update(box.grown(1, within=size) if aside else box for box in found)
         return sorted(boxes)
 
     def _image(self, name: str) -> Mapping[str, Any]:
@@ -181,7 +260,8 @@ class DicomSegmentations:
         try:
             found = read_tags(path, stop_before_pixels=True, force=True, specific_tags=list(_IMAGE_TAGS))
             with quiet():
-                return {tag: found.get(tag) for tag in _IMAGE_TAGS}
+                image = {tag: found.get(tag) for tag in _IMAGE_TAGS}
+                return {**image, "slab": _Slab.of(image)}
         except Exception:  # reading the image itself will tell what is wrong with it
             return {}
 

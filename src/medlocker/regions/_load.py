@@ -7,17 +7,21 @@ from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 
 from medlocker.errors import InputError
-from medlocker.regions._coco import read_coco
+from medlocker.regions._annotated import ANNOTATION_SUFFIXES, foreign_xml, read_annotations, read_xml
 from medlocker.regions._csv import read_csv
-from medlocker.regions._dicomseg import DicomSegmentations, find_segmentations, is_segmentation
+from medlocker.regions._dicomseg import DicomSegmentations, dicom_kind, find_segmentations, is_segmentation
+from medlocker.regions._json import read_json
 from medlocker.regions._maskfolder import MASK_SUFFIXES, MaskFolder
 from medlocker.regions._regions import Regions, Source
 from medlocker.regions._table import wanting
 from medlocker.regions._yolo import CLASSES_FILE, read_yolo
+from medlocker.regions.names import without_suffix
 
 MAX_MARGIN_PX = 65_535
 
 _PEEK_BYTES = 64
+_LOOKED_AT = 100
+"""Files of a folder that a refusal looks into."""
 _NOTES = ("readme", "license", "licence", "notes", "copying", "changelog")
 
 
@@ -42,7 +46,8 @@ def load_regions(
       it says only ``mask``, ``segmentation`` or the like, else the folder, else ``mask``. Masks are read
       when their image is asked for.
     - A CSV file ``image,region,x,y,width,height``, pixels. Fractions grow outwards to whole pixels.
-    - COCO JSON with images, annotations and categories.
+    - COCO JSON with images, annotations and categories; JSON of the VGG Image Annotator (VIA).
+    - A folder of LabelMe JSON or Pascal VOC XML files, one for each image, or one such file.
     - DICOM segmentations, one or a folder of them; whose each frame is tell the identifiers and places of
       DICOM images. The kinds are ``segment-1``, ``segment-2``.
     - A folder of YOLO text files, ``class cx cy w h`` or polygons, in shares of the image's sides.
@@ -99,7 +104,11 @@ def _open_file(path: Path) -> Source:
         ) from error
     start = start.removeprefix(b"\xef\xbb\xbf").lstrip()
     if start.startswith((b"{", b"[")):
-        return read_coco(path)
+        return read_json(path)
+    if start.startswith((b"<?xml", b"<annotation")):
+        return read_xml(path)
+    if kind := dicom_kind(path):
+        raise _of_kind(path.name, kind)
     if b"\0" in start or start.startswith((b"\x89PNG", b"\xff\xd8\xff")):
         raise InputError(
             f"regions {path.name}: expected CSV or COCO JSON, got a binary file",
@@ -111,29 +120,60 @@ def _open_file(path: Path) -> Source:
 
 def _open_folder(path: Path, images: Mapping[str, Path]) -> Source:
     pictures = {os.path.realpath(image) for image in images.values()}
-    masks: list[str] = []
-    texts: list[str] = []
-    for name in _files_below(path):
-        if pictures and os.path.realpath(path / name) in pictures:
-            continue  # masks may lie beside the pictures
-        if name.lower().endswith(MASK_SUFFIXES):
-            masks.append(name)
-        elif name.lower().endswith(".txt") and name != CLASSES_FILE and not _is_note(name):
-            texts.append(name)
-    if masks and texts:
+    names = [
+        name for name in _files_below(path) if not pictures or os.path.realpath(path / name) not in pictures
+    ]  # masks may lie beside the pictures
+    written = sorted(name for name in names if name.lower().endswith(ANNOTATION_SUFFIXES))
+    annotated = read_annotations(path, written)
+    stems = annotated.stems  # an annotated picture may lie beside its file: it is no mask
+    masks = [
+        name for name in names if name.lower().endswith(MASK_SUFFIXES) and without_suffix(name) not in stems
+    ]
+    texts = [
+        name
+        for name in names
+        if name.lower().endswith(".txt") and name != CLASSES_FILE and not _is_note(name)
+    ]
+    of_stem = [name for name in written if name.rpartition(".")[0] in stems]
+    found = (("masks", masks), ("YOLO text files", texts), ("LabelMe or VOC files", of_stem))
+    kinds = [(kind, min(some)) for kind, some in found if some]
+    if len(kinds) > 1:
+        (first, one), (second, other) = kinds[:2]
         raise InputError(
-            f"regions {path.name}: expected either masks or YOLO text files, got both "
-            f"({min(masks)}, {min(texts)})",
+            f"regions {path.name}: expected either {first} or {second}, got both ({one}, {other})",
             subject=path.name,
             hint="give the folder that holds only one of them",
         )
+    if of_stem:
+        return annotated.table()
     if texts:
         return read_yolo(path, sorted(texts))
     if masks:
         return MaskFolder(path, masks)
-    raise InputError(
+    raise _nothing_in(path, names, written)
+
+
+def _nothing_in(path: Path, names: list[str], written: list[str]) -> InputError:
+    """Return the refusal of a folder without regions, which says what is there instead."""
+    if written and written[0].lower().endswith(".xml"):
+        return foreign_xml(path / written[0], written[0])
+    for name in sorted(names)[:_LOOKED_AT]:
+        if kind := dicom_kind(path / name):
+            return _of_kind(name, kind)
+    return InputError(
         f"regions {path.name}: expected a folder of masks or YOLO text files, got none in it",
         subject=path.name,
+        hint=f"give the file itself: {written[0]}" if written else "",
+    )
+
+
+def _of_kind(name: str, kind: str) -> InputError:
+    return InputError(
+        f"regions {name}: expected DICOM SEG, masks or tables, got {kind}",
+        subject=name,
+        hint="convert its contours to DICOM SEG or masks, for instance with 3D Slicer or dcmrtstruct2nii"
+        if "RT structure" in kind
+        else "",
     )
 
 

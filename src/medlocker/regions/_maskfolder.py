@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medlocker.errors import InputError
 from medlocker.geometry import Box
-from medlocker.regions._masks import boxes_from_mask, read_mask
-from medlocker.regions.names import split_name, without_suffix
+from medlocker.regions._masks import boxes_from_mask, mask_share, read_mask
+from medlocker.regions.names import Settled, by_path, split_name, without_suffix
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".jpg", ".jpeg", ".nii", ".nii.gz")
+DOUBTFUL = 0.9
+"""A mask of more than this share of its picture may have lesions and background the wrong way round."""
 UNNAMED = "mask"
 """The kind of a mask whose name tells none."""
 
@@ -84,9 +88,22 @@ class MaskFolder:
         Ranks: 0 the image's own relative path, 1 the same with a suffix; 2 and 3 likewise, but one folder
         of the mask's path (the lesion type) left out; 4 the image's stem in any folder, 5 with a suffix.
         """
+        return self._ranked(self._stems, name)
+
+    def settled(self, names: Iterable[str]) -> Settled:
+        """Return the masks of an image's own path, and the candidates among the others."""
+        images = by_path(names)
+        found = {
+            index: list(same)
+            for index, name in enumerate(self.names)
+            if (same := images.get(without_suffix(name)))
+        }
+        return found, partial(self._ranked, [one for one in self._stems if one[1] not in found])
+
+    def _ranked(self, stems: Sequence[tuple[str, int]], name: str) -> Iterator[tuple[int, int]]:
         folder, file = split_name(name)
         stem = without_suffix(file)
-        for index in self._of_stem(stem):
+        for index in _of_stem(stems, stem):
             mask = self._masks[index]
             has_suffix = mask.stem != stem
             own_folder = split_name(mask.name)[0]
@@ -96,19 +113,6 @@ class MaskFolder:
                 yield index, 2 + has_suffix
             else:
                 yield index, 4 + has_suffix
-
-    def _of_stem(self, stem: str) -> Iterator[int]:
-        seen: set[int] = set()
-        for start in (stem, *(stem + separator for separator in _SEPARATORS)):
-            place = bisect_left(self._stems, start, key=lambda one: one[0])
-            while place < len(self._stems):
-                found, index = self._stems[place]
-                if found != stem if start == stem else not found.startswith(start):
-                    break
-                if index not in seen:
-                    yield index
-                seen.add(index)
-                place += 1
 
     def alone(self, name: str) -> tuple[int, ...]:
         """Return every mask that may belong to an image whose siblings are not known."""
@@ -150,6 +154,18 @@ class MaskFolder:
         name = self.names[index]
         return read_mask(self.root / name, name=name, width=size[0], height=size[1])
 
+    def nearly_all(self, indices: Sequence[int]) -> tuple[str, ...]:
+        """Return those of some masks that cover more than :data:`DOUBTFUL` of their picture; reads them."""
+        found = []
+        for index in indices:
+            name = self.names[index]
+            try:
+                share = mask_share(self.root / name, name=name)
+            except InputError:  # said when the image's own turn comes
+                continue
+            found += [name] if share > DOUBTFUL else []
+        return tuple(found)
+
 
 def masks_beside(names: Set[str]) -> frozenset[str]:
     """Return the files that are masks of others: ``a/x_mask.png``, ``a/mask_x.png`` beside ``a/x.png``.
@@ -168,6 +184,20 @@ def _picture_of(stem: str) -> set[str]:
     if own := _without_prefix(file):
         found.add(f"{folder}/{own}" if folder else own)
     return found
+
+
+def _of_stem(stems: Sequence[tuple[str, int]], stem: str) -> Iterator[int]:
+    seen: set[int] = set()
+    for start in (stem, *(stem + separator for separator in _SEPARATORS)):
+        place = bisect_left(stems, start, key=lambda one: one[0])
+        while place < len(stems):
+            found, index = stems[place]
+            if found != stem if start == stem else not found.startswith(start):
+                break
+            if index not in seen:
+                yield index
+            seen.add(index)
+            place += 1
 
 
 def _without_prefix(stem: str) -> str:

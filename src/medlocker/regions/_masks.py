@@ -20,6 +20,8 @@ from medlocker.geometry import Box
 from medlocker.images import Image, Limits, Pixels
 
 MAX_MASK_BYTES = 1 << 30
+MAX_LOOK_BYTES = 1 << 26
+MAX_LOOK_PIXELS = 1 << 26
 
 _CONNECTIVITY = 8
 _PNG_BIT_DEPTH_AT = 24
@@ -78,17 +80,38 @@ def read_mask(path: Path, *, name: str, width: int, height: int) -> NDArray[np.b
     """
     data = read_limited(path, max_bytes=MAX_MASK_BYTES, what="mask")
     only_masks = _check_header(data, name=name, width=width, height=height)
-    try:
-        image = read_image(data, name=f"mask {name}", limits=Limits(max_pixels=width * height))
-    except UnsupportedImageError:
-        if not only_masks:
-            raise
-        marked = _read_other(data, name=name)
-    else:
-        marked = _lesion_pixels(image)
+    marked = _decoded(data, name, Limits(max_pixels=width * height), only_masks=only_masks)
     if marked.shape != (height, width):
         raise _wrong_size(name, expected=(width, height), got=(marked.shape[1], marked.shape[0]))
     return marked
+
+
+def mask_share(path: Path, *, name: str) -> float:
+    """Return the share of a mask's pixels that belong to a lesion, as :func:`read_mask` decides it.
+
+    Raises:
+        InputError: If the file cannot be read, or is larger than a look at it is worth.
+    """
+    data = read_limited(path, max_bytes=MAX_LOOK_BYTES, what="mask")
+    limits = Limits(max_pixels=MAX_LOOK_PIXELS)
+    try:
+        with quiet(), PillowImage.open(io.BytesIO(data)) as picture:
+            width, height, only_masks = *picture.size, _only_masks_have(picture, data)
+    except Exception:  # as below: the real reader words the refusal
+        width, height, only_masks = 0, 0, False
+    if width * height > MAX_LOOK_PIXELS:
+        raise InputError(f"mask {name}: expected at most {MAX_LOOK_PIXELS} pixels", subject=name)
+    return float(_decoded(data, name, limits, only_masks=only_masks).mean())
+
+
+def _decoded(data: bytes, name: str, limits: Limits, *, only_masks: bool) -> NDArray[np.bool_]:
+    try:
+        image = read_image(data, name=f"mask {name}", limits=limits)
+    except UnsupportedImageError:
+        if not only_masks:
+            raise
+        return _read_other(data, name=name)
+    return _lesion_pixels(image)
 
 
 def _check_header(data: bytes, *, name: str, width: int, height: int) -> bool:

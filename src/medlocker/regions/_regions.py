@@ -14,6 +14,7 @@ from medlocker.errors import InputError
 from medlocker.geometry import Box
 from medlocker.regions._maskfolder import MaskFolder
 from medlocker.regions._orientation import UPRIGHT, shown_size, stored_box
+from medlocker.regions.names import Settled
 
 
 class Source(Protocol):
@@ -34,6 +35,9 @@ class Source(Protocol):
 
     def candidates(self, name: str) -> Iterator[tuple[int, int]]:
         """Yield (index, rank) of the entries that may mean an image."""
+
+    def settled(self, names: Iterable[str]) -> Settled:
+        """Return the entries whose images an equal path tells, and the candidates among the others."""
 
     def alone(self, name: str) -> tuple[int, ...]:
         """Return the entries of an image whose siblings are not known."""
@@ -62,12 +66,14 @@ class Regions:
         margin_px: Added on every side of every box.
         min_area_px: Smaller regions are left out.
         wanted: Tells which kinds count.
+        stand_in: What finds regions looks only into images that the source does not list.
     """
 
     source: Source = field(repr=False)
     margin_px: int
     min_area_px: int
     wanted: Callable[[str], bool] = field(repr=False)
+    stand_in: bool = False
     _owned: Mapping[str, tuple[int, ...]] | None = field(default=None, repr=False)
     _shared: Mapping[int, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
@@ -75,6 +81,20 @@ class Regions:
     def kinds(self) -> Mapping[str, int]:
         """Kinds with their number of regions; for a folder of masks, of masks, judged by file name alone."""
         return self.source.kinds
+
+    @property
+    def has_listed(self) -> bool:
+        """Whether any image is listed; taken for true before :meth:`among`."""
+        return self._owned is None or any(self._owned.values())
+
+    @property
+    def has_unlisted(self) -> bool:
+        """Whether the source says nothing of some image; taken for false before :meth:`among`."""
+        return self._owned is not None and not all(self._owned.values())
+
+    def lists(self, name: str) -> bool:
+        """Tell whether the source says anything of an image, be it that it has no regions."""
+        return bool(self.source.alone(name) if self._owned is None else self._owned.get(name))
 
     def among(self, names: Iterable[str]) -> Regions:
         """Return the same regions for a known set of images, which settles whose each entry is.
@@ -170,6 +190,13 @@ class Regions:
                 masks[kind] = masks[kind] | mask if kind in masks else mask
         return masks
 
+    def doubtful_masks(self, *, most: int = 8) -> tuple[str, ...]:
+        """Return masks that cover nearly all of their picture, of a few that belong to images."""
+        if not isinstance(self.source, MaskFolder) or self._owned is None:
+            return ()
+        used = sorted({index for indices in self._owned.values() for index in indices})
+        return self.source.nearly_all(used[:: max(len(used) // most, 1)][:most])
+
     def _entries(self, name: str) -> Iterator[int]:
         """Yield the source's entries of one image."""
         if self._owned is None:
@@ -191,21 +218,29 @@ class Regions:
 
     def unknown(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return the source's own names that match none of these images."""
+        names = list(names)
+        if self._owned is not None and self._owned.keys() == set(names):
+            matched = {index for owned in self._owned.values() for index in owned}
+            return tuple(name for index, name in enumerate(self.source.names) if index not in matched)
         matched = {index for name in names for index, _ in self.source.candidates(name)}
         return tuple(name for index, name in enumerate(self.source.names) if index not in matched)
 
     def missing(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return the images that the source says nothing of, not even that they have no regions."""
         names = list(names)
+        if self._owned is not None and self._owned.keys() >= set(names):
+            return tuple(name for name in names if not self._owned[name])
         known = {name for owners in self._owners(names).values() for name in owners}
         return tuple(name for name in names if name not in known)
 
     def _owners(self, names: Iterable[str]) -> Mapping[int, list[str]]:
         """Give each entry to the images that it fits best."""
         best: dict[int, int] = {}
-        owners: dict[int, list[str]] = {}
-        for name in dict.fromkeys(names):
-            for index, rank in self.source.candidates(name):
+        names = tuple(dict.fromkeys(names))
+        # of a file name that is the same in every folder all rows would be candidates of all images
+        owners, others = self.source.settled(names)
+        for name in names:
+            for index, rank in others(name):
                 if index not in best or rank < best[index]:
                     best[index], owners[index] = rank, [name]
                 elif rank == best[index]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from medlocker.errors import InputError
 from medlocker.geometry import Box
-from medlocker.regions.names import split_name, without_suffix
+from medlocker.regions.names import Settled, by_path, split_name, without_suffix
 
 MAX_ROWS = 10_000_000
 MAX_COORDINATE = 1e7
@@ -135,8 +135,27 @@ class Table:
 
     def candidates(self, name: str) -> Iterator[tuple[int, int]]:
         """Yield (index, rank) of the source's images that may mean this one; lower ranks fit better."""
+        return self._ranked(self._by_stem, name)
+
+    def settled(self, names: Iterable[str]) -> Settled:
+        """Return the entries that have a folder and an image's path, and the candidates among the others.
+
+        Such an entry fits no other image as well; one without a folder may mean images in any.
+        """
+        images = by_path(names)
+        found: dict[int, list[str]] = {}
+        for index, name in enumerate(self.names):
+            if "/" in name and (same := images.get(without_suffix(name))):
+                found[index] = [name] if name in same else list(same)
+        rest: dict[str, list[int]] = {}
+        for stem, indices in self._by_stem.items():
+            if left := [index for index in indices if index not in found]:
+                rest[stem] = left
+        return found, partial(self._ranked, rest)
+
+    def _ranked(self, by_stem: Mapping[str, Sequence[int]], name: str) -> Iterator[tuple[int, int]]:
         folder, file = split_name(name)
-        for index in self._by_stem.get(without_suffix(file), ()):
+        for index in by_stem.get(without_suffix(file), ()):
             own_folder, own_file = split_name(self.names[index])
             if own_file == file:
                 # a bare file name says nothing of the folder, so it means every file of that name

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeAlias
+
+Settled: TypeAlias = tuple[dict[int, list[str]], Callable[[str], Iterator[tuple[int, int]]]]
+"""Of a source's entries those whose images are known, and from an image's name to (index, rank) of others."""
+
 IMAGE_SUFFIXES = frozenset(
     {".png", ".jpg", ".jpeg", ".jpe", ".tif", ".tiff", ".bmp", ".dib", ".gif", ".webp"}
-    | {".dcm", ".dicom", ".ima", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".nii"}
+    | {".dcm", ".dicom", ".dic", ".ima", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".nii"}
 )
 
 
@@ -28,3 +34,11 @@ def normal_name(name: str) -> str:
     while name.startswith("./"):
         name = name[2:]
     return name
+
+
+def by_path(names: Iterable[str]) -> dict[str, list[str]]:
+    """Return images by their paths without endings."""
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(without_suffix(name), []).append(name)
+    return found

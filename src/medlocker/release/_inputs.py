@@ -6,7 +6,9 @@ import os
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 from medlocker.errors import InputError
 from medlocker.files import TEMPORARY_PREFIX, read_limited
@@ -20,6 +22,8 @@ IMAGE_SUFFIXES = frozenset(
 _SUFFIXES = tuple(IMAGE_SUFFIXES)
 LIST_SUFFIXES = frozenset({".txt", ".lst", ".list"})
 MAX_LIST_BYTES = 256 << 20
+MOST_REASONS = 100
+"""Files that are passed over of which the reason is told; of all, their number is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,19 @@ class Inputs:
     walked: bool = False
     masks: tuple[str, ...] = ()
 
+    def left_out(self) -> dict[str, Any]:
+        """Return how many files of the folder are no inputs, and why the first are not, JSON-ready.
+
+        Hidden files are not among them. Looks into the files that it tells of.
+        """
+        reasons = chain(
+            ((name, "a folder that cannot be listed") for name in self.unreadable),
+            ((name, "a mask of another image, by its name") for name in self.masks),
+            ((name, _why(self.root, name)) for name in self.passed_over),
+        )
+        told = [{"file": name, "reason": why} for name, why in islice(reasons, MOST_REASONS)]
+        return {"count": len(self.unreadable) + len(self.masks) + len(self.passed_over), "files": told}
+
 
 def find_inputs(source: Path, *, what: str = "") -> Inputs:
     """List the images of a file, a folder (walked, tree kept) or a list file (one path a line).
@@ -85,7 +102,7 @@ def find_inputs(source: Path, *, what: str = "") -> Inputs:
         found = _read_list(source)
         root = source.parent
     else:
-        found = {source.name: source}
+        found = {source.name: str(source)}
         root = source.parent
     if not found and unreadable == ["."]:
         raise InputError(f"{what}: the folder cannot be listed", subject=source.name)
@@ -96,7 +113,7 @@ def find_inputs(source: Path, *, what: str = "") -> Inputs:
         )
     masks = masks_beside(found.keys()) if walked else frozenset()
     names = sorted(found.keys() - masks)
-    items = tuple(Input(name, str(found[name]), output_name=name) for name in names)
+    items = tuple(Input(name, found[name], output_name=name) for name in names)
     return Inputs(items, tuple(passed_over), tuple(unreadable), root, walked, tuple(sorted(masks)))
 
 
@@ -111,7 +128,7 @@ def _is_folder(source: Path, what: str) -> bool:
         ) from error
 
 
-def _walk(root: Path, passed_over: list[str], unreadable: list[str]) -> Iterator[tuple[str, Path]]:
+def _walk(root: Path, passed_over: list[str], unreadable: list[str]) -> Iterator[tuple[str, str]]:
     resolved = root.resolve()
 
     def note(error: OSError) -> None:
@@ -126,17 +143,31 @@ def _walk(root: Path, passed_over: list[str], unreadable: list[str]) -> Iterator
             name = path.relative_to(root).as_posix()
             linked_out = path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(resolved)
             if not linked_out and (name.lower().endswith(_SUFFIXES) or _is_nameless_dicom(path)):
-                yield name, path
+                yield name, str(path)
             else:
                 passed_over.append(name)
 
 
 def _is_nameless_dicom(path: Path) -> bool:
-    """Look into files without a suffix, or with one of digits: archives call files by number or UID."""
-    return (not path.suffix or path.suffix[1:].isdigit()) and is_dicom_file(path)
+    """Look into files without a suffix, or with one of digits: archives call files by number or UID.
+
+    What is called ``.dic`` may be a list of words as well.
+    """
+    suffix = path.suffix[1:].lower()
+    return (suffix in ("", "dic") or suffix.isdigit()) and is_dicom_file(path)
 
 
-def _read_list(path: Path) -> dict[str, Path]:
+def _why(root: Path, name: str) -> str:
+    """Return why a file of a folder is no input."""
+    path = root / name
+    if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root.resolve()):
+        return "a link to outside the folder"
+    if is_dicom_file(path):
+        return "DICOM, but not by its ending: call it .dcm"
+    return "no image by its ending" if path.suffix else "no ending, and no DICOM file"
+
+
+def _read_list(path: Path) -> dict[str, str]:
     data = read_limited(path, max_bytes=MAX_LIST_BYTES, what="list file")
     try:
         lines = data.decode("utf-8-sig").splitlines()
@@ -144,17 +175,19 @@ def _read_list(path: Path) -> dict[str, Path]:
         raise InputError(
             f"list file {path.name}: expected UTF-8 text, one path a line", subject=path.name
         ) from error
-    base = path.parent.resolve()
-    found: dict[str, Path] = {}
+    base = str(path.parent.resolve())
+    below = os.path.join(base, "")
+    found: dict[str, str] = {}
     for number, line in enumerate(lines, 1):
         text = line.strip()
         if not text or text.startswith("#"):
             continue
         if "\0" in text:
             raise InputError(f"list file {path.name} line {number}: expected a path, got a zero byte")
-        target = Path(os.path.abspath(base / text))
+        target = os.path.abspath(os.path.join(base, text))
         # a file elsewhere keeps only its own name: the release must not show the folders of this machine
-        name = target.relative_to(base).as_posix() if target.is_relative_to(base) else target.name
+        name = target[len(below) :] if target.startswith(below) else os.path.basename(target)
+        name = name.replace(os.sep, "/")
         if found.setdefault(name, target) != target:
             raise InputError(f"list file {path.name} line {number}: two files would be called {name}")
     return found

@@ -31,17 +31,19 @@ from medlocker.formats.dicom import series_key
 from medlocker.labels import Labels
 from medlocker.logo import LearnedLogo, Logo
 from medlocker.protect import DecoySource, Job, Outcome, Settings, source_of
-from medlocker.regions import Finder, Regions, checked_finder, lesion_finder
+from medlocker.regions import Finder, Regions, checked_finder, lesion_finder, without_lesions
 from medlocker.release._donors import kept_donors
 from medlocker.release._fingerprint import fingerprint_path
 from medlocker.release._groups import Key, Scheduler, dicom_instance, find_groups
 from medlocker.release._inputs import Inputs
 from medlocker.release._journal import (
     FOLDER,
+    PUT_BACK,
     STATEMENT,
     ChangedRecordsError,
     Journal,
     forget,
+    has_lost_journal,
     is_unfinished,
 )
 from medlocker.release._recheck import file_stamp, revalidate
@@ -111,7 +113,13 @@ class Run:
     @property
     def regions_source(self) -> str:
         """Where keep-out regions come from, as certificates say it."""
-        return source_of(given=self.regions is not None, finder=self.finder)
+        known = self.regions
+        if known is None:
+            return source_of(given=False, finder=self.finder)
+        is_open = known.has_unlisted
+        finder = self.finder if is_open or not known.stand_in else without_lesions(self.finder)
+        alone = is_open and (known.stand_in or lesion_finder(finder) is None)
+        return source_of(given=known.has_listed, finder=finder, stands_in=alone)
 
     @property
     def has_donors(self) -> bool:
@@ -216,6 +224,10 @@ def _check_content(release: Path) -> None:
         raise OutputExistsError(
             f"{release.name} is a finished release", hint="a release is never changed: choose another --out"
         )
+    if has_lost_journal(release):
+        raise OutputExistsError(
+            f"{release.name} holds an unfinished run whose journal is missing", hint=PUT_BACK
+        )
     if any(entry.name != FOLDER for entry in release.iterdir()):
         raise OutputExistsError(
             f"the output folder {release.name} is not empty", hint="choose another output"
@@ -265,7 +277,9 @@ def _attempt(
     _refuse_links(run)
     facts: dict[str, str | int] = {"fingerprint": run.fingerprint(), "images": len(run.inputs.items)}
     begin = partial(_begin, run)
-    journal = Journal(run.release, run=facts, owner=run.owner, kept=run.kept, begin=begin)
+    journal = Journal(
+        run.release, run=facts, owner=run.owner, kept=run.kept, begin=begin, ledger=run.ledger is not None
+    )
     with closing(journal):
         sweep_temporaries(run.release)
         make_folder(run.release / IMAGES)
@@ -307,7 +321,7 @@ def _attempt(
     if not summary.marked:
         _discard(run.release)
     told = summary.to_json(engine.clock, time.perf_counter() - started)
-    return Result(summary, told | {"engine": engine.facts})
+    return Result(summary, told | {"passed_over": run.inputs.left_out(), "engine": engine.facts})
 
 
 def _begin(run: Run, release: str, *, is_new: bool = True) -> None:

@@ -102,7 +102,7 @@ class Summary:
             # null: whoever gave the regions knows, this program does not
             "regions": {
                 "source": self.regions,
-                "clinician": None if self.regions == "given" else False,
+                "clinician": None if self.regions in ("given", "given + unlisted: none") else False,
                 "marked_with_findings": self.with_found,
             },
             "marks": {

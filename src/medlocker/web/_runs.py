@@ -52,6 +52,7 @@ async def start(request: Request) -> Response:
             keep_original=form.checked("keep_original"),
             anatomy=form.checked("anatomy"),
             redo=form.text("redo"),
+            missing_regions=form.text("missing_regions"),
         )
     await found.work(lambda: found.runs.start(asked))
     return go("/run", at=asked.out)

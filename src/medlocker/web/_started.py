@@ -19,7 +19,7 @@ from typing import get_args
 
 from medlocker.errors import InputError, WriteError
 from medlocker.files import make_folder, read_limited, write_atomic
-from medlocker.options import Preset
+from medlocker.options import MissingRegions, Preset
 from medlocker.strictjson import from_json
 from medlocker.web._roots import Roots
 
@@ -43,6 +43,7 @@ class Asked:
         needs_review: Let only approved images be granted.
         keep_original: Seal the original files too.
         anatomy: Keep optic disc and macula free.
+        missing_regions: What images are of which the regions say nothing, or empty.
         redo: An earlier release whose review asked for other marks, or empty.
     """
 
@@ -58,6 +59,7 @@ class Asked:
     keep_original: bool = False
     anatomy: bool = False
     redo: str = ""
+    missing_regions: str = ""
 
     def command(self, roots: Roots) -> list[str]:
         """Return the command line.
@@ -67,6 +69,8 @@ class Asked:
         """
         if self.preset not in get_args(Preset):
             raise InputError("expected a preset of paper, strong or veil")
+        if self.missing_regions not in ("", *get_args(MissingRegions)):
+            raise InputError("images without regions: expected refuse, none or candidates")
         given = {
             "--labels": self.labels,
             "--regions": self.regions,
@@ -84,6 +88,8 @@ class Asked:
         for option, place in given.items():
             if place:
                 line += [option, str(_there(roots, place))]
+        if self.missing_regions and self.regions:
+            line += ["--missing-regions", self.missing_regions]
         line += [flag for flag, is_on in flags.items() if is_on]
         return [sys.executable, "-m", "medlocker", "protect", *line, "--json"]
 

@@ -6,11 +6,12 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from medlocker.formats.dicom._parts import looks_like_dicom
 from medlocker.formats.dicom._quiet import quiet
 from medlocker.formats.dicom._tags import read_tags
 
-_PLACE = 128
-_MAGIC = b"DICM"
+_LOOKED_AT = 1024
+"""Bytes; without a preamble the first two elements must lie in them."""
 _SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
 _TAGS = ["SeriesInstanceUID", "SOPInstanceUID", "Rows", "Columns", "PhotometricInterpretation"]
 
@@ -21,12 +22,12 @@ def has_dicom_name(path: Path) -> bool:
 
 
 def is_dicom_file(path: Path) -> bool:
-    """Tell whether a file has ``DICM`` behind a preamble of 128 bytes; False if it cannot be read."""
+    """Tell whether a file looks like DICOM, with a preamble or without; False if it cannot be read."""
     try:
         if not path.is_file():
             return False
         with path.open("rb") as stream:
-            return stream.read(_PLACE + len(_MAGIC))[_PLACE:] == _MAGIC
+            return looks_like_dicom(stream.read(_LOOKED_AT))
     except OSError:
         return False
 

@@ -1,0 +1,287 @@
+"""`ml.whose`: which image of which release is this picture?"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from medlocker.api.listener import Callback, Listener, as_listener
+from medlocker.arguments import checked_arguments
+from medlocker.attacks import as_bytes
+from medlocker.certificates import (
+    Access,
+    Ledger,
+    Owner,
+    Release,
+    ledger_path,
+    load_owner,
+    load_verify_key,
+    open_release,
+    owner_access,
+    sha256_file,
+    sign_statement,
+    utc_now,
+)
+from medlocker.errors import InputError, MedlockerError
+from medlocker.files import read_limited, write_atomic
+from medlocker.formats import read_image as decode
+from medlocker.images import LIMITS, viewed
+from medlocker.pages import render_page, shrunk
+from medlocker.restore import read_marked, restore_image
+from medlocker.tracing import (
+    CERTAIN,
+    LEAST_MATCHES,
+    TEMPLATES,
+    Candidate,
+    MarkEvidence,
+    Traced,
+    candidates_of,
+    mark_evidence,
+    query_of,
+    remember,
+    remembered,
+    trace,
+)
+from medlocker.version import __version__
+
+ORIGIN_TYPE = "urn:medlocker:origin:v1"
+_SHOWN_PX = 640
+_LEDGER_ENDING = ".ledger.sqlite"
+_Path = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """What a found picture was made of.
+
+    Args:
+        found: Whether it was made of a marked image that is known.
+        traced: The known picture that is most like it; None without any.
+        evidence: Whether the owner's sealed mark is in it; None without the owner's keys and the release.
+        looked_at: How many known pictures there were.
+        picture: The found picture, (H, W, 3) uint8 or uint16.
+        marked: The marked picture that it was made of, if its release is at hand.
+    """
+
+    found: bool
+    traced: Traced | None
+    evidence: MarkEvidence | None
+    looked_at: int
+    picture: NDArray[Any] = field(repr=False)
+    marked: NDArray[Any] | None = field(default=None, repr=False)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """All that was found out, as `medlocker whose --json` prints it."""
+        traced, evidence = self.traced, self.evidence
+        known = traced.candidate if traced is not None and self.found else None
+        return {
+            "found": self.found,
+            "release": None if known is None else known.release,
+            "image": None if known is None else known.name,
+            "index": None if known is None else known.index,
+            "frame": None if known is None else known.frame,
+            "matches": 0 if traced is None else traced.likeness.matches,
+            "second_matches": 0 if traced is None else traced.second,
+            "mirrored": bool(traced is not None and traced.likeness.query.mirrored) if self.found else None,
+            "mark": None if evidence is None else {**vars(evidence), "certain": evidence.is_certain},
+            "looked_at": self.looked_at,
+        }
+
+
+@checked_arguments
+def whose(
+    picture: _Path,
+    *,
+    release: _Path | Sequence[_Path] = (),
+    ledger: _Path | None = None,
+    owner: _Path | None = None,
+    progress: Callback | Listener | None = None,
+) -> Origin:
+    """Tell which marked image a screenshot, crop, compressed or printed picture was made of.
+
+    With the owner's keys fingerprints of a release are kept with the ledger, sealed: the next time its files
+    are not read again, and later the ledger alone is enough.
+
+    Args:
+        picture: A file of any format that can be read.
+        release: Folders of releases to look in.
+        ledger: ``NAME.ledger.sqlite``: look in what it remembers; the owner's keys lie beside it.
+        owner: NAME of the owner's keys, or for releases alone the owner's ``NAME.sign.pub``.
+        progress: Called with what is counted, how many are done, and how many there are.
+
+    Raises:
+        InputError: If the picture cannot be read, or nothing is given to look in.
+        CertificateError: If a release or the ledger is not the owner's.
+    """
+    listener = as_listener(progress)
+    places = [Path(one) for one in ((release,) if isinstance(release, str | os.PathLike) else release)]
+    if not places and ledger is None:
+        raise InputError("expected --release or --ledger to look in")
+    keys = _keys(None if owner is None else Path(owner), None if ledger is None else Path(ledger))
+    path = Path(picture)
+    data = read_limited(path, max_bytes=LIMITS.max_file_bytes, what="picture")
+    colors = viewed(decode(data, name=path.name))
+    queries = query_of(colors)
+    releases = [open_release(place, _verify_key(keys, owner, place)) for place in places]
+    count = 0
+
+    def counted(known: Iterator[Candidate]) -> Iterator[Candidate]:
+        nonlocal count
+        for one in known:
+            count += 1
+            yield one
+
+    best: Traced | None = None
+    book = None if not isinstance(keys, Owner) else Ledger(ledger_path(keys.paths), keys.signing)
+    try:
+        if places:
+            for opened in releases:
+                best = _better(best, trace(queries, counted(_known(opened, book, listener))))
+        elif book is not None:
+            best = trace(queries, counted(one for _, one in remembered(book)))
+    finally:
+        if book is not None:
+            book.close()
+    found = best is not None and best.likeness.is_same
+    evidence, marked = None, None
+    if best is not None and found:
+        evidence, marked = _proved(best, colors, releases, keys)
+    return Origin(found, best, evidence, count, colors, marked)
+
+
+def made_of(file: Path, release: Release, *, listener: Listener) -> Candidate | None:
+    """Return the marked image of a release that a file was made of, None if of none; needs no private key."""
+    try:
+        data = read_limited(file, max_bytes=LIMITS.max_file_bytes, what="picture")
+        queries = query_of(viewed(decode(data, name=file.name)))
+    except InputError:
+        return None
+    best = trace(queries, _known(release, None, listener))
+    return best.candidate if best is not None and best.likeness.is_same else None
+
+
+def _better(best: Traced | None, other: Traced | None) -> Traced | None:
+    if best is None or other is None:
+        return best or other
+    first, last = sorted((best, other), key=lambda one: -one.likeness.matches)
+    return Traced(first.candidate, first.likeness, max(first.second, last.likeness.matches))
+
+
+def _keys(owner: Path | None, ledger: Path | None) -> Owner | None:
+    if ledger is not None:
+        if not ledger.name.endswith(_LEDGER_ENDING) or not ledger.is_file():
+            raise InputError(f"{ledger.name}: expected a ledger NAME{_LEDGER_ENDING}", subject=ledger.name)
+        return load_owner(ledger.with_name(ledger.name[: -len(_LEDGER_ENDING)]))
+    if owner is None or owner.name.endswith(".pub"):
+        return None
+    return load_owner(owner)
+
+
+def _verify_key(keys: Owner | None, owner: _Path | None, release: Path) -> Any:
+    if keys is not None:
+        return keys.signing.public
+    if owner is None:
+        raise InputError(
+            f"{release.name}: expected --owner: only what the owner signed is looked in",
+            hint="give NAME of the owner's keys, or the owner's NAME.sign.pub",
+            subject=release.name,
+        )
+    return load_verify_key(Path(owner))
+
+
+def _known(release: Release, book: Ledger | None, listener: Listener) -> Iterator[Candidate]:
+    """Yield the pictures of a release: those that the ledger remembers, and the others from their files."""
+    kept: dict[tuple[int, str], list[Any]] = {}
+    if book is not None:
+        for file, one in remembered(book):
+            if one.release == release.statement.release:
+                kept.setdefault((one.index, file), []).append(one.fingerprint)
+    files = {line.entry.index: line.entry.file for line in release.lines()}
+    total = release.statement.images
+    with listener.steps() as advance:
+
+        def known(index: int, file: str) -> Any:
+            advance("looking through the release", 1, total)
+            return kept.get((index, file))
+
+        def passed_over(name: str, error: MedlockerError) -> None:
+            listener.warn(f"passed over: {error}")
+
+        found = candidates_of(release, known=known, passed_over=passed_over)
+        yield from found if book is None else remember(book, found, files=files, kept=kept.keys())
+
+
+def _proved(
+    best: Traced, colors: NDArray[Any], releases: Sequence[Release], keys: Owner | None
+) -> tuple[MarkEvidence | None, NDArray[Any] | None]:
+    """Look for the sealed mark, where the release is at hand; return the marked picture too."""
+    candidate = best.candidate
+    opened = next((one for one in releases if one.statement.release == candidate.release), None)
+    if opened is None:
+        return None, None
+    line = opened.line(candidate.index)
+    data = read_marked(opened, line.entry)
+    marked = _frame(data, candidate.name, candidate.frame)
+    if keys is None:
+        return None, marked
+    access: Access = owner_access(opened, keys.identity())
+    original = restore_image(data, access.open(line), logo=opened.logo())
+    clean = _frame(original.data, candidate.name, candidate.frame)
+    return mark_evidence(colors, clean, marked, best.likeness), marked
+
+
+def _frame(data: bytes, name: str, frame: int) -> NDArray[Any]:
+    image = decode(data, name=name)
+    return np.asarray(viewed(image, None if image.frames is None else image.frames[frame]))
+
+
+def write_origin(origin: Origin, picture: Path, out: Path, *, owner: Path) -> None:
+    """Sign where a found picture comes from; whoever has the owner's public key can check it.
+
+    It tells nothing of the original: only what the release makes public, and how sure it is.
+
+    Args:
+        origin: From :func:`whose`.
+        picture: The found file: its digest is the statement's subject.
+        out: New file, ``NAME.dsse.json``.
+        owner: NAME of the owner's keys.
+
+    Raises:
+        InputError: If the picture was not found.
+        OutputExistsError: If the file is there.
+    """
+    if not origin.found:
+        raise InputError(f"{picture.name}: nothing to state, it was not found", subject=picture.name)
+    predicate = {
+        "tool": f"medlocker {__version__}",
+        "created": utc_now(),
+        **{name: origin.facts[name] for name in ("release", "image", "index", "matches", "second_matches")},
+        "mark_deviations": None if origin.evidence is None else str(origin.evidence.deviations),
+    }
+    key = load_owner(owner).signing
+    data = sign_statement(ORIGIN_TYPE, predicate, subjects={"picture": sha256_file(picture)}, key=key)
+    write_atomic(out, data)
+
+
+def write_page(origin: Origin, picture: Path, out: Path) -> None:
+    """Write a page with the found picture, the marked one if it is at hand, and what was found in words.
+
+    Raises:
+        OutputExistsError: If the file is there.
+    """
+    values: dict[str, Any] = {
+        "facts": origin.facts,
+        "certain": CERTAIN,
+        "least": LEAST_MATCHES,
+        "name": picture.name,
+        "found": shrunk(as_bytes(origin.picture), side_px=_SHOWN_PX),
+        "marked": None if origin.marked is None else shrunk(as_bytes(origin.marked), side_px=_SHOWN_PX),
+    }
+    write_atomic(out, render_page("whose.html", folders=[TEMPLATES], **values))

@@ -1,0 +1,36 @@
+"""Whose picture is this? From a screenshot, crop or print back to the marked image it was made of."""
+
+from pathlib import Path
+
+from medlocker.tracing._fingerprint import (
+    LEAST_MATCHES,
+    Fingerprint,
+    Likeness,
+    compare,
+    fingerprint_of,
+    query_of,
+)
+from medlocker.tracing._memory import remember, remembered
+from medlocker.tracing._proof import CERTAIN, MarkEvidence, mark_evidence
+from medlocker.tracing._search import Candidate, Traced, candidates_of, trace
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+__all__ = [
+    "CERTAIN",
+    "LEAST_MATCHES",
+    "TEMPLATES",
+    "Candidate",
+    "Fingerprint",
+    "Likeness",
+    "MarkEvidence",
+    "Traced",
+    "candidates_of",
+    "compare",
+    "fingerprint_of",
+    "mark_evidence",
+    "query_of",
+    "remember",
+    "remembered",
+    "trace",
+]

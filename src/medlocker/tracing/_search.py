@@ -1,0 +1,130 @@
+"""Which of very many known pictures a found one was made of."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from medlocker.certificates import Release
+from medlocker.errors import MedlockerError
+from medlocker.formats import read_image
+from medlocker.images import viewed
+from medlocker.restore import read_marked
+from medlocker.tracing._fingerprint import Fingerprint, Likeness, compare, fingerprint_of
+
+_FEW = 300
+"""So many known pictures are all compared; of more the likeliest."""
+_WORDS = 1 << 14
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A known picture.
+
+    Args:
+        release: Id of its release.
+        index: Its number in it.
+        name: Of the marked file.
+        frame: Which frame or slice.
+        fingerprint: Of the marked picture.
+    """
+
+    release: str
+    index: int
+    name: str
+    frame: int
+    fingerprint: Fingerprint
+
+
+@dataclass(frozen=True)
+class Traced:
+    """What a found picture was made of.
+
+    Args:
+        candidate: The known picture that is most like it.
+        likeness: How alike they are.
+        second: Matches of the next best picture: what chance, or a near copy, comes to.
+    """
+
+    candidate: Candidate
+    likeness: Likeness
+    second: int
+
+
+def trace(
+    queries: Sequence[Fingerprint], known: Iterable[Candidate], *, progress: Callable[[], None] = lambda: None
+) -> Traced | None:
+    """Find the known picture that a found one was made of.
+
+    Memory does not grow with the number of known pictures.
+
+    Args:
+        queries: From :func:`medlocker.tracing.query_of`.
+        known: Gone through once.
+        progress: Called once for each.
+
+    Returns:
+        The best one, even if it is not alike enough (see :attr:`Likeness.is_same`); None without any.
+    """
+    tables = [_table(query) for query in queries]
+    best: list[tuple[float, int, Candidate]] = []
+    for number, candidate in enumerate(known):
+        words = candidate.fingerprint.words
+        shared = max(float(table[words].sum()) for table in tables) if len(words) else 0.0
+        heapq.heappush(best, (shared, -number, candidate))
+        if len(best) > _FEW:
+            heapq.heappop(best)
+        progress()
+    compared = [(compare(queries, candidate.fingerprint), candidate) for *_, candidate in best]
+    compared.sort(key=lambda pair: pair[0].matches, reverse=True)
+    if not compared:
+        return None
+    likeness, candidate = compared[0]
+    return Traced(candidate, likeness, compared[1][0].matches if len(compared) > 1 else 0)
+
+
+def _table(query: Fingerprint) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Return for each word whether the found picture has it."""
+    table = np.zeros(_WORDS, np.bool_)
+    table[query.words.ravel()] = True
+    return table
+
+
+def candidates_of(
+    release: Release,
+    *,
+    known: Callable[[int, str], Sequence[Fingerprint] | None] = lambda index, file: None,
+    passed_over: Callable[[str, MedlockerError], None] = lambda name, error: None,
+) -> Iterator[Candidate]:
+    """Yield every marked picture of a release, frame by frame.
+
+    Args:
+        release: Its statement checked; every file is checked before it is read.
+        known: From number and SHA-256 of a marked file to its fingerprints, None if they must be made.
+        passed_over: Called with the name of a file that is missing or not the signed one.
+    """
+    for line in release.lines():
+        entry = line.entry
+        found = known(entry.index, entry.file)
+        if found is None:
+            try:
+                found = fingerprints_of_file(read_marked(release, entry), name=entry.name)
+            except MedlockerError as error:
+                passed_over(entry.name, error)
+                continue
+        for frame, fingerprint in enumerate(found):
+            yield Candidate(release.statement.release, entry.index, entry.name, frame, fingerprint)
+
+
+def fingerprints_of_file(data: bytes, *, name: str) -> list[Fingerprint]:
+    """Return the fingerprint of every frame of a file.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+    image = read_image(data, name=name)
+    frames = (None,) if image.frames is None else (image.frames[k] for k in range(len(image.frames)))
+    return [fingerprint_of(viewed(image, frame)) for frame in frames]
