@@ -54,14 +54,15 @@ def test_a_preview_claims_nothing_and_the_run_can_follow(shell: Shell, place: Pa
 def test_a_preview_says_what_the_models_make_of_it(shell: Shell, place: Path) -> None:
     make_onnx(place / "m.onnx", weights=weights_for(height=16, width=16, seed=1))
     (place / "in" / "05.png").write_text("no picture")
+    fill(place / "in" / "ward", 1, size=64, first=9)
     arguments = ["protect", "in", "--preset", "paper", "--model", "m.onnx", "--owner", "owner"]
     more = ["--out", "out", "--budget", 4, "--seed", 7, "--preview"]
     made = shell(*arguments, *more, 100, cwd=place)
     assert made.code == 0, made.err
-    assert "6 of 7 images marked for looking; nothing was claimed" in " ".join(made.out.split())
+    assert "7 of 8 images marked for looking; nothing was claimed" in " ".join(made.out.split())
     page = (place / "out.preview.html").read_text("utf-8")
-    assert len(re.findall("<br>m: (?:misled|still right)", page)) == 6
-    assert re.search(r"m is misled on \d of 6 that it read rightly", page)
+    assert len(re.findall("<br>m: (?:misled|still right)", page)) == 7
+    assert re.search(r"m is misled on \d of 7 that it read rightly", page)
     assert '<b>05.png</b><br><span class="bad">failed: 05.png: ' in page
     assert "with preset paper" in page
     assert "drawn from the seed" in page
