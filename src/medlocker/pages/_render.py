@@ -38,7 +38,7 @@ def render_page(
 
 
 def frame(
-    *, images: str, forms: str = "'none'", connections: str = "'none'", more_script: str = ""
+    *, images: str, forms: str = "'none'", connections: str = "", more_script: str = ""
 ) -> dict[str, Markup]:
     """Return what ``page.html`` needs: style, script, and the policy that allows these two alone.
 
@@ -49,6 +49,7 @@ def frame(
         more_script: Behind the script of every page.
     """
     style, code = stylesheet(), script() + more_script
+    asked = f"connect-src {connections}; " if connections else ""
     asked = f"connect-src {connections}; " if connections else ""
     policy = (
         f"default-src 'none'; base-uri 'none'; form-action {forms}; {asked}"
