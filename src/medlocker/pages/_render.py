@@ -50,7 +50,6 @@ def frame(
     """
     style, code = stylesheet(), script() + more_script
     asked = f"connect-src {connections}; " if connections else ""
-    asked = f"connect-src {connections}; " if connections else ""
     policy = (
         f"default-src 'none'; base-uri 'none'; form-action {forms}; {asked}"
         f"style-src {_hash(style)}; script-src {_hash(code)}; img-src {images}"
