@@ -28,6 +28,7 @@ EXAMPLES = """
 
 medlocker key new --out hospital
 medlocker protect fundus/ --model dr.onnx --regions lesions.csv --owner hospital --out release
+medlocker protect fundus/ --lesions fundus --owner hospital --out release --preview 12
 medlocker protect fundus/ --model surrogate --segmenter segmenter --owner hospital --out release
 medlocker protect fundus/ --lesions fundus --owner hospital --out release
 medlocker protect dicomweb:https://pacs/dicom-web/studies/1.2.3 --model ct.onnx --owner hospital --out r
@@ -357,6 +358,17 @@ def protect(
             rich_help_panel=CERTIFICATE,
         ),
     ] = None,
+    preview: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=100,
+            help="Try options: mark N images, evenly spread, for a private page OUT.preview.html. Nothing is "
+            "claimed and no release is made.",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
     push: PushOption = None,
     push_auth: PushAuthOption = None,
     workers: Annotated[
@@ -394,11 +406,13 @@ def protect(
         from medlocker.api.protection import Protection
         from medlocker.api.protectoptions import labels_of, look_of, prepared_of
         from medlocker.cli._protectoptions import attack_names, harden_of
-        from medlocker.cli._protectoutput import say_result
+        from medlocker.cli._protectoutput import say_preview, say_result
         from medlocker.protect import Settings
 
     if push is not None and (needs_review or redo is not None):
         raise InputError("--push cannot be used with --needs-review: review first, then `medlocker push`")
+    if preview is not None and push is not None:
+        raise InputError("--preview cannot be used with --push: nothing is there to be sent")
     prepared = prepared_of(logo, preset)
     settings = Settings(
         preset=preset,
@@ -449,6 +463,8 @@ def protect(
     if transfers.resume_push(public, as_json=json):
         return
     images = transfers.fetch()
+    if preview is not None:
+        raise typer.Exit(say_preview(protection.preview(images, count=preview), as_json=json))
     try:
         done = protection.run(images)
     except WriteError as error:
