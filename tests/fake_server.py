@@ -165,7 +165,8 @@ class FakeServer:
             return
         handler.send_response(reply.status)
         handler.send_header("Content-Type", reply.media)
-        handler.send_header("Content-Length", str(len(reply.body)))
+        if "Transfer-Encoding" not in reply.headers:
+            handler.send_header("Content-Length", str(len(reply.body)))
         if not self.keeps_connections:
             handler.send_header("Connection", "close")
         for name, value in reply.headers.items():

@@ -1,7 +1,8 @@
-"""Models whose weights lie in a second file are refused, and no path in them is followed."""
+"""Models whose weights lie in a second file: found wherever they are told of, and none is followed out."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import re
@@ -19,9 +20,10 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from medlocker.errors import ModelError
+from medlocker.modelfiles import onnxdata
 from medlocker.modelfiles import onnxparts as _onnxparts
 from medlocker.modelfiles.onnxfile import open_onnx
-from medlocker.modelfiles.onnxparts import PARTS, has_external_data
+from medlocker.modelfiles.onnxparts import PARTS, external_data
 from onnx_models import make_onnx
 
 NAMES = {
@@ -36,8 +38,8 @@ NAMES = {
 }
 
 
-def found(data: bytes) -> bool:
-    return has_external_data(io.BytesIO(data), len(data))
+def found(data: bytes) -> dict[str, int]:
+    return external_data(io.BytesIO(data), len(data))
 
 
 def open_it(path: Path) -> Any:
@@ -69,13 +71,13 @@ def test_every_place_of_a_tensor_is_known() -> None:
         assert {number: part.name for number, part in ours.items()} == wanted, name
 
 
-def far_away(name: str = "w", location: str = "weights.bin") -> TensorProto:
+def far_away(name: str = "w", location: str = "weights.bin", **more: str) -> TensorProto:
     """A tensor whose data are in another file."""
     tensor = numpy_helper.from_array(np.zeros(2, np.float32), name)
     tensor.ClearField("raw_data")
     tensor.data_location = TensorProto.EXTERNAL
-    entry = tensor.external_data.add()
-    entry.key, entry.value = "location", location
+    for key, value in {"location": location, **more}.items():
+        tensor.external_data.add(key=key, value=value)
     return tensor
 
 
@@ -126,9 +128,12 @@ PLACES: dict[str, Callable[[], onnx.ModelProto]] = {
 @pytest.mark.parametrize("place", PLACES)
 def test_it_is_found_wherever_it_is(place: str) -> None:
     whole = PLACES[place]()
-    assert found(whole.SerializeToString())
+    assert found(whole.SerializeToString()) == {"weights.bin": 0}
     for tensor in tensors(whole):
         tensor.data_location = TensorProto.DEFAULT
+    assert found(whole.SerializeToString())  # merged with another that says so, it would be there
+    for tensor in tensors(whole):
+        tensor.ClearField("external_data")
     assert not found(whole.SerializeToString())
 
 
@@ -152,56 +157,75 @@ def unopened(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnxruntime, "InferenceSession", refuse)
 
 
-MESSAGE = r"^model m\.onnx: expected all weights in this file, got external data$"
-
-
 @pytest.mark.usefixtures("unopened")
 @pytest.mark.parametrize(
-    "location",
-    ["weights.bin", "sub/weights.bin", "/etc/hostname", "../outside", "link", "pipe", "/dev/zero", ""],
+    ("location", "message"),
+    [
+        ("/etc/hostname", "expected its weights in its own folder, got '/etc/hostname'"),
+        ("../outside", "expected its weights in its own folder, got '../outside'"),
+        ("sub/../../outside", "expected its weights in its own folder, got 'sub/../../outside'"),
+        ("sub\\weights.bin", r"expected its weights in its own folder, got 'sub\\weights.bin'"),
+        ("link", "expected its weights in its own folder, got 'link'"),
+        ("folder link/outside", "expected its weights in its own folder, got 'folder link/outside'"),
+        ("*/_ORT_MEM_ADDR_/*", "expected its weights in its own folder, got '*/_ORT_MEM_ADDR_/*'"),
+        ("", "expected its weights in its own folder, got ''"),
+        ("circle", "expected its weights in its own folder, got 'circle'"),
+        ("pipe", "its weights are in a second file, 'pipe', which is not there"),
+        ("sub", "its weights are in a second file, 'sub', which is not there"),
+        ("m.onnx.data", "its weights are in a second file, 'm.onnx.data', which is not there"),
+        ("weights.bin", "expected at least 20 bytes in 'weights.bin', got 8"),
+    ],
 )
-def test_no_path_is_followed(tmp_path: Path, location: str) -> None:
+def test_no_path_leads_out(tmp_path: Path, location: str, message: str) -> None:
     folder = tmp_path / "models"
     (folder / "sub").mkdir(parents=True)
     for name in ("models/weights.bin", "models/sub/weights.bin", "outside"):
         (tmp_path / name).write_bytes(bytes(8))
     (folder / "link").symlink_to(tmp_path / "outside")
+    (folder / "folder link").symlink_to(tmp_path)
+    (folder / "circle").symlink_to(folder / "circle")
     os.mkfifo(folder / "pipe")  # whoever opens it waits for ever
     path = make_onnx(folder / "m.onnx").path
     whole = onnx.load(path)
-    whole.graph.initializer[0].CopyFrom(far_away("weights", location))
+    whole.graph.initializer[0].CopyFrom(far_away("weights", location, offset="16", length="4"))
     path.write_bytes(whole.SerializeToString())
-    with pytest.raises(ModelError, match=MESSAGE):
+    with pytest.raises(ModelError, match=f"^model m\\.onnx: {re.escape(message)}$"):
         open_it(path)
 
 
-def test_what_the_hint_tells_makes_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    tiny = make_onnx(tmp_path / "model.onnx")
-    onnx.save_model(
-        onnx.load("model.onnx"), "model.onnx", save_as_external_data=True, location="w.bin", size_threshold=0
-    )
-    assert (tmp_path / "w.bin").stat().st_size > 0
-    with pytest.raises(ModelError, match="expected all weights in this file, got external data") as caught:
-        open_it(tiny.path)
-    command = re.findall(r"onnx\.save_model\(.*\)(?=, or)", caught.value.hint)
-    assert len(command) == 1
-    exec(command[0], {"onnx": onnx})
-    (tmp_path / "w.bin").unlink()
-    session = open_it(tmp_path / "whole.onnx").session
+def in_two_files(path: Path) -> Path:
+    """Write a model again with its weights in a second file beside it."""
+    place = f"{path.name}.data"
+    onnx.save_model(onnx.load(path), path, save_as_external_data=True, location=place, size_threshold=0)
+    return path.with_name(place)
+
+
+def test_two_files_answer_as_one_and_their_digest_is_of_both(tmp_path: Path) -> None:
+    tiny = make_onnx(tmp_path / "m.onnx")
+    data = in_two_files(tiny.path)
+    opened = open_it(tiny.path)
     image = np.linspace(0, 1, 192, dtype=np.float32).reshape(1, 8, 8, 3)
-    np.testing.assert_allclose(session.run(None, {"image": image})[0], tiny.answers(image), atol=1e-4)
+    np.testing.assert_allclose(opened.session.run(None, {"image": image})[0], tiny.answers(image), atol=1e-4)
+    lines = [hashlib.sha256(file.read_bytes()).hexdigest() + "\n" for file in (tiny.path, data)]
+    assert opened.sha256 == hashlib.sha256("".join(lines).encode("ascii")).hexdigest()
+    data.write_bytes(bytes(data.stat().st_size))
+    assert open_it(tiny.path).sha256 != opened.sha256
 
 
-def test_the_digest_is_of_all_that_answers(tmp_path: Path) -> None:
-    """A weight that changes changes it, as there is no other file."""
+def test_weights_of_more_than_the_limit_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unopened: None
+) -> None:
     path = make_onnx(tmp_path / "m.onnx").path
-    first = open_it(path).sha256
-    whole = onnx.load(path)
-    weights = numpy_helper.to_array(whole.graph.initializer[0]) + np.float32(1)
-    whole.graph.initializer[0].CopyFrom(numpy_helper.from_array(weights, "weights"))
-    path.write_bytes(whole.SerializeToString())
-    assert open_it(path).sha256 != first
+    size = in_two_files(path).stat().st_size
+    monkeypatch.setattr(onnxdata, "MAX_DATA_BYTES", size - 1)
+    monkeypatch.setattr(onnxdata, "sha256_of", None)
+    with pytest.raises(ModelError, match=f"^model m.onnx: expected weights of at most {size - 1} bytes, got"):
+        open_it(path)
+
+
+def test_the_digest_of_one_file_is_its_own(tmp_path: Path) -> None:
+    path = make_onnx(tmp_path / "m.onnx").path
+    assert open_it(path).sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -230,8 +254,26 @@ def test_an_unusual_spelling_of_the_place_is_seen() -> None:
     """One in more bytes than it needs, and one that a later field takes back."""
     for place in (b"\x70\x81\x80\x00", b"\x70\x01\x70\x00", b"\x70\x02", b"\xf0\x80\x00\x01"):
         tensor = b"\x2a" + bytes([len(place)]) + place
-        assert found(b"\x3a" + bytes([len(tensor)]) + tensor)
+        with pytest.raises(ValueError, match="expected location, offset and length of data elsewhere"):
+            found(b"\x3a" + bytes([len(tensor)]) + tensor)
     assert not found(b"\x3a\x04\x2a\x02\x70\x00")
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"offset": "-1"}, {"length": "1e9"}, {"offset": "9" * 19}, {"length": " 4"}, {"checksum": "x" * 5000}],
+)
+def test_what_is_unclear_about_a_place_is_refused(more: dict[str, str]) -> None:
+    whole = model(graph=graph(initializer=[far_away(**more)]))
+    with pytest.raises(ValueError, match="expected"):
+        found(whole.SerializeToString())
+
+
+def test_two_places_of_one_tensor_are_refused() -> None:
+    tensor = far_away()
+    tensor.external_data.add(key="location", value="other.bin")
+    with pytest.raises(ValueError, match="expected one location of a tensor"):
+        found(model(graph=graph(initializer=[tensor])).SerializeToString())
 
 
 def test_a_file_of_countless_or_nested_parts_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -255,7 +297,7 @@ def test_a_file_of_countless_or_nested_parts_is_given_up(monkeypatch: pytest.Mon
 @given(st.binary(max_size=64))
 def test_any_bytes_give_an_answer_or_our_error(data: bytes) -> None:
     with suppress(ValueError):
-        assert found(data) in (True, False)
+        assert isinstance(found(data), dict)
 
 
 @given(
@@ -269,6 +311,12 @@ def test_nothing_that_the_library_reads_gets_through(place: str, changes: list[t
         read = onnx.ModelProto.FromString(bytes(data))
     except Exception:  # protobuf's own class
         return
-    if any(one.data_location == TensorProto.EXTERNAL for one in tensors(read)):
-        with suppress(ValueError):
-            assert found(bytes(data))
+    places = {
+        entry.value
+        for one in tensors(read)
+        if one.data_location == TensorProto.EXTERNAL
+        for entry in one.external_data
+        if entry.key == "location"
+    }
+    with suppress(ValueError):
+        assert places <= set(found(bytes(data)))

@@ -313,6 +313,12 @@ def test_a_file_as_output_is_refused(tmp_path: Path) -> None:
         check_output(tmp_path / "out", tmp_path / "release", overwrite=True)
 
 
+def test_an_output_that_is_a_link_to_itself_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "out").symlink_to("out")
+    with pytest.raises(OutputExistsError, match=r"^the output out is a link that leads nowhere$"):
+        check_output(tmp_path / "out", tmp_path / "release", overwrite=True)
+
+
 def test_a_full_disk_costs_the_image_and_leaves_no_file(
     access: Access, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

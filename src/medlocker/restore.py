@@ -174,7 +174,8 @@ def check_output(out: Path, release: Path, *, overwrite: bool) -> None:
     Raises:
         OutputExistsError: If so.
     """
-    target, source = out.resolve(), release.resolve()
+    # unlike Path.resolve, this bears links in a circle
+    target, source = (Path(os.path.realpath(path)) for path in (out, release))
     if target == source or target.is_relative_to(source) or source.is_relative_to(target):
         raise OutputExistsError(
             f"the output {out.name} and the release overlap", hint="choose an output elsewhere"
@@ -182,7 +183,8 @@ def check_output(out: Path, release: Path, *, overwrite: bool) -> None:
     if not os.path.lexists(out):
         return
     if not out.is_dir():
-        raise OutputExistsError(f"the output {out.name} is a file", hint="choose another output")
+        what = "link that leads nowhere" if out.is_symlink() and not out.exists() else "file"
+        raise OutputExistsError(f"the output {out.name} is a {what}", hint="choose another output")
     # leftovers of a killed one are nobody's
     if not overwrite and any(not path.name.startswith(TEMPORARY_PREFIX) for path in out.iterdir()):
         raise OutputExistsError(

@@ -82,6 +82,21 @@ def test_verify_exits_3_on_damage(run: Terminal, sample: Sample, pub: Path) -> N
     assert run.json("verify", sample.path, "--owner", pub, code=3)["changed_count"] == 1
 
 
+def test_verify_says_what_is_foreign_and_that_the_rest_is_intact(
+    run: Terminal, sample: Sample, pub: Path
+) -> None:
+    for name in ("left/Thumbs.db", "notes.txt"):
+        (sample.path / "images" / name).write_bytes(b"x")
+    out, _ = run("verify", sample.path, "--owner", pub, code=3)
+    assert out.startswith("NOT VALID: 3 of 3 images are as signed\n")
+    assert "added 2:\n  images/left/Thumbs.db\n  images/notes.txt\n" in out
+    assert "all 3 marked files are intact; what was added is foreign, nobody signed it: " in " ".join(
+        out.split()
+    )
+    flip(sample.image(0))
+    assert "intact" not in run("verify", sample.path, "--owner", pub, code=3)[0]
+
+
 def test_verify_exits_3_on_another_owner(run: Terminal, pristine: Sample) -> None:
     out, err = run("verify", pristine.path, "--owner", pristine.keys / "reader.sign.pub", "--json", code=3)
     message = "statement.dsse.json: the signature is not of the expected owner's key"

@@ -58,7 +58,7 @@ def test_one_mean_counts_for_all_channels() -> None:
         (card(input={"height": 0}), "expected input.height of 1 to 4096, got 0"),
         (card(input={"width": 2.0}), "expected input.width of 1 to 4096, got 2.0"),
         (card(input={"width": True}), "expected input.width of 1 to 4096, got True"),
-        (card(input={"channels": 2}), "expected input.channels of 1 or 3, got 2"),
+        (card(input={"channels": 2}), "expected input.channels of 1, 3 or 4, got 2"),
         (card(input={"layout": "HWC"}), "expected input.layout of NCHW, NHWC, got 'HWC'"),
         (card(input={"layout": ["NCHW"]}), "expected input.layout of NCHW, NHWC, got ['NCHW']"),
         (card(input={"range": [1, 0]}), "expected input.range as [black, white], black below white"),

@@ -13,7 +13,7 @@ from test_foreign import SQUEEZENET
 
 from medlocker.classifiers import Classifier, has_gradients, load_classifier, with_gradients
 from medlocker.errors import install_hint
-from onnx_models import make_onnx
+from onnx_models import make_onnx, weights_for
 
 pytest.importorskip("onnx2torch")
 
@@ -92,10 +92,88 @@ def test_a_linear_model_with_channels_last_too(tmp_path: Path) -> None:
     check_gradients(rebuilt)
 
 
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_a_model_for_pictures_with_alpha_has_gradients_by_colour(tmp_path: Path, layout: str) -> None:
+    path = make_onnx(tmp_path / "model.onnx", weights=weights_for(channels=4), layout=layout).path
+    rebuilt = with_gradients(load_classifier(path), path)
+    assert has_gradients(rebuilt), rebuilt.notes
+    check_gradients(rebuilt)
+
+
 def test_what_cannot_be_rebuilt_says_so() -> None:
     model = with_gradients(load_classifier(SQUEEZENET), SQUEEZENET)  # its weights are made by operators
     assert not has_gradients(model)
-    assert model.notes[-1] == "model light_squeezenet: no gradients, its operators cannot be rebuilt in torch"
+    wanted = "model light_squeezenet: no gradients, its operators cannot be rebuilt in torch: Conv"
+    assert model.notes[-1] == wanted
+
+
+def reworked(path: Path, nodes: list[onnx.NodeProto], *, last: str, shape: list[int | str]) -> Path:
+    """Write a small network with other nodes behind the logits ``z``, and ``z`` from pictures ``y``."""
+    rng = np.random.default_rng(0)
+    kernel, shared = rng.normal(size=(5, 3, 3, 3)), rng.normal(size=5)
+    constants = {"kernel": kernel, "shared": shared, "weights": rng.normal(size=(5, 3))}
+    nodes = [
+        *(node for node in nodes if last not in node.output),
+        helper.make_node("Identity", ["shared"], ["bias"]),
+        helper.make_node("Constant", [], ["low"], value=numpy_helper.from_array(np.float32(0))),
+        helper.make_node("Constant", [], ["high"], value=numpy_helper.from_array(np.float32(6))),
+        helper.make_node("Conv", ["y", "kernel", "bias"], ["c"]),
+        helper.make_node("Clip", ["c", "low", "high"], ["r"]),
+        helper.make_node("GlobalAveragePool", ["r"], ["g"]),
+        helper.make_node("Flatten", ["g"], ["f"]),
+        helper.make_node("Gemm", ["f", "weights"], ["z"]),
+        *(node for node in nodes if last in node.output),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "tiny",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 12, 16])],
+        [helper.make_tensor_value_info(last, TensorProto.FLOAT, shape)],
+        [numpy_helper.from_array(value.astype(np.float32), name) for name, value in constants.items()],
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=8), path)
+    return path
+
+
+SAME = helper.make_node("Identity", ["x"], ["y"])
+STANDARDISED = [
+    helper.make_node("ReduceMean", ["x"], ["m"], axes=[1, 2, 3]),
+    helper.make_node("Sub", ["x", "m"], ["d"]),
+    helper.make_node("Mul", ["d", "d"], ["dd"]),
+    helper.make_node("ReduceMean", ["dd"], ["v"], axes=[1, 2, 3]),
+    helper.make_node("Sqrt", ["v"], ["s"]),
+    helper.make_node("Div", ["d", "s"], ["y"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("nodes", "last", "shape"),
+    [
+        ([SAME], "z", [1, 3]),  # bounds that are constants, and a bias behind an identity
+        (STANDARDISED, "z", [1, 3]),  # NaN on an even picture
+        ([SAME, helper.make_node("Squeeze", ["z"], ["flat"], axes=[0])], "flat", [3]),
+        ([SAME, helper.make_node("Unsqueeze", ["z"], ["tall"], axes=[2, 3])], "tall", [1, 3, 1, 1]),
+    ],
+)
+@pytest.mark.parametrize("in_two_files", [False, True])
+def test_what_exporters_write_gets_true_gradients(
+    tmp_path: Path, nodes: list[onnx.NodeProto], last: str, shape: list[int | str], in_two_files: bool
+) -> None:
+    path = reworked(tmp_path / "m.onnx", nodes, last=last, shape=shape)
+    if in_two_files:
+        whole = onnx.load(path)
+        onnx.save(whole, path, save_as_external_data=True, location="m.onnx.data", size_threshold=0)
+    model = with_gradients(load_classifier(path), path)
+    assert has_gradients(model), model.notes
+    check_gradients(model)
+
+
+def test_the_operator_in_the_way_is_named(tmp_path: Path) -> None:
+    first = helper.make_node("ThresholdedRelu", ["x"], ["y"])
+    path = reworked(tmp_path / "m.onnx", [first], last="z", shape=[1, 3])
+    model = with_gradients(load_classifier(path), path)
+    wanted = "model m: no gradients, its operators cannot be rebuilt in torch: ThresholdedRelu"
+    assert model.notes[-1] == wanted
 
 
 def test_gradients_do_not_depend_on_what_shares_the_batch(tmp_path: Path) -> None:

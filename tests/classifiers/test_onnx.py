@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from medlocker.classifiers import Classifier, has_gradients, load_classifier, load_onnx, with_gradients
+from medlocker.classifiers._outputs import choose_output
 from medlocker.errors import MedlockerError, MissingExtraError, ModelError
 from onnx_models import Tiny, make_onnx, weights_for
 
@@ -137,7 +138,7 @@ def test_zero_probabilities_stay_finite(tmp_path: Path) -> None:
         (
             {"weights": weights_for(channels=5)},
             None,
-            "model m.onnx: expected an input with 1 or 3 channels, got ['N', 8, 8, 5]",
+            "model m.onnx: expected an input with 1, 3 or 4 channels, got ['N', 8, 8, 5]",
         ),
         (
             {"free_size": True},
@@ -160,6 +161,42 @@ def test_models_that_are_refused(
     with pytest.raises(ModelError) as caught:
         load_onnx(tiny.path)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("outputs", "classes", "read"),
+    [
+        ({"f": 8, "z": 3}, 3, "z"),  # the card's classes
+        ({"f": 512, "z": 3}, 0, "z"),  # few, as diagnoses are
+        ({"f": 8, "z": 3}, 0, "z"),
+        ({"z": 3, "loss": 1}, 0, "z"),
+        ({"embedding": 3, "y": 8}, 0, "y"),  # called what it is
+        ({"f": 8, "logits": 40}, 0, "logits"),
+        ({"a": 512, "b": 768}, 0, "a"),
+        ({"features": 512, "pooled": 64}, 0, "features"),
+    ],
+)
+def test_which_output_holds_the_classes(outputs: dict[str, int], classes: int, read: str) -> None:
+    found = [(name, np.zeros((3, count), np.float32)) for name, count in outputs.items()]
+    assert found[choose_output(found, classes)][0] == read
+
+
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+@pytest.mark.parametrize("with_card", [False, True])
+def test_a_model_for_pictures_with_alpha_sees_opaque_ones(
+    tmp_path: Path, layout: str, with_card: bool
+) -> None:
+    tiny = make_onnx(tmp_path / "m.onnx", weights=weights_for(channels=4), layout=layout)
+    if with_card:
+        tiny.write_card(input={"layout": layout})
+    model = load_onnx(tiny.path)
+    assert model.channels == 3
+    assert model.canvas(np.zeros((9, 9, 3), np.uint8)).shape == (8, 8, 3)
+    shown = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype(np.float32)
+    opaque = np.concatenate([shown / 255, np.ones((2, 8, 8, 1))], axis=-1)
+    np.testing.assert_allclose(model.logits(shown), tiny.answers(opaque), atol=1e-4)
+    if not with_card:
+        assert "has no card: assumed opaque RGBA in 0..1" in model.notes[0]
 
 
 def no_classes(path: Path) -> None:

@@ -275,6 +275,16 @@ def test_refuses_damaged_files(saved: Saved, name: str, data: bytes) -> None:
         load_classifier(path)
 
 
+def test_what_begins_as_no_weights_do_is_refused_before_torch_is_imported(
+    saved: Saved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = saved.write("net.pt")
+    path.write_bytes(b"abc")
+    monkeypatch.setitem(sys.modules, "medlocker.classifiers.pytorch", None)
+    with pytest.raises(ModelError, match=r"^weights net\.pt: it is damaged or no weights file$"):
+        load_classifier(path)
+
+
 def test_refuses_other_values_than_tensors(saved: Saved) -> None:
     path = saved.write("net.pt")
     torch.save([1, 2], path)

@@ -95,7 +95,7 @@ WRONG: dict[str, tuple[list[object], str]] = {
     "nan": (["model", "nan.onnx"], "model nan: it answers NaN or infinity on a test picture"),
     "wrong input": (
         ["model", "five.onnx"],
-        "model five.onnx: expected an input with 1 or 3 channels, got ['N', 8, 8, 5]",
+        "model five.onnx: expected an input with 1, 3 or 4 channels, got ['N', 8, 8, 5]",
     ),
     "no gradients": (
         ["--search", "gradient", "--model", SQUEEZENET],  # torch cannot rebuild it

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from medlocker.cli._renamed import RENAMED, with_new_names
 from medlocker.cli.commands import COMMANDS, load
+from medlocker.errors import InputError
 
 
 def options_of(name: str) -> set[str]:
@@ -23,6 +24,20 @@ def test_old_names_lead_to_options_that_exist_and_are_no_options_themselves(comm
     assert set(RENAMED[command].values()) <= options
     assert not set(RENAMED[command]) & options
     assert command in COMMANDS
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["--marks", "2", "--max-marks", "3"],
+        ["--max-marks=3", "--marks=2"],
+        ["--marks=2", "x", "--max-marks", "2"],
+    ],
+)
+def test_both_names_of_one_option_are_refused(given: list[str]) -> None:
+    with pytest.raises(InputError, match=r"^expected --max-marks once, got it and its former name --marks$"):
+        with_new_names("protect", given)
+    assert with_new_names("protect", ["--marks", "2", "--", "--max-marks"])[0] == "--max-marks"
 
 
 def test_a_former_name_works_and_is_said(capsys: pytest.CaptureFixture[str]) -> None:

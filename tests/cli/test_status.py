@@ -12,7 +12,14 @@ from typing import Any
 import pytest
 
 from medlocker.certificates import Owner
-from medlocker.errors import InputError, ModelError, WriteError
+from medlocker.errors import (
+    InputError,
+    MalformedError,
+    MedlockerError,
+    ModelError,
+    OutputExistsError,
+    WriteError,
+)
 from medlocker.protect import Outcome
 from medlocker.release import RunStatus, count_existing, run_release, start_marker, status_of
 from medlocker.release._journal import FOLDER, Journal
@@ -280,7 +287,44 @@ def test_torn_lines_and_lost_facts_are_borne(tmp_path: Path, owner: Owner, sourc
         path.write_bytes(odd)
         found = status_of(out)
         assert found is not None
-        assert (found.images, found.marked, found.damaged) == (None, 0, True)
+        assert (found.images, found.marked, found.damaged, found.lost) == (None, 0, True, True)
+
+
+@pytest.mark.parametrize(
+    ("left", "kind", "message"),
+    [
+        (None, OutputExistsError, "^out holds an unfinished run whose journal is missing$"),
+        (
+            b"",
+            MalformedError,
+            r"^\.medlocker-run/journal was not written with this key, or was changed since$",
+        ),
+        (b"0" * 64 + b" {", MalformedError, r"^\.medlocker-run/journal was not written with this key"),
+    ],
+)
+def test_without_its_journal_a_run_goes_on_neither_in_words_nor_in_fact(
+    tmp_path: Path,
+    owner: Owner,
+    source: Path,
+    shell: Shell,
+    left: bytes | None,
+    kind: type[MedlockerError],
+    message: str,
+) -> None:
+    out = tmp_path / "out"
+    interrupted(source, out, owner, after=2)
+    (out / FOLDER / "journal").unlink()
+    if left is not None:
+        (out / FOLDER / "journal").write_bytes(left)
+    answer = shell("status", "out", "--json", cwd=tmp_path)
+    assert (answer.json["state"], answer.json["damaged"]) == ("unfinished", True)
+    assert answer.json["next"].startswith("put back the journal that was there, or choose another output")
+    assert "continues" not in shell("status", "out", cwd=tmp_path).out
+    before = contents(out)
+    with pytest.raises(kind, match=message) as refused:
+        run_release(make_run(source, out, owner))
+    assert refused.value.hint.startswith("put back ")
+    assert contents(out) == before
 
 
 def test_a_run_may_begin_while_it_is_asked(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 import threading
 import time
@@ -131,8 +132,27 @@ WHOLE = multipart(FILES[0])
         ),
         (Reply(200, PART, multipart(b"DICM")), "expected a DICOM file from the server, got something else"),
         (
-            Reply(200, PART, WHOLE, headers={"Content-Encoding": "gzip"}),
-            "the server hung up, its answer is cut off",
+            Reply(200, PART, gzip.compress(WHOLE), headers={"Content-Encoding": "gzip"}),
+            "expected an answer as it is, got one in an encoding that was not asked for",
+        ),
+        (
+            Reply(200, "multipart/related; boundary*=utf-8''" + BOUNDARY, WHOLE),
+            "expected a plain media type from the server, got an encoded one",
+        ),
+        (
+            Reply(200, f"multipart/related; boundary*0*=utf-8''fake; boundary*1={BOUNDARY}", WHOLE),
+            "expected a plain media type from the server, got an encoded one",
+        ),
+        (
+            Reply(200, "multipart/related; boundary=" + "b" * 71, WHOLE),
+            "expected a boundary of at most 70 plain characters from the server",
+        ),
+        *(
+            (
+                Reply(200, PART, length + b"\r\n" + WHOLE, headers={"Transfer-Encoding": "chunked"}),
+                "the server hung up, its answer is cut off",
+            )
+            for length in (b"-1", b"-5", b"-fffffffffffffffff", b"g", b"")
         ),
         (Reply(0), "the server hung up, its answer is cut off"),
     ],

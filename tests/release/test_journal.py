@@ -276,6 +276,18 @@ def test_a_line_of_the_right_form_counts_with_the_right_code_only(
     assert read(begin)[0] == [0, 1]
 
 
+@pytest.mark.parametrize(("began", "goes_on"), [(True, True), (False, False), (False, True)])
+def test_the_ledger_may_be_kept_from_now_on(begin: Begin, began: bool, goes_on: bool) -> None:
+    begin(ledger=began).close()
+    begin(ledger=goes_on).close()
+
+
+def test_a_run_that_began_with_the_ledger_does_not_go_on_without(begin: Begin) -> None:
+    begin(ledger=True).close()
+    with pytest.raises(InputError, match=r"holds an unfinished run that began with the owner's ledger$"):
+        begin(ledger=False)
+
+
 # ------------------------------------------------------------------------- where nothing can be written
 
 

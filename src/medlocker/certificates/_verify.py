@@ -63,6 +63,11 @@ class VerifyReport:
         """Whether everything is as signed and nothing else is there."""
         return not (self.missing.count or self.changed.count or self.added.count)
 
+    @property
+    def is_intact(self) -> bool:
+        """Whether everything that is signed is as signed, whatever else is there."""
+        return not (self.missing.count or self.changed.count)
+
 
 def verify_release(
     release: Release, *, workers: int | None = None, progress: Callable[[], None] = lambda: None
@@ -109,6 +114,7 @@ def verify_release(
         for name in walk(release.path / IMAGES):
             if name not in known:
                 faults["added"].add(f"{IMAGES}/{name}")
+    faults["added"].names.sort()  # folders are listed in any order
     return VerifyReport(
         release.statement.images, intact, faults["missing"], faults["changed"], faults["added"]
     )

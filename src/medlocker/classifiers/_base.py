@@ -56,9 +56,12 @@ class BaseClassifier:
         self.fingerprint = fingerprint
         self.classes = classes
         self.notes = notes
-        self.height, self.width, self.channels = card.input.height, card.input.width, card.input.channels
+        spec = card.input
+        self.height, self.width, self.channels = spec.height, spec.width, min(spec.channels, 3)
         scale, shift = _affine(card)
-        self._scale, self._shift = scale, shift
+        self._scale, self._shift = scale[: self.channels], shift[: self.channels]
+        self._opaque = float(255 * scale[3] + shift[3]) if spec.channels == 4 else None
+        """What a model of four channels sees in the last: canvases have no transparency."""
 
     @property
     def scale(self) -> NDArray[np.float32]:
@@ -84,12 +87,19 @@ class BaseClassifier:
     def normalise(self, canvases: NDArray[np.float32]) -> NDArray[np.float32]:
         """Turn (N, h, w, c) canvases in 0..255 into the model's range and layout, contiguous float32."""
         if self.card.input.layout == "NHWC":
-            return np.ascontiguousarray(canvases * self._scale + self._shift)
-        out = np.empty((len(canvases), self.channels, self.height, self.width), np.float32)
+            return self._rgba(canvases * self._scale + self._shift)
+        out = np.empty((len(canvases), self.card.input.channels, self.height, self.width), np.float32)
+        out[:, self.channels :] = self._opaque or 0
         for c in range(self.channels):  # one pass over each plane: half the time of transposing afterwards
             np.multiply(canvases[..., c], self._scale[c], out=out[:, c])
             out[:, c] += self._shift[c]
         return out
+
+    def _rgba(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return (N, h, w, c) values with the fourth channel where the model wants one, contiguous."""
+        if self._opaque is not None:
+            values = np.concatenate([values, np.full_like(values[..., :1], self._opaque)], axis=-1)
+        return np.ascontiguousarray(values)
 
     def logits(self, canvases: NDArray[np.float32]) -> NDArray[np.float32]:
         """Classify (N, h, w, c) float32 canvases; returns (N, K) float32, finite.

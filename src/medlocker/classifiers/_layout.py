@@ -23,6 +23,23 @@ class ChannelsLast(nn.Module):
         return answers
 
 
+class OneRow(nn.Module):
+    """A network that answers its numbers with axes of one among them, or without that of a single picture.
+
+    Args:
+        network: From (N, c, h, w) to (N, K, 1, 1), or of one picture (K,), or the like.
+    """
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        """Answer (N, K)."""
+        answers: torch.Tensor = self.network(inputs)
+        return answers.reshape(len(inputs), -1)
+
+
 class TwoColumns(nn.Module):
     """A network that answers one number for each picture, that of the second of two classes.
 

@@ -9,6 +9,7 @@ from medlocker.classifiers._base import BaseClassifier
 from medlocker.classifiers._onnx import load_onnx
 from medlocker.classifiers._paired import PairedClassifier
 from medlocker.classifiers._users import CLASSIFIERS, find_classifier
+from medlocker.classifiers._weightsfile import check_weights_file
 from medlocker.classifiers.abilities import is_feature_extractor
 from medlocker.classifiers.protocol import Classifier
 from medlocker.errors import MissingExtraError, ModelError
@@ -90,6 +91,7 @@ def _load_folder(weights: Path, onnx: Path, *, name: str) -> Classifier:
 
 
 def _load_torch(path: Path, *, name: str) -> BaseClassifier:
+    check_weights_file(path)
     from medlocker.classifiers.pytorch import load_torch  # optional library
 
     return load_torch(path, name=name)

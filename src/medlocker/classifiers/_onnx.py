@@ -175,6 +175,12 @@ class OnnxClassifier(BaseClassifier):
         """Name of the output that is read."""
         return self._output
 
+    @property
+    def output_axes(self) -> int:
+        """How many axes it has, as the model states."""
+        shapes = {output.name: output.shape for output in self._session.get_outputs()}
+        return len(shapes[self._output])
+
 
 def _look_like_probabilities(answers: NDArray[np.float32]) -> bool:
     """Tell whether answers lie as those of a softmax, or of a sigmoid where there is one number."""
@@ -223,8 +229,11 @@ def _spec_of_session(
     sides = [side if isinstance(side, int) and side > 0 else None for side in shape[1:]]
     if card is not None:
         spec = card.input
-        if spec.channels == 3 and sides[0 if spec.layout == "NCHW" else 2] == 1:  # a model for grey images
+        own = sides[0 if spec.layout == "NCHW" else 2]
+        if spec.channels == 3 and own == 1:  # a model for grey images
             spec = replace(spec, channels=1, mean=spec.mean[:1], std=spec.std[:1])
+        if spec.channels == 3 and own == 4 and not spec.mean and not spec.std:  # for pictures with alpha
+            spec = replace(spec, channels=4)
         if of_bytes and (spec.low, spec.high) == (0.0, 1.0) and not spec.mean:  # bytes are never 0..1
             spec = replace(spec, low=0.0, high=255.0)
         wanted = _axes(spec)
@@ -237,7 +246,7 @@ def _spec_of_session(
     layout = _layout(sides)
     if layout is None:
         raise ModelError(
-            f"model {name}: expected an input with 1 or 3 channels, got {shape}",
+            f"model {name}: expected an input with 1, 3 or 4 channels, got {shape}",
             subject=name,
             hint=f"write a card {Path(name).stem}.card.json beside it",
         )
@@ -254,8 +263,9 @@ def _spec_of_session(
             f"got {width} x {height}",
             subject=name,
         )
+    colours, white = ("opaque RGBA" if channels == 4 else "RGB"), (255 if of_bytes else 1)
     notes.append(
-        f"model {name} has no card: assumed RGB in 0..{255 if of_bytes else 1} without mean and std, "
+        f"model {name} has no card: assumed {colours} in 0..{white} without mean and std, "
         f"stretched to {width} x {height} ({layout})"
     )
     return InputSpec(
@@ -270,6 +280,6 @@ def _axes(spec: InputSpec) -> tuple[int, int, int]:
 
 
 def _layout(sides: list[int | None]) -> Layout | None:
-    if sides[0] in (1, 3):
+    if sides[0] in (1, 3, 4):
         return "NCHW"
-    return "NHWC" if sides[2] in (1, 3) else None
+    return "NHWC" if sides[2] in (1, 3, 4) else None

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 _NAMES = ("logit", "prob", "softmax", "class", "score", "pred")
 """What outputs that hold classes are called, where a model has several and no card tells."""
+_NAMES_OF_FEATURES = ("feat", "embed", "hidden", "pool", "latent")
+_MOST_CLASSES = 100
+"""Diagnoses have fewer; vectors of features mostly have more."""
 
 
 def rows(answer: NDArray[Any], count: int) -> Floats | None:
@@ -43,8 +46,16 @@ def choose_output(found: Sequence[tuple[str, Floats]], classes: int) -> int:
         fitting = [k for k, (_, answers) in enumerate(found) if answers.shape[1] == classes]
         fitting += [k for k, (_, answers) in enumerate(found) if answers.shape[1] == 1 and classes == 2]
         return fitting[0] if fitting else 0
-    named = [k for k, (name, _) in enumerate(found) if any(word in name.lower() for word in _NAMES)]
-    return named[0] if named else 0
+    plain = [k for k, (name, _) in enumerate(found) if not _is_called(name, _NAMES_OF_FEATURES)]
+    named = [k for k in plain if _is_called(found[k][0], _NAMES)]
+    few = [k for k in plain if 2 <= found[k][1].shape[1] <= _MOST_CLASSES]
+    if named or few:
+        return named[0] if named else min(few, key=lambda k: found[k][1].shape[1])
+    return plain[0] if plain else 0
+
+
+def _is_called(name: str, words: Sequence[str]) -> bool:
+    return any(word in name.lower() for word in words)
 
 
 def two_columns(answers: Floats, *, is_probability: bool) -> Floats:

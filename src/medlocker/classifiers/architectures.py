@@ -62,7 +62,7 @@ def build(architecture: str, *, outputs: int, channels: int, height: int, width:
     Args:
         architecture: See :func:`canonical_architecture`.
         outputs: Classes; 0 for a network without a head, which answers features.
-        channels: Of the input, 1 or 3.
+        channels: Of the input, 1, 3 or 4.
 
     Raises:
         ModelError: If there is no such network for this input.
@@ -155,7 +155,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
             subject=path.name,
             hint="save it as torch.save(model.state_dict(), ...) or as safetensors",
         ) from error
-    except (safetensors.SafetensorError, OSError, RuntimeError, ValueError, EOFError, KeyError) as error:
+    except Exception as error:  # on damaged files torch's reader raises errors of every kind
         raise ModelError(
             f"weights {path.name}: it is damaged or no weights file", subject=path.name
         ) from error

@@ -34,7 +34,7 @@ class InputSpec:
 
     Args:
         layout: Order of the axes.
-        channels: 1 or 3 (RGB).
+        channels: 1, 3 (RGB), or 4 (RGB and an alpha channel, which is always opaque).
         low: Value of black before mean and std.
         mean: Per channel, in units of the range.
         std: Per channel, above 0.
@@ -100,9 +100,9 @@ def parse_card(value: object) -> Card:
         raise ModelError(f"expected a classifier, got a model for {top['task']!r:.40}")
     spec = as_object(top.get("input"), "input")
     layout = as_choice(spec.get("layout", "NCHW"), ("NCHW", "NHWC"), "input.layout")
-    channels = as_integer(spec.get("channels", 3), "input.channels", high=3)
-    if channels not in (1, 3):
-        raise ModelError(f"expected input.channels of 1 or 3, got {channels}")
+    channels = as_integer(spec.get("channels", 3), "input.channels", high=4)
+    if channels == 2:
+        raise ModelError(f"expected input.channels of 1, 3 or 4, got {channels}")
     low, high = as_range(spec)
     mean, std = as_mean_and_std(spec, channels)
     classes = top.get("classes", [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -17,6 +18,7 @@ from medlocker.classifiers._base import BaseClassifier, checked_logits, log_prob
 from medlocker.classifiers._featurenetwork import PrototypeHead, backbone, feature_count
 from medlocker.classifiers._folded import folded
 from medlocker.classifiers._prototypes import Prototypes
+from medlocker.classifiers._weightsfile import check_weights_file
 from medlocker.classifiers.architectures import build, head_names, last_layer, load_state, read_state
 from medlocker.classifiers.card import Card, card_path, load_card
 from medlocker.classifiers.protocol import Gradients
@@ -100,7 +102,7 @@ class TorchClassifier(BaseClassifier):
 
     def normalise(self, canvases: NDArray[np.float32]) -> NDArray[np.float32]:
         """Bring (N, h, w, c) canvases to the network's range; NHWC in memory is torch's channels_last."""
-        return np.ascontiguousarray(canvases * self._scale + self._shift)
+        return self._rgba(canvases * self._scale + self._shift)
 
     def clustered(self, prototypes: Prototypes, *, note: str) -> Self:
         """Return the network with a head of clusters, which gradients pass through."""
@@ -112,8 +114,8 @@ class TorchClassifier(BaseClassifier):
 
     def fold_norms(self) -> None:
         """Answer and differentiate by a copy of the network that needs less work; :attr:`network` stays."""
-        ramp = torch.linspace(-1, 1, self.channels * self.height * self.width)
-        example = ramp.sin().reshape(1, self.channels, self.height, self.width).to(self._device)
+        shape = self.card.input.channels, self.height, self.width
+        example = torch.linspace(-1, 1, math.prod(shape)).sin().reshape(1, *shape).to(self._device)
         self._answering = folded(self._network, example).to(memory_format=torch.channels_last)
 
     def _forward(self, inputs: torch.Tensor) -> torch.Tensor:
@@ -213,7 +215,10 @@ class TorchClassifier(BaseClassifier):
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         with torch.enable_grad():
             leaf = torch.from_numpy(np.ascontiguousarray(canvases)).to(self._device).requires_grad_(True)
-            answers = self._guarded(leaf * self._scale_t + self._shift_t)
+            inputs = leaf * self._scale_t + self._shift_t
+            if self._opaque is not None:
+                inputs = torch.cat([inputs, torch.full_like(inputs[..., :1], self._opaque)], dim=-1)
+            answers = self._guarded(inputs)
             if self._softmaxed:
                 answers = answers.clamp_min(1e-12).log()
             chosen = torch.tensor([int(label) for label in labels], device=self._device)[:, None]
@@ -254,15 +259,8 @@ def load_torch(path: Path, *, name: str, device: str | None = None) -> TorchClas
     Raises:
         ModelError: If card and weights do not make a classifier.
     """
-    if not path.is_file():
-        raise ModelError(f"model {path.name}: no such file", subject=path.name)
+    check_weights_file(path)
     beside = card_path(path)
-    if not beside.exists():
-        raise ModelError(
-            f"model {path.name}: expected a card {beside.name} beside it",
-            subject=path.name,
-            hint='it names the network: {"architecture": "resnet18", "input": {...}, "classes": [...]}',
-        )
     card = load_card(beside)
     architecture = card.extra.get("architecture")
     if not isinstance(architecture, str):

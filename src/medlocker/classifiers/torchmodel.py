@@ -27,7 +27,7 @@ class TorchModel(TorchClassifier):
         mean: By channel, in units of ``range``; subtracted. Empty: nothing is subtracted.
         std: By channel, above 0; divided by. Empty: 1.
         range: What black and white are before mean and std.
-        channels: 1 or 3 (RGB).
+        channels: 1, 3 (RGB), or 4 (RGB and an opaque alpha channel).
         classes: Names of the K classes, in their order; empty numbers them.
         output: ``logits``, or ``probabilities`` of a network that ends with softmax.
         resize: How images get to ``size``: ``stretch``, ``pad``, or ``crop`` the middle.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from medlocker.cli._console import note
+from medlocker.errors import InputError
 
 _MARKING = {
     "--aim": "--objective",
@@ -34,13 +35,23 @@ RENAMED = {
 
 
 def with_new_names(command: str, arguments: Sequence[str]) -> list[str]:
-    """Replace former names of options; each is said once on stderr."""
+    """Replace former names of options; each is said once on stderr.
+
+    Raises:
+        InputError: If an option is given under both names.
+    """
     renamed = RENAMED.get(command, {})
     result = list(arguments)
     end = result.index("--") if "--" in result else len(result)
+    given = {argument.partition("=")[0] for argument in result[:end]}
     for place, argument in enumerate(result[:end]):
         name, equals, value = argument.partition("=")
         if name in renamed:
+            if renamed[name] in given:
+                raise InputError(
+                    f"expected {renamed[name]} once, got it and its former name {name}",
+                    hint=f"leave {name} out",
+                )
             result[place] = f"{renamed[name]}{equals}{value}"
             note(f"{name} is now called {renamed[name]}; the old name works in this release only")
     return result

@@ -10,6 +10,7 @@ import typer
 from medlocker.api.releasefacts import STATEMENT, release_facts
 from medlocker.classifiers import Classifier, has_gradients, is_feature_extractor, load_classifier
 from medlocker.cli._console import print_facts, print_json, warn
+from medlocker.cli._options import AsJson
 from medlocker.errors import InputError
 from medlocker.files import mapped
 from medlocker.formats import glance_image, read_image, release
@@ -27,7 +28,7 @@ _MODEL_SUFFIXES = (".onnx", ".safetensors", ".pt", ".pth")
 
 def inspect(
     path: Annotated[Path, typer.Argument(metavar="FILE|RELEASE|MODEL", help="What to look at.")],
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Show what an image, a release, or a model contains, without changing or trusting it.
 

@@ -11,6 +11,7 @@ import typer
 
 from medlocker.api.releasefacts import STATEMENT, release_facts
 from medlocker.cli._console import print_json, shown, stdout
+from medlocker.cli._options import AsJson
 from medlocker.errors import InputError, MalformedError
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _GO_ON = "repeat the same `protect` command: it continues from here"
 _WAIT = "wait for it, or interrupt it: the same command then continues"
+_PUT_BACK = "put back the journal that was there, or choose another output: no run can go on without it"
 _BEGIN = "repeat the `protect` command: nothing was done yet"
 _CHECK = "check it with `medlocker verify`"
 _LOST = "`medlocker verify` names them; take them from a copy, a release is never changed"
@@ -25,7 +27,7 @@ _LOST = "`medlocker verify` names them; take them from a copy, a release is neve
 
 def status(
     release: Annotated[Path, typer.Argument(metavar="RELEASE", help="Folder that `protect` writes to.")],
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Show how far a release is: how many images are done, whether a run is working on it, what to do.
 
@@ -95,6 +97,8 @@ def _unfinished(found: RunStatus) -> dict[str, Any]:
 def _next(found: RunStatus) -> str:
     if found.running:
         return _WAIT
+    if found.lost:
+        return _PUT_BACK
     return _BEGIN if found.starting else _GO_ON
 
 
@@ -127,7 +131,9 @@ def _print_unfinished(found: RunStatus, facts: dict[str, Any]) -> None:
         f"{found.skipped} skipped, {failed}",
         markup=False,
     )
-    if found.damaged:
+    if found.lost:
+        stdout.print("its journal is missing, or is damaged at its beginning", markup=False)
+    elif found.damaged:
         stdout.print(
             "its journal is damaged: what lies behind does not count, and is made again", markup=False
         )

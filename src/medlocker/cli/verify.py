@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medlocker.cli._console import note, print_json, shown, stdout
+from medlocker.cli._options import AsJson
 from medlocker.cli._progress import Telling
 from medlocker.errors import InputError, WrongImageError
 
@@ -34,7 +35,7 @@ def verify(
         Path | None, typer.Option(metavar="LIST.json", help="For a FILE: is this its parameter list?")
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Threads that read files.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Check who signed a release, and that no file is missing, changed, or added. Exit code 3 if not so."""
     from medlocker.certificates import load_verify_key, open_release
@@ -126,6 +127,11 @@ def _print_release(release: Release, report: VerifyReport) -> None:
             lines.extend(f"  {shown(file)}" for file in faults.names[:_SHOWN])
             if faults.count > _SHOWN:
                 lines.append(f"  ... and {faults.count - _SHOWN} more, see --json")
+    if report.is_intact and not report.valid:
+        lines.append(
+            f"all {report.images} marked files are intact; what was added is foreign, nobody signed it: "
+            "move it out of the release"
+        )
     for line in lines:
         stdout.print(line, markup=False)
     note(statement.promise)

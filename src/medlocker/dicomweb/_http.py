@@ -6,11 +6,12 @@ patient data go to the address that the user gave, and to no other.
 
 from __future__ import annotations
 
+import http.client
 import ssl
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
@@ -74,7 +75,7 @@ class HttpAnswer:
             TransferError: If it is longer than ``max_bytes`` or ends early.
         """
         size = 0
-        for piece in self.response.stream(_CHUNK):
+        for piece in self.response.stream(_CHUNK, decode_content=False):
             size += len(piece)
             if size > max_bytes:
                 raise TransferError(f"expected an answer of at most {max_bytes} bytes, got a longer one")
@@ -205,10 +206,43 @@ def not_dicom(answer: HttpAnswer, *, wanted: str) -> NoReturn:
 
 
 def _answer(response: urllib3.BaseHTTPResponse) -> HttpAnswer:
+    if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+        raise TransferError("expected an answer as it is, got one in an encoding that was not asked for")
+    told = response.headers.get("Content-Type", "application/octet-stream")
+    if "*" in told:  # split or encoded, RFC 2231: nothing that DICOMweb needs, and no parser reads all of it
+        raise TransferError("expected a plain media type from the server, got an encoded one")
     message = Message()
-    message["Content-Type"] = response.headers.get("Content-Type", "application/octet-stream")
-    parameters = {name.lower(): value for name, value in message.get_params(failobj=[])[1:]}
+    parameters: dict[str, str] = {}
+    with suppress(ValueError, LookupError):  # what no header can hold is of no known type
+        message["Content-Type"] = told
+        parameters = {name.lower(): value for name, value in message.get_params(failobj=[])[1:]}
     return HttpAnswer(response.status, message.get_content_type(), parameters, response)
+
+
+class _Response(http.client.HTTPResponse):
+    """A body whose chunks have no negative lengths, which else mean: read on for ever."""
+
+    def _safe_read(self, amt: int) -> bytes:
+        if amt < 0:
+            raise http.client.IncompleteRead(b"")
+        read: bytes = super()._safe_read(amt)  # type: ignore[misc]
+        return read
+
+
+class _Connection(urllib3.connection.HTTPConnection):
+    response_class = _Response
+
+
+class _SecureConnection(urllib3.connection.HTTPSConnection):
+    response_class = _Response
+
+
+class _Connections(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecureConnections(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
 
 
 @contextmanager
@@ -241,6 +275,12 @@ def _context(ca: Path | None) -> ssl.SSLContext:
 
 
 def _pool(address: Address, context: ssl.SSLContext | None) -> urllib3.PoolManager:
+    pool = _plain_pool(address, context)
+    pool.pool_classes_by_scheme = {"http": _Connections, "https": _SecureConnections}
+    return pool
+
+
+def _plain_pool(address: Address, context: ssl.SSLContext | None) -> urllib3.PoolManager:
     proxy = urllib.request.getproxies().get(urlsplit(address.base).scheme, "")
     if not proxy or address.is_local or urllib.request.proxy_bypass(address.host):
         return urllib3.PoolManager(maxsize=CONNECTIONS, ssl_context=context)

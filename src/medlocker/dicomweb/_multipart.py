@@ -12,6 +12,8 @@ from medlocker.errors import TransferError
 
 DICOM = "application/dicom"
 _MAX_HEADERS = 64 * 1024
+_MAX_BOUNDARY = 70
+"""RFC 2046, section 5.1.1."""
 _MAGIC_END = 132
 """A DICOM file has 128 bytes of anything, then ``DICM``."""
 _CUT = "the server's answer is cut off"
@@ -25,8 +27,11 @@ def dicom_file(answer: HttpAnswer, *, max_bytes: int) -> Iterator[bytes]:
             before is then worth nothing.
     """
     pieces = answer.pieces(max_bytes=max_bytes + _MAX_HEADERS)
-    if answer.media == "multipart/related" and answer.parameters.get("boundary"):
-        pieces = one_part(pieces, answer.parameters["boundary"].encode("utf-8"))
+    boundary = answer.parameters.get("boundary", "")
+    if answer.media == "multipart/related" and boundary:
+        if len(boundary) > _MAX_BOUNDARY or not boundary.isascii():
+            raise TransferError("expected a boundary of at most 70 plain characters from the server")
+        pieces = one_part(pieces, boundary.encode("ascii"))
     elif answer.media != DICOM:
         not_dicom(answer, wanted="a DICOM file")
     return _checked(pieces)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from medlocker.classifiers import Classifier, find_classifier, is_named, load_classifier
 from medlocker.errors import Failure, InputError, MedlockerError, ModelError
 from medlocker.evaluate._pairs import different_names
+from medlocker.files import sha256_of
 from medlocker.labels import Labels, class_indices
+from medlocker.modelfiles.onnxdata import model_digest, model_files
 from medlocker.plugins import type_name
 
 _WEIGHTS = frozenset({".onnx", ".safetensors", ".pt", ".pth"})
@@ -104,6 +106,6 @@ def _fingerprints(path: Path | None, model: Classifier) -> frozenset[str]:
     for suffix in sorted(_WEIGHTS):
         file = folder / f"{stem}{suffix}"
         if file.is_file():
-            with file.open("rb") as stream:
-                found.add(hashlib.file_digest(stream, "sha256").hexdigest())
+            with suppress(ModelError):  # one that cannot be opened is no form of this model
+                found.add(model_digest(model_files(file)) if suffix == ".onnx" else sha256_of(file))
     return frozenset(found)

@@ -37,6 +37,7 @@ from medlocker.strictjson import from_json
 FOLDER = ".medlocker-run"
 STATEMENT = Path("certificate", "statement.dsse.json")
 """With this, written last, a release is complete."""
+PUT_BACK = "put back the journal that was there, or choose another output: no run can go on without it"
 _LINES, _WHAT = "journal", "the journal"
 _TRIES, _PAUSE_S = 4, 0.05
 
@@ -53,6 +54,7 @@ class Journal:
         owner: Keys; what they do not prove does not count.
         kept: More that a new run remembers, see :func:`kept_of`.
         begin: Called with the id of a new release before there is one.
+        ledger: Whether the owner's ledger is kept; a run that began with it does not go on without.
 
     Raises:
         InputError: If the folder holds an unfinished run with other facts, or another process writes there.
@@ -68,6 +70,7 @@ class Journal:
         owner: Owner,
         kept: Mapping[str, Any] | None = None,
         begin: Callable[[str], None] = lambda release: None,
+        ledger: bool = False,
     ) -> None:
         self._folder = release / FOLDER
         self._lock = threading.Lock()
@@ -76,6 +79,11 @@ class Journal:
             make_folder(self._folder)
             stack.callback(os.close, hold(self._folder, release=release))
             head = _head(release, run, owner)
+            if head is not None and head.get("ledger") is True and not ledger:
+                raise InputError(
+                    f"{release.name} holds an unfinished run that began with the owner's ledger",
+                    hint="repeat the command without --no-ledger, or choose another --out",
+                )
             self.is_new = head is None
             if head is None:
                 secret = ReleaseSecret.new()
@@ -86,6 +94,7 @@ class Journal:
                     "begun": utc_now(),
                     "folder": _name(release),
                     "kept": dict(kept or {}),
+                    "ledger": ledger,
                     "grant": base64.b64encode(grant).decode("ascii"),
                 }
             grant = base64.b64decode(head["grant"])
@@ -276,6 +285,15 @@ def is_held(release: Path) -> bool:
 def is_unfinished(release: Path) -> bool:
     """Tell whether a folder holds a run that can be continued."""
     return lines_path(release).is_file()
+
+
+def has_lost_journal(release: Path) -> bool:
+    """Tell whether a folder holds what a run made, with no journal that it could go on with."""
+    folder = release / FOLDER
+    if not folder.is_dir() or folder.is_symlink() or os.path.lexists(lines_path(release)):
+        return False
+    names = {path.name for path in release.iterdir()} - {FOLDER}
+    return not (release / STATEMENT).exists() and bool(names) and names <= {"images", "certificate"}
 
 
 def forget(release: Path) -> None:

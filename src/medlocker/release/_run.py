@@ -38,10 +38,12 @@ from medlocker.release._groups import Key, Scheduler, dicom_instance, find_group
 from medlocker.release._inputs import Inputs
 from medlocker.release._journal import (
     FOLDER,
+    PUT_BACK,
     STATEMENT,
     ChangedRecordsError,
     Journal,
     forget,
+    has_lost_journal,
     is_unfinished,
 )
 from medlocker.release._recheck import file_stamp, revalidate
@@ -135,6 +137,13 @@ class Run:
         lesions = lesion_finder(self.finder)
         return None if lesions is None else DecoySource.found_by(lesions, images)
 
+    def class_indices(self, name: str) -> tuple[int | None, ...]:
+        """Return an image's class for each model, None where its own answer counts; empty if unknown."""
+        text = self.labels.for_name(name) if self.labels is not None else None
+        if text is None:
+            return ()
+        return tuple(None if classes is None else classes[text] for classes in self.classes)
+
     def fingerprint(self) -> str:
         """SHA-256 of everything that decides the result; only the same run may be resumed."""
         value = {
@@ -215,6 +224,10 @@ def _check_content(release: Path) -> None:
         raise OutputExistsError(
             f"{release.name} is a finished release", hint="a release is never changed: choose another --out"
         )
+    if has_lost_journal(release):
+        raise OutputExistsError(
+            f"{release.name} holds an unfinished run whose journal is missing", hint=PUT_BACK
+        )
     if any(entry.name != FOLDER for entry in release.iterdir()):
         raise OutputExistsError(
             f"the output folder {release.name} is not empty", hint="choose another output"
@@ -264,7 +277,9 @@ def _attempt(
     _refuse_links(run)
     facts: dict[str, str | int] = {"fingerprint": run.fingerprint(), "images": len(run.inputs.items)}
     begin = partial(_begin, run)
-    journal = Journal(run.release, run=facts, owner=run.owner, kept=run.kept, begin=begin)
+    journal = Journal(
+        run.release, run=facts, owner=run.owner, kept=run.kept, begin=begin, ledger=run.ledger is not None
+    )
     with closing(journal):
         sweep_temporaries(run.release)
         make_folder(run.release / IMAGES)
@@ -396,10 +411,6 @@ def _work(
 def _jobs(run: Run, order: Scheduler) -> Iterator[Job]:
     for planned in order.take():
         item = run.inputs.items[planned.index]
-        text = run.labels.for_name(item.name) if run.labels is not None else None
-        labels: tuple[int | None, ...] = ()
-        if text is not None:
-            labels = tuple(None if classes is None else classes[text] for classes in run.classes)
         target = (run.release / IMAGES).joinpath(*item.output_name.split("/"))
         yield Job(
             planned.index,
@@ -407,7 +418,7 @@ def _jobs(run: Run, order: Scheduler) -> Iterator[Job]:
             item.path,
             item.output_name,
             target,
-            labels,
+            run.class_indices(item.name),
             series=planned.series,
             lead=planned.lead,
             stamp=file_stamp(item.path),

@@ -15,6 +15,7 @@ from medlocker.files import read_limited
 from medlocker.release._journal import (
     FOLDER,
     STATEMENT,
+    has_lost_journal,
     is_held,
     is_unfinished,
     lines_path,
@@ -38,6 +39,7 @@ class RunStatus:
         running: Whether a process is at it now.
         starting: Whether it has not begun to write.
         damaged: Whether its journal holds lines of another form: what lies behind does not count.
+        lost: Whether its journal, or the journal's beginning, is missing: no run can go on.
     """
 
     images: int | None
@@ -49,6 +51,7 @@ class RunStatus:
     running: bool
     starting: bool = False
     damaged: bool = False
+    lost: bool = False
 
 
 def status_of(release: Path) -> RunStatus | None:
@@ -98,6 +101,7 @@ def status_of(release: Path) -> RunStatus | None:
         latest=changed if latest else None,
         running=is_held(release) or is_starting(release),
         damaged=damaged,
+        lost=images is None,
     )
 
 
@@ -121,6 +125,8 @@ def _starting(release: Path) -> RunStatus | None:
     # what a complete release keeps of its run is a leftover
     if (release / STATEMENT).exists():
         return None
+    if has_lost_journal(release):
+        return RunStatus(None, 0, 0, 0, since=since, latest=None, running=running, damaged=True, lost=True)
     return RunStatus(None, 0, 0, 0, since=since, latest=None, running=running, starting=True)
 
 

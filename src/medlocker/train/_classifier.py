@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -237,7 +238,7 @@ def refuse_inside(out: Path, folder: Path) -> None:
     Raises:
         InputError: If it lies there.
     """
-    if out.resolve().is_relative_to(folder.resolve()):
+    if Path(os.path.realpath(out)).is_relative_to(os.path.realpath(folder)):
         raise InputError(f"output {out.name}: expected a folder outside of the images", subject=out.name)
 
 

@@ -125,7 +125,7 @@ def network_of(target: Classifier) -> Any:
     model = torch_form(target)
     if model is None or model.card.output == "probabilities":
         return None
-    square = target.height == target.width and target.channels == 3
+    square = target.height == target.width and model.card.input.channels == 3
     return model.network if square and model.card.input.resize == "stretch" else None
 
 
