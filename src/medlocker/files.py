@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import mmap
 import os
 import re
 import secrets
@@ -187,6 +188,27 @@ def read_limited(path: Path, *, max_bytes: int, what: str) -> bytes:
     if len(data) > max_bytes:
         raise InputError(f"{what} {path.name}: expected at most {max_bytes} bytes", subject=path.name)
     return data
+
+
+def mapped(path: Path, *, max_bytes: int, what: str) -> mmap.mmap | bytes:
+    """Return a regular file's bytes, of which only those are read that are looked at.
+
+    Args:
+        path: The file.
+        max_bytes: How many it may have.
+        what: For messages.
+
+    Raises:
+        InputError: As :func:`read_limited`.
+    """
+    try:
+        with opened_regular(path) as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if 0 < size <= max_bytes:
+                return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise InputError(f"{what} {path.name}: {_reason(error)}", subject=path.name) from error
+    return read_limited(path, max_bytes=max_bytes, what=what)
 
 
 def sha256_of(path: Path) -> str:

@@ -181,7 +181,7 @@ def test_the_json_and_the_files(removal: Removal, place: Place, tmp_path: Path) 
         (row["attack"], row["target"]) for row in value["removal"]
     ]
     page = (removal.out / "report.html").read_text("utf-8")
-    section = page.partition("<h2>Attacks that remove the mark first</h2>")[2]
+    section = page.partition("<h2>Attacks that remove the mark first</h2></summary>")[2]
     assert section.startswith(f"\n<p>{escape(value['removal_verdict'])}</p>")
     assert section.index("<h3>fundus-demo</h3>") < section.index("<h3>fundus-demo (2)</h3>")
     for words in ("Worst for the owner", "Best for the owner", 'alt="after '):

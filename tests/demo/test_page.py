@@ -11,6 +11,7 @@ import pytest
 from PIL import Image as Pillow
 
 from medlocker.demo import _page, write_page
+from readable import barriers
 
 
 def test_the_page_shows_every_image_and_runs_no_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,6 +33,7 @@ def test_the_page_shows_every_image_and_runs_no_name(tmp_path: Path, monkeypatch
     page = (tmp_path / "index.html").read_text("utf-8")
     assert page.count("data:image/jpeg;base64,") == 4
     assert page.count('type="range"') == 2
+    assert barriers(page) == []
     for words in ("50%", "1 of 2", "0.25", "2 of 2 restored files equal", "It took 3 s."):
         assert words in page
     assert 'aria-label="compare &lt;b&gt;one.png with its original"' in page

@@ -419,7 +419,8 @@ def test_the_page_loads_nothing_and_runs_no_name(hostile: Evaluation, tmp_path: 
     write_report(evaluate(hostile), tmp_path / "report", extra=extra)
     page = (tmp_path / "report" / "report.html").read_text("utf-8")
     assert not re.search(r"https?://|//\w", page.replace("data:image/jpeg;base64,", ""))
-    assert set(re.findall(r'\b(?:src|href)="([a-z:/;0-9]*)', page)) == {"data:image/jpeg;base64"}
+    addresses = set(re.findall(r'\b(?:src|href)="([^",]*)', page))
+    assert {one for one in addresses if not one.startswith("#")} == {"data:image/jpeg;base64"}
     tags = set(re.findall(r"<(\w+)", page))
     assert not tags & {"u", "link", "iframe", "object"}
     assert page.count("<script>") == 1

@@ -208,7 +208,7 @@ def test_every_output_says_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert protected["information_balanced"]["left"] == 0.5
     page = (tmp_path / "report" / "report.html").read_text("utf-8")
     assert page.index("kappa near 0 and information") < page.index("of two classes it names the wrong one")
-    assert page.index("of two classes it names the wrong one") < page.index("Every model")
+    assert page.index("of two classes it names the wrong one") < page.index("<h2>Every model</h2>")
     with (tmp_path / "report" / "summary.csv").open(newline="") as stream:
         rows = {row["condition"]: row for row in csv.DictReader(stream)}
     assert list(rows) == [CLEAN, RANDOM, PANEL, PROTECTED]

@@ -198,14 +198,18 @@ def test_metadata_digest_sees_header_extension_and_rest_but_no_voxel() -> None:
 
 FILE = nifti(voxels((31, 26, 2), "i2"))
 TWO = nifti(voxels((31, 26, 2), "i2"), version=2)
-FLOATS = "expected NIfTI voxels of 8 or 16 bit integers, or RGB, got "
+FLOATS = "expected NIfTI voxels of 8, 16 or 32 bit integers, or RGB, got "
 PAIR = "expected a NIfTI in one file, got the header of a pair of .hdr and .img"
 AXES = "expected 1 to 7 axes of at least one voxel"
 REFUSED = {
     "float": (nifti(np.zeros((31, 26, 2), "f4")), FLOATS + "32-bit floating-point ones"),
     "double": (nifti(np.zeros((31, 26, 2), "f8")), FLOATS + "64-bit floating-point ones"),
-    "32 bits": (nifti(np.zeros((31, 26, 2), "i4")), FLOATS + "data type 8"),
-    "complex": (nifti(np.zeros((31, 26, 2), "c8")), FLOATS + "data type 32"),
+    "64 bits": (patched(nifti(np.zeros((31, 26, 2), "f8")), 70, "<h", 1024), FLOATS + "64-bit integers"),
+    "32 bits apart": (
+        nifti(np.arange(31 * 26 * 2, dtype="i4").reshape(31, 26, 2) * 50),
+        "expected 32-bit voxels whose values fit into 16 bits, got values too far apart",
+    ),
+    "complex": (nifti(np.zeros((31, 26, 2), "c8")), FLOATS + "complex numbers"),
     "pair": (patched(FILE, 344, "4s", b"ni1\0"), PAIR),  # type: ignore[arg-type]
     "pair 2": (patched(TWO, 4, "4s", b"ni2\0"), PAIR),  # type: ignore[arg-type]
     "analyze": (

@@ -15,8 +15,8 @@ from nifti_samples import nifti
 
 from medlocker.errors import InputError, RestoreError
 from medlocker.formats import mark_file, read_image, unmark_file
-from medlocker.formats.nifti import ShownRange
-from medlocker.formats.nifti.mark import Volumes
+from medlocker.formats._shownrange import ShownRange
+from medlocker.formats._windowed import Windowed
 from medlocker.formats.png import build_png, header_of
 from medlocker.images import Image, content_digest, viewed
 from medlocker.logo import builtin_logo
@@ -175,4 +175,4 @@ def test_damaged_limits_are_refused() -> None:
     with pytest.raises(RestoreError, match=r"^expected two different samples of 8 bits for black and white$"):
         unmark_file(eight, [MARK], logo=builtin_logo(), residual=b"\0\0\0\1", method="window-v1")
     with pytest.raises(InputError, match=r"^expected a volume that states how it is displayed$"):
-        Volumes().mark(replace(image, inks=None), [MARK], logo=builtin_logo())
+        Windowed().mark(replace(image, inks=None), [MARK], logo=builtin_logo())

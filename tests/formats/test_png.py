@@ -22,8 +22,17 @@ from image_samples import (
 from PIL import Image as Pillow
 
 from medlocker.errors import InputError, UnsupportedImageError
-from medlocker.formats import encode_image, metadata_digest, read_image
+from medlocker.formats import (
+    check_keep,
+    encode_image,
+    mark_file,
+    metadata_digest,
+    read_image,
+    unmark_file,
+)
 from medlocker.images import viewed
+from medlocker.logo import builtin_logo
+from medlocker.mark import OPACITY_ONE, Mark
 
 PALETTE = noise((7, 3), seed=3)
 
@@ -264,3 +273,20 @@ def test_refuses_pixels_that_do_not_fit() -> None:
     indexed = read_image(loop_png(noise((3, 3, 1), top=7), depth=8, color=3, palette=PALETTE), name="a.png")
     with pytest.raises(InputError, match=r"^expected palette indices below 7, got 7$"):
         encode_image(indexed, np.full((3, 3, 1), 7, np.uint8))
+
+
+@pytest.mark.parametrize("tail", [b"", b"x", b"\0" * 9 + b"left over" * 999])
+@pytest.mark.parametrize("chunks", [(), ((b"prIv", b"own"),)])
+def test_what_follows_the_last_chunk_is_sealed_and_comes_back(
+    tail: bytes, chunks: tuple[tuple[bytes, bytes], ...]
+) -> None:
+    data = loop_png(noise((40, 36, 3)), depth=8, extra=chunks) + tail
+    image = read_image(data, name="a")
+    mark = Mark(x=2, y=3, size_px=20, opacity=OPACITY_ONE)
+    marked = mark_file(image, [mark], logo=builtin_logo(), keep=check_keep(["all"]))
+    assert marked.data.endswith(b"IEND\xaeB`\x82")
+    assert (marked.method == "sealed-v1") == bool(tail)
+    again = read_image(marked.data, name="b")
+    restored = unmark_file(again, [mark], logo=builtin_logo(), residual=marked.residual, method=marked.method)
+    assert restored.endswith(b"IEND\xaeB`\x82" + tail)
+    assert np.array_equal(read_image(restored, name="c").pixels, image.pixels)

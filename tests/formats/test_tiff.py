@@ -188,8 +188,14 @@ REFUSED = {
     "cut": (GREY[:-9], DAMAGED),
     "header only": (GREY[:8], DAMAGED),
     "cut stream": (_patched(DEFLATE, 279, 20), DAMAGED),
-    "float": (tiff(noise((9, 8, 1)).astype("f4")), "expected unsigned samples, got floating-point ones"),
-    "signed": (tiff(noise((9, 8, 1)).astype("i2")), "expected unsigned samples, got signed ones"),
+    "float": (
+        tiff(noise((9, 8, 1)).astype("f4")),
+        "expected unsigned samples or signed ones of 16 bits, got floating-point ones of 32",
+    ),
+    "signed": (
+        tiff(noise((9, 8, 1)).astype("i1")),
+        "expected unsigned samples or signed ones of 16 bits, got signed ones of 8",
+    ),
     "32 bits": (tiff(noise((9, 8, 1)).astype("u4")), "expected 8 or 16 bits, got 32"),
     "one bit": (_patched(GREY, 258, 1), "expected 8 or 16 bits, got 1"),
     "cmyk": (
@@ -198,7 +204,7 @@ REFUSED = {
     ),
     "jpeg inside": (
         _patched(GREY, 259, 7),
-        "expected TIFF compression none, LZW, deflate or PackBits, got number 7",
+        "expected TIFF compression none, LZW, deflate or PackBits, got JPEG",
     ),
     "wide": (_patched(GREY, 256, 70000), "expected sides of at most 65500 pixels, got 70000 x 9"),
     "no rows": (_patched(GREY, 257, 0), "expected at least one pixel, got 8 x 0"),

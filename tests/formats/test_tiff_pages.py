@@ -209,7 +209,7 @@ REFUSED = {
     ),
     "float": (
         _second(ONE, data=GREY[..., 0].astype("f4")),
-        "expected unsigned samples, got floating-point ones",
+        "expected unsigned samples or signed ones of 16 bits, got floating-point ones of 32",
     ),
     "thumbnail": (_second(ONE, data=GREY[..., 0], subfiletype=1), SMALLER),
     "outline": (_patched_last(_second(ONE, data=GREY[..., 0], subfiletype=1), 254, 4), SMALLER),

@@ -25,7 +25,7 @@ def test_pages(tmp_path: Path) -> None:
     assert np.array_equal(read_mask(path, name="m.tif", width=30, height=20), UNION)
 
 
-@pytest.mark.parametrize("dtype", ["u1", "i1", "i2", "u2"])
+@pytest.mark.parametrize("dtype", ["u1", "i1", "i2", "u2", "i4", "u4"])
 def test_volumes(tmp_path: Path, dtype: str) -> None:
     stored = SLICES.transpose(2, 1, 0).astype(dtype)
     path = tmp_path / "m.nii.gz"

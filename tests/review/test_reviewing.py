@@ -14,6 +14,7 @@ import medlocker as ml
 from medlocker.certificates import load_owner
 from medlocker.review import Concern, MarkingFacts
 from medlocker.review.pictures import load_pair
+from readable import barriers
 from runs import Answer, called, check_release, fill, tiny_model
 
 OPTIONS = ("--lesions", "none", "--seed", 3)
@@ -201,6 +202,7 @@ def test_a_page_to_look_at(released: Shell) -> None:
     assert "default-src 'none'" in text
     assert "This page shows originals: do not give it away." in text
     assert "1 regions kept out" in text
+    assert barriers(text) == []
 
 
 def test_an_image_that_was_changed_since_is_named_on_the_page(shell: Shell) -> None:

@@ -14,6 +14,7 @@ from medlocker.api.keptstyle import kept_style, style_to_keep
 from medlocker.api.listener import Listener
 from medlocker.api.logos import GivenLogo, read_logo
 from medlocker.api.newmarks import AskedAgain, asked_again
+from medlocker.api.preview import MOST_IMAGES, Preview, write_preview
 from medlocker.api.protectoptions import engine_maker, open_ledger, veil_warnings
 from medlocker.api.protecttold import run_told, say_inputs, warn_of_nothing_found
 from medlocker.certificates import Owner, load_owner
@@ -147,22 +148,46 @@ class Protection:
         Raises:
             MedlockerError: If the run cannot go on; what goes wrong with one image is in the result.
         """
-        inputs = find_inputs(images)
-        again = None if self.redo is None else asked_again(self.redo, self.keys, listener=self.listener)
-        if again is not None:
-            inputs = again.among(inputs)
-        check_target(self.out, inputs)
+        inputs, again = self._inputs(images)
         with start_marker(self.out):
             run = self._compose(inputs, again)
             result = run_told(run, listener=self.listener)
         warn_of_nothing_found(run, result, listener=self.listener)
         return Protected(run, result, tuple(self.listener.notes))
 
-    def _compose(self, inputs: Inputs, again: AskedAgain | None) -> Run:
-        """Open everything that the images share."""
+    def preview(self, images: Path, *, count: int) -> Preview:
+        """Mark a few images for looking, beside the release; nothing is claimed, and no release is begun.
+
+        Args:
+            images: As for :meth:`run`.
+            count: How many, 1 to 100.
+
+        Raises:
+            InputError: If the count is out of range.
+            MedlockerError: If the run cannot be done so.
+        """
+        if not 1 <= count <= MOST_IMAGES:
+            raise InputError(f"preview: expected 1 to {MOST_IMAGES} images, got {count}")
+        run = self._compose(*self._inputs(images), claims=False)
+        return write_preview(run, count=count, listener=self.listener)
+
+    def _inputs(self, images: Path) -> tuple[Inputs, AskedAgain | None]:
+        inputs = find_inputs(images)
+        again = None if self.redo is None else asked_again(self.redo, self.keys, listener=self.listener)
+        if again is not None:
+            inputs = again.among(inputs)
+        check_target(self.out, inputs)
+        return inputs, again
+
+    def _compose(self, inputs: Inputs, again: AskedAgain | None, *, claims: bool = True) -> Run:
+        """Open everything that the images share.
+
+        Args:
+            claims: Whether the ledger is opened and told.
+        """
         regions = self.keep_out.known(inputs)
         self.keep_out.check(regions, [item.name for item in inputs.items])
-        ledger = open_ledger(self.keys, use=self.ledger, given_up=self.give_up)
+        ledger = open_ledger(self.keys, use=self.ledger, given_up=self.give_up) if claims else None
         if again is not None and ledger is not None:
             ledger.free(again.originals, release=again.release)
         for new in () if again is None else again.new_marks.values():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from medlocker.api.preview import Preview
 from medlocker.classifiers import Classifier, prototypes_of
 from medlocker.cli._console import print_json, shown, stdout
 from medlocker.regions import lesion_finder
@@ -79,3 +80,19 @@ def _outcome_line(model: Classifier, *, correct: int, fooled: int) -> str:
         f"{model.name}: cluster changed on {fooled} of {correct} images; "
         "whether that misleads a diagnosis only `evaluate` tells"
     )
+
+
+def say_preview(made: Preview, *, as_json: bool) -> int:
+    """Print what a preview made; return the exit code."""
+    if as_json:
+        print_json(made.facts)
+    else:
+        for failure in made.failures:
+            stdout.print(f"not marked: {shown(str(failure))}", markup=False)
+        stdout.print(
+            f"{made.marked} of {made.images} images marked for looking; nothing was claimed, and no release "
+            "was made",
+            markup=False,
+        )
+        stdout.print(f"look at {made.page}; it shows originals: do not give it away", markup=False)
+    return 0 if made.marked else 1

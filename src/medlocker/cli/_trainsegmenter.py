@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medlocker.cli._console import note, print_json, stderr, stdout, warn
+from medlocker.cli._options import AsJson
 from medlocker.cli._panels import TRAINING
 from medlocker.cli._progress import image_bar
 from medlocker.cli._trainbar import TrainingBar, say_found
@@ -84,7 +85,7 @@ def segmenter(
     ] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, or mps.", rich_help_panel=TRAINING)] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older segmenter.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Train a lesion segmenter on images with masks, for `medlocker protect --segmenter`."""
     from medlocker.regions import load_regions

@@ -9,6 +9,7 @@ import typer
 
 from medlocker.cli._console import note, print_json, stdout
 from medlocker.cli._interrupts import interruptible_imports
+from medlocker.cli._options import AsJson
 
 if TYPE_CHECKING:
     from medlocker.demo import DemoResult
@@ -19,7 +20,7 @@ def demo(
         "medlocker-demo"
     ),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier demo.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Show the whole story on synthetic images and a built-in model; needs no data, no model, no network.
 

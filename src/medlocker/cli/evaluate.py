@@ -9,7 +9,7 @@ import typer
 
 from medlocker.cli._console import print_json
 from medlocker.cli._interrupts import interruptible_imports
-from medlocker.cli._labels import ImageColumn, LabelColumn
+from medlocker.cli._options import AsJson, Batch, ImageColumn, LabelColumn
 from medlocker.cli._panels import CONTROL, INPUT, REMOVAL, RUN
 from medlocker.cli._progress import Telling
 from medlocker.options import DEFAULT_LIMIT, DEFAULT_MINUTES, DEFAULT_OPACITY, RemovalName
@@ -125,17 +125,8 @@ def evaluate(
             metavar="N", min=1, help="Threads that read files and run attacks.", rich_help_panel=RUN
         ),
     ] = 2,
-    batch: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            max=1024,
-            help="Batch size for a model; default chosen for it.",
-            rich_help_panel=RUN,
-        ),
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    batch: Batch = None,
+    json: AsJson = False,
 ) -> None:
     """Measure how well a release protects: models asked about originals, a control, and marked files."""
     with interruptible_imports():

@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperGroup
 
 from medlocker.cli._console import note, print_json, stdout
+from medlocker.cli._options import AsJson
 from medlocker.cli._progress import Telling
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def new(
         typer.Option(metavar="DATE", help="Last day, 2027-01-31, or UTC time 2027-01-31T12:00:00Z."),
     ] = None,
     purpose: Annotated[str, typer.Option(help="What it is given for; signed, readable by anybody.")] = "",
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Make somebody able to restore a release, or some of its images; `new` need not be written.
 
@@ -97,7 +98,7 @@ def show(
     owner: Annotated[
         Path, typer.Option(metavar="NAME.sign.pub", help="The owner's key, got from the owner.")
     ],
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Show what a grant says, after checking that OWNER signed it. Needs no private key."""
     from medlocker.certificates import load_verify_key, read_grant

@@ -10,9 +10,10 @@ import typer
 from medlocker.api.releasefacts import STATEMENT, release_facts
 from medlocker.classifiers import Classifier, has_gradients, is_feature_extractor, load_classifier
 from medlocker.cli._console import print_facts, print_json, warn
+from medlocker.cli._options import AsJson
 from medlocker.errors import InputError
-from medlocker.files import read_limited
-from medlocker.formats import read_image
+from medlocker.files import mapped
+from medlocker.formats import glance_image, read_image, release
 from medlocker.images import LIMITS, content_digest
 from medlocker.logo import LEARNED_FILE, LearnedLogo, load_learned
 from medlocker.preparedveil import PreparedVeil, is_prepared_veil, load_prepared_veil
@@ -20,12 +21,14 @@ from medlocker.regions import Segmenter, is_segmenter, load_segmenter
 from medlocker.release import FOLDER
 
 _NOT_TRIED = "whether torch can rebuild it for gradients is not tested here: `protect` tests it"
+_MOST_BYTES, _MOST_FRAMES = 75_000_000, 2_000
+_NOT_DECODED = f"not worked out for more than {_MOST_BYTES // 1_000_000} MB or {_MOST_FRAMES} frames"
 _MODEL_SUFFIXES = (".onnx", ".safetensors", ".pt", ".pth")
 
 
 def inspect(
     path: Annotated[Path, typer.Argument(metavar="FILE|RELEASE|MODEL", help="What to look at.")],
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Show what an image, a release, or a model contains, without changing or trusting it.
 
@@ -60,7 +63,20 @@ def inspect(
 def _image_facts(path: Path) -> dict[str, Any]:
     if not path.exists():
         raise InputError(f"{path.name}: no such file or folder", subject=path.name)
-    data = read_limited(path, max_bytes=LIMITS.max_file_bytes, what="image")
+    content = mapped(path, max_bytes=LIMITS.max_file_bytes, what="image")
+    seen = glance_image(content, name=path.name)
+    size = len(content)
+    if max(seen.pixel_bytes, size) > _MOST_BYTES or seen.frames > _MOST_FRAMES:
+        return {
+            "what": f"{seen.format} image",
+            "width": seen.width,
+            "height": seen.height,
+            "bytes": size,
+            "pixel digest": _NOT_DECODED,
+            **seen.facts,
+        }
+    data = content[:]
+    release(content)
     image = read_image(data, name=path.name)
     return {
         "what": f"{image.format} image",

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from medlocker.cli._console import note, print_json, stdout
+from medlocker.cli._options import AsJson
 
 app = typer.Typer(help="Make keys.", no_args_is_help=True)
 
@@ -17,7 +18,7 @@ def new(
     out: Annotated[
         Path, typer.Option(metavar="NAME", help="Path without endings, for instance keys/hospital.")
     ],
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Make a pair that signs (NAME.sign.key, NAME.sign.pub) and one that opens (NAME.age.key, NAME.age.pub).
 

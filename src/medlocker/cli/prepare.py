@@ -8,10 +8,21 @@ from typing import Annotated, Any, Literal
 import typer
 
 from medlocker.cli._interrupts import interruptible_imports
-from medlocker.cli._labels import ImageColumn, LabelColumn
+from medlocker.cli._options import (
+    Anatomy,
+    AsJson,
+    Decoys,
+    ImageColumn,
+    LabelColumn,
+    Margin,
+    MaxArea,
+    MaxMarks,
+    Objective,
+    TextureBound,
+)
 from medlocker.cli._panels import INPUT, KEEP_OUT, MARKS, SEARCH
 from medlocker.errors import InputError
-from medlocker.options import LEAST_PSNR_DB, MAX_AREA, Aim
+from medlocker.options import LEAST_PSNR_DB, MAX_AREA
 
 PreparedPreset = Literal["veil", "strong"]
 
@@ -88,39 +99,10 @@ def prepare_logo(
             rich_help_panel=MARKS,
         ),
     ] = None,
-    levels: Annotated[
-        int | None,
-        typer.Option(
-            "--texture-bound",
-            help="Strong: largest change by the texture, grey levels of 255; default 32.",
-            rich_help_panel=MARKS,
-        ),
-    ] = None,
-    marks: Annotated[
-        int | None,
-        typer.Option(
-            "--max-marks",
-            help="Strong: largest number of logos on one image, 1 to 3; default 3.",
-            rich_help_panel=MARKS,
-        ),
-    ] = None,
-    max_area: Annotated[
-        float | None,
-        typer.Option(
-            help=f"Strong: largest share of the image that all logos cover; default {MAX_AREA:g}.",
-            rich_help_panel=MARKS,
-        ),
-    ] = None,
-    margin_px: Annotated[
-        int,
-        typer.Option(
-            "--margin",
-            metavar="N",
-            min=0,
-            help="Enlarge every region by this many pixels.",
-            rich_help_panel=KEEP_OUT,
-        ),
-    ] = 0,
+    levels: TextureBound = None,
+    marks: MaxMarks = None,
+    max_area: MaxArea = None,
+    margin_px: Margin = 0,
     segmenter: Annotated[
         Path | None,
         typer.Option(help="Veil: network that finds lesions, as for `protect`.", rich_help_panel=KEEP_OUT),
@@ -133,27 +115,9 @@ def prepare_logo(
             rich_help_panel=KEEP_OUT,
         ),
     ] = None,
-    anatomy: Annotated[
-        bool,
-        typer.Option(
-            "--anatomy",
-            help="Veil: keep optic disc and macula of fundus photographs free too.",
-            rich_help_panel=KEEP_OUT,
-        ),
-    ] = False,
-    decoys: Annotated[
-        bool,
-        typer.Option("--decoys/--no-decoys", help="Veil: leave random holes too.", rich_help_panel=KEEP_OUT),
-    ] = True,
-    aim: Annotated[
-        Aim | None,
-        typer.Option(
-            "--objective",
-            help="Veil: one answer for all images (same), a secret one for each (key), or a wrong one. "
-            "Default same.",
-            rich_help_panel=SEARCH,
-        ),
-    ] = None,
+    anatomy: Anatomy = False,
+    decoys: Decoys = True,
+    aim: Objective = None,
     budget: Annotated[
         int | None,
         typer.Option(
@@ -180,7 +144,7 @@ def prepare_logo(
             metavar="N", min=0, help="Seed of the sample and of all random choices.", rich_help_panel=SEARCH
         ),
     ] = 0,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Find out once, on a sample of a data set, how it is best marked, for `protect --logo LOGO_DIR`."""
     with interruptible_imports():

@@ -17,17 +17,30 @@ from medlocker.cli._dicomweb import (
     Transfers,
 )
 from medlocker.cli._interrupts import interruptible_imports
-from medlocker.cli._labels import ImageColumn, LabelColumn
+from medlocker.cli._options import (
+    Anatomy,
+    AsJson,
+    Batch,
+    Decoys,
+    ImageColumn,
+    LabelColumn,
+    Margin,
+    MaxArea,
+    MaxMarks,
+    Objective,
+    TextureBound,
+)
 from medlocker.cli._panels import CERTIFICATE, KEEP_OUT, MARKS, RUN, SEARCH
 from medlocker.cli._progress import Telling
 from medlocker.errors import InputError, WriteError
-from medlocker.options import LEAST_PSNR_DB, Aim, EngineName, MissingRegions, Placement, Preset, StyleName
+from medlocker.options import LEAST_PSNR_DB, EngineName, MissingRegions, Placement, Preset, StyleName
 
 EXAMPLES = """
 [bold]Examples[/bold]
 
 medlocker key new --out hospital
 medlocker protect fundus/ --model dr.onnx --regions lesions.csv --owner hospital --out release
+medlocker protect fundus/ --lesions fundus --owner hospital --out release --preview 12
 medlocker protect fundus/ --model surrogate --segmenter segmenter --owner hospital --out release
 medlocker protect fundus/ --lesions fundus --owner hospital --out release
 medlocker protect dicomweb:https://pacs/dicom-web/studies/1.2.3 --model ct.onnx --owner hospital --out r
@@ -132,21 +145,8 @@ def protect(
             help="Not veil: smallest size where there is little room; default 0.125.", rich_help_panel=MARKS
         ),
     ] = None,
-    marks: Annotated[
-        int | None,
-        typer.Option(
-            "--max-marks",
-            help="Not veil: largest number of logos on one image, 1 to 3; default 3, paper 1.",
-            rich_help_panel=MARKS,
-        ),
-    ] = None,
-    max_area: Annotated[
-        float | None,
-        typer.Option(
-            help="Not veil: largest share of the image that all logos cover; default 0.12.",
-            rich_help_panel=MARKS,
-        ),
-    ] = None,
+    marks: MaxMarks = None,
+    max_area: MaxArea = None,
     rotation: Annotated[
         int | None,
         typer.Option(
@@ -155,14 +155,7 @@ def protect(
             rich_help_panel=MARKS,
         ),
     ] = None,
-    levels: Annotated[
-        int | None,
-        typer.Option(
-            "--texture-bound",
-            help="Not veil: largest change by the texture, grey levels; default 32, paper 0.",
-            rich_help_panel=MARKS,
-        ),
-    ] = None,
+    levels: TextureBound = None,
     harden: Annotated[
         bool,
         typer.Option(
@@ -199,16 +192,7 @@ def protect(
             rich_help_panel=KEEP_OUT,
         ),
     ] = None,
-    margin_px: Annotated[
-        int,
-        typer.Option(
-            "--margin",
-            metavar="PIXELS",
-            min=0,
-            help="Enlarge every region by this many pixels.",
-            rich_help_panel=KEEP_OUT,
-        ),
-    ] = 0,
+    margin_px: Margin = 0,
     segmenter: Annotated[
         Path | None,
         typer.Option(
@@ -225,22 +209,8 @@ def protect(
             rich_help_panel=KEEP_OUT,
         ),
     ] = None,
-    anatomy: Annotated[
-        bool,
-        typer.Option(
-            "--anatomy",
-            help="Keep optic disc and macula of fundus photographs free too, where they are found.",
-            rich_help_panel=KEEP_OUT,
-        ),
-    ] = False,
-    decoys: Annotated[
-        bool,
-        typer.Option(
-            "--decoys/--no-decoys",
-            help="Veil: leave random holes too, so that holes do not show where lesions are.",
-            rich_help_panel=KEEP_OUT,
-        ),
-    ] = True,
+    anatomy: Anatomy = False,
+    decoys: Decoys = True,
     search: Annotated[
         str,
         typer.Option(
@@ -265,15 +235,7 @@ def protect(
             rich_help_panel=SEARCH,
         ),
     ] = None,
-    aim: Annotated[
-        Aim | None,
-        typer.Option(
-            "--objective",
-            help="Veil: one answer for all images (same), a secret one for each (key), or a wrong one. "
-            "Default same.",
-            rich_help_panel=SEARCH,
-        ),
-    ] = None,
+    aim: Objective = None,
     against: Annotated[
         str | None,
         typer.Option(
@@ -357,6 +319,17 @@ def protect(
             rich_help_panel=CERTIFICATE,
         ),
     ] = None,
+    preview: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            max=100,
+            help="Try options: mark N images, evenly spread, for a private page OUT.preview.html. Nothing is "
+            "claimed and no release is made.",
+            rich_help_panel=RUN,
+        ),
+    ] = None,
     push: PushOption = None,
     push_auth: PushAuthOption = None,
     workers: Annotated[
@@ -376,17 +349,8 @@ def protect(
             rich_help_panel=RUN,
         ),
     ] = "local",
-    batch: Annotated[
-        int | None,
-        typer.Option(
-            metavar="N",
-            min=1,
-            max=1024,
-            help="Batch size for the model; default chosen for it.",
-            rich_help_panel=RUN,
-        ),
-    ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    batch: Batch = None,
+    json: AsJson = False,
 ) -> None:
     """Lay your logo over every image: people still read it, models read little of it."""
     with interruptible_imports():
@@ -394,11 +358,13 @@ def protect(
         from medlocker.api.protection import Protection
         from medlocker.api.protectoptions import labels_of, look_of, prepared_of
         from medlocker.cli._protectoptions import attack_names, harden_of
-        from medlocker.cli._protectoutput import say_result
+        from medlocker.cli._protectoutput import say_preview, say_result
         from medlocker.protect import Settings
 
     if push is not None and (needs_review or redo is not None):
         raise InputError("--push cannot be used with --needs-review: review first, then `medlocker push`")
+    if preview is not None and push is not None:
+        raise InputError("--preview cannot be used with --push: nothing is there to be sent")
     prepared = prepared_of(logo, preset)
     settings = Settings(
         preset=preset,
@@ -449,6 +415,8 @@ def protect(
     if transfers.resume_push(public, as_json=json):
         return
     images = transfers.fetch()
+    if preview is not None:
+        raise typer.Exit(say_preview(protection.preview(images, count=preview), as_json=json))
     try:
         done = protection.run(images)
     except WriteError as error:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from medlocker.cli._dicomweb import CaOption, connect, run_push
+from medlocker.cli._options import AsJson
 
 
 def push(
@@ -27,7 +28,7 @@ def push(
         ),
     ] = None,
     ca: CaOption = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Send the marked DICOM files of a release to a DICOM server (STOW-RS); the certificate stays here.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medlocker.cli._console import print_json, shown, stdout
+from medlocker.cli._options import AsJson
 from medlocker.cli._progress import Telling
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def restore(
         bool, typer.Option("--overwrite", help="Replace files in a folder that is not empty.")
     ] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Threads that decode and encode.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Get the originals back, bit for bit, of all images that KEY opens.
 

@@ -10,6 +10,7 @@ import typer
 
 from medlocker.cli._console import note, print_json, stdout
 from medlocker.cli._interrupts import interruptible_imports
+from medlocker.cli._options import AsJson
 from medlocker.cli._progress import Telling
 from medlocker.cli._table import aligned
 from medlocker.errors import InputError
@@ -87,7 +88,7 @@ def review(
             rich_help_panel=_NEW_MARK,
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Look at every marked image, worst first: approve, reject with a reason, or ask for another mark.
 

@@ -11,6 +11,7 @@ import typer
 
 from medlocker.api.releasefacts import STATEMENT, release_facts
 from medlocker.cli._console import print_json, shown, stdout
+from medlocker.cli._options import AsJson
 from medlocker.errors import InputError, MalformedError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ _LOST = "`medlocker verify` names them; take them from a copy, a release is neve
 
 def status(
     release: Annotated[Path, typer.Argument(metavar="RELEASE", help="Folder that `protect` writes to.")],
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Show how far a release is: how many images are done, whether a run is working on it, what to do.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medlocker.cli._console import note, print_json, stderr, stdout
-from medlocker.cli._labels import ImageColumn
+from medlocker.cli._options import AsJson, ImageColumn
 from medlocker.cli._panels import TRAINING, epilog
 from medlocker.cli._progress import image_bar
 from medlocker.cli._trainbar import TrainingBar, say_found
@@ -89,7 +89,7 @@ def classifier(
     ] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda, or mps.", rich_help_panel=TRAINING)] = "auto",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an older surrogate.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Train a classifier on labelled images, as a surrogate for `medlocker protect --model`.
 

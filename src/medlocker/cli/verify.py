@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from medlocker.cli._console import note, print_json, shown, stdout
+from medlocker.cli._options import AsJson
 from medlocker.cli._progress import Telling
 from medlocker.errors import InputError, WrongImageError
 
@@ -34,7 +35,7 @@ def verify(
         Path | None, typer.Option(metavar="LIST.json", help="For a FILE: is this its parameter list?")
     ] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Threads that read files.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Check who signed a release, and that no file is missing, changed, or added. Exit code 3 if not so."""
     from medlocker.certificates import load_verify_key, open_release

@@ -9,6 +9,7 @@ import typer
 
 from medlocker.cli._console import note, print_json, shown, stdout
 from medlocker.cli._interrupts import interruptible_imports
+from medlocker.cli._options import AsJson
 from medlocker.cli._progress import Telling
 from medlocker.errors import InputError
 
@@ -55,7 +56,7 @@ def whose(
             metavar="FILE.dsse.json", help="Sign where the picture comes from; needs the owner's private key."
         ),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+    json: AsJson = False,
 ) -> None:
     """Find the marked image that a picture was made of, whether cropped, resized, compressed or printed.
 

@@ -6,6 +6,8 @@ import struct
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from medlocker.formats._glance import Content
+
 ORDERS: Mapping[bytes, str] = {b"II": "<", b"MM": ">"}
 EXIF_IFD, GPS_IFD, INTEROP_IFD = 34665, 34853, 40965
 CHILDREN = (EXIF_IFD, GPS_IFD, INTEROP_IFD)
@@ -66,7 +68,7 @@ class Directory:
         return next((entry for entry in self.entries if entry.tag == tag), None)
 
 
-def parse_header(block: bytes) -> tuple[str, int]:
+def parse_header(block: Content) -> tuple[str, int]:
     """Return byte order (``<`` or ``>``) and the place of the first directory.
 
     Raises:
@@ -106,7 +108,7 @@ _CLASSIC = _Form("H", "HHI", "I", _SIZES, _LONG)
 _BIG = _Form("Q", "HHQ", "Q", _BIG_SIZES, _LONG8)
 
 
-def parse_directory(block: bytes, at: int, *, order: str, depth: int = 0, big: bool = False) -> Directory:
+def parse_directory(block: Content, at: int, *, order: str, depth: int = 0, big: bool = False) -> Directory:
     """Read the directory at offset ``at`` with the directories below it.
 
     Args:
@@ -137,7 +139,23 @@ def parse_directory(block: bytes, at: int, *, order: str, depth: int = 0, big: b
     return Directory(entries, struct.unpack_from(f"{order}{form.place}", block, end)[0])
 
 
-def _parse_entry(block: bytes, at: int, order: str, depth: int, form: _Form) -> Entry:
+def next_place(block: Content, at: int, *, order: str, big: bool) -> int:
+    """Return the place of the directory that follows the one at offset ``at``, 0 for none.
+
+    Raises:
+        DirectoryError: If it lies outside the block.
+    """
+    form = _BIG if big else _CLASSIC
+    if at + form.head_size > len(block):
+        raise DirectoryError("expected a directory inside the file")
+    (count,) = struct.unpack_from(f"{order}{form.count}", block, at)
+    end = at + form.head_size + form.entry_size * count
+    if not 0 < count <= _MAX_ENTRIES or end + form.inline > len(block):
+        raise DirectoryError("expected a directory inside the file")
+    return int(struct.unpack_from(f"{order}{form.place}", block, end)[0])
+
+
+def _parse_entry(block: Content, at: int, order: str, depth: int, form: _Form) -> Entry:
     tag, kind, count = struct.unpack_from(f"{order}{form.entry}", block, at)
     if kind not in form.sizes:
         raise DirectoryError("expected a known field type")

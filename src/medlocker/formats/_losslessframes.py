@@ -56,14 +56,19 @@ class LosslessFrames:
 
     def unmark(self, marked: Image, marks: Sequence[AnyMark], *, logo: Logo, residual: bytes) -> bytes:
         """Take marks off; see :class:`medlocker.formats._method.Method`."""
-        frames = _frames(marked)
-        residuals = split_residuals(residual, len(frames))
+        return unmark_frames(replace(marked, shown=None, inks=None), marks, logo=logo, residual=residual)
 
-        def originals() -> Iterator[Pixels]:
-            for single, own in zip(_singles(marked, frames), residuals, strict=True):
-                yield unmark_pixels(single, marks, logo=logo, residual=own)
 
-        return encode_frames(marked, originals())
+def unmark_frames(marked: Image, marks: Sequence[AnyMark], *, logo: Logo, residual: bytes) -> bytes:
+    """Take marks off frames that are shown as their originals are; see :class:`LosslessFrames`."""
+    frames = _frames(marked)
+    residuals = split_residuals(residual, len(frames))
+
+    def originals() -> Iterator[Pixels]:
+        for single, own in zip(_singles(marked, frames), residuals, strict=True):
+            yield unmark_pixels(single, marks, logo=logo, residual=own)
+
+    return encode_frames(marked, originals())
 
 
 def _frames(image: Image) -> Frames:

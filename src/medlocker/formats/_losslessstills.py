@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from medlocker.formats._keep import NOTHING, Keep
 from medlocker.formats._method import MarkedFile
@@ -38,4 +38,9 @@ class LosslessStills:
 
     def unmark(self, marked: Image, marks: Sequence[AnyMark], *, logo: Logo, residual: bytes) -> bytes:
         """Take marks off; see :class:`medlocker.formats._method.Method`."""
-        return encode_image(marked, unmark_pixels(marked, marks, logo=logo, residual=residual))
+        return unmark_still(replace(marked, shown=None, inks=None), marks, logo=logo, residual=residual)
+
+
+def unmark_still(marked: Image, marks: Sequence[AnyMark], *, logo: Logo, residual: bytes) -> bytes:
+    """Take marks off a still that is shown as its original is; see :class:`LosslessStills`."""
+    return encode_image(marked, unmark_pixels(marked, marks, logo=logo, residual=residual))

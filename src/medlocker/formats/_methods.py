@@ -10,9 +10,9 @@ from medlocker.formats._losslessframes import LosslessFrames
 from medlocker.formats._losslessstills import LosslessStills
 from medlocker.formats._method import MarkedFile, Method
 from medlocker.formats._sealed import Sealed
+from medlocker.formats._windowed import Windowed
 from medlocker.formats.dicom.mark import Dicom
-from medlocker.formats.jpeg.mark import JpegDct
-from medlocker.formats.nifti.mark import Volumes
+from medlocker.formats.jpeg.mark import JpegDct, JpegFile
 from medlocker.geometry import Box
 from medlocker.images import Image
 from medlocker.logo import Logo
@@ -20,7 +20,7 @@ from medlocker.veil import AnyMark
 
 METHODS: Mapping[str, Method] = {
     method.name: method
-    for method in (JpegDct(), Sealed(), Dicom(), Volumes(), LosslessStills(), LosslessFrames())
+    for method in (JpegDct(), JpegFile(), Sealed(), Dicom(), Windowed(), LosslessStills(), LosslessFrames())
 }
 """By the names that sealed records give; the first that suits an image marks it."""
 

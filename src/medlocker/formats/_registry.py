@@ -10,25 +10,32 @@ from typing import Protocol
 import numpy as np
 
 from medlocker.errors import InputError
-from medlocker.formats.bmp import encode_bmp, metadata_bmp, read_bmp
+from medlocker.formats._glance import Content, Glance
+from medlocker.formats.bmp import encode_bmp, glance_bmp, metadata_bmp, read_bmp
 from medlocker.formats.dicom import (
     encode_dicom,
     encode_dicom_frames,
+    glance_dicom,
     looks_like_dicom,
     metadata_dicom,
     read_dicom,
 )
-from medlocker.formats.jpeg import encode_jpeg, metadata_jpeg, read_jpeg
+from medlocker.formats.jpeg import encode_jpeg, glance_jpeg, metadata_jpeg, read_jpeg
 from medlocker.formats.nifti import (
     NIFTI_STARTS,
     encode_nifti,
     encode_nifti_frames,
+    glance_nifti,
     metadata_nifti,
     read_nifti,
 )
-from medlocker.formats.png import SIGNATURE, encode_png, metadata_png, read_png
-from medlocker.formats.tiff import encode_tiff, encode_tiff_frames, metadata_tiff, read_tiff
+from medlocker.formats.png import SIGNATURE, encode_png, glance_png, metadata_png, read_png
+from medlocker.formats.tiff import encode_tiff, encode_tiff_frames, glance_tiff, metadata_tiff, read_tiff
 from medlocker.images import LIMITS, Image, Limits, Pixels, refuse
+
+
+class _Glancer(Protocol):
+    def __call__(self, data: Content, name: str, /, *, limits: Limits) -> Glance: ...
 
 
 class _Reader(Protocol):
@@ -41,27 +48,42 @@ class _Adapter:
 
     starts: tuple[bytes, ...]
     read: _Reader
+    glance: _Glancer
     encode: Callable[[Image, Pixels], bytes]
     metadata: Callable[[Image], Iterator[bytes]]
     encode_frames: Callable[[Image, Iterator[Pixels]], bytes] | None = None
 
 
 _ADAPTERS: Mapping[str, _Adapter] = {
-    "png": _Adapter((SIGNATURE,), read_png, encode_png, metadata_png),
+    "png": _Adapter((SIGNATURE,), read_png, glance_png, encode_png, metadata_png),
     "tiff": _Adapter(
         (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
         read_tiff,
+        glance_tiff,
         encode_tiff,
         metadata_tiff,
         encode_frames=encode_tiff_frames,
     ),
-    "bmp": _Adapter((b"BM",), read_bmp, encode_bmp, metadata_bmp),
-    "jpeg": _Adapter((b"\xff\xd8\xff",), read_jpeg, encode_jpeg, metadata_jpeg),
-    "dicom": _Adapter((), read_dicom, encode_dicom, metadata_dicom, encode_frames=encode_dicom_frames),
+    "bmp": _Adapter((b"BM",), read_bmp, glance_bmp, encode_bmp, metadata_bmp),
+    "jpeg": _Adapter((b"\xff\xd8\xff",), read_jpeg, glance_jpeg, encode_jpeg, metadata_jpeg),
+    "dicom": _Adapter(
+        (),
+        read_dicom,
+        glance_dicom,
+        encode_dicom,
+        metadata_dicom,
+        encode_frames=encode_dicom_frames,
+    ),
     "nifti": _Adapter(
-        NIFTI_STARTS, read_nifti, encode_nifti, metadata_nifti, encode_frames=encode_nifti_frames
+        NIFTI_STARTS,
+        read_nifti,
+        glance_nifti,
+        encode_nifti,
+        metadata_nifti,
+        encode_frames=encode_nifti_frames,
     ),
 }
+_LONGEST_START = 8
 _EXPECTED = "expected a PNG, TIFF, BMP, JPEG, DICOM or NIfTI image"
 
 
@@ -81,16 +103,35 @@ def read_image(data: bytes, *, name: str, limits: Limits = LIMITS) -> Image:
         UnsupportedImageError: If it is empty, cut, damaged, animated, of pages that differ, of an unsupported
             pixel type, or beyond the limits; nothing else.
     """
+    return _adapter(data, name, limits).read(data, name, limits=limits)
+
+
+def glance_image(data: Content, *, name: str, limits: Limits = LIMITS) -> Glance:
+    """Tell what the headers of an object say, without decoding anything: fast, however large it is.
+
+    Args:
+        data: The whole file, as it is or mapped into memory.
+        name: How messages call the file.
+        limits: What is refused.
+
+    Raises:
+        UnsupportedImageError: As :func:`read_image`, as far as headers show it.
+    """
+    return _adapter(data, name, limits).glance(data, name, limits=limits)
+
+
+def _adapter(data: Content, name: str, limits: Limits) -> _Adapter:
     if not data:
         refuse(name, f"{_EXPECTED}, got an empty file")
     if len(data) > limits.max_file_bytes:
         refuse(name, f"expected at most {limits.max_file_bytes} bytes, got {len(data)}")
     if looks_like_dicom(data):  # before the others: its preamble may look like the start of a TIFF
-        return read_dicom(data, name, limits=limits)
+        return _ADAPTERS["dicom"]
+    start = data[:_LONGEST_START]
     for adapter in _ADAPTERS.values():
-        if data.startswith(adapter.starts):
-            return adapter.read(data, name, limits=limits)
-    if data.startswith((b"GIF87a", b"GIF89a")):
+        if start.startswith(adapter.starts):
+            return adapter
+    if start.startswith((b"GIF87a", b"GIF89a")):
         refuse(name, f"{_EXPECTED}, got a GIF")
     refuse(name, f"{_EXPECTED}, got something else")
 

@@ -16,11 +16,11 @@ from medlocker.formats._losslessframes import LosslessFrames
 from medlocker.formats._losslessstills import LosslessStills
 from medlocker.formats._method import MarkedFile, Method
 from medlocker.formats._registry import metadata_digest
+from medlocker.formats._windowed import Windowed, told_if_needed
 from medlocker.formats.bmp import complete_bmp, hold_bmp
 from medlocker.formats.dicom import complete_dicom, hold_dicom
 from medlocker.formats.dicom.mark import Dicom
 from medlocker.formats.nifti import complete_nifti, hold_nifti
-from medlocker.formats.nifti.mark import Volumes
 from medlocker.formats.png import complete_png, hold_png
 from medlocker.formats.tiff import complete_tiff, hold_tiff
 from medlocker.geometry import Box
@@ -31,7 +31,7 @@ from medlocker.veil import AnyMark
 _LENGTHS = struct.Struct("<BI")
 _MOST_BYTES = 1 << 30
 _INNER: Mapping[str, Method] = {
-    method.name: method for method in (Dicom(), Volumes(), LosslessStills(), LosslessFrames())
+    method.name: method for method in (Dicom(), Windowed(), LosslessStills(), LosslessFrames())
 }
 
 
@@ -75,10 +75,10 @@ class Sealed:
         """Put marks on; see :class:`medlocker.formats._method.Method`."""
         bare, held = _FORMATS[image.format].hold(image, keep)
         inner = next(method for method in _INNER.values() if method.suits(bare))
-        marked = inner.mark(bare, marks, logo=logo, keep=keep)
+        marked = told_if_needed(inner.mark(bare, marks, logo=logo, keep=keep), bare)
         if not held:
             return marked
-        packed, name = zlib.compress(held, 6), inner.name.encode("ascii")
+        packed, name = zlib.compress(held, 6), marked.method.encode("ascii")
         return replace(
             marked,
             residual=_LENGTHS.pack(len(name), len(packed)) + name + packed + marked.residual,

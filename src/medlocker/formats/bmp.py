@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from medlocker.formats._glance import Content, Glance
 from medlocker.formats._icc import is_plain_profile
 from medlocker.formats._keep import Keep
 from medlocker.images import NO_LIMITS, Image, Kind, Limits, Pixels, check_size, refuse, translated
@@ -48,7 +49,7 @@ class _Layout:
         return rows.reshape(self.height, self.width, self.channels)
 
 
-def _parse_bmp(data: bytes, name: str, limits: Limits) -> _Layout:
+def _parse_bmp(data: Content, name: str, limits: Limits) -> _Layout:
     with translated(name, what="BMP"):
         at, header_size, width, height, planes, bits, packing = struct.unpack_from("<10xIIiiHHI", data, 0)
         across, down, used = struct.unpack_from("<iiI", data, 38)
@@ -69,7 +70,7 @@ def _parse_bmp(data: bytes, name: str, limits: Limits) -> _Layout:
     return _Layout(width, abs(height), height < 0, bits // 8, at, row_bytes, palette, (across, down))
 
 
-def _palette(data: bytes, header_size: int, used: int) -> NDArray[np.uint8] | None:
+def _palette(data: Content, header_size: int, used: int) -> NDArray[np.uint8] | None:
     """Return (N, 3) RGB, or None for the ladder of 256 greys."""
     count = used or 256
     if count > 256:
@@ -97,6 +98,17 @@ def read_bmp(data: bytes, name: str, *, limits: Limits) -> Image:
     pixels = _swapped(layout.rows(data))
     if layout.palette is not None and pixels.max() >= len(layout.palette):
         refuse(name, "expected palette indices below the palette's size")
+    return Image(pixels, layout.kind, "bmp", data, layout.palette, _facts(layout))
+
+
+def glance_bmp(data: Content, name: str, *, limits: Limits) -> Glance:
+    """Tell what a BMP file's header says; see :func:`read_bmp`."""
+    layout = _parse_bmp(data, name, limits)
+    size = layout.width * layout.height * layout.channels
+    return Glance("bmp", layout.width, layout.height, 1, size, _facts(layout))
+
+
+def _facts(layout: _Layout) -> dict[str, str | int | bool]:
     facts: dict[str, str | int | bool] = {
         "bit depth": 8,
         "kind": layout.kind,
@@ -108,7 +120,7 @@ def read_bmp(data: bytes, name: str, *, limits: Limits) -> Image:
     }
     if min(layout.per_metre) > 0:
         facts["dpi"] = " x ".join(f"{value * 0.0254:.5g}" for value in layout.per_metre)
-    return Image(pixels, layout.kind, "bmp", data, layout.palette, facts)
+    return facts
 
 
 def encode_bmp(image: Image, pixels: Pixels) -> bytes:

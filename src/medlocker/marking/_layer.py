@@ -142,6 +142,6 @@ def _as_stored(rgb: NDArray[np.uint8], image: Image) -> NDArray[Any]:
         color = image.inks[fit_color(wanted, channels=channels, bits=8)]
     else:
         color = fit_color(wanted, channels=channels, bits=image.bits)
-    if image.white_is_zero:  # stored reversed: so is the logo, to look as it should
+    if image.white_is_zero and image.inks is None:  # stored reversed: so is the logo, to look as it should
         color = np.iinfo(color.dtype).max - color
     return np.asarray(color)

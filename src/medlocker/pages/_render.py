@@ -28,7 +28,7 @@ def render_page(
     so.
 
     Args:
-        template: File name; it extends ``page.html``.
+        template: File name; it extends ``page.html``, and fills its blocks ``title`` and ``main``.
         folders: Where it and what it includes lies, before the templates of this package.
         filters: Of the templates, besides those of this package.
         values: For the template.
@@ -38,7 +38,7 @@ def render_page(
 
 
 def frame(
-    *, images: str, forms: str = "'none'", connections: str = "'none'", more_script: str = ""
+    *, images: str, forms: str = "'none'", connections: str = "", more_script: str = ""
 ) -> dict[str, Markup]:
     """Return what ``page.html`` needs: style, script, and the policy that allows these two alone.
 

@@ -175,6 +175,9 @@ def _lesion_pixels_of(image: Image, pixels: Pixels) -> NDArray[np.bool_]:
             return np.asarray(alpha != 0)
     # signed samples are held with their sign bit flipped
     zero = 1 << (image.bits - 1) if image.facts.get("signed") is True else 0
+    base = image.facts.get("base")
+    if isinstance(base, int):  # of 32-bit samples
+        zero = -base
     marked = np.asarray(pixels[..., : image.color_channels] != zero).any(axis=2)
     if image.kind == "palette" and image.palette is not None:
         colored = np.zeros(256, np.bool_)

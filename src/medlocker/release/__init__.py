@@ -2,6 +2,7 @@
 
 from medlocker.release._inputs import IMAGE_SUFFIXES, Input, Inputs, find_inputs
 from medlocker.release._journal import FOLDER, is_unfinished, kept_of
+from medlocker.release._preview import Previewed, preview_run
 from medlocker.release._run import Result, Run, check_target, run_release
 from medlocker.release._sample import cluster_features, images_to_sample
 from medlocker.release._startmarker import start_marker
@@ -13,6 +14,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "Input",
     "Inputs",
+    "Previewed",
     "Result",
     "Run",
     "RunStatus",
@@ -24,6 +26,7 @@ __all__ = [
     "images_to_sample",
     "is_unfinished",
     "kept_of",
+    "preview_run",
     "run_release",
     "start_marker",
     "status_of",

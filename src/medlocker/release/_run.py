@@ -137,6 +137,13 @@ class Run:
         lesions = lesion_finder(self.finder)
         return None if lesions is None else DecoySource.found_by(lesions, images)
 
+    def class_indices(self, name: str) -> tuple[int | None, ...]:
+        """Return an image's class for each model, None where its own answer counts; empty if unknown."""
+        text = self.labels.for_name(name) if self.labels is not None else None
+        if text is None:
+            return ()
+        return tuple(None if classes is None else classes[text] for classes in self.classes)
+
     def fingerprint(self) -> str:
         """SHA-256 of everything that decides the result; only the same run may be resumed."""
         value = {
@@ -404,10 +411,6 @@ def _work(
 def _jobs(run: Run, order: Scheduler) -> Iterator[Job]:
     for planned in order.take():
         item = run.inputs.items[planned.index]
-        text = run.labels.for_name(item.name) if run.labels is not None else None
-        labels: tuple[int | None, ...] = ()
-        if text is not None:
-            labels = tuple(None if classes is None else classes[text] for classes in run.classes)
         target = (run.release / IMAGES).joinpath(*item.output_name.split("/"))
         yield Job(
             planned.index,
@@ -415,7 +418,7 @@ def _jobs(run: Run, order: Scheduler) -> Iterator[Job]:
             item.path,
             item.output_name,
             target,
-            labels,
+            run.class_indices(item.name),
             series=planned.series,
             lead=planned.lead,
             stamp=file_stamp(item.path),

@@ -14,14 +14,19 @@ from medlocker.evaluate._numbers import Condition, Numbers, RemainingAccuracy, T
 from medlocker.evaluate._pairs import CLEAN, RANDOM
 from medlocker.evaluate._qualities import ReleaseQuality, Spread
 from medlocker.evaluate._quality import Quality
+from medlocker.evaluate.removal import Row
 from medlocker.evaluate.report._advice import advise
-from medlocker.evaluate.report._attackers import EVERY_ATTACKER, by_cost, view_attackers
+from medlocker.evaluate.report._attackers import EVERY_ATTACKER, Attacker, by_cost, view_attackers
+from medlocker.evaluate.report._charts import attackers_chart, kappa_chart, left_chart, time_chart
 from medlocker.evaluate.report._headline import findings
 from medlocker.evaluate.report._json import ReportNotes
 from medlocker.evaluate.report._render import render_report
+from medlocker.evaluate.report._summary import summarise_page
 from medlocker.pages import thumbnail
 
 _SHOWN, _WORST_SHOWN = 6, 6
+_MOST_IMAGES = 500
+"""In the page's table; per_image.csv has all."""
 _ALL_KAPPA = 0.6
 """At this kappa, of either sign, a cell is all red: what good models of hard tasks reach on originals."""
 _HEATS = 5
@@ -64,6 +69,12 @@ def report_page(
         key: release.folder for key, release in zip(numbers.keys, result.evaluation.releases, strict=True)
     }
     worst = [image for quality in qualities[:1] for image, _ in quality.worst]
+    failed = (*extra.failed_targets, *result.failed, *extra.broken)
+    attacks = removal_values(removal, failed=extra.failed_removal)
+
+    def name_of(key: str) -> str:
+        return condition_name(numbers, key)
+
     return render_report(
         "report.html",
         result=result,
@@ -73,7 +84,10 @@ def report_page(
         names=names,
         first_release=names[numbers.keys[0]],
         extra=extra,
-        failed=(*extra.failed_targets, *result.failed, *extra.broken),
+        failed=failed,
+        summary=summarise_page(numbers, qualities, attacks["advice"], failed=len(failed)),
+        kappas=kappa_chart(numbers, name_of),
+        lefts=left_chart(numbers, name_of),
         notes=extra.notes,
         findings=findings,
         condition_name=condition_name,
@@ -85,7 +99,9 @@ def report_page(
         worst=[_figure(numbers, image) for image in worst[:_WORST_SHOWN]],
         shown=[_figure(numbers, image) for image in _spread_over_classes(numbers)],
         stubborn=[_figure(numbers, image) for image in _least_protected(numbers)],
-        **removal_values(removal, failed=extra.failed_removal),
+        every_image=_every_image(numbers),
+        most_images=_MOST_IMAGES,
+        **attacks,
     )
 
 
@@ -102,6 +118,9 @@ def removal_values(removal: Removal | None, *, failed: str = "") -> dict[str, An
         "advice": advise(None if removal is None else removal.battery, failed=failed),
         "attackers": attackers,
         "costs": by_cost(attackers),
+        "attackers_chart": attackers_chart(attackers),
+        "time_chart": time_chart(attackers),
+        "attack_heats": _attack_heats(attackers, removal),
         "words": EVERY_ATTACKER,
         "counted": RemainingAccuracy,
         "worst_first": worst_first,
@@ -143,11 +162,55 @@ def _heat_rows(numbers: Numbers) -> list[Heats]:
 
 def _heat(one: Condition) -> int | None:
     """Return 0 (nothing is told) to 4; None if nothing was measured."""
-    if one.kappa is None and one.left.share is None:
+    return _warmth(one.kappa, one.left.share)
+
+
+def _warmth(kappa: float | None, share: float | None) -> int | None:
+    if kappa is None and share is None:
         return None
     # where kappa cannot be measured, what is left stands for it
-    warmth = (one.left.share or 0.0) if one.kappa is None else min(abs(one.kappa) / _ALL_KAPPA, 1.0)
+    warmth = (share or 0.0) if kappa is None else min(abs(kappa) / _ALL_KAPPA, 1.0)
     return min(int(warmth * _HEATS), _HEATS - 1)
+
+
+AttackHeats = tuple[list[str], list[tuple[Attacker, list[tuple[Row | None, int | None]]]]]
+
+
+def _attack_heats(attackers: Sequence[Attacker], removal: Removal | None) -> AttackHeats:
+    """Return the targets, and of each attacker that was tried what tells most of each of them."""
+    rows = () if removal is None else removal.battery.rows
+    names = list(dict.fromkeys(row.target for row in rows))
+    found: list[tuple[Attacker, list[tuple[Row | None, int | None]]]] = []
+    for one in attackers:
+        if not one.rows:
+            continue
+        cells: list[tuple[Row | None, int | None]] = []
+        for name in names:
+            row = next((row for row in one.rows if row.target == name), None)
+            kappa = None if row is None or row.agreement is None else row.agreement.kappa
+            cells.append((row, None if row is None else _warmth(kappa, row.left)))
+        found.append((one, cells))
+    return names, found
+
+
+def _every_image(numbers: Numbers) -> list[dict[str, Any]]:
+    """Return a line for each image of the first release, the one most models still read first."""
+    count, key = numbers.still_right, numbers.keys[0]
+    ranked = sorted(numbers.result.images, key=lambda image: (-count.get(image, 0), image))
+    lines = []
+    for image in ranked[:_MOST_IMAGES]:
+        judged = numbers.result.images[image]
+        quality = judged.qualities.get(key)
+        lines.append(
+            {
+                "name": judged.pair.name,
+                "label": judged.label,
+                "answers": [(_said(t, CLEAN, image), _said(t, key, image)) for t in numbers.targets],
+                "contrast": None if quality is None else quality.legibility.contrast,
+                "psnr": _shown(None if quality is None else quality.legibility.psnr, "{:.1f}"),
+            }
+        )
+    return lines
 
 
 def _quality_rows(

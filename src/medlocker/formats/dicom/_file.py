@@ -11,16 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.errors import InputError
+from medlocker.formats._glance import Content, Glance
 from medlocker.formats._keep import Keep
 from medlocker.formats.dicom._codecs import CODECS, output_photometric, stream_bits, stream_colors
 from medlocker.formats.dicom._frames import DicomFrames, FrameWriter
-from medlocker.formats.dicom._layout import check_payload, odd_bits, read_layout, to_pixels
+from medlocker.formats.dicom._layout import Layout, check_payload, odd_bits, read_layout, to_pixels
 from medlocker.formats.dicom._parts import (
     DEFLATED,
     EXPLICIT_BIG,
     EXPLICIT_LITTLE,
     IMPLICIT_LITTLE,
     SOP_CLASS,
+    Parts,
     parse_parts,
 )
 from medlocker.formats.dicom._shown import Window, read_palette, read_shown
@@ -69,23 +71,7 @@ def read_dicom(data: bytes, name: str, *, limits: Limits) -> Image:
             transfer syntax or colour model that is not known, or beyond the limits.
     """
     with translated(name, what="DICOM"):
-        parts = parse_parts(data, name, limits=limits)
-        if parts.encapsulated and parts.syntax not in CODECS:
-            known = _UID.fullmatch(parts.syntax)
-            refuse(
-                name,
-                "expected a transfer syntax of JPEG, JPEG-LS, JPEG 2000 or RLE, "
-                f"got {parts.syntax if known else 'another'}",
-            )
-        layout = read_layout(parts, name, limits=limits)
-        if layout.frames > 1 and parts.text(SOP_CLASS) == _WHOLE_SLIDE:
-            refuse(
-                name,
-                "expected frames of one place, got the tiles of a slide: each would have a logo of its own",
-                hint="export the region that is needed as one picture",
-            )
-        if not parts.encapsulated:
-            check_payload(parts, layout, name)
+        parts, layout = _parse(data, name, limits)
         frames = DicomFrames.of(parts, layout, name)
         middle = frames[layout.frames // 2]
         shown = read_shown(parts, layout, middle)
@@ -106,7 +92,38 @@ def read_dicom(data: bytes, name: str, *, limits: Limits) -> Image:
     )
 
 
-def _facts(frames: DicomFrames, contrast: str) -> dict[str, str | int | bool]:
+def glance_dicom(data: Content, name: str, *, limits: Limits) -> Glance:
+    """Tell what a DICOM file's elements say; see :func:`read_dicom`."""
+    with translated(name, what="DICOM"):
+        parts, layout = _parse(data, name, limits)
+        facts = _facts(DicomFrames.of(parts, layout, name))
+    size = layout.frames * layout.height * layout.width * layout.samples * layout.allocated // 8
+    return Glance("dicom", layout.width, layout.height, layout.frames, size, facts)
+
+
+def _parse(data: Content, name: str, limits: Limits) -> tuple[Parts, Layout]:
+    """Take a file apart, and return the layout of its pixels."""
+    parts = parse_parts(data, name, limits=limits)
+    if parts.encapsulated and parts.syntax not in CODECS:
+        known = _UID.fullmatch(parts.syntax)
+        refuse(
+            name,
+            "expected a transfer syntax of JPEG, JPEG-LS, JPEG 2000 or RLE, "
+            f"got {parts.syntax if known else 'another'}",
+        )
+    layout = read_layout(parts, name, limits=limits)
+    if layout.frames > 1 and parts.text(SOP_CLASS) == _WHOLE_SLIDE:
+        refuse(
+            name,
+            "expected frames of one place, got the tiles of a slide: each would have a logo of its own",
+            hint="export the region that is needed as one picture",
+        )
+    if not parts.encapsulated:
+        check_payload(parts, layout, name)
+    return parts, layout
+
+
+def _facts(frames: DicomFrames, contrast: str = "") -> dict[str, str | int | bool]:
     layout, syntax = frames.layout, frames.parts.syntax
     codec = CODECS.get(syntax)
     contradiction = _contradiction(frames)
@@ -118,7 +135,7 @@ def _facts(frames: DicomFrames, contrast: str) -> dict[str, str | int | bool]:
         "photometric": layout.photometric,
         "signed": layout.signed,
         "frames": layout.frames,
-        "contrast": contrast,
+        **({"contrast": contrast} if contrast else {}),
         "icc": 0x00282000 in frames.parts.elements,
         "exif": False,
         "gps": False,

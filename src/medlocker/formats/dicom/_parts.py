@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from medlocker.errors import NoPixelsError
+from medlocker.formats._glance import Content
 from medlocker.formats.dicom._walk import (
     EXPLICIT,
     IMPLICIT,
@@ -100,7 +101,7 @@ class Parts:
         return element_start(PIXELS, self.pixel_vr, length, dialect=self.dialect)
 
 
-def looks_like_dicom(data: bytes) -> bool:
+def looks_like_dicom(data: Content) -> bool:
     """Tell whether a file is DICOM: the magic number, or without preamble a first element that fits.
 
     Without preamble it must begin with an element of group 2 or 8 that is followed by one of a greater tag.
@@ -116,13 +117,13 @@ def looks_like_dicom(data: bytes) -> bool:
     return first.tag < second.tag and first.tag >> 16 in (2, 8) and second.tag >> 16 in (2, 8)
 
 
-def _sniffed(data: bytes | memoryview, at: int) -> Dialect:
+def _sniffed(data: Content | memoryview, at: int) -> Dialect:
     """Tell from its first element how a data set is written."""
     little = tag_at(data, at, "<") <= tag_at(data, at, ">")
     return Dialect(bool(vr_at(data, at)), "<" if little else ">")
 
 
-def parse_parts(data: bytes, name: str, *, limits: Limits) -> Parts:
+def parse_parts(data: Content, name: str, *, limits: Limits) -> Parts:
     """Find the parts of a DICOM file.
 
     Raises:
@@ -177,7 +178,7 @@ def parse_parts(data: bytes, name: str, *, limits: Limits) -> Parts:
     )
 
 
-def read_meta(data: bytes) -> tuple[dict[int, Element], int]:
+def read_meta(data: Content) -> tuple[dict[int, Element], int]:
     """Return the elements of the meta information and where it ends.
 
     Raises:

@@ -23,6 +23,12 @@ from medlocker.formats.dicom._parts import Parts
 from medlocker.formats.dicom._quiet import quiet
 from medlocker.formats.dicom._segments import check_segments
 
+_PICTURE = 0x0028
+"""Group of all elements that describe pixels."""
+
+_GROUPS = (0x52009229, 0x52009230)
+"""The shared functional groups and those of each frame."""
+
 _PADDING = 0x00280120
 _RED_DESCRIPTOR = 0x00281101
 _SEGMENTED = (0x00281221, 0x00281222, 0x00281223, 0x00281224)
@@ -65,13 +71,14 @@ class DisplayMapping:
 
 
 def read_header(parts: Parts) -> Dataset:
-    """Return the data set before the pixels.
+    """Return what of the data set before the pixels says how these are shown.
 
     Raises:
         Exception: Of many kinds, if values are damaged.
     """
     dialect = parts.dialect
-    stream = io.BytesIO(parts.head[parts.meta_end :])
+    needed = (e for e in parts.elements.values() if e.tag >> 16 == _PICTURE or e.tag in _GROUPS)
+    stream = io.BytesIO(b"".join(parts.head[e.at : e.end] for e in needed))
     return read_dataset(stream, not dialect.explicit, dialect.order == "<")
 
 

@@ -6,6 +6,7 @@ its very bytes: private elements, odd lengths, sequences of undefined length.
 
 from __future__ import annotations
 
+import mmap
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Literal, TypeAlias
 
 from medlocker.images import DamagedError
 
-Buffer: TypeAlias = bytes | bytearray | memoryview
+Buffer: TypeAlias = bytes | bytearray | memoryview | mmap.mmap
 
 _LONG = frozenset(("OB", "OD", "OF", "OL", "OV", "OW", "SQ", "UC", "UN", "UR", "UT", "SV", "UV"))
 _TEXTS = ("AE", "AS", "CS", "DA", "DS", "DT", "IS", "LO", "LT", "PN", "SH", "ST", "TM", "UI")
@@ -22,6 +23,8 @@ _UNDEFINED = 0xFFFFFFFF
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _MAX_DEPTH = 64
 _ENDING = 8
+_MAX_ELEMENTS = 200_000
+"""Of a data set, those inside sequences of undefined length and the items included."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,30 @@ def tag_at(data: Buffer, at: int, order: str) -> int:
     return int(group) << 16 | int(number)
 
 
-def read_element(data: Buffer, at: int, *, end: int, dialect: Dialect, depth: int = 0) -> Element:
+def _allowance() -> Iterator[int]:
+    return iter(range(_MAX_ELEMENTS))
+
+
+def _spend(left: Iterator[int]) -> None:
+    if next(left, None) is None:
+        raise DamagedError(f"expected at most {_MAX_ELEMENTS} elements")
+
+
+def read_element(
+    data: Buffer, at: int, *, end: int, dialect: Dialect, depth: int = 0, left: Iterator[int] | None = None
+) -> Element:
     """Measure the element at ``at``.
 
+    Args:
+        data: What holds it.
+        at: Where it begins.
+        end: Where all ends that may belong to it.
+        dialect: How it is written.
+        depth: How many sequences it is in.
+        left: Yields once for every element that may still follow; default as many as a data set may have.
+
     Raises:
-        ValueError: If it is cut, nested too deeply, or of no known value representation.
+        ValueError: If it is cut, nested too deeply, of no known value representation, or of too many parts.
         struct.error: If even its first bytes are missing.
     """
     order = dialect.order
@@ -108,14 +130,15 @@ def read_element(data: Buffer, at: int, *, end: int, dialect: Dialect, depth: in
         raise DamagedElementError("expected a defined length", tag, at)
     if length == _UNDEFINED:
         inside = IMPLICIT if vr == "UN" else dialect
-        stop = _skip_items(data, value_at, end=end, dialect=inside, depth=depth)
+        left = _allowance() if left is None else left
+        stop = _skip_items(data, value_at, end=end, dialect=inside, depth=depth, left=left)
         return Element(tag, vr, at, value_at, stop, True)
     if value_at + length > end:
         raise DamagedElementError("expected a whole value", tag, at)
     return Element(tag, vr, at, value_at, value_at + length, False)
 
 
-def _skip_items(data: Buffer, at: int, *, end: int, dialect: Dialect, depth: int) -> int:
+def _skip_items(data: Buffer, at: int, *, end: int, dialect: Dialect, depth: int, left: Iterator[int]) -> int:
     """Return where a sequence of undefined length ends, its delimiter included."""
     if depth > _MAX_DEPTH:
         raise ValueError("expected less nesting")
@@ -129,10 +152,11 @@ def _skip_items(data: Buffer, at: int, *, end: int, dialect: Dialect, depth: int
             return at
         if tag != ITEM:
             raise DamagedElementError("expected an item", tag, at - _ENDING)
+        _spend(left)
         if length != _UNDEFINED:
             at += length
         else:
-            at = _skip_elements(data, at, end=end, dialect=dialect, depth=depth)
+            at = _skip_elements(data, at, end=end, dialect=dialect, depth=depth, left=left)
         if at > end:
             raise ValueError("expected a whole item")
 
@@ -159,7 +183,7 @@ def items(value: Buffer, *, dialect: Dialect) -> Iterator[tuple[int, int, Dialec
         at += _ENDING
         inside = Dialect(True, "<") if not dialect.explicit and vr_at(value, at) else dialect
         if length == _UNDEFINED:
-            end = _skip_elements(value, at, end=len(value), dialect=dialect, depth=0)
+            end = _skip_elements(value, at, end=len(value), dialect=dialect, depth=0, left=_allowance())
             yield at, end - _ENDING, inside
         else:
             end = at + length
@@ -169,12 +193,15 @@ def items(value: Buffer, *, dialect: Dialect) -> Iterator[tuple[int, int, Dialec
         at = end
 
 
-def _skip_elements(data: Buffer, at: int, *, end: int, dialect: Dialect, depth: int) -> int:
+def _skip_elements(
+    data: Buffer, at: int, *, end: int, dialect: Dialect, depth: int, left: Iterator[int]
+) -> int:
     """Return where an item of undefined length ends, its delimiter included."""
     # what is unknown may be written either way
     inside = Dialect(True, "<") if not dialect.explicit and vr_at(data, at) else dialect
     while tag_at(data, at, dialect.order) != ITEM_END:
-        at = read_element(data, at, end=end, dialect=inside, depth=depth + 1).end
+        _spend(left)
+        at = read_element(data, at, end=end, dialect=inside, depth=depth + 1, left=left).end
     return at + _ENDING
 
 
@@ -185,8 +212,10 @@ def walk(data: Buffer, at: int, *, end: int, dialect: Dialect) -> Iterator[Eleme
         ValueError: See :func:`read_element`.
         struct.error: If the data end within an element's first bytes.
     """
+    left = _allowance()
     while at < end:
-        element = read_element(data, at, end=end, dialect=dialect)
+        _spend(left)
+        element = read_element(data, at, end=end, dialect=dialect, left=left)
         yield element
         at = element.end
 

@@ -12,6 +12,7 @@ import simplejpeg
 
 from medlocker.formats._deflate import stored
 from medlocker.formats._exif import exif_facts
+from medlocker.formats._glance import Content, Glance
 from medlocker.formats.jpeg._coefficients import surroundings
 from medlocker.formats.jpeg._previews import EXIF, XMP, joined_profile
 from medlocker.formats.jpeg._stream import APP0, APP1, Frame, Segment, Stream, parse_stream
@@ -102,10 +103,25 @@ def read_jpeg(data: bytes, name: str, *, limits: Limits) -> Image:
         pixels = _decoded(parts.stream, "GRAY" if channels == 1 else "RGB")
         if pixels.shape != (frame.height, frame.width, channels):
             raise ValueError("expected the announced size")
+    facts = _facts(parts)
     kind: Kind = "grey" if channels == 1 else "rgb"
+    return Image(np.ascontiguousarray(pixels), kind, "jpeg", data, None, facts)
+
+
+def glance_jpeg(data: Content, name: str, *, limits: Limits) -> Glance:
+    """Tell what a JPEG file's segments say; see :func:`read_jpeg`."""
+    parts = _parse_jpeg(data[:], name, limits)
+    frame = parts.stream.frame
+    _check_sampling(frame, name)
+    size = frame.width * frame.height * len(frame.components)
+    return Glance("jpeg", frame.width, frame.height, 1, size, _facts(parts))
+
+
+def _facts(parts: _Parts) -> dict[str, str | int | bool]:
+    frame = parts.stream.frame
     facts: dict[str, str | int | bool] = {
         "bit depth": 8,
-        "kind": kind,
+        "kind": "grey" if len(frame.components) == 1 else "rgb",
         "compression": "progressive JPEG" if frame.progressive else "JPEG",
         "icc": parts.icc is not None,
         "exif": False,
@@ -115,7 +131,7 @@ def read_jpeg(data: bytes, name: str, *, limits: Limits) -> Image:
         facts |= exif_facts(parts.exif)
     if parts.per_metre is not None:
         facts["dpi"] = " x ".join(f"{value * _INCH_M:.5g}" for value in parts.per_metre)
-    return Image(np.ascontiguousarray(pixels), kind, "jpeg", data, None, facts)
+    return facts
 
 
 def _decoded(stream: Stream, colors: str) -> Pixels:

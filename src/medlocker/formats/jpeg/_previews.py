@@ -13,10 +13,11 @@ from medlocker.formats.jpeg._stream import APP0, APP1, APP2, APP11, APP14, COM, 
 EXIF, XMP, ICC = b"Exif\0\0", b"http://ns.adobe.com/xap/1.0/\0", b"ICC_PROFILE\0"
 _JFIF, _ADOBE = b"JFIF\0", b"Adobe"
 _JFIF_SIZE, _ADOBE_SIZE = 14, 12
+_INDEX = b"MPF\0"
 _PICTURES = (
     (APP0, b"JFXX\0"),
     (APP1, b"http://ns.adobe.com/xmp/extension/\0"),
-    (APP2, b"MPF\0"),
+    (APP2, _INDEX),
     (APP2, b"FPXR\0"),
 )
 """Thumbnails, parts of a long XMP packet, further pictures in the file, FlashPix views."""
@@ -64,6 +65,11 @@ def without_previews(
         if kept != segment:
             withheld.append(StrippedSegment(index, kept is not None, segment))
     return tuple(passed), tuple(withheld)
+
+
+def has_more_pictures(segments: Iterable[Segment]) -> bool:
+    """Tell whether an index says where further pictures lie in the file (CIPA DC-007, MPF)."""
+    return any(s.marker == APP2 and s.content.startswith(_INDEX) for s in segments)
 
 
 def joined_profile(segments: Iterable[Segment]) -> bytes | None:

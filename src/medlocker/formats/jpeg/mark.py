@@ -13,7 +13,7 @@ from medlocker.formats._method import MarkedFile
 from medlocker.formats._registry import metadata_digest
 from medlocker.formats.jpeg._blocks import blend_into_blocks, extent, touched_blocks
 from medlocker.formats.jpeg._coefficients import read_coefficients, write_coefficients
-from medlocker.formats.jpeg._previews import restored_metadata, without_previews
+from medlocker.formats.jpeg._previews import has_more_pictures, restored_metadata, without_previews
 from medlocker.formats.jpeg._residual import Residual
 from medlocker.formats.jpeg._stream import frame_of
 from medlocker.formats.jpeg._veil import blend_veil_into_blocks
@@ -70,6 +70,8 @@ class JpegDct:
         head, head_withheld = without_previews(around.head, keep=keep)
         tail, tail_withheld = without_previews(around.tail, keep=keep)
         data = write_coefficients(replace(around, head=head, tail=tail, trailer=b""), blocks)
+        if has_more_pictures((*around.head, *around.tail)):
+            return MarkedFile(data, image.source, JpegFile.name, None, metadata_digest(image))
         residual = Residual(originals, head_withheld, tail_withheld, around.trailer)
         return MarkedFile(data, residual.to_bytes(), self.name, None, metadata_digest(image))
 
@@ -116,6 +118,33 @@ class JpegDct:
             return write_coefficients(replace(around, head=head, tail=tail, trailer=found.trailer), blocks)
         except (InputError, ValueError) as error:
             raise RestoreError("the residual does not fit this image") from error
+
+
+@dataclass(frozen=True)
+class JpegFile:
+    """JPEG files with further pictures behind the first (MPO), whose places stand in the file.
+
+    A restored first picture has another length, so these would not be found: the residual is the original.
+    Only the first picture is marked, and the marked file has no other.
+    """
+
+    name: str = "jpeg-file-v1"
+
+    def suits(self, image: Image) -> bool:
+        """Tell whether the image is a JPEG: a marked one has nothing of the others."""
+        return image.format == "jpeg"
+
+    def influence_box(self, image: Image, box: Box) -> Box:
+        """Return what :class:`JpegDct` does."""
+        return JpegDct().influence_box(image, box)
+
+    def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo, keep: Keep = NOTHING) -> MarkedFile:
+        """Put marks on as :class:`JpegDct` does."""
+        return JpegDct().mark(image, marks, logo=logo, keep=keep)
+
+    def unmark(self, marked: Image, marks: Sequence[AnyMark], *, logo: Logo, residual: bytes) -> bytes:
+        """Return the original."""
+        return residual
 
 
 def _extents(image: Image) -> tuple[frozenset[int], frozenset[int]]:

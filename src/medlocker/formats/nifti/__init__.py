@@ -5,18 +5,18 @@ from medlocker.formats.nifti._file import (
     complete_nifti,
     encode_nifti,
     encode_nifti_frames,
+    glance_nifti,
     hold_nifti,
     metadata_nifti,
     read_nifti,
 )
-from medlocker.formats.nifti._window import ShownRange
 
 __all__ = [
     "NIFTI_STARTS",
-    "ShownRange",
     "complete_nifti",
     "encode_nifti",
     "encode_nifti_frames",
+    "glance_nifti",
     "hold_nifti",
     "metadata_nifti",
     "read_nifti",

@@ -2,7 +2,7 @@
 
 The frames are the slices along the third stored axis, of all time points one after the other: rows are the
 second axis, columns the first, as stored (an affine only says where they lie in a body). Signed samples are
-held with their sign bit flipped, which keeps their order.
+held with their sign bit flipped, which keeps their order; 32-bit ones as what they exceed a common value by.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from medlocker.formats._glance import Content, Glance
 from medlocker.formats._keep import Keep
 from medlocker.formats.nifti._gzip import gunzip, gunzip_start, gzipped
 from medlocker.formats.nifti._header import MAX_HEADER, STARTS, NiftiHeader, parse_nifti_header
@@ -22,6 +23,7 @@ from medlocker.images import NO_LIMITS, Image, Limits, Pixels, refuse, translate
 GZIP_START = b"\x1f\x8b\x08"
 NIFTI_STARTS = (*STARTS, GZIP_START)
 _EXTENSION_FLAGS = 4
+_HELD_BITS, _HALF, _MOST = 16, 1 << 15, (1 << 16) - 1
 _MAX_TRAILING = 1 << 20
 """Bytes after the last voxel; a gzipped file may not grow beyond that."""
 
@@ -41,25 +43,63 @@ class _Slices:
         samples = header.width * header.height * header.type.channels
         at = header.start + index * header.frame_bytes
         stored = np.frombuffer(self.content, header.dtype, samples, at)
-        native = stored.astype(header.dtype.newbyteorder("="))
-        if header.type.signed:
-            native ^= native.dtype.type(1 << (header.type.bits - 1))
-        return native.reshape(header.height, header.width, header.type.channels)
+        # modulo 2^bits, as unsigned types count: no wider numbers are needed
+        held = stored.astype(f"u{header.type.held_bits // 8}")
+        held -= held.dtype.type(header.base % (1 << header.type.held_bits))
+        return held.reshape(header.height, header.width, header.type.channels)
 
 
-def _open(data: bytes, name: str, limits: Limits) -> _Slices:
-    """Parse a file and decompress it as far as its header announces."""
-    packed = data.startswith(GZIP_START)
-    start = gunzip_start(data, MAX_HEADER) if packed else data
+def _parse(data: Content, name: str, limits: Limits) -> tuple[NiftiHeader, bool]:
+    """Return a file's header, and whether it is gzipped."""
+    packed = data[: len(GZIP_START)] == GZIP_START
+    start = gunzip_start(data, MAX_HEADER) if packed else data[:MAX_HEADER]
     if not start.startswith(STARTS):
         refuse(name, "expected a NIfTI in a gzip file, got something else in it")
     header = parse_nifti_header(start, name, limits=limits)
     if header.end > limits.max_file_bytes:
         refuse(name, f"expected at most {limits.max_file_bytes} bytes uncompressed, got {header.end}")
+    return header, packed
+
+
+def glance_nifti(data: Content, name: str, *, limits: Limits) -> Glance:
+    """Tell what a NIfTI file's header says, without decompressing the rest; see :func:`read_nifti`."""
+    with translated(name, what="NIfTI"):
+        header, packed = _parse(data, name, limits)
+        if header.end > len(data) and not packed:
+            refuse(name, "expected a whole NIfTI image, got a cut one")
+    size = header.count * header.frame_bytes
+    facts = _facts(header, packed=packed)
+    facts.pop("base", None)  # only the voxels tell
+    return Glance("nifti", header.width, header.height, header.count, size, facts)
+
+
+def _open(data: bytes, name: str, limits: Limits) -> _Slices:
+    """Parse a file and decompress it as far as its header announces."""
+    header, packed = _parse(data, name, limits)
     content = gunzip(data, size=header.end, most=header.end + _MAX_TRAILING) if packed else data
     if header.end > len(content):
         refuse(name, "expected a whole NIfTI image, got a cut one")
+    if header.type.bits == 32:
+        header = replace(header, base=_base(header, content, name))
     return _Slices(header, content)
+
+
+def _base(header: NiftiHeader, content: bytes | bytearray, name: str) -> int:
+    """Return the value that is held as 0, so that all values of a volume of 32 bits fit into 16.
+
+    Rather one of a 16-bit type, else a round one: a marked volume should have the same.
+    """
+    size = header.width * header.height
+    places = range(header.start, header.end, header.frame_bytes)
+    slices = [np.frombuffer(content, header.dtype, size, at) for at in places]
+    least, most = min(int(one.min()) for one in slices), max(int(one.max()) for one in slices)
+    if header.type.signed and least >= -_HALF and most < _HALF:
+        return -_HALF
+    for bits in range(_HELD_BITS, -1, -1):
+        base = least >> bits << bits
+        if most - base <= _MOST:
+            return base
+    refuse(name, "expected 32-bit voxels whose values fit into 16 bits, got values too far apart")
 
 
 def read_nifti(data: bytes, name: str, *, limits: Limits) -> Image:
@@ -103,6 +143,8 @@ def _facts(header: NiftiHeader, *, packed: bool) -> dict[str, str | int | bool]:
         "exif": False,
         "gps": False,
     }
+    if header.type.bits > header.type.held_bits:
+        facts["base"] = header.base
     if header.millimetres:
         facts["voxel size"] = " x ".join(f"{step:.4g}" for step in header.spacing[:3]) + " mm"
     if header.count > 1:
@@ -138,9 +180,9 @@ def _pieces(
 ) -> Iterator[bytes | memoryview]:
     yield content[: header.start]
     for pixels in frames:
-        if header.type.signed:
-            pixels = pixels ^ pixels.dtype.type(1 << (header.type.bits - 1))
-        yield pixels.astype(header.dtype, copy=False).tobytes()
+        stored = pixels.astype(f"u{header.type.bits // 8}")
+        stored += stored.dtype.type(header.base % (1 << header.type.bits))
+        yield stored.astype(header.dtype.str.replace("i", "u"), copy=False).tobytes()
     yield content[header.end :]
 
 

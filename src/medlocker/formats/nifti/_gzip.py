@@ -7,6 +7,8 @@ from collections.abc import Iterable
 import imagecodecs
 from isal import isal_zlib
 
+from medlocker.formats._glance import Content
+
 _GZIP = 31
 """Window bits that mean gzip's own header and checksum."""
 
@@ -21,7 +23,7 @@ class GzipError(ValueError):
     """The file is damaged, cut, or holds more than announced."""
 
 
-def gunzip_start(data: bytes, size: int) -> bytes:
+def gunzip_start(data: Content, size: int) -> bytes:
     """Return at most the first ``size`` bytes.
 
     Raises:

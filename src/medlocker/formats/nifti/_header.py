@@ -24,8 +24,10 @@ _ONE, _TWO = 348, 540
 _WHOLE = {_ONE: b"n+1\0", _TWO: b"n+2\0\r\n\x1a\n"}
 _PAIR = {_ONE: b"ni1\0", _TWO: b"ni2\0\r\n\x1a\n"}
 _EXTENSION_FLAGS = 4
-_EXPECTED_VOXELS = "expected NIfTI voxels of 8 or 16 bit integers, or RGB"
+_EXPECTED_VOXELS = "expected NIfTI voxels of 8, 16 or 32 bit integers, or RGB"
 _FLOATS = {16: 32, 64: 64, 1536: 128}
+_UNREAD = {1: "single bits", 32: "complex numbers", 1024: "64-bit integers", 1280: "64-bit integers",
+           1792: "complex numbers", 2048: "complex numbers"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ class VoxelType:
     signed: bool = False
 
     @property
+    def held_bits(self) -> int:
+        """Bits of one sample in memory: voxels of 32 bits are read if their values fit into 16."""
+        return min(self.bits, 16)
+
+    @property
     def channels(self) -> int:
         """Samples of one voxel."""
         return CHANNELS[self.kind]
@@ -71,9 +78,11 @@ class VoxelType:
 _TYPES: Mapping[int, VoxelType] = {
     2: VoxelType("grey", 8),
     4: VoxelType("grey", 16, signed=True),
+    8: VoxelType("grey", 32, signed=True),
     128: VoxelType("rgb", 8),
     256: VoxelType("grey", 8, signed=True),
     512: VoxelType("grey", 16),
+    768: VoxelType("grey", 32),
     2304: VoxelType("rgba", 8),
 }
 
@@ -92,6 +101,7 @@ class NiftiHeader:
         scaling: Slope and intercept from stored samples to values; slope 0 means none.
         calibration: Values to be shown black and white; equal if not told.
         millimetres: Whether lengths are in them.
+        base: The value that is 0 in memory.
     """
 
     order: str
@@ -103,6 +113,7 @@ class NiftiHeader:
     scaling: tuple[float, float]
     calibration: tuple[float, float]
     millimetres: bool
+    base: int = 0
 
     @property
     def width(self) -> int:
@@ -145,8 +156,8 @@ class NiftiHeader:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Unsigned type of samples as stored."""
-        return np.dtype(f"{self.order}u{self.type.bits // 8}")
+        """Type of samples as stored."""
+        return np.dtype(f"{self.order}{'i' if self.type.signed else 'u'}{self.type.bits // 8}")
 
     @property
     def extension_bytes(self) -> int:
@@ -202,6 +213,7 @@ def parse_nifti_header(data: bytes | bytearray, name: str, *, limits: Limits) ->
         scaling=values(fields.scaling),
         calibration=(low, high),
         millimetres=units & 7 == 2,
+        base=-(1 << (kind.held_bits - 1)) if kind.signed else 0,
     )
     check_frames(name, count=header.count, frame_bytes=header.frame_bytes, limits=limits)
     return header
@@ -215,5 +227,5 @@ def _voxel_type(code: int, name: str) -> VoxelType:
             hint="marks come off exactly from integers only: convert to int16 with scl_slope and scl_inter",
         )
     if code not in _TYPES:
-        refuse(name, f"{_EXPECTED_VOXELS}, got data type {code}")
+        refuse(name, f"{_EXPECTED_VOXELS}, got {_UNREAD.get(code, f'data type {code}')}")
     return _TYPES[code]

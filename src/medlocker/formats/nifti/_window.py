@@ -9,46 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from medlocker.formats._shownrange import ShownRange
 from medlocker.formats.nifti._header import NiftiHeader
 from medlocker.images import Pixels
 
 _TAIL = 200
 """One sample in so many is darker than black, and one brighter than white."""
-
-
-@dataclass(frozen=True)
-class ShownRange:
-    """The samples, as held in memory, that are shown black and white; the levels between lie evenly.
-
-    Args:
-        black: 0 to 2^bits - 1.
-        white: The same range, another sample; smaller if the volume is stored reversed.
-        bits: 8 or 16.
-    """
-
-    black: int
-    white: int
-    bits: int
-
-    def shown(self) -> NDArray[Any]:
-        """Return (2^bits,) of the samples' type: the level that each sample is shown as."""
-        low, high = sorted((self.black, self.white))
-        top = (1 << self.bits) - 1
-        samples = np.arange(top + 1, dtype=np.int64).clip(low, high)
-        levels = ((samples - low) * top + (high - low) // 2) // (high - low)
-        return (top - levels if self.black > self.white else levels).astype(f"u{self.bits // 8}")
-
-    def inks(self) -> NDArray[Any]:
-        """Return (256,) of the samples' type: the samples that are shown as levels 0 to 255."""
-        low, high = sorted((self.black, self.white))
-        samples = low + (np.arange(256, dtype=np.int64) * (high - low) + 127) // 255
-        return (samples[::-1] if self.black > self.white else samples).astype(f"u{self.bits // 8}")
 
 
 def find_window(header: NiftiHeader, frames: Iterable[Pixels]) -> ShownRange:
@@ -59,7 +30,7 @@ def find_window(header: NiftiHeader, frames: Iterable[Pixels]) -> ShownRange:
         frames: All its slices, (H, W, 1) each.
     """
     told = _told(header)
-    return _suggested(frames, header.type.bits) if told is None else told
+    return _suggested(frames, header.type.held_bits) if told is None else told
 
 
 def _told(header: NiftiHeader) -> ShownRange | None:
@@ -67,12 +38,11 @@ def _told(header: NiftiHeader) -> ShownRange | None:
     slope, intercept = header.scaling if header.scaling[0] else (1.0, 0.0)
     if not all(map(math.isfinite, (dark, bright, slope, intercept))) or dark >= bright:
         return None
-    bits = header.type.bits
-    zero = 1 << (bits - 1) if header.type.signed else 0
+    bits = header.type.held_bits
 
     def stored(value: float) -> int:
         sample = (value - intercept) / slope
-        return round(min(max(sample + zero, 0), (1 << bits) - 1))
+        return round(min(max(sample - header.base, 0), (1 << bits) - 1))
 
     black, white = stored(dark), stored(bright)
     return None if black == white else ShownRange(black, white, bits)

@@ -7,41 +7,36 @@ import re
 import struct
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from isal import isal_zlib
 from numpy.typing import NDArray
 
 from medlocker.formats._deflate import inflate_at_most
-from medlocker.formats._exif import exif_facts, has_preview, known_only, without_thumbnail
-from medlocker.formats._icc import is_plain_profile
-from medlocker.formats._keep import MOST_BYTES, Keep
+from medlocker.formats._exif import exif_facts, has_preview, without_thumbnail
+from medlocker.formats._glance import Content, Glance, release
+from medlocker.formats.png._range import SHOWN, find_range
 from medlocker.formats.png._rows import SIGNATURE, chunk, compress_rows, decompress_rows, packed, unpacked
 from medlocker.images import CHANNELS, NO_LIMITS, Image, Kind, Limits, Pixels, check_size, refuse, translated
 
 _KINDS: dict[int, Kind] = {0: "grey", 2: "rgb", 3: "palette", 4: "grey-alpha", 6: "rgba"}
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
 _COLORS = {kind: color for color, kind in _KINDS.items()}
-_MAX_CHUNKS = 1_000_000
-_MAX_TEXT_BYTES = 1 << 24
+_MAX_CHUNKS = 250_000
+_MAX_OTHERS = 100_000
+"""Chunks besides those of pixels."""
+
+_MAX_EXIF_BYTES = 1 << 24
+MAX_TEXT_BYTES = 1 << 24
 _MAX_TEXTS_BYTES = 1 << 26
 """All texts of a file together, decompressed: each of them is searched for previews."""
-_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
+TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _EDITOR_LAYERS = (b"prVW", b"mkBF", b"mkBS", b"mkBT", b"mkTS")
 """Chunks in which an editor keeps the picture's layers and preview: they would show it unmarked."""
-_FIXED = {
-    b"PLTE": 768, b"tRNS": 256, b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"sBIT": 4, b"bKGD": 6, b"hIST": 512,
-    b"pHYs": 9, b"tIME": 7, b"cICP": 4, b"mDCV": 24, b"cLLI": 8, b"oFFs": 9, b"sTER": 1,
-}  # fmt: skip
-"""Chunks that say how pixels are shown, and how many bytes they may have."""
 
-_KEYWORDS = frozenset((b"Title", b"Author", b"Description", b"Copyright", b"Creation Time", b"Software",
-                       b"Disclaimer", b"Warning", b"Source", b"Comment"))  # fmt: skip
-_XMP = b"XML:com.adobe.xmp"
-_HELD = struct.Struct("<BBI4sI")
-_CHANGED, _AFTER = 1, 2
 _IDAT_BYTES = 1 << 20
+_MAPPED_BYTES = 1 << 26
 _RAW_PROFILE = re.compile(rb"Raw profile type ")
 
 
@@ -90,11 +85,24 @@ def parse_png(data: bytes, name: str, *, limits: Limits = NO_LIMITS) -> Parts:
     Raises:
         UnsupportedImageError: If it is damaged, animated, of 1 bit, or beyond the limits.
     """
+    return _parse(_chunks(data, name), name, limits)
+
+
+def glance_png(data: Content, name: str, *, limits: Limits) -> Glance:
+    """Tell what a PNG file's chunks say, without a look at the pixels; see :func:`read_png`."""
+    parts = _parse(_chunks(data, name, pixels=False), name, limits)
+    _check_texts(parts, name)
+    header = parts.header
+    size = header.width * header.height * CHANNELS[header.kind] * max(header.depth, 8) // 8
+    return Glance("png", header.width, header.height, 1, size, _facts(parts))
+
+
+def _parse(chunks: Iterator[tuple[bytes, bytes]], name: str, limits: Limits) -> Parts:
     header: Header | None = None
     before: list[tuple[bytes, bytes]] = []
     after: list[tuple[bytes, bytes]] = []
     stream: list[bytes] = []
-    for kind, content in _chunks(data, name):
+    for kind, content in chunks:
         if header is None:
             if kind != b"IHDR":
                 refuse(name, "expected a PNG that begins with its header")
@@ -109,19 +117,31 @@ def parse_png(data: bytes, name: str, *, limits: Limits = NO_LIMITS) -> Parts:
             refuse(name, "expected a PNG with known critical chunks in their order")
         else:
             (after if stream else before).append((kind, content))
+            if len(before) + len(after) > _MAX_OTHERS:
+                refuse(name, f"expected a PNG of at most {_MAX_OTHERS} chunks besides those of pixels")
     if header is None or not stream:
         refuse(name, "expected a PNG with pixels")
     return Parts(header, tuple(before), tuple(after), b"".join(stream))
 
 
-def _chunks(data: bytes, name: str) -> Iterator[tuple[bytes, bytes]]:
-    at = len(SIGNATURE)
+def _chunks(data: Content, name: str, *, pixels: bool = True) -> Iterator[tuple[bytes, bytes]]:
+    """Yield all chunks but the last; without ``pixels`` those of pixels empty, and not checked."""
+    at, released = len(SIGNATURE), 0
     for _ in range(_MAX_CHUNKS):
         if at + 12 > len(data):
             refuse(name, "expected a whole PNG image, got a cut one")
         size, kind = struct.unpack_from(">I4s", data, at)
         if at + 12 + size > len(data):
             refuse(name, "expected a whole PNG image, got a cut one")
+        if kind == b"eXIf" and size > _MAX_EXIF_BYTES:
+            refuse(name, f"expected EXIF of at most {_MAX_EXIF_BYTES} bytes, got {size}")
+        if kind == b"IDAT" and not pixels:
+            yield kind, b""
+            at += 12 + size
+            if at - released > _MAPPED_BYTES:
+                release(data)
+                released = at
+            continue
         content = data[at + 8 : at + 8 + size]
         if not kind.isalpha() or isal_zlib.crc32(content, isal_zlib.crc32(kind)) != _u32(data, at + 8 + size):
             refuse(name, "expected a whole PNG image, got a damaged chunk")
@@ -132,7 +152,16 @@ def _chunks(data: bytes, name: str) -> Iterator[tuple[bytes, bytes]]:
     refuse(name, f"expected a PNG of at most {_MAX_CHUNKS} chunks")
 
 
-def _u32(data: bytes, at: int) -> int:
+def tail_of(data: bytes) -> bytes:
+    """Return what follows the last chunk of a file that has been read before."""
+    at, kind = len(SIGNATURE), b""
+    while kind != b"IEND":
+        size, kind = struct.unpack_from(">I4s", data, at)
+        at += 12 + size
+    return data[at:]
+
+
+def _u32(data: Content, at: int) -> int:
     return int(struct.unpack_from(">I", data, at)[0])
 
 
@@ -171,14 +200,21 @@ def read_png(data: bytes, name: str, *, limits: Limits) -> Image:
         pixels = _from_rows(rows, header)
     if palette is not None and pixels.max() >= len(palette):
         refuse(name, "expected palette indices below the palette's size")
-    return Image(pixels, header.kind, "png", data, palette, _facts(parts))
+    window = None
+    if header.depth == 16:
+        noted, significant = parts.find(SHOWN) or b"", parts.find(b"sBIT") or b""
+        window = find_range(header.kind, pixels, noted=noted, significant=significant)
+    if window is None:
+        return Image(pixels, header.kind, "png", data, palette, _facts(parts))
+    facts = _facts(parts) | {"shown": window.words()}
+    return Image(pixels, header.kind, "png", data, None, facts, shown=window.shown(), inks=window.inks())
 
 
 def _check_texts(parts: Parts, name: str) -> None:
     left = _MAX_TEXTS_BYTES
     for kind, data in (*parts.before, *parts.after):
-        if kind in _TEXTS:
-            left -= len(_unpacked(kind, data))
+        if kind in TEXTS:
+            left -= len(text_of(kind, data))
         if left < 0:
             refuse(name, f"expected texts of at most {_MAX_TEXTS_BYTES} bytes in all, got more")
 
@@ -242,14 +278,14 @@ def _kept(kind: bytes, data: bytes) -> bytes | None:
         return without_thumbnail(data)
     if kind in _EDITOR_LAYERS:
         return None
-    if kind in _TEXTS and has_preview(_text(kind, data)):
+    if kind in TEXTS and has_preview(_text(kind, data)):
         return None
     return data
 
 
 def _text(kind: bytes, data: bytes) -> bytes:
     """Return what a text chunk says, decompressed and, for hexadecimal profiles, decoded; else its bytes."""
-    keyword, rest = data.partition(b"\0")[0], _unpacked(kind, data)
+    keyword, rest = data.partition(b"\0")[0], text_of(kind, data)
     if _RAW_PROFILE.match(keyword):
         try:
             return binascii.unhexlify(b"".join(rest.split()[2:]))
@@ -258,7 +294,7 @@ def _text(kind: bytes, data: bytes) -> bytes:
     return rest
 
 
-def _unpacked(kind: bytes, data: bytes) -> bytes:
+def text_of(kind: bytes, data: bytes) -> bytes:
     """Return what stands behind the keyword of a text chunk, decompressed."""
     rest = data.partition(b"\0")[2]
     packed_text = kind == b"zTXt"
@@ -267,7 +303,7 @@ def _unpacked(kind: bytes, data: bytes) -> bytes:
         rest = rest[2:].split(b"\0", 2)[-1]
     elif packed_text:
         rest = rest[1:]
-    return inflate_at_most(rest, _MAX_TEXT_BYTES) if packed_text else rest
+    return inflate_at_most(rest, MAX_TEXT_BYTES) if packed_text else rest
 
 
 def encode_png(image: Image, pixels: Pixels) -> bytes:
@@ -332,64 +368,7 @@ def metadata_png(image: Image) -> Iterator[bytes]:
     return canonical_png(parts.header, parts.before, parts.after)
 
 
-def hold_png(image: Image, keep: Keep) -> tuple[Image, bytes]:
-    """Return the image without chunks that may hold a picture, and these.
-
-    Args:
-        image: Read from PNG.
-        keep: What passes although it may hold a picture.
-
-    Returns:
-        The image, and for each chunk flags, a number among the chunks before or behind the pixels, type,
-        length and content; nothing if all of them pass.
-    """
-    parts = parse_png(image.source, "image")
-    passed: list[list[tuple[bytes, bytes]]] = [[], []]
-    held: list[bytes] = []
-    seen: set[bytes] = set()
-    for flag, chunks in enumerate((parts.before, parts.after)):
-        for index, (kind, data) in enumerate(chunks):
-            harmless = _harmless(kind, data, keep, seen)
-            if harmless is not None:
-                passed[flag].append((kind, harmless))
-            if harmless != data:
-                flags = (harmless is not None) * _CHANGED + flag * _AFTER
-                held += (_HELD.pack(flags, 0, index, kind, len(data)), data)
-    if not held:
-        return image, b""
-    return replace(
-        image, source=_joined(replace(parts, before=tuple(passed[0]), after=tuple(passed[1])))
-    ), b"".join(held)
-
-
-def _harmless(kind: bytes, data: bytes, keep: Keep, seen: set[bytes]) -> bytes | None:
-    """Return a chunk's content as it is passed on, or None to leave the chunk out; each kind passes once."""
-    if kind in _TEXTS:
-        keyword = data.partition(b"\0")[0]
-        name = "xmp" if keyword == _XMP else "text"
-        known = keyword in _KEYWORDS and keyword not in seen and len(_unpacked(kind, data)) <= MOST_BYTES
-        seen.add(keyword)
-        return data if name in keep or (known and len(data) <= MOST_BYTES) else None
-    first = kind not in seen
-    seen.add(kind)
-    if kind == b"eXIf":
-        return data if "exif" in keep else known_only(data) if first else None
-    if kind == b"iCCP":
-        return data if "profiles" in keep or (first and _is_plain(data)) else None
-    return data if "private" in keep or (first and len(data) <= _FIXED.get(kind, -1)) else None
-
-
-def _is_plain(data: bytes) -> bool:
-    name, _, rest = data.partition(b"\0")
-    profile = inflate_at_most(rest[1:], _MAX_TEXT_BYTES)
-    if len(name) > 79 or not is_plain_profile(profile):
-        return False
-    machine = isal_zlib.decompressobj()
-    machine.decompress(rest[1:], len(profile) + 1)
-    return bool(machine.eof) and not machine.unused_data
-
-
-def _joined(parts: Parts) -> bytes:
+def join_png(parts: Parts) -> bytes:
     """Return a file with the same stream of pixels."""
     header = bytearray(parts.header.to_bytes())
     header[12] = parts.header.interlaced
@@ -404,20 +383,3 @@ def _joined(parts: Parts) -> bytes:
             chunk(b"IEND", b""),
         )
     )
-
-
-def complete_png(bare: bytes, held: bytes) -> bytes:
-    """Return a file with the chunks that :func:`hold_png` held back."""
-    parts = parse_png(bare, "image")
-    chunks = (list(parts.before), list(parts.after))
-    at = 0
-    while at < len(held):
-        flags, _, index, kind, size = _HELD.unpack_from(held, at)
-        at += _HELD.size
-        data = held[at : at + size]
-        at += size
-        own, changed = chunks[bool(flags & _AFTER)], flags & _CHANGED
-        if len(data) != size or index > len(own) - changed:
-            raise ValueError("expected a chunk where one was held back")
-        own[index : index + changed] = [(kind, data)]
-    return _joined(replace(parts, before=tuple(chunks[0]), after=tuple(chunks[1])))

@@ -4,9 +4,20 @@ from medlocker.formats.tiff._file import (
     complete_tiff,
     encode_tiff,
     encode_tiff_frames,
+    glance_tiff,
     hold_tiff,
     metadata_tiff,
     read_tiff,
+    tell_range_tiff,
 )
 
-__all__ = ["complete_tiff", "encode_tiff", "encode_tiff_frames", "hold_tiff", "metadata_tiff", "read_tiff"]
+__all__ = [
+    "complete_tiff",
+    "encode_tiff",
+    "encode_tiff_frames",
+    "glance_tiff",
+    "hold_tiff",
+    "metadata_tiff",
+    "read_tiff",
+    "tell_range_tiff",
+]

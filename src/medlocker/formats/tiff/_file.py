@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.formats._exif import directory_facts
+from medlocker.formats._glance import Content, Glance
 from medlocker.formats._ifd import (
     ORDERS,
     DirectoryError,
     build_directory,
     canonical,
     long_entry,
+    next_place,
     parse_header,
     successor_place,
     weight,
@@ -35,6 +37,7 @@ from medlocker.formats.tiff._layout import (
     LAYOUT_TAGS,
     NONE,
     RESOLUTION_UNIT,
+    SHOWN,
     STRIP_SIZES,
     STRIPS,
     TILE_SIZES,
@@ -44,9 +47,11 @@ from medlocker.formats.tiff._layout import (
     Tags,
     parse_page,
 )
+from medlocker.formats.tiff._range import find_range, range_entry
 from medlocker.formats.tiff._samples import pack_segment, read_palette, read_samples
 from medlocker.images import NO_LIMITS, Image, Limits, Pixels, check_frames, refuse, translated
 
+_SIGN = 1 << 15
 _MAX_FILE_BYTES = (1 << 32) - 1
 _BIG_MARKS = (b"II+\0", b"MM\0+")
 _START = {False: (42, 0), True: (43, 8, 0, 0)}
@@ -90,9 +95,9 @@ def _decoded(data: bytes, layout: Layout, name: str) -> Pixels:
     return pixels
 
 
-def _parse_start(data: bytes) -> tuple[str, bool, int]:
+def _parse_start(data: Content) -> tuple[str, bool, int]:
     """Return byte order, whether it is a BigTIFF, and the place of the first directory."""
-    if not data.startswith(_BIG_MARKS):
+    if data[:4] not in _BIG_MARKS:
         order, at = parse_header(data)
         return order, False, at
     order = ORDERS[data[:2]]
@@ -151,13 +156,37 @@ def read_tiff(data: bytes, name: str, *, limits: Limits) -> Image:
         _check_count(data, first, len(places), name)
         pages = _Pages(data, name, first.order, first.big, tuple(places))
         pixels = pages[len(pages) // 2]
+        window = find_range(first, pixels)
     frames = None
     if len(pages) > 1:
         frames = pages
         facts["frames"] = len(pages)
-    return Image(
+    image = Image(
         pixels, first.kind, "tiff", data, palette, facts, white_is_zero=first.photometric == 0, frames=frames
     )
+    if window is None:
+        return image
+    shown = {"shown": window.words(zero=_SIGN if first.signed else 0)}
+    return replace(image, facts=facts | shown, shown=window.shown(), inks=window.inks())
+
+
+def glance_tiff(data: Content, name: str, *, limits: Limits) -> Glance:
+    """Tell what the first page's tags say and how many pages there are; see :func:`read_tiff`."""
+    with translated(name, what="TIFF"):
+        order, big, at = _parse_start(data)
+        first = parse_page(data, at, name, order=order, big=big, limits=limits)
+        count, following, seen = 1, first.directory.next_at, {at}
+        while following:
+            if following in seen:
+                raise DirectoryError("expected pages that do not follow each other in a circle")
+            seen.add(following)
+            count += 1
+            check_frames(name, count=count, frame_bytes=first.frame_bytes, limits=limits)
+            following = next_place(data, following, order=order, big=big)
+        facts = _facts(first)
+    if count > 1:
+        facts["frames"] = count
+    return Glance("tiff", first.width, first.height, count, count * first.frame_bytes, facts)
 
 
 def _same(a: NDArray[np.uint8] | None, b: NDArray[np.uint8] | None) -> bool:
@@ -167,6 +196,7 @@ def _same(a: NDArray[np.uint8] | None, b: NDArray[np.uint8] | None) -> bool:
 def _looks(layout: Layout) -> str:
     """Say what pages must have in common."""
     white = " with white as zero" if layout.photometric == 0 else ""
+    white += ", signed" if layout.signed else ""
     return f"{layout.width} x {layout.height} {layout.kind} of {layout.bits} bits{white}"
 
 
@@ -203,6 +233,8 @@ def _facts(layout: Layout) -> dict[str, str | int | bool]:
         "exif": False,
         "gps": False,
     }
+    if layout.signed:
+        facts["signed"] = True
     if layout.big:
         facts["bigtiff"] = True
     facts |= directory_facts(layout.directory, order=layout.order)
@@ -291,16 +323,37 @@ def hold_tiff(image: Image, keep: Keep) -> tuple[Image, bytes]:
     return replace(image, source=bytes(bare)), pack_held(held)
 
 
+def tell_range_tiff(data: bytes, shown: tuple[int, int] | None) -> bytes:
+    """Return a TIFF with a note of the least and the greatest sample shown, or without one.
+
+    Args:
+        data: The file, of 16 bits.
+        shown: Both, as held in memory; None for no note.
+    """
+    order, _, _ = _parse_start(data)
+    layouts = [layout for _, layout in _layouts(data, "image", NO_LIMITS)]
+    entries = [entry for entry in layouts[0].directory.entries if entry.tag != SHOWN]
+    if shown is not None:
+        entries.append(range_entry(shown, order))
+    layouts[0] = replace(layouts[0], directory=replace(layouts[0].directory, entries=tuple(entries)))
+    return _with_layouts(data, layouts)
+
+
 def complete_tiff(bare: bytes, held: bytes) -> bytes:
     """Return a file with the entries that :func:`hold_tiff` held back."""
-    order, big, _ = _parse_start(bare)
     layouts = []
     for (_, layout), entries in zip(_layouts(bare, "image", NO_LIMITS), unpack_held(held), strict=True):
         whole = put_back(layout.directory.entries, entries)
         layouts.append(replace(layout, directory=replace(layout.directory, entries=whole)))
-    segments = ([bare[s.at : s.at + s.size] for s in layout.segments] for layout in layouts)
+    return _with_layouts(bare, layouts)
+
+
+def _with_layouts(data: bytes, layouts: Sequence[Layout]) -> bytes:
+    """Return a file with the same strips or tiles and other directories."""
+    order, big, _ = _parse_start(data)
+    segments = ([data[s.at : s.at + s.size] for s in layout.segments] for layout in layouts)
     one_run = len(layouts) > 1 and _shares_one_run(layouts[0])
-    return _written(bare[:2], layouts, segments, order=order, big=big, one_run=one_run)
+    return _written(data[:2], layouts, segments, order=order, big=big, one_run=one_run)
 
 
 def _shares_one_run(first: Layout) -> bool:

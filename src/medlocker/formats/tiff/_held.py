@@ -10,7 +10,7 @@ from medlocker.formats._exif import is_known
 from medlocker.formats._icc import is_plain_profile
 from medlocker.formats._ifd import CHILDREN, Entry, child_place, drop_entries
 from medlocker.formats._keep import Keep
-from medlocker.formats.tiff._layout import COLOR_MAP, ICC, STRIP_SIZES, STRIPS, TILE_SIZES, TILES
+from medlocker.formats.tiff._layout import COLOR_MAP, ICC, SHOWN, STRIP_SIZES, STRIPS, TILE_SIZES, TILES
 
 _XMP, _TRANSFER = 700, 301
 _REWRITTEN = frozenset((STRIPS, STRIP_SIZES, TILES, TILE_SIZES))
@@ -30,7 +30,7 @@ def _passes(entry: Entry, within: int, keep: Keep) -> bool:
         return "xmp" in keep
     if is_known(entry, most=len(entry.data)):
         return "text" in keep or is_known(entry)
-    return "private" in keep
+    return "private" in keep and tag != SHOWN
 
 
 def take_out(

@@ -8,11 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from medlocker.formats._exif import without_previews
+from medlocker.formats._glance import Content
 from medlocker.formats._ifd import Directory, Entry, parse_directory
 from medlocker.images import Kind, Limits, check_size, refuse
 
 STRIPS, STRIP_SIZES, TILES, TILE_SIZES = 273, 279, 324, 325
 COLOR_MAP, DESCRIPTION, ICC = 320, 270, 34675
+LEAST, MOST, SMALLEST, LARGEST, SHOWN = 280, 281, 340, 341, 65111
+"""The last is ours: the least and the greatest sample that the original of a marked picture shows."""
+
 X_RESOLUTION, RESOLUTION_UNIT = 282, 296
 _SUBFILE, _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _FILL_ORDER = 254, 256, 257, 258, 259, 262, 266
 _SAMPLES, _STRIP_ROWS, _PLANAR, _PREDICTOR, _TILE_WIDTH, _TILE_HEIGHT = 277, 278, 284, 317, 322, 323
@@ -36,6 +40,14 @@ COMPRESSIONS: Mapping[int, str] = {
     DEFLATE_OLD: "deflate",
     PACKBITS: "packbits",
 }
+_UNREAD: Mapping[int, str] = {
+    2: "CCITT run lengths", 3: "CCITT Group 3", 4: "CCITT Group 4", 6: "old-style JPEG", 7: "JPEG",
+    9: "JBIG", 10: "JBIG", 32809: "ThunderScan", 33003: "JPEG 2000", 33004: "JPEG 2000",
+    33005: "JPEG 2000", 33007: "JPEG", 34661: "JBIG", 34676: "SGILog", 34677: "SGILog24",
+    34712: "JPEG 2000", 34887: "LERC", 34892: "lossy JPEG (DNG)", 34925: "LZMA", 34926: "Zstandard",
+    34927: "WebP", 34933: "PNG", 34934: "JPEG XR", 50000: "Zstandard", 50001: "WebP", 50002: "JPEG XL",
+    52546: "JPEG XL (DNG)",
+}  # fmt: skip
 _COLORS = {5: "CMYK", 6: "YCbCr", 8: "CIELab"}
 _MAX_SEGMENTS = 1 << 20
 
@@ -63,6 +75,7 @@ class Layout:
     width: int
     height: int
     bits: int
+    signed: bool
     samples: int
     kind: Kind
     photometric: int
@@ -105,7 +118,7 @@ class Tags:
         return next(iter(self.all(tag)), default)
 
 
-def parse_page(data: bytes, at: int, name: str, *, order: str, big: bool, limits: Limits) -> Layout:
+def parse_page(data: Content, at: int, name: str, *, order: str, big: bool, limits: Limits) -> Layout:
     """Take apart the page whose directory lies at an offset.
 
     Raises:
@@ -123,12 +136,17 @@ def parse_page(data: bytes, at: int, name: str, *, order: str, big: bool, limits
             hint="export the pages in full size alone",
         )
     samples = tags.one(_SAMPLES, 1)
-    bits = _check_samples(tags, samples, name)
+    bits, signed = _check_samples(tags, samples, name)
     photometric = tags.one(_PHOTOMETRIC, 1)
     kind = _kind(photometric, samples, bits, name)
     compression, predictor = tags.one(_COMPRESSION, 1), tags.one(_PREDICTOR, 1)
     if compression not in COMPRESSIONS:
-        refuse(name, f"expected TIFF compression none, LZW, deflate or PackBits, got number {compression}")
+        found = _UNREAD.get(compression, f"number {compression}")
+        refuse(
+            name,
+            f"expected TIFF compression none, LZW, deflate or PackBits, got {found}",
+            hint="save it again with one of these",
+        )
     if compression in (NONE, PACKBITS):
         predictor = 1  # the standard defines it for LZW and deflate only
     if predictor not in (1, 2) or tags.one(_FILL_ORDER, 1) != 1:
@@ -140,24 +158,30 @@ def parse_page(data: bytes, at: int, name: str, *, order: str, big: bool, limits
     tiled = directory.find(TILES) is not None
     segments = _segments(tags, tiled, width, height, samples if planar else 1, name, limits)
     return Layout(
-        order, big, directory, width, height, bits, samples, kind, photometric,
+        order, big, directory, width, height, bits, signed, samples, kind, photometric,
         compression, predictor, planar, tiled, segments,
     )  # fmt: skip
 
 
-def _check_samples(tags: Tags, samples: int, name: str) -> int:
+def _check_samples(tags: Tags, samples: int, name: str) -> tuple[int, bool]:
+    """Return bits, and whether samples are signed."""
     bits = set(tags.all(_BITS)) or {1}
     formats = set(tags.all(_SAMPLE_FORMAT)) or {1}
-    if formats != {1}:
-        words = {2: "signed", 3: "floating-point"}
+    if formats != {1} and (formats, bits) != ({2}, {16}):
+        words = {1: "unsigned", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
         found = " and ".join(words.get(number, "other") for number in sorted(formats))
-        refuse(name, f"expected unsigned samples, got {found} ones")
+        refuse(
+            name, f"expected unsigned samples or signed ones of 16 bits, got {found} ones of {_words(bits)}"
+        )
     if len(bits) != 1 or not bits <= {8, 16}:
-        found = ", ".join(str(number) for number in sorted(bits)[:4])
-        refuse(name, f"expected 8 or 16 bits, got {found}")
+        refuse(name, f"expected 8 or 16 bits, got {_words(bits)}")
     if samples > 4:
         refuse(name, f"expected at most 4 channels, got {samples}")
-    return bits.pop()
+    return bits.pop(), formats == {2}
+
+
+def _words(bits: set[int]) -> str:
+    return ", ".join(str(number) for number in sorted(bits)[:4])
 
 
 def _kind(photometric: int, samples: int, bits: int, name: str) -> Kind:

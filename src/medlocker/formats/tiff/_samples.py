@@ -10,6 +10,9 @@ from medlocker.formats._deflate import deflate, inflate
 from medlocker.formats.tiff._layout import COLOR_MAP, LZW, NONE, PACKBITS, Layout, Segment, Tags
 from medlocker.images import Pixels
 
+_SIGN = np.uint16(1 << 15)
+"""Flipped in signed samples, as they are held: it keeps their order."""
+
 
 def read_palette(layout: Layout) -> NDArray[np.uint8] | None:
     """Return (256, 3) uint8, or None for a page without one."""
@@ -29,7 +32,7 @@ def read_samples(data: bytes, layout: Layout) -> Pixels:
     pixels = np.empty((layout.height, layout.width, layout.samples), layout.dtype.newbyteorder("="))
     for segment in layout.segments:
         _read_segment(data, segment, layout, pixels)
-    return pixels
+    return pixels ^ _SIGN if layout.signed else pixels
 
 
 def _read_segment(data: bytes, segment: Segment, layout: Layout, pixels: Pixels) -> None:
@@ -67,6 +70,8 @@ def pack_segment(segment: Segment, layout: Layout, pixels: Pixels) -> bytes:
         pixels: All samples of the page, (H, W, C).
     """
     part = _window(pixels, segment, layout)
+    if layout.signed:
+        part = part ^ _SIGN
     below, beside = segment.rows - part.shape[0], segment.columns - part.shape[1]
     if below or beside:
         part = np.pad(part, ((0, below), (0, beside), (0, 0)), mode="edge")
