@@ -69,7 +69,7 @@ def test_two_reviewers_at_once(release: Path, owner: Owner) -> None:
 def test_who_looks_while_others_decide_sees_every_image_once(release: Path, owner: Owner) -> None:
     mine, theirs = opened(release, owner), opened(release, owner)
 
-    def work(turn: int) -> list[int | None]:
+    def work(turn: int) -> list[int]:
         review = mine if turn % 3 else theirs
         review.decide([review.items[turn % len(review.items)]], "approved")
         mine.refresh()
