@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ from medlocker.certificates import Owner, SigningKey, open_release, owner_access
 from medlocker.errors import CertificateError, MedlockerError
 from medlocker.review import Review, open_review, review_folder
 from medlocker.review._log import PAYLOAD_TYPE
+from medlocker.review._standing import Standing
+from medlocker.review.pictures import load_pair
 from runs import fill, protect
 
 
@@ -61,6 +64,37 @@ def test_two_reviewers_at_once(release: Path, owner: Owner) -> None:
     second.decide([second.items[1]], "approved")
     first.refresh()
     assert first.counts.approved == second.counts.approved == 2
+
+
+def test_who_looks_while_others_decide_sees_every_image_once(release: Path, owner: Owner) -> None:
+    mine, theirs = opened(release, owner), opened(release, owner)
+
+    def work(turn: int) -> list[int | None]:
+        review = mine if turn % 3 else theirs
+        review.decide([review.items[turn % len(review.items)]], "approved")
+        mine.refresh()
+        return sorted(place for places in mine.standing.places.values() for place in places)
+
+    with ThreadPoolExecutor(8) as threads:
+        assert all(seen == [0, 1, 2] for seen in threads.map(work, range(48)))
+    assert mine.counts == opened(release, owner).counts
+    assert mine.counts.left == 0
+
+
+def test_standing_follows_every_decision() -> None:
+    standing = Standing.of_undecided(5)
+    assert (list(standing.places[None]), standing.places["approved"]) == ([0, 1, 2, 3, 4], ())
+    later = standing.after({3: "approved", 1: "approved", 4: "rejected"}).after({1: None, 2: "another mark"})
+    assert later.places == {None: [0, 1], "approved": [3], "rejected": [4], "another mark": [2]}
+    assert list(standing.places[None]) == [0, 1, 2, 3, 4]
+
+
+def test_pictures_need_neither_index_nor_logo_again(release: Path, owner: Owner) -> None:
+    review = opened(release, owner)
+    load_pair(review, review.items[0])
+    for name in ("index/00000.jsonl", "logo.png"):
+        (release / "certificate" / name).unlink()
+    assert [load_pair(review, item).frames for item in review.items] == [1, 1, 1]
 
 
 @pytest.mark.parametrize(

@@ -79,8 +79,7 @@ def asked_again(release: Path, owner: Owner, *, listener: Listener) -> AskedAgai
         decision = review.decision(item.entry.index)
         if decision is not None and decision.new_mark is not None:
             new_marks[item.original_name] = decision.new_mark
-            line = review.release.line(item.entry.index)
-            originals.append(review.access.open(line).original_pixels)
+            originals.append(review.access.open(item.line).original_pixels)
     if not new_marks:
         raise InputError(f"{release.name}: nobody asked for another mark", subject=release.name)
     return AskedAgain(review.release.statement.release, new_marks, tuple(originals))

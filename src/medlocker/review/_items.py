@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from medlocker.certificates import IndexEntry
+from medlocker.certificates import IndexEntry, IndexLine
 from medlocker.review._facts import MarkingFacts
 
 HARD_TO_READ_DB = 25.0
@@ -36,25 +36,30 @@ class ReviewItem:
     """One marked image.
 
     Args:
-        entry: Its number, name and digests, as the owner signed them.
+        line: As the owner signed it: its entry, and where its sealed record lies.
         original_name: Name of the original, relative to the input.
         facts: What marking found out.
         concerns: Why it should be looked at, the most serious first.
     """
 
-    entry: IndexEntry
+    line: IndexLine
     original_name: str
     facts: MarkingFacts
     concerns: tuple[Concern, ...] = ()
 
+    @property
+    def entry(self) -> IndexEntry:
+        """Its number, name and digests."""
+        return self.line.entry
 
-def worst_first(found: Sequence[tuple[IndexEntry, str, MarkingFacts]]) -> list[ReviewItem]:
+
+def worst_first(found: Sequence[tuple[IndexLine, str, MarkingFacts]]) -> list[ReviewItem]:
     """Return all images, those that should be looked at first at the front."""
     usual = _usual_psnr(facts.psnr_db for *_, facts in found)
     any_regions = any(facts.regions for *_, facts in found)
     items = [
-        ReviewItem(entry, name, facts, tuple(_concerns(facts, usual=usual, any_regions=any_regions)))
-        for entry, name, facts in found
+        ReviewItem(line, name, facts, tuple(_concerns(facts, usual=usual, any_regions=any_regions)))
+        for line, name, facts in found
     ]
     return sorted(items, key=_rank)
 

@@ -49,11 +49,17 @@ class DecisionLog:
         self._size = 0
         self._previous = ""
         self._latest: dict[int, Decision] = {}
+        self._news: set[int] = set()
 
     @property
     def latest(self) -> dict[int, Decision]:
         """The last decision about each image, by its number, as far as they were read."""
         return self._latest
+
+    def news(self) -> set[int]:
+        """Return the numbers of the images that were decided about since this was asked last."""
+        news, self._news = self._news, set()
+        return news
 
     def read(self) -> dict[int, Decision]:
         """Read what was added since, and return the last decision about each image.
@@ -95,9 +101,13 @@ class DecisionLog:
             ) from error
         if decision.release != self._release:
             raise MalformedError(f"{self._name}: it is about another release", subject=self._name)
+        self._keep(decision, line)
+
+    def _keep(self, decision: Decision, line: bytes) -> None:
         self._previous = hashlib.sha256(line).hexdigest()
         self._size += len(line)
         self._latest[decision.index] = decision
+        self._news.add(decision.index)
 
     def add(self, decisions: Sequence[Decision], *, key: SigningKey) -> None:
         """Append decisions; all of them are on the disk when this returns.
@@ -128,7 +138,8 @@ class DecisionLog:
                 _write_all(descriptor, b"".join(lines), back_to=self._size)
             finally:
                 os.close(descriptor)
-            self.read()
+            for decision, line in zip(decisions, lines, strict=True):
+                self._keep(decision, line)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

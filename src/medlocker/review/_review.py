@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from medlocker.certificates import Access, Release, SigningKey, utc_now
 from medlocker.errors import InputError
 from medlocker.files import make_folder
+from medlocker.logo import Logo
 from medlocker.review._decision import Decision, NewMark, Verdict
 from medlocker.review._facts import MarkingFacts
 from medlocker.review._items import ReviewItem, worst_first
 from medlocker.review._log import DecisionLog, review_folder
+from medlocker.review._standing import Standing
 from medlocker.store import Store
 
 _FACTS = "facts"
@@ -37,7 +41,7 @@ class Counts:
 
 
 class Review:
-    """Every image of a release, worst first.
+    """Every image of a release, worst first; several threads may use it.
 
     Args:
         access: Opens every record.
@@ -53,12 +57,30 @@ class Review:
         self.items = tuple(items)
         self._signing = signing
         self._log = log
-        self._by_index = {item.entry.index: item for item in self.items}
+        self._places = {item.entry.index: place for place, item in enumerate(self.items)}
+        self._lock = threading.Lock()
+        self.standing = Standing.of_undecided(len(self.items))
+        """Which images are decided how, as far as :meth:`refresh` and :meth:`decide` know."""
+        self._follow()
 
     @property
     def release(self) -> Release:
         """The release, its statement checked."""
         return self.access.release
+
+    @cached_property
+    def logo(self) -> Logo:
+        """The logo that was put on, opened once.
+
+        Raises:
+            CertificateError: If it is not the signed one.
+        """
+        return self.release.logo()
+
+    @cached_property
+    def concerned(self) -> int:
+        """How many images should be looked at: they are the first of all."""
+        return sum(bool(item.concerns) for item in self.items)
 
     def item(self, index: int) -> ReviewItem:
         """Return one image by its number in the release.
@@ -66,9 +88,17 @@ class Review:
         Raises:
             InputError: If there is none.
         """
-        if index not in self._by_index:
+        return self.items[self.place(index)]
+
+    def place(self, index: int) -> int:
+        """Return the place in the list of an image by its number in the release.
+
+        Raises:
+            InputError: If there is none.
+        """
+        if index not in self._places:
             raise InputError(f"image {index}: not in this release")
-        return self._by_index[index]
+        return self._places[index]
 
     def refresh(self) -> None:
         """Read what others have decided meanwhile.
@@ -76,7 +106,17 @@ class Review:
         Raises:
             CertificateError: If a decision is not the owner's.
         """
-        self._log.read()
+        with self._lock:
+            self._log.read()
+            self._follow()
+
+    def _follow(self) -> None:
+        changed: dict[int, Verdict | None] = {}
+        for index in self._log.news() & self._places.keys():
+            decision = self.decision(index)
+            changed[self._places[index]] = None if decision is None else decision.verdict
+        if changed:
+            self.standing = self.standing.after(changed)
 
     def decision(self, index: int) -> Decision | None:
         """Return the decision that holds for an image: the last one about the very file that is there."""
@@ -86,14 +126,13 @@ class Review:
     @property
     def counts(self) -> Counts:
         """How far the review is."""
-        found = [self.decision(item.entry.index) for item in self.items]
-        made: list[Verdict] = [decision.verdict for decision in found if decision is not None]
+        places = self.standing.places
         return Counts(
             images=len(self.items),
-            approved=made.count("approved"),
-            rejected=made.count("rejected"),
-            another_mark=made.count("another mark"),
-            left=len(found) - len(made),
+            approved=len(places["approved"]),
+            rejected=len(places["rejected"]),
+            another_mark=len(places["another mark"]),
+            left=len(places[None]),
         )
 
     def decide(
@@ -126,7 +165,9 @@ class Review:
             )
             for item in items
         ]
-        self._log.add(made, key=self._signing)
+        with self._lock:
+            self._log.add(made, key=self._signing)
+            self._follow()
         return made
 
 
@@ -179,7 +220,7 @@ def open_review(
                         "facts": dict(record.facts),
                     }
                 )
-            found.append((line.entry, known[index][1], known[index][2]))
+            found.append((line, known[index][1], known[index][2]))
             progress()
     return Review(access, signing, worst_first(found), log)
 

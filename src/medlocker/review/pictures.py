@@ -34,6 +34,11 @@ class ImagePair:
     marked: Image = field(repr=False)
 
     @property
+    def nbytes(self) -> int:
+        """How much memory its pixels take."""
+        return int(self.original.pixels.nbytes + self.marked.pixels.nbytes)
+
+    @property
     def frames(self) -> int:
         """How many frames or slices it has."""
         return 1 if self.marked.frames is None else len(self.marked.frames)
@@ -57,10 +62,8 @@ def load_pair(review: Review, item: ReviewItem) -> ImagePair:
         CertificateError: If the file or its record is not the signed one.
         RestoreError: If the result is not the original.
     """
-    release = review.release
-    data = read_marked(release, item.entry)
-    record = review.access.open(release.line(item.entry.index))
-    restored = restore_image(data, record, logo=release.logo())
+    data = read_marked(review.release, item.entry)
+    restored = restore_image(data, review.access.open(item.line), logo=review.logo)
     return ImagePair(read_image(restored.data, name="original"), read_image(data, name=item.entry.name))
 
 

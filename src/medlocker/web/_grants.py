@@ -17,13 +17,15 @@ from medlocker.web._shared import Shared, go, read_form, shared, show
 from medlocker.web._started import owner_name
 
 _STATEMENT = "grant.dsse.json"
+_SIGNING = (".sign.key", ".sign.pub")
+_RECIPIENTS = (".age.pub", "ed25519.pub")
 
 
 async def listed(request: Request) -> Response:
     """Show the form of a new grant, and with an owner's key the grants that there are."""
     found, at = shared(request), request.query_params.get("at", "")
     key = request.query_params.get("owner", "")
-    places = found.roots
+    keys = await found.work(lambda: found.roots.find(*_SIGNING, *_RECIPIENTS))
     given = await found.work(lambda: _given(found, key) if key else [])
     return show(
         request,
@@ -31,9 +33,9 @@ async def listed(request: Request) -> Response:
         at=at,
         owner=key,
         given=given,
-        signing=await found.work(lambda: places.find(".sign.key")),
-        checking=await found.work(lambda: places.find(".sign.pub")),
-        recipients=await found.work(lambda: [*places.find(".age.pub"), *places.find("ed25519.pub")]),
+        signing=[place for place in keys if place.endswith(_SIGNING[0])],
+        checking=[place for place in keys if place.endswith(_SIGNING[1])],
+        recipients=[place for place in keys if place.endswith(_RECIPIENTS)],
     )
 
 

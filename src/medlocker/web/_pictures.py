@@ -7,7 +7,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,34 +23,44 @@ from medlocker.pages import shrunk
 from medlocker.web._shared import shared
 
 _SIDES = (160, 240, 640, 1280)
-_MOST_CACHED_BYTES = 64 << 20
+MOST_CACHED_BYTES = 64 << 20
 
 
-class PictureCache:
-    """Made pictures, the least used forgotten first; several threads may use it."""
+V = TypeVar("V")
 
-    def __init__(self) -> None:
-        self._made: OrderedDict[Any, bytes] = OrderedDict()
+
+class Cache(Generic[V]):
+    """What was made, the least used forgotten first; several threads may use it.
+
+    Args:
+        size: Returns the bytes of one thing.
+        most_bytes: Of all together; what is larger is made and not kept.
+    """
+
+    def __init__(self, size: Callable[[V], int], *, most_bytes: int) -> None:
+        self._made: OrderedDict[Any, V] = OrderedDict()
+        self._bytes_of, self._most_bytes = size, most_bytes
         self._size = 0
         self._lock = threading.Lock()
 
-    def get(self, key: Any, make: Callable[[], bytes]) -> bytes:
-        """Return a picture that was made before, or make it."""
+    def get(self, key: Any, make: Callable[[], V]) -> V:
+        """Return what was made before, or make it."""
         with self._lock:
             if key in self._made:
                 self._made.move_to_end(key)
                 return self._made[key]
-        data = make()
+        made = make()
+        size = self._bytes_of(made)
         with self._lock:
-            if key not in self._made:
-                self._made[key] = data
-                self._size += len(data)
-            while self._size > _MOST_CACHED_BYTES:
-                self._size -= len(self._made.popitem(last=False)[1])
-        return data
+            if key not in self._made and size <= self._most_bytes:
+                self._made[key] = made
+                self._size += size
+            while self._size > self._most_bytes:
+                self._size -= self._bytes_of(self._made.popitem(last=False)[1])
+        return made
 
 
-_CACHE = PictureCache()
+_CACHE = Cache[bytes](len, most_bytes=MOST_CACHED_BYTES)
 
 
 def side_of(request: Request) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast, get_args
 
+from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -13,10 +15,11 @@ from starlette.routing import Route
 from medlocker.api.review import parse_box
 from medlocker.errors import InputError, MedlockerError
 from medlocker.review import NewMark, Review, ReviewItem, Verdict
-from medlocker.review.pictures import draw_boxes, load_pair
+from medlocker.review.pictures import ImagePair, draw_boxes, load_pair
 from medlocker.review.sheet import describe
 from medlocker.web._pictures import (
-    PictureCache,
+    MOST_CACHED_BYTES,
+    Cache,
     answered,
     encoded,
     frame_of,
@@ -29,15 +32,18 @@ from medlocker.web._shared import Form, Shared, go, read_form, shared, show
 from medlocker.web._started import owner_name
 
 PAGE = 24
-_CACHE = PictureCache()
-_SHOWN: dict[str, Callable[[Review, ReviewItem], bool]] = {
-    "all": lambda review, item: True,
-    "not decided": lambda review, item: review.decision(item.entry.index) is None,
-    "to look at": lambda review, item: bool(item.concerns),
-    "approved": lambda review, item: _verdict(review, item) == "approved",
-    "rejected": lambda review, item: _verdict(review, item) == "rejected",
-    "another mark": lambda review, item: _verdict(review, item) == "another mark",
+_CACHE = Cache[bytes](len, most_bytes=MOST_CACHED_BYTES)
+_PAIRS = Cache[ImagePair](lambda pair: pair.nbytes, most_bytes=256 << 20)
+"""A page, its two pictures and every move of its sliders show the same image."""
+_SHOWN: dict[str, Callable[[Review], Sequence[int]]] = {
+    "all": lambda review: range(len(review.items)),
+    "not decided": lambda review: review.standing.places[None],
+    "to look at": lambda review: range(review.concerned),
+    "approved": lambda review: review.standing.places["approved"],
+    "rejected": lambda review: review.standing.places["rejected"],
+    "another mark": lambda review: review.standing.places["another mark"],
 }
+"""Places of images in a review's list, ascending."""
 
 
 async def listed(request: Request) -> Response:
@@ -47,9 +53,10 @@ async def listed(request: Request) -> Response:
     if review is None:
         keys = await found.work(lambda: found.roots.find(".sign.key"))
         return show(request, "review_open.html", at=at, keys=keys)
+    await to_thread.run_sync(review.refresh)
     which = request.query_params.get("which", "all")
-    items = _chosen(review, which)
-    page = whole_number(request, "page", most=max((len(items) - 1) // PAGE, 0))
+    places = _places(review, which)
+    page = whole_number(request, "page", most=max((len(places) - 1) // PAGE, 0))
     return show(
         request,
         "review.html",
@@ -58,10 +65,10 @@ async def listed(request: Request) -> Response:
         needs_review=review.release.statement.needs_review,
         which=which,
         choices=list(_SHOWN),
-        count=len(items),
+        count=len(places),
         page=page,
-        pages=(len(items) + PAGE - 1) // PAGE,
-        items=[_facts(review, item) for item in items[page * PAGE : (page + 1) * PAGE]],
+        pages=(len(places) + PAGE - 1) // PAGE,
+        items=[_facts(review, review.items[k]) for k in places[page * PAGE : (page + 1) * PAGE]],
     )
 
 
@@ -76,15 +83,16 @@ async def opened(request: Request) -> Response:
 async def one(request: Request) -> Response:
     """Show one image before and after, with what can be decided about it."""
     found, at = shared(request), request.query_params.get("at", "")
-    review = _open(found, at)
+    review = await _refreshed(found, at)
     item = review.item(whole_number(request, "index", most=2**31))
     which = request.query_params.get("which", "all")
-    items = _chosen(review, which)
-    indices = [other.entry.index for other in items]
-    place = indices.index(item.entry.index) if item.entry.index in indices else -1
+    places = _places(review, which)
+    at_place = review.place(item.entry.index)
+    number = bisect_left(places, at_place)
+    is_shown = number < len(places) and places[number] == at_place
     failed, frames, size = "", 1, (0, 0)
     try:
-        pair = await found.work(lambda: load_pair(review, item))
+        pair = await found.work(lambda: _pair(review, item))
         frames, size = pair.frames, (pair.marked.width, pair.marked.height)
     except MedlockerError as error:
         failed = str(error)
@@ -97,10 +105,10 @@ async def one(request: Request) -> Response:
         failed=failed,
         frames=frames,
         size=size,
-        place=place + 1,
-        count=len(items),
-        before=indices[place - 1] if place > 0 else None,
-        after=indices[place + 1] if 0 <= place < len(indices) - 1 else None,
+        place=number + 1 if is_shown else 0,
+        count=len(places),
+        before=_index_at(review, places, number - 1) if is_shown else None,
+        after=_index_at(review, places, number + 1) if is_shown else None,
         kept_out=item.facts.kept_out,
         anatomy=item.facts.anatomy,
     )
@@ -116,7 +124,7 @@ async def pictured(request: Request) -> Response:
     with_boxes = request.query_params.get("boxes") == "1"
 
     def make() -> bytes:
-        pair = load_pair(review, item)
+        pair = _pair(review, item)
         image = pair.original if version == "original" else pair.marked
         colors = windowed(frame_of(image, number), low=low, high=high)
         if with_boxes:
@@ -134,27 +142,35 @@ async def decided(request: Request) -> Response:
     """Keep a decision, and show the next image that waits for one."""
     form, found = await read_form(request), shared(request)
     at, which = form.text("at"), form.text("which") or "all"
-    review = _open(found, at)
+    review = await _refreshed(found, at)
     verdict = form.text("verdict")
     if verdict not in get_args(Verdict):
         raise InputError("expected one of the decisions of this page")
     items = _chosen_by(review, form)
-    before = [item.entry.index for item in review.items if _SHOWN["not decided"](review, item)]
     new_mark = _new_mark(form) if verdict == "another mark" else None
 
     told = {"why": form.text("why"), "reviewer": form.text("reviewer")}
     await found.work(partial(review.decide, items, cast(Verdict, verdict), new_mark=new_mark, **told))
     if len(items) > 1:
         return go("/review", at=at, which=which)
-    return go("/review/image", at=at, which=which, index=_next(items[0].entry.index, before, review))
+    return go("/review/image", at=at, which=which, index=_next(items[0].entry.index, review))
 
 
-def _next(decided_index: int, waiting: Sequence[int], review: Review) -> int:
+def _next(decided_index: int, review: Review) -> int:
     """Return the image to look at next: the one behind in the list that waits for a decision."""
-    order = [item.entry.index for item in review.items]
-    rest = set(waiting) - {decided_index}
-    place = order.index(decided_index)
-    return next((index for index in (*order[place + 1 :], *order[:place]) if index in rest), decided_index)
+    waiting = review.standing.places[None]
+    if not waiting:
+        return decided_index
+    behind = bisect_right(waiting, review.place(decided_index))
+    return review.items[waiting[behind % len(waiting)]].entry.index
+
+
+def _index_at(review: Review, places: Sequence[int], number: int) -> int | None:
+    return review.items[places[number]].entry.index if 0 <= number < len(places) else None
+
+
+def _pair(review: Review, item: ReviewItem) -> ImagePair:
+    return _PAIRS.get((review.release.path, item.entry), lambda: load_pair(review, item))
 
 
 def _chosen_by(review: Review, form: Form) -> list[ReviewItem]:
@@ -165,7 +181,8 @@ def _chosen_by(review: Review, form: Form) -> list[ReviewItem]:
         return [review.item(int(text))]
     if not form.checked("sure"):
         raise InputError("expected the tick that you have looked at these images")
-    return [item for item in _chosen(review, form.text("which")) if _SHOWN["not decided"](review, item)]
+    waiting = set(review.standing.places[None])
+    return [review.items[place] for place in _places(review, form.text("which")) if place in waiting]
 
 
 def _new_mark(form: Form) -> NewMark:
@@ -180,15 +197,17 @@ def _open(found: Shared, at: str) -> Review:
     return review
 
 
-def _chosen(review: Review, which: str) -> list[ReviewItem]:
+async def _refreshed(found: Shared, at: str) -> Review:
+    """Return an open review with what others have decided meanwhile."""
+    review = _open(found, at)
+    await to_thread.run_sync(review.refresh)  # waits while another thread decides
+    return review
+
+
+def _places(review: Review, which: str) -> Sequence[int]:
     if which not in _SHOWN:
         raise InputError(f"expected one of {', '.join(_SHOWN)}")
-    return [item for item in review.items if _SHOWN[which](review, item)]
-
-
-def _verdict(review: Review, item: ReviewItem) -> str:
-    decision = review.decision(item.entry.index)
-    return "" if decision is None else decision.verdict
+    return _SHOWN[which](review)
 
 
 def _facts(review: Review, item: ReviewItem) -> dict[str, Any]:

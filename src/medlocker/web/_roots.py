@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
+from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from medlocker.files import check_relative_name
 
 MOST_ENTRIES = 2000
 _MOST_CHARACTERS = 4096
+_MOST_LOOKED_AT = 500_000
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ class Roots:
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
-                    if entry.name.startswith(".") or entry.is_symlink() or not entry.name.isprintable():
+                    if entry.is_symlink() or not _is_listed(entry.name):
                         continue
                     is_folder = entry.is_dir(follow_symlinks=False)
                     found.append(Entry(f"{place}/{entry.name}", entry.name, is_folder))
@@ -130,17 +133,26 @@ class Roots:
         found.sort(key=lambda one: (not one.is_folder, one.name))
         return found[:MOST_ENTRIES], len(found) > MOST_ENTRIES
 
-    def find(self, ending: str, *, depth: int = 3) -> list[str]:
-        """Return the places of the files with an ending, as far down as ``depth`` folders."""
+    def find(self, *endings: str, depth: int = 3) -> list[str]:
+        """Return the places of the files with one of some endings, as far down as ``depth`` folders.
+
+        Nearer folders first, until 2,000 are found or 500,000 names were looked at.
+        """
         found: list[str] = []
-        waiting = [(str(number), 0) for number in range(len(self.folders))]
-        while waiting and len(found) < MOST_ENTRIES:
-            place, level = waiting.pop(0)
-            try:
-                entries, _ = self.entries(place)
-            except InputError:
-                continue
-            found += [one.place for one in entries if not one.is_folder and one.name.endswith(ending)]
-            if level < depth:
-                waiting += [(one.place, level + 1) for one in entries if one.is_folder]
-        return sorted(found)
+        waiting = deque((str(number), folder, 0) for number, folder in enumerate(self.folders))
+        looked_at = 0
+        while waiting and len(found) < MOST_ENTRIES and looked_at < _MOST_LOOKED_AT:
+            place, folder, level = waiting.popleft()
+            with suppress(OSError), os.scandir(folder) as entries:
+                for entry in entries:
+                    looked_at += 1
+                    if entry.name.endswith(endings) and entry.is_file(follow_symlinks=False):
+                        found += [f"{place}/{entry.name}"] if _is_listed(entry.name) else []
+                    elif level < depth and entry.is_dir(follow_symlinks=False) and _is_listed(entry.name):
+                        waiting.append((f"{place}/{entry.name}", folder / entry.name, level + 1))
+        return sorted(found)[:MOST_ENTRIES]
+
+
+def _is_listed(name: str) -> bool:
+    """Tell whether a name can be written in an address, and is not hidden."""
+    return name.isprintable() and not name.startswith(".")

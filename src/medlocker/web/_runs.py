@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 import os
+import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -115,16 +118,15 @@ def _newest(release: Path, at: str) -> list[str]:
     folder, found = release / "images", []
     for place, _, names in os.walk(folder):
         for name in names:
-            path = Path(place, name)
-            if not name.startswith(".") and not path.is_symlink():
-                try:
-                    found.append((path.stat().st_mtime_ns, path.relative_to(folder).as_posix()))
-                except OSError:
-                    continue
+            path = os.path.join(place, name)
+            with suppress(OSError):
+                status = os.lstat(path)
+                if not name.startswith(".") and stat.S_ISREG(status.st_mode):
+                    found.append((status.st_mtime_ns, path))
         if len(found) > _MOST_LOOKED_AT:
             break
-    newest = sorted(found, reverse=True)[:_NEWEST]
-    return [address("/picture", at=f"{at}/images/{name}", side=240) for _, name in newest]
+    names = [Path(path).relative_to(folder).as_posix() for _, path in heapq.nlargest(_NEWEST, found)]
+    return [address("/picture", at=f"{at}/images/{name}", side=240) for name in names]
 
 
 ROUTES = [

@@ -65,17 +65,11 @@ class Shared:
         return found
 
     def review(self, release: Path) -> Review | None:
-        """Return an open review, with what others have decided meanwhile; None if it is not open.
-
-        Raises:
-            CertificateError: If a decision is not the owner's.
-        """
+        """Return an open review; None if it is not open."""
         with self._lock:
             found = self._reviews.get(release)
             if found is not None:
                 self._reviews.move_to_end(release)
-        if found is not None:
-            found.refresh()
         return found
 
     async def work(self, call: Callable[[], R]) -> R:

@@ -38,16 +38,7 @@ def run_server(
     Raises:
         InputError: If a folder is none, or the port cannot be used.
     """
-    roots = Roots(folders)
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((LOOPBACK, port))
-        listener.listen(_WAITING)  # before the address is told: who asks at once waits, and is not refused
-    except OSError as error:
-        listener.close()
-        reason = (error.strerror or "cannot be used").lower()
-        raise InputError(f"port {port}: {reason}", hint="choose another --port, or none") from error
+    roots, listener = Roots(folders), listening(port)
     port = listener.getsockname()[1]
     token = secrets.token_urlsafe(32)
     app = make_app(roots, hosts=(f"{LOOPBACK}:{port}", f"localhost:{port}"), token=token)
@@ -58,3 +49,25 @@ def run_server(
         webbrowser.open(address)
     with listener:
         uvicorn.Server(config).run(sockets=[listener])
+
+
+def listening(port: int) -> socket.socket:
+    """Return a socket of the loopback address that already listens: who asks at once waits.
+
+    Args:
+        port: 1 to 65535; 0 takes a free one.
+
+    Raises:
+        InputError: If the port cannot be used.
+    """
+    # told that it is TCP, asyncio sends what is small without waiting for the other side: 40 ms a page
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((LOOPBACK, port))
+        listener.listen(_WAITING)
+    except OSError as error:
+        listener.close()
+        reason = (error.strerror or "cannot be used").lower()
+        raise InputError(f"port {port}: {reason}", hint="choose another --port, or none") from error
+    return listener

@@ -2,7 +2,7 @@
 const busy=s=>s==='running'||s==='starting';
 if(watch&&busy(watch.dataset.state)){
 const byId=id=>document.getElementById(id);let first=null;
-const look=async()=>{let f;try{f=await (await fetch(watch.dataset.ask)).json();}catch{setTimeout(look,3000);return;}
+const look=async()=>{const began=Date.now();let f;try{f=await (await fetch(watch.dataset.ask)).json();}catch{setTimeout(look,3000);return;}
 byId('state').textContent=f.state;
 byId('counts').textContent=`${f.marked} marked, ${f.skipped} skipped, ${f.failed} failed`+(f.images?` of ${f.images}`:'');
 byId('bar').max=f.images||1;byId('bar').value=f.done;
@@ -13,7 +13,7 @@ byId('messages').textContent=f.messages.join('\n')||'nothing yet';
 const grid=byId('pictures'),have=new Set([...grid.querySelectorAll('img')].map(i=>i.getAttribute('src')));
 if(f.pictures.some(p=>!have.has(p)))grid.replaceChildren(...f.pictures.map(p=>{const g=document.createElement('figure'),i=document.createElement('img');
 i.src=p;i.alt='a marked image';g.append(i);return g;}));
-if(busy(f.state))setTimeout(look,1000);else location.reload();};
+if(busy(f.state))setTimeout(look,Math.max(1000,10*(Date.now()-began)));else location.reload();};
 setTimeout(look,500);}
 const viewer=document.querySelector('.viewer');
 if(viewer){const cut=document.getElementById('cut'),after=viewer.querySelector('.after');
