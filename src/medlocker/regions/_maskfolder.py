@@ -112,7 +112,7 @@ class MaskFolder:
             if (same := images.get(without_suffix(name)))
         }
         rest = [one for one in self._stems if one[1] not in found]
-        return found, partial(self._ranked, rest, settled=found)
+        return found, partial(self._ranked, rest, settled=frozenset(found))
 
     def _of_family(self, name: str) -> Iterator[int]:
         """Yield the masks of several pictures of one thing, of which an image is one."""
