@@ -3,8 +3,8 @@
     python benchmarks/readers.py [--side 2048] [--rounds 5]
 
 One picture as a file of each format; each reader decodes it in turn, the best of some rounds, all in one run.
-Then copies with the end cut off: how many of them a reader takes for a sound file. (A mark that is put on what
-a reader has filled in is restored onto what nobody ever had.)
+Then copies with the end cut off: how many of them a reader takes for sound files. (A mark that is put on
+what a reader has filled in is restored onto what nobody ever had.)
 """
 
 from __future__ import annotations
