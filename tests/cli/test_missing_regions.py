@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 import medlocker as ml
-from medlocker.certificates import Owner, ledger_path, load_owner, open_release
+from medlocker.certificates import Owner, ledger_path, load_owner, new_owner, open_release
 from medlocker.cli.verify import regions_scope
 from medlocker.demo.samples import write_samples
 from medlocker.errors import InputError
@@ -36,9 +36,8 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_an_image_without_a_row_is_refused_before_anything_is_written(
-    shell: Shell, place: Path, owner_name: Path
-) -> None:
+def test_an_image_without_a_row_is_refused_before_anything_is_written(shell: Shell, place: Path) -> None:
+    owner_name = new_owner(place / "own").prefix
     answer = run(shell, place, owner_name, "--missing-regions", "refuse")
     assert answer.code == 2
     assert "regions: expected every image to be listed, got nothing of 01.png" in answer.err

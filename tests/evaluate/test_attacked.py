@@ -161,7 +161,7 @@ def test_the_section_runs_no_name_and_shows_the_worst_attack_first() -> None:
     assert page.count("data:image/jpeg;base64,") == 3
     assert "The attack could not be repeated for a picture." in page
     # what needs more than a release gives stands last, and grey
-    table = page[page.index("<table>") :]
+    table = page[page.index('<table data-list="attacks">') :]
     assert table.index("&lt;u&gt;a") < table.index("=cmd()")
     assert table.index('class="bar"') < table.index('class="beyond"')
     assert "20.0 (30.0)" in table

@@ -255,3 +255,22 @@ def test_volumes_of_labels_keep_out_what_any_slice_marks(tmp_path: Path) -> None
     assert volume.frames is not None
     assert boxes == boxes_from_mask(np.asarray(np.asarray(volume.frames[1]).any(axis=2)))
     assert len(boxes) == 1
+
+
+def test_one_mask_of_several_pictures_of_one_thing(tmp_path: Path) -> None:
+    mask = np.zeros((20, 30), np.uint8)
+    mask[4:9, 10:16] = 255
+    for name in ("p1_seg.png", "p2_seg.png"):
+        PillowImage.fromarray(mask).save(tmp_path / name)
+    names = [f"p{patient}_{kind}.png" for patient in (1, 2) for kind in ("t1", "flair")]
+    regions = load_regions(tmp_path, images={name: tmp_path / name for name in names}).among(names)
+    for name in names:
+        assert regions.boxes_for(name, width=30, height=20) == (Box(10, 4, 6, 5),)
+    assert regions.missing(names) == ()
+
+
+def test_masks_beside_pictures_are_no_pictures() -> None:
+    names = {"a/x.png", "a/x_mask.png", "a/mask_x.png", "p1_t1.nii.gz", "p1_flair.nii.gz", "p1_seg.nii.gz"}
+    others = {"b/x_seg.png", "left_label.png", "q_1.png"}
+    found = masks_beside(names | others)
+    assert found == {"a/x_mask.png", "a/mask_x.png", "p1_seg.nii.gz"}

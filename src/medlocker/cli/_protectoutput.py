@@ -40,7 +40,8 @@ def say_result(result: Result, run: Run, *, as_json: bool) -> None:
         stdout.print(f"smaller logo on {summary.shrunk} images, where regions left little room", markup=False)
     for text, count in sorted(summary.notes.items()):
         stdout.print(f"{text} ({count} images)", markup=False)
-    if lesion_finder(run.finder) is not None:
+    stands_in = run.regions is not None and run.regions.stand_in and not run.regions.has_unlisted
+    if lesion_finder(run.finder) is not None and not stands_in:
         rest = "nothing" if run.regions is None else "only what was given"
         found = f"{summary.with_found} of {summary.marked} images"
         stdout.print(f"regions were found in {found}: {rest} is kept out in the others", markup=False)

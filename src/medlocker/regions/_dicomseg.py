@@ -165,8 +165,9 @@ class DicomSegmentations:
     _by_identifier: dict[str, set[int]] = field(default_factory=dict, init=False, repr=False)
     _known: dict[str, Mapping[str, Any]] = field(default_factory=dict, init=False, repr=False)
 
-    exclusive = False
-    """One segmentation is of many slices."""
+    def is_exclusive(self, index: int, images: Sequence[str]) -> bool:
+        """Return False: one segmentation is of many slices."""
+        return False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_headers", [_read_header(self.root / name, name) for name in self.names])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -29,6 +29,8 @@ _BESIDE = re.compile(
     r"(.+?)[_\-. ](mask|masks|segmentation|seg|groundtruth|superpixels)([_\-. ]?\d+)?", re.IGNORECASE
 )
 """The name of a mask that lies beside its picture."""
+_FAMILY = re.compile(r"(.+)[_\-. ](?:mask|masks|segmentation|seg|label|labels)", re.IGNORECASE | re.DOTALL)
+"""The name of a mask for several pictures of one thing: ``p1_seg`` beside ``p1_t1`` and ``p1_flair``."""
 _PREFIXED = re.compile(r"([A-Za-z]+)[_\-. ](.+)", re.DOTALL)
 _NONE_LEFT_OUT = ""
 
@@ -53,8 +55,12 @@ class MaskFolder:
     _stems: Sequence[tuple[str, int]] = field(init=False, repr=False)
     """Sorted stems by which masks are found, and whose; ``mask_x`` is found by ``x`` as well."""
 
-    exclusive = True
-    """A mask belongs to one image; one that fits several is refused."""
+    _families: Mapping[str, Sequence[int]] = field(init=False, repr=False)
+    """By what they begin with, the masks of several pictures of one thing."""
+
+    def is_exclusive(self, index: int, images: Sequence[str]) -> bool:
+        """Tell whether a mask belongs to only one of some images; else they are pictures of one thing."""
+        return not all(index in self._of_family(image) for image in images)
 
     def __post_init__(self) -> None:
         masks = sorted(_Mask(without_suffix(split_name(name)[1]), name) for name in self.names)
@@ -63,6 +69,12 @@ class MaskFolder:
         stems = [(mask.stem, index) for index, mask in enumerate(masks)]
         stems += [(stem, index) for index, mask in enumerate(masks) if (stem := _without_prefix(mask.stem))]
         object.__setattr__(self, "_stems", sorted(stems))
+        known = {mask.stem for mask in masks}
+        families: dict[str, list[int]] = {}
+        for index, mask in enumerate(masks):
+            if (match := _FAMILY.fullmatch(mask.stem)) and match[1] not in known:
+                families.setdefault(match[1], []).append(index)
+        object.__setattr__(self, "_families", families)
 
     @property
     def kinds(self) -> Mapping[str, int]:
@@ -86,7 +98,8 @@ class MaskFolder:
         """Yield (index, rank) of the masks that may belong to an image; lower ranks fit better.
 
         Ranks: 0 the image's own relative path, 1 the same with a suffix; 2 and 3 likewise, but one folder
-        of the mask's path (the lesion type) left out; 4 the image's stem in any folder, 5 with a suffix.
+        of the mask's path (the lesion type) left out; 4 the image's stem in any folder, 5 with a suffix;
+        6 in the same folder a mask of several pictures of one thing.
         """
         return self._ranked(self._stems, name)
 
@@ -98,9 +111,20 @@ class MaskFolder:
             for index, name in enumerate(self.names)
             if (same := images.get(without_suffix(name)))
         }
-        return found, partial(self._ranked, [one for one in self._stems if one[1] not in found])
+        rest = [one for one in self._stems if one[1] not in found]
+        return found, partial(self._ranked, rest, settled=frozenset(found))
 
-    def _ranked(self, stems: Sequence[tuple[str, int]], name: str) -> Iterator[tuple[int, int]]:
+    def _of_family(self, name: str) -> Iterator[int]:
+        """Yield the masks of several pictures of one thing, of which an image is one."""
+        folder, file = split_name(name)
+        for base in _beginnings(without_suffix(file)):
+            for index in self._families.get(base, ()):
+                if split_name(self._masks[index].name)[0] == folder:
+                    yield index
+
+    def _ranked(
+        self, stems: Sequence[tuple[str, int]], name: str, *, settled: Container[int] = ()
+    ) -> Iterator[tuple[int, int]]:
         folder, file = split_name(name)
         stem = without_suffix(file)
         for index in _of_stem(stems, stem):
@@ -113,6 +137,7 @@ class MaskFolder:
                 yield index, 2 + has_suffix
             else:
                 yield index, 4 + has_suffix
+        yield from ((index, 6) for index in self._of_family(name) if index not in settled)
 
     def alone(self, name: str) -> tuple[int, ...]:
         """Return every mask that may belong to an image whose siblings are not known."""
@@ -170,11 +195,27 @@ class MaskFolder:
 def masks_beside(names: Set[str]) -> frozenset[str]:
     """Return the files that are masks of others: ``a/x_mask.png``, ``a/mask_x.png`` beside ``a/x.png``.
 
+    So is ``a/x_seg.nii`` beside ``a/x_t1.nii`` and ``a/x_flair.nii``.
+
     Args:
         names: Relative paths with forward slashes.
     """
     stems = {without_suffix(name) for name in names}
-    return frozenset(name for name in names if _picture_of(without_suffix(name)) & stems)
+    plain = {stem for stem in stems if not _FAMILY.fullmatch(stem)}
+    begun = {base for stem in plain for base in _beginnings(stem)}
+    return frozenset(
+        name
+        for name in names
+        if _picture_of(stem := without_suffix(name)) & stems
+        or ((match := _FAMILY.fullmatch(stem)) and match[1] in begun)
+    )
+
+
+def _beginnings(stem: str) -> Iterator[str]:
+    """Yield what comes before each separator of a file's name, the longest first."""
+    for place in range(len(stem) - 1, 0, -1):
+        if stem[place] in _SEPARATORS and "/" not in stem[place:]:
+            yield stem[:place]
 
 
 def _picture_of(stem: str) -> set[str]:

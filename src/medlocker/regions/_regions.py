@@ -20,7 +20,8 @@ from medlocker.regions.names import Settled
 class Source(Protocol):
     """What a kind of source (table, folder of masks) has to offer. Entries are listed by their index."""
 
-    exclusive: bool
+    def is_exclusive(self, index: int, images: Sequence[str]) -> bool:
+        """Tell whether an entry belongs to only one of some images, so that it is refused for all."""
 
     @property
     def names(self) -> Sequence[str]:
@@ -111,7 +112,7 @@ class Regions:
         for index, owners in self._owners(names).items():
             for name in owners:
                 owned[name] = (*owned[name], index)
-            if self.source.exclusive and len(owners) > 1:
+            if len(owners) > 1 and self.source.is_exclusive(index, owners):
                 shared[index] = tuple(owners)
         return replace(self, _owned=owned, _shared=shared)
 

@@ -114,8 +114,9 @@ class Table:
     sizes: Mapping[str, tuple[int, int]]
     _by_stem: dict[str, list[int]] = field(init=False, repr=False)
 
-    exclusive = False
-    """A row that fits several images applies to all of them: a box too many is safe."""
+    def is_exclusive(self, index: int, images: Sequence[str]) -> bool:
+        """Return False: a row that fits several images applies to all of them, a box too many is safe."""
+        return False
 
     def __post_init__(self) -> None:
         by_stem: dict[str, list[int]] = {}
