@@ -26,7 +26,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 from pydicom.dataset import FileDataset, FileMetaDataset
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import UID, ExplicitVRLittleEndian, generate_uid
 
 from _tables import table
 from medlocker.formats import read_image
@@ -46,7 +46,7 @@ def picture(side: int) -> NDArray[np.uint8]:
 def dicom_file(grey: NDArray[np.uint16]) -> bytes:
     """Return an uncompressed DICOM file of (H, W) uint16."""
     meta = FileMetaDataset()
-    meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.7"
+    meta.MediaStorageSOPClassUID = UID("1.2.840.10008.5.1.4.1.1.7")
     meta.MediaStorageSOPInstanceUID, meta.TransferSyntaxUID = generate_uid(), ExplicitVRLittleEndian
     data = FileDataset("", {}, file_meta=meta, preamble=b"\0" * 128)
     data.SOPClassUID, data.SOPInstanceUID = meta.MediaStorageSOPClassUID, meta.MediaStorageSOPInstanceUID
@@ -72,13 +72,13 @@ def files(side: int) -> dict[str, bytes]:
         "PNG": png.getvalue(),
         "TIFF, LZW": tiff.getvalue(),
         "BMP": bmp.getvalue(),
-        "NIfTI": volume.to_bytes(),  # type: ignore[no-untyped-call]
+        "NIfTI": volume.to_bytes(),
         "DICOM": dicom_file(grey),
     }
 
 
 def _nibabel(data: bytes) -> NDArray[Any]:
-    found: Any = nibabel.Nifti1Image.from_bytes(data)  # type: ignore[no-untyped-call]
+    found: Any = nibabel.Nifti1Image.from_bytes(data)
     return np.asarray(found.dataobj)
 
 

@@ -162,7 +162,9 @@ def main() -> None:
     parser.add_argument("--fill", type=int, default=0)
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    known, asked, foreign = [], [], []
+    known: list[Candidate] = []
+    asked: list[tuple[int, Picture]] = []
+    foreign: list[Picture] = []
     for number, picture in enumerate(photographs("idrid")):
         if number >= options.marked:
             foreign.append(picture)

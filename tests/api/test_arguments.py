@@ -9,9 +9,10 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pytest
 
-import medlocker as ml
+import medlocker
 from medlocker.arguments import checked_arguments
 
+ml: Any = medlocker  # what is given here has the wrong type on purpose
 PATHS: dict[str, Any] = {"owner": "o", "out": "r"}
 REPORT: dict[str, Any] = {"labels": "l.csv", "target": "m.onnx", "out": "r"}
 
@@ -96,7 +97,8 @@ def _sample(
 
 
 def test_what_fits_is_let_through() -> None:
-    assert _sample(count=np.int64(3), share=1, names=["x"], call=abs, anything=object()) == 3
+    call: Any = _sample
+    assert call(count=np.int64(3), share=1, names=["x"], call=abs, anything=object()) == 3
     assert _sample.__doc__ == "Say how many."
     with pytest.raises(TypeError, match="unexpected keyword"):
         _sample(other=1)  # type: ignore[call-arg]

@@ -115,8 +115,8 @@ def reworked(path: Path, nodes: list[onnx.NodeProto], *, last: str, shape: list[
     nodes = [
         *(node for node in nodes if last not in node.output),
         helper.make_node("Identity", ["shared"], ["bias"]),
-        helper.make_node("Constant", [], ["low"], value=numpy_helper.from_array(np.float32(0))),
-        helper.make_node("Constant", [], ["high"], value=numpy_helper.from_array(np.float32(6))),
+        helper.make_node("Constant", [], ["low"], value=numpy_helper.from_array(np.array(0, np.float32))),
+        helper.make_node("Constant", [], ["high"], value=numpy_helper.from_array(np.array(6, np.float32))),
         helper.make_node("Conv", ["y", "kernel", "bias"], ["c"]),
         helper.make_node("Clip", ["c", "low", "high"], ["r"]),
         helper.make_node("GlobalAveragePool", ["r"], ["g"]),

@@ -9,6 +9,7 @@ import json
 import random
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,7 @@ def signing() -> SigningKey:
 def test_every_key_of_a_statement(signing: SigningKey, seed: int) -> None:
     envelope = json.loads(base64.b64decode(_vector("statement/good")["data"]))
     for value in changed_values(envelope, seed):
-        read_or_refused(lambda value=value: read_statement(json.dumps(value).encode(), owner=signing.public))
+        read_or_refused(partial(read_statement, json.dumps(value).encode(), owner=signing.public))
     for value in changed_values(json.loads(base64.b64decode(envelope["payload"])), seed):
         data = json.dumps(value).encode()
         signature = base64.b64encode(signing.sign(pae(PAYLOAD_TYPE, data))).decode("ascii")
@@ -103,7 +104,7 @@ def test_every_key_of_a_statement(signing: SigningKey, seed: int) -> None:
             "payload": base64.b64encode(data).decode("ascii"),
             "signatures": [{"keyid": "", "sig": signature}],
         }
-        read_or_refused(lambda made=made: read_statement(json.dumps(made).encode(), owner=signing.public))
+        read_or_refused(partial(read_statement, json.dumps(made).encode(), owner=signing.public))
 
 
 # -------------------------------------------------------------------------------------------- learned logos
@@ -223,6 +224,6 @@ def asked(headers: dict[str, str]) -> None:
 def test_headers_of_a_server(sound: dict[str, str], seed: int) -> None:
     rng = random.Random(seed)
     for name, value in sound.items():
-        for change in (*BLIND, lambda data, rng: mutate_text(data, rng, data)):
-            made = change(value.encode("ascii"), rng).decode("latin-1")
-            read_or_refused(lambda name=name, made=made: asked({**sound, name: made}))
+        data = value.encode("ascii")
+        for made in (*(change(data, rng) for change in BLIND), mutate_text(data, rng, data)):
+            read_or_refused(partial(asked, {**sound, name: made.decode("latin-1")}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -50,10 +51,11 @@ def test_nothing_is_granted_that_nobody_approved(shell: Shell) -> None:
     assert shell.protect("rel", "--needs-review").code == 0
     refused = shell.grant("g")
     assert refused.code == 2
-    assert "4 of 4 images are not approved (0 rejected, 4 not looked at)" in refused.err
+    assert "4 of 4 images are not approved (0 rejected, 0 to be marked again, 4 not decided)" in refused.err
     assert shell.review("--approve", "0[0-2].png").code == 0
     assert shell.review("--reject", "03.png", "--reason", "too dark").code == 0
-    assert "1 of 4 images are not approved (1 rejected, 0 not looked at)" in shell.grant("g").err
+    left = "1 of 4 images are not approved (1 rejected, 0 to be marked again, 0 not decided)"
+    assert left in shell.grant("g").err
     assert not (shell.folder / "g").exists()
     assert shell.grant("g", "--images", "0[0-2].png").code == 0
     assert shell.review("--approve", "03.png").code == 0
@@ -99,6 +101,26 @@ def test_another_mark_is_made_as_asked(shell: Shell) -> None:
     assert shell.review(release="new").out.endswith(
         "0 of 1 images approved, 0 rejected, 0 to be marked again, 1 not decided\n"
     )
+
+
+def test_decisions_that_were_cut_off_are_missed(shell: Shell) -> None:
+    assert shell.protect("rel", "--needs-review").code == 0
+    assert shell.review("--approve", "*").code == 0
+    path = shell.folder / "rel.review/decisions.jsonl"
+    before = path.read_bytes()
+    assert shell.review("--reject", "01.png", "--reason", "dark").code == 0
+    assert shell.review("--another-mark", "02.png").code == 0
+    path.write_bytes(before)  # an earlier copy: all approved
+    for answer in (shell.review(), shell.grant("g"), shell.protect("new", "--redo", "rel")):
+        assert answer.code == 3
+        assert "decisions are missing at the end, or it is an earlier copy" in answer.err
+    # who lost the folder begins anew, but what was final stays so
+    shutil.rmtree(path.parent)
+    assert shell.review("--json").json["another_mark"] == 1
+    assert "this version stays out for good" in shell.review("--approve", "02.png").err
+    assert shell.review("--approve", "0[013].png").code == 0
+    assert "1 of 4 images are not approved" in shell.grant("g").err
+    assert shell.grant("g", "--images", "0[013].png").code == 0
 
 
 def test_only_what_was_not_given_away_is_marked_again(shell: Shell) -> None:

@@ -40,7 +40,7 @@ class Study:
         options: Any = {"owner": folder / "own", "out": folder / "rel", "lesions": "none", "seed": 1}
         done = ml.protect(self.samples.images, **options)
         self.release, self.name = done.release, sorted(self.samples.images.iterdir())[5].name
-        self.marked = cv2.imread(str(self.release / "images" / self.name))
+        self.marked: Picture = np.asarray(cv2.imread(str(self.release / "images" / self.name)), np.uint8)
 
     def found(self, picture: Picture, ending: str = ".png", **options: Any) -> ml.Origin:
         path = self.folder / f"found{ending}"
@@ -180,8 +180,14 @@ def test_the_command_and_its_statement(study: Study) -> None:
     predicate, subjects = check_statement(data, "urn:medlocker:origin:v1", owner=key, what="o")
     assert predicate["image"] == study.name
     assert set(subjects) == {"picture"}
-    told = base64.b64decode(json.loads(data)["payload"]).decode()
-    assert "original" not in told
+    assert "original" not in base64.b64decode(json.loads(data)["payload"]).decode()
+    check = ("--check", "o.dsse.json", "--owner", "own.sign.pub")
+    told = study("crop.jpg", *check)
+    assert told.code == 0
+    assert study.name in told.out
+    cv2.imwrite(str(study.folder / "other.png"), study.marked)
+    other = study("other.png", *check)
+    assert (other.code, "it is about another picture" in other.err) == (3, True)
     public = study("crop.jpg", "--release", "rel", "--owner", "own.sign.pub")
     assert public.code == 0
     assert f"found: image 5, {study.name}" in public.out

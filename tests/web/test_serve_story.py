@@ -70,6 +70,7 @@ def test_a_run_is_started_and_watched(tmp_path: Path) -> None:
     wait_for(lambda: not status(client, "0/rel")["can_stop"])
     page = client.get("/run", params={"at": "0/rel"})
     assert "Open the release" in page.text
+    assert "3 marked, 0 skipped, 0 failed of 3" in page.text
     told = json.loads((notes_folder(tmp_path / "rel") / "result.json").read_text())
     assert told["marked"] == 3
     again = post(
@@ -210,7 +211,9 @@ def test_verifying_a_release_and_one_file(study: Path, client: TestClient) -> No
     data = (study / "rel/images/02.png").read_bytes()
     page = post(client, "/verify", **fields, file=("x.png", data)).text
     assert "the file is image 2 of the release, 02.png" in page
-    assert "NOT VALID" in post(client, "/verify", **fields, file=("x.png", data + b"x")).text
+    changed = post(client, "/verify", **fields, file=("x.png", data + b"x")).text
+    assert "NOT VALID" in changed
+    assert "the file was made of image 2, 02.png, and changed since" in changed
     assert "NOT VALID" in post(client, "/verify", at="0/rel", owner="0/alice.sign.pub").text
 
 

@@ -7,13 +7,16 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time
+from functools import partial
 from pathlib import Path
 
 from medlocker.api.listener import Listener
 from medlocker.arguments import checked_arguments
 from medlocker.certificates import (
     Grant,
+    Ledger,
     Release,
+    ledger_path,
     load_owner,
     load_recipient,
     open_release,
@@ -82,7 +85,7 @@ def grant(
         listener.warn(text)
     opened = open_release(Path(release), keys.signing.public)
     chosen = None if images is None else choose(opened, images)
-    refuse_unreviewed(opened, chosen)
+    refuse_unreviewed(opened, chosen, memory=partial(Ledger, ledger_path(keys.paths), keys.signing))
     granted = write_grant(
         opened,
         Path(out),

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from medlocker.api.listener import Listener
-from medlocker.certificates import Owner, open_release, owner_access
+from medlocker.certificates import Ledger, Owner, ledger_path, open_release, owner_access
 from medlocker.errors import InputError
 from medlocker.release import Inputs
 from medlocker.review import NewMark, Review, open_review
@@ -57,7 +58,12 @@ def review_of(release: Path, owner: Owner, *, listener: Listener) -> Review:
     access = owner_access(opened, identity)
     with listener.steps() as advance:
         total = opened.statement.images
-        return open_review(access, owner.signing, progress=lambda: advance("opening the review", 1, total))
+        return open_review(
+            access,
+            owner.signing,
+            memory=partial(Ledger, ledger_path(owner.paths), owner.signing),
+            progress=lambda: advance("opening the review", 1, total),
+        )
 
 
 def asked_again(release: Path, owner: Owner, *, listener: Listener) -> AskedAgain:

@@ -19,6 +19,7 @@ from medlocker.certificates import (
     Ledger,
     Owner,
     Release,
+    check_statement,
     ledger_path,
     load_owner,
     load_verify_key,
@@ -28,7 +29,7 @@ from medlocker.certificates import (
     sign_statement,
     utc_now,
 )
-from medlocker.errors import InputError, MedlockerError
+from medlocker.errors import InputError, MedlockerError, WrongImageError
 from medlocker.files import read_limited, write_atomic
 from medlocker.formats import read_image as decode
 from medlocker.images import LIMITS, viewed
@@ -52,6 +53,7 @@ from medlocker.version import __version__
 
 ORIGIN_TYPE = "urn:medlocker:origin:v1"
 _SHOWN_PX = 640
+_MOST_BYTES = 1 << 20
 _LEDGER_ENDING = ".ledger.sqlite"
 _Path = str | os.PathLike[str]
 
@@ -156,11 +158,10 @@ def whose(
     return Origin(found, best, evidence, count, colors, marked)
 
 
-def made_of(file: Path, release: Release, *, listener: Listener) -> Candidate | None:
+def made_of(data: bytes, release: Release, *, name: str, listener: Listener) -> Candidate | None:
     """Return the marked image of a release that a file was made of, None if of none; needs no private key."""
     try:
-        data = read_limited(file, max_bytes=LIMITS.max_file_bytes, what="picture")
-        queries = query_of(viewed(decode(data, name=file.name)))
+        queries = query_of(viewed(decode(data, name=name)))
     except InputError:
         return None
     best = trace(queries, _known(release, None, listener))
@@ -268,6 +269,24 @@ def write_origin(origin: Origin, picture: Path, out: Path, *, owner: Path) -> No
     key = load_owner(owner).signing
     data = sign_statement(ORIGIN_TYPE, predicate, subjects={"picture": sha256_file(picture)}, key=key)
     write_atomic(out, data)
+
+
+def check_origin(statement: Path, picture: Path, *, owner: Path) -> dict[str, Any]:
+    """Return what a signed statement says of a found picture.
+
+    Args:
+        statement: From :func:`write_origin`.
+        picture: The found file.
+        owner: The owner's ``NAME.sign.pub``.
+
+    Raises:
+        CertificateError: If the owner did not sign it, or it is about another file.
+    """
+    data = read_limited(statement, max_bytes=_MOST_BYTES, what="statement")
+    told, subjects = check_statement(data, ORIGIN_TYPE, owner=load_verify_key(owner), what=statement.name)
+    if subjects != {"picture": sha256_file(picture)} or not isinstance(told, dict):
+        raise WrongImageError(f"{statement.name}: it is about another picture", subject=statement.name)
+    return told
 
 
 def write_page(origin: Origin, picture: Path, out: Path) -> None:

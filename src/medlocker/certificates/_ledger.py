@@ -115,6 +115,9 @@ class Ledger:
         base.execute(
             "CREATE TABLE IF NOT EXISTS trace (place BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID"
         )
+        base.execute(
+            "CREATE TABLE IF NOT EXISTS note (place BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID"
+        )
         base.execute("COMMIT")
 
     def _write_ahead(self) -> None:
@@ -255,6 +258,29 @@ class Ledger:
                     f"ledger {self._name}: expected the id of a run that has not finished, got {release!r}",
                     subject=self._name,
                 )
+
+    def keep_note(self, of: str, data: bytes) -> None:
+        """Remember one thing by its name, sealed; what was remembered by that name is replaced.
+
+        Raises:
+            WriteError: If the system refuses.
+        """
+        place = self._digest(f"note {of}")
+        with self._writing():
+            self._base.execute(
+                "INSERT OR REPLACE INTO note VALUES (?, ?)", (place, self._boxed.seal(data, place=place))
+            )
+
+    def note(self, of: str) -> bytes | None:
+        """Return what is remembered by a name, None if nothing is.
+
+        Raises:
+            MalformedError: If it was changed.
+        """
+        place = self._digest(f"note {of}")
+        with self._errors():
+            row = self._base.execute("SELECT data FROM note WHERE place = ?", (place,)).fetchone()
+        return None if row is None else self._boxed.open(bytes(row[0]), place=place)
 
     def keep_trace(self, of: str, data: bytes) -> None:
         """Remember something about a marked picture, sealed; what was remembered of it before is replaced.

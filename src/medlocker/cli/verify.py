@@ -189,8 +189,11 @@ def _line_of(release: Release, file: Path) -> IndexLine:
         return release.find_file(_digest(file))
     except WrongImageError as error:
         from medlocker.api.whose import made_of
+        from medlocker.files import read_limited
+        from medlocker.images import LIMITS
 
-        known = made_of(file, release, listener=Telling())
+        data = read_limited(file, max_bytes=LIMITS.max_file_bytes, what="file")
+        known = made_of(data, release, name=file.name, listener=Telling())
         if known is None:
             raise
         raise WrongImageError(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from medlocker.cli._console import note, print_json, shown, stdout
+from medlocker.cli._console import note, print_facts, print_json, shown, stdout
 from medlocker.cli._interrupts import interruptible_imports
 from medlocker.cli._options import AsJson
 from medlocker.cli._progress import Telling
@@ -23,6 +23,7 @@ medlocker whose screenshot.png --release release --owner hospital
 medlocker whose screenshot.png --release first --release second --owner hospital.sign.pub
 medlocker whose print.jpg --ledger hospital.ledger.sqlite --page compared.html
 medlocker whose print.jpg --release release --owner hospital --statement origin.dsse.json
+medlocker whose print.jpg --check origin.dsse.json --owner hospital.sign.pub
 """
 
 
@@ -56,6 +57,12 @@ def whose(
             metavar="FILE.dsse.json", help="Sign where the picture comes from; needs the owner's private key."
         ),
     ] = None,
+    check: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.dsse.json", help="Only check what such a statement says of FOUND; needs --owner."
+        ),
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Find the marked image that a picture was made of, whether cropped, resized, compressed or printed.
@@ -63,9 +70,15 @@ def whose(
     Exit code 0: found; 1: not found. A picture of something else is not found.
     """
     with interruptible_imports():
+        from medlocker.api.whose import check_origin, write_origin, write_page
         from medlocker.api.whose import whose as find
-        from medlocker.api.whose import write_origin, write_page
 
+    if check is not None:
+        if owner is None:
+            raise InputError("--check requires --owner NAME.sign.pub")
+        told = check_origin(check, picture, owner=owner)
+        print_json(told) if json else print_facts(told)
+        return
     if statement is not None and (owner is None or owner.name.endswith(".pub")):
         raise InputError("--statement requires --owner NAME, with the private key")
     found = find(picture, release=tuple(release or ()), ledger=ledger, owner=owner, progress=Telling())

@@ -24,8 +24,8 @@ class Concern(StrEnum):
     NOT_MISLED = "a model is still right"
     HARD_TO_READ = "hard to read"
     SHRUNK = "mark smaller or fainter than asked for"
-    NO_REGIONS = "nothing was kept out, unlike in other images"
     UNUSUAL = "changed much more than the others"
+    NO_REGIONS = "nothing was kept out, unlike in other images"
 
 
 _ORDER = {concern: place for place, concern in enumerate(Concern)}

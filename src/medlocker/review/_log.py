@@ -1,21 +1,23 @@
 """The decisions about a release: signed lines in a folder beside it, each chained to the one before.
 
 They are the owner's private notes: reasons tell of images. So they lie beside the release, not in it, and are
-readable by their owner alone. A line that was changed, put in or taken out is found; only what was cut off at
-the end is not, and then those images wait for their review again.
+readable by their owner alone. A line that was changed, put in or taken out is found by the chain; that lines
+were cut off at the end is found by the owner's ledger, which remembers how many there were, and which images
+are to be marked again: that is final, even if the folder is lost.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from medlocker.certificates import Release, SigningKey, VerifyKey, check_line, sign_line
+from medlocker.certificates import Ledger, Release, SigningKey, VerifyKey, check_line, sign_line
 from medlocker.errors import InputError, MalformedError, WriteError
 from medlocker.files import opened_regular
 from medlocker.locks import open_lock, try_lock
@@ -39,9 +41,12 @@ class DecisionLog:
 
     Args:
         release: Whose images are decided about.
+        memory: Opens the owner's ledger; None where only the public key is at hand.
     """
 
-    def __init__(self, release: Release) -> None:
+    def __init__(self, release: Release, *, memory: Callable[[], Ledger] | None = None) -> None:
+        self._memory = memory
+        self._is_checked = memory is None
         self._release = release.statement.release
         self._owner: VerifyKey = release.owner
         self._folder = review_folder(release.path)
@@ -83,7 +88,45 @@ class DecisionLog:
         except OSError as error:
             reason = (error.strerror or "cannot be read").lower()
             raise InputError(f"{self._name}: {reason}", subject=self._name) from error
+        if not self._is_checked and self._memory is not None:
+            with closing(self._memory()) as ledger:
+                self._check(ledger)
+            self._is_checked = True
         return self._latest
+
+    def _check(self, ledger: Ledger) -> None:
+        """Compare with what the owner's ledger remembers.
+
+        Raises:
+            MalformedError: If lines are missing at the end.
+        """
+        data = ledger.note(self._note_name)
+        if data is None:
+            return
+        known = json.loads(data)
+        lost = self._size < known["size"] or (self._size == known["size"] and self._previous != known["last"])
+        if lost and self._size:
+            raise MalformedError(
+                f"{self._name}: decisions are missing at the end, or it is an earlier copy",
+                hint=f"put back what was there, or remove {self._folder.name} to review everything anew",
+                subject=self._name,
+            )
+        for value in known["final"]:
+            decision = Decision.read(value)
+            self._latest.setdefault(decision.index, decision)
+            self._news.add(decision.index)
+
+    @property
+    def _note_name(self) -> str:
+        return f"review {self._release}"
+
+    def _remember(self) -> None:
+        if self._memory is None:
+            return
+        final = [one.to_json() for one in self._latest.values() if one.verdict == "another mark"]
+        value = {"size": self._size, "last": self._previous, "final": final}
+        with closing(self._memory()) as ledger:
+            ledger.keep_note(self._note_name, json.dumps(value).encode("ascii"))
 
     @property
     def _name(self) -> str:
@@ -140,6 +183,7 @@ class DecisionLog:
                 os.close(descriptor)
             for decision, line in zip(decisions, lines, strict=True):
                 self._keep(decision, line)
+            self._remember()
 
     @contextmanager
     def _locked(self) -> Iterator[None]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from medlocker.certificates import Access, Release, SigningKey, utc_now
+from medlocker.certificates import Access, Ledger, Release, SigningKey, utc_now
 from medlocker.errors import InputError
 from medlocker.files import make_folder
 from medlocker.logo import Logo
@@ -172,7 +172,11 @@ class Review:
 
 
 def open_review(
-    access: Access, signing: SigningKey, *, progress: Callable[[], None] = lambda: None
+    access: Access,
+    signing: SigningKey,
+    *,
+    memory: Callable[[], Ledger] | None = None,
+    progress: Callable[[], None] = lambda: None,
 ) -> Review:
     """Open the review of a finished release.
 
@@ -182,6 +186,7 @@ def open_review(
     Args:
         access: The owner's, see :func:`medlocker.certificates.owner_access`.
         signing: The key that signed the release.
+        memory: Opens the owner's ledger, which remembers what was decided last.
         progress: Called once for each image.
 
     Raises:
@@ -189,7 +194,7 @@ def open_review(
         WriteError: If the system refuses.
     """
     release = access.release
-    log = DecisionLog(release)
+    log = DecisionLog(release, memory=memory)
     log.read()
     folder = review_folder(release.path)
     make_folder(folder)

@@ -56,7 +56,9 @@ class Roots:
         number, _, name = place.partition("/")
         is_number = number.isascii() and number.isdigit() and len(number) < 5
         if not is_number or int(number) >= len(self.folders):
-            raise InputError("expected a place below a root folder of this server")
+            raise InputError(
+                f"{place!r:.60}: expected a place below a folder of this server, such as 0/images"
+            )
         root = self.folders[int(number)]
         if not name:
             return root

@@ -17,7 +17,7 @@ from medlocker.errors import InputError, MedlockerError
 from medlocker.release import RunStatus, status_of
 from medlocker.web._home import STATEMENT_PARTS
 from medlocker.web._shared import Shared, address, go, read_form, shared, show
-from medlocker.web._started import Asked, messages_of, read_asked
+from medlocker.web._started import Asked, messages_of, read_asked, result_of
 
 _NEWEST = 12
 _MOST_LOOKED_AT = 20_000
@@ -91,13 +91,14 @@ def _facts(found: Shared, release: Path, at: str) -> dict[str, Any]:
     except MedlockerError:
         can_repeat = False
     state = _state(release, status, runs_here=runs_here)
+    images, marked, skipped, failed = _counts(release, status)
     return {
         "state": state,
-        "images": None if status is None else status.images,
-        "done": 0 if status is None else status.marked + status.skipped + status.failed,
-        "marked": 0 if status is None else status.marked,
-        "skipped": 0 if status is None else status.skipped,
-        "failed": 0 if status is None else status.failed,
+        "images": images,
+        "done": marked + skipped + failed,
+        "marked": marked,
+        "skipped": skipped,
+        "failed": failed,
         "can_stop": runs_here,
         "can_repeat": can_repeat and state in ("interrupted", "nothing"),
         "messages": messages_of(release),
@@ -105,8 +106,21 @@ def _facts(found: Shared, release: Path, at: str) -> dict[str, Any]:
     }
 
 
+def _counts(release: Path, status: RunStatus | None) -> tuple[int | None, int, int, int]:
+    """Return how many images there are, and how many are marked, skipped and failed."""
+    if status is not None:
+        return status.images, status.marked, status.skipped, status.failed
+    told = result_of(release)  # of a run that has ended
+    given = (told.get(name) for name in ("images", "marked", "skipped", "failed"))
+    numbers = [len(one) if isinstance(one, list) else one for one in given]
+    if not all(type(one) is int for one in numbers):
+        return None, 0, 0, 0
+    images, marked, skipped, failed = map(int, numbers)  # type: ignore[arg-type]
+    return images, marked, skipped, failed
+
+
 def _state(release: Path, status: RunStatus | None, *, runs_here: bool) -> str:
-    if release.joinpath(*STATEMENT_PARTS).is_file():
+    if not runs_here and release.joinpath(*STATEMENT_PARTS).is_file():
         return "finished"
     if runs_here or (status is not None and status.running):
         return "starting" if status is None or status.starting else "running"

@@ -15,7 +15,7 @@ import sys
 import threading
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from medlocker.errors import InputError, WriteError
 from medlocker.files import make_folder, read_limited, write_atomic
@@ -189,6 +189,15 @@ def read_asked(release: Path) -> Asked | None:
         return from_json(Asked, json.loads(read_limited(path, max_bytes=_MOST_BYTES, what="run")))
     except (ValueError, RecursionError):
         raise InputError(f"{path.parent.name}/{path.name}: expected what was asked for") from None
+
+
+def result_of(release: Path) -> dict[str, Any]:
+    """Return what a run told at its end, nothing if it has not ended or nobody started it here."""
+    try:
+        found = json.loads(read_limited(notes_folder(release) / _TOLD, max_bytes=_MOST_BYTES, what="run"))
+    except (InputError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def messages_of(release: Path) -> list[str]:

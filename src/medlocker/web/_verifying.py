@@ -9,9 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from medlocker.api.listener import Listener
 from medlocker.api.trust import verify
+from medlocker.api.whose import made_of
 from medlocker.certificates import load_verify_key, open_release
-from medlocker.errors import InputError, MedlockerError
+from medlocker.errors import InputError, MedlockerError, WrongImageError
 from medlocker.web._shared import read_form, shared, show
 
 _SHOWN = 50
@@ -64,7 +66,15 @@ def _release(release: Any, key: Any) -> dict[str, Any]:
 
 def _file(release: Any, key: Any, data: bytes) -> dict[str, Any]:
     opened = open_release(release, load_verify_key(key))
-    entry = opened.find_file(hashlib.sha256(data).hexdigest()).entry
+    try:
+        entry = opened.find_file(hashlib.sha256(data).hexdigest()).entry
+    except WrongImageError:
+        known = made_of(data, opened, name="file", listener=Listener())
+        if known is None:
+            raise
+        raise WrongImageError(
+            f"the file was made of image {known.index}, {known.name}, and changed since"
+        ) from None
     return {
         "valid": True,
         "sentence": f"the file is image {entry.index} of the release, {entry.name}",
