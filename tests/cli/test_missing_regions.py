@@ -73,6 +73,19 @@ def test_a_lesion_without_numbers_is_a_slip(shell: Shell, place: Path, owner_nam
     assert "line 2: expected a number, got ''" in run(shell, place, owner_name).err
 
 
+def test_regions_of_the_same_name_in_another_folder_are_asked_about(
+    shell: Shell, place: Path, owner_name: Path
+) -> None:
+    (place / "in").rename(place / "right")
+    (place / "in").mkdir()
+    (place / "right").rename(place / "in/right")
+    (place / "boxes.csv").write_text(HEADER + "left/00.png,lesion,10,10,20,20\nright/01.png,lesion,5,5,9,9\n")
+    answer = run(shell, place, owner_name, "--no-ledger")
+    assert answer.code == 0
+    asked = "regions of left/00.png are taken for right/00.png, which has only the file name in common: is it"
+    assert asked in answer.err
+
+
 def test_an_empty_mask_lists_an_image(place: Path, owner_name: Path) -> None:
     (place / "masks").mkdir()
     for name in ("00.png", "01.png"):

@@ -58,6 +58,13 @@ def _say_regions(
             listener.warn(f"no regions for {some(missing)}: {rest} kept out there")
         if unknown:
             listener.warn(f"the regions name {some(unknown)}, which the input does not have")
+        if elsewhere := regions.from_elsewhere(names):
+            name, entry = elsewhere[0]
+            listener.warn(
+                f"regions of {entry} are taken for {name}, which has only the file name in common"
+                + (f", and so for {len(elsewhere) - 1} more images" if elsewhere[1:] else "")
+                + ": is it the same image?"
+            )
         for name in regions.doubtful_masks():
             listener.warn(
                 f"mask {name} covers more than {DOUBTFUL:.0%} of its image: is 0 the background there? "

@@ -14,7 +14,8 @@ from medlocker.errors import InputError
 from medlocker.geometry import Box
 from medlocker.regions._maskfolder import MaskFolder
 from medlocker.regions._orientation import UPRIGHT, shown_size, stored_box
-from medlocker.regions.names import Settled
+from medlocker.regions._table import Table
+from medlocker.regions.names import Settled, split_name
 
 
 class Source(Protocol):
@@ -216,6 +217,20 @@ class Regions:
                     hint="name the mask after the image's relative path",
                 )
             yield index
+
+    def from_elsewhere(self, names: Iterable[str]) -> tuple[tuple[str, str], ...]:
+        """Return images, each with a table's entry of the same file name in another folder, that is theirs."""
+        if not isinstance(self.source, Table):
+            return ()
+        found = []
+        for name in names:
+            folder = split_name(name)[0].rpartition("/")[2]
+            for index in (self._owned or {}).get(name, ()):
+                entry = self.source.names[index]
+                other = split_name(entry)[0].rpartition("/")[2]
+                if folder and other and folder != other:
+                    found.append((name, entry))
+        return tuple(found)
 
     def unknown(self, names: Iterable[str]) -> tuple[str, ...]:
         """Return the source's own names that match none of these images."""
