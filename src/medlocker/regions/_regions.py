@@ -219,7 +219,7 @@ class Regions:
             yield index
 
     def from_elsewhere(self, names: Iterable[str]) -> tuple[tuple[str, str], ...]:
-        """Return images, each with a table's entry of the same file name in another folder, that is theirs."""
+        """Return images whose entry in a table has their file name, but another folder; and that entry."""
         if not isinstance(self.source, Table):
             return ()
         found = []

@@ -23,6 +23,7 @@ LEAST_MATCHES = 10
 """Of two pictures that are the same; others came to 7 at most in thousands of comparisons."""
 _QUERY_SIDES, _QUERY_POINTS = (512, 1024), 500
 """A found picture may show more than the image, or a part of it: it is looked at in two sizes."""
+_SMOOTH_PX = 1.5
 _CLEARER = 0.9
 """The nearest point must be nearer than this share of the second nearest."""
 _APART_PX = 4.0
@@ -94,7 +95,12 @@ class Likeness:
 
 
 def fingerprint_of(
-    colors: NDArray[Any], *, points: int = POINTS, side_px: int = SIDE_PX, mirrored: bool = False
+    colors: NDArray[Any],
+    *,
+    points: int = POINTS,
+    side_px: int = SIDE_PX,
+    mirrored: bool = False,
+    smooth_px: float = 0.0,
 ) -> Fingerprint:
     """Return the fingerprint of a picture.
 
@@ -103,6 +109,7 @@ def fingerprint_of(
         points: How many at most.
         side_px: Longer side at which it is looked at; a smaller picture is enlarged.
         mirrored: Look at it in a mirror.
+        smooth_px: Deviation of a Gaussian applied at that size: a print's dots vanish.
     """
     grey = cv2.cvtColor(_as_bytes(colors), cv2.COLOR_RGB2GRAY)
     if mirrored:
@@ -113,6 +120,8 @@ def fingerprint_of(
     scale = side_px / longer
     shape = tuple(max(round(side * scale), 1) for side in grey.shape[::-1])
     grey = cv2.resize(grey, shape, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    if smooth_px:
+        grey = cv2.GaussianBlur(grey, (0, 0), smooth_px)
     grey = cv2.createCLAHE(2.0, (8, 8)).apply(grey)
     sift: Any = cv2.SIFT.create(points, contrastThreshold=0.01)
     found, values = sift.detectAndCompute(grey, None)
@@ -124,7 +133,7 @@ def fingerprint_of(
 
 
 def query_of(colors: NDArray[Any]) -> tuple[Fingerprint, ...]:
-    """Return the fingerprints of a found picture: in two sizes, and in a mirror.
+    """Return the fingerprints of a found picture: in two sizes, smoothed as prints need it, and in a mirror.
 
     Args:
         colors: (H, W, 3) uint8 or uint16.
@@ -136,10 +145,11 @@ def query_of(colors: NDArray[Any]) -> tuple[Fingerprint, ...]:
         raise InputError(f"expected a picture of at least {_SMALLEST_SIDE_PX} pixels a side")
     # enlarging shows nothing more
     sides = {min(side, max(*colors.shape[:2], SIDE_PX)) for side in _QUERY_SIDES}
+    looks = [(side, 0.0) for side in sorted(sides)] + [(SIDE_PX, _SMOOTH_PX)]
     return tuple(
-        fingerprint_of(colors, points=_QUERY_POINTS, side_px=side, mirrored=mirrored)
+        fingerprint_of(colors, points=_QUERY_POINTS, side_px=side, mirrored=mirrored, smooth_px=smooth_px)
         for mirrored in (False, True)
-        for side in sorted(sides)
+        for side, smooth_px in looks
     )
 
 
