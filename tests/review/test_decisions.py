@@ -157,6 +157,23 @@ def test_half_a_line_that_a_kill_left_does_not_count(release: Path, owner: Owner
     assert opened(release, owner).counts.approved == 3
 
 
+@pytest.mark.parametrize("left", [None, 0, 10])
+def test_lines_that_go_while_a_review_is_open_are_missed(
+    release: Path, owner: Owner, left: int | None
+) -> None:
+    review = opened(release, owner)
+    review.decide([review.items[0]], "approved")
+    path = lines_of(release)
+    if left is None:
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:left])
+    for act in (review.refresh, lambda: review.decide([review.items[1]], "approved")):
+        with pytest.raises(CertificateError, match="decisions are missing at the end"):
+            act()
+    assert not path.exists() or b"\0" not in path.read_bytes()
+
+
 def test_what_only_saves_time_is_made_again(release: Path, owner: Owner) -> None:
     first = [item.facts for item in opened(release, owner).items]
     path = review_folder(release) / "facts"

@@ -97,7 +97,7 @@ def test_another_mark_is_made_as_asked(shell: Shell) -> None:
     assert (after[4:24, 4:24] == before[4:24, 4:24]).all()
     assert (again[4:24, 4:24] != before[4:24, 4:24]).any()
     assert 0 < np.abs(after - before).max() <= round(0.06 * 255) + 1
-    assert shell.protect("more", "--redo", "rel").code == 1  # once more would be a second version
+    assert "1 were asked for and are made" in shell.protect("more", "--redo", "rel").err
     assert shell.review(release="new").out.endswith(
         "0 of 1 images approved, 0 rejected, 0 to be marked again, 1 not decided\n"
     )
@@ -105,12 +105,12 @@ def test_another_mark_is_made_as_asked(shell: Shell) -> None:
 
 def test_decisions_that_were_cut_off_are_missed(shell: Shell) -> None:
     assert shell.protect("rel", "--needs-review").code == 0
-    assert shell.review("--approve", "*").code == 0
+    assert shell.review("--approve", "0[013].png").code == 0
     path = shell.folder / "rel.review/decisions.jsonl"
     before = path.read_bytes()
     assert shell.review("--reject", "01.png", "--reason", "dark").code == 0
     assert shell.review("--another-mark", "02.png").code == 0
-    path.write_bytes(before)  # an earlier copy: all approved
+    path.write_bytes(before)  # an earlier copy: 01.png approved
     for answer in (shell.review(), shell.grant("g"), shell.protect("new", "--redo", "rel")):
         assert answer.code == 3
         assert "decisions are missing at the end, or it is an earlier copy" in answer.err
@@ -121,6 +121,42 @@ def test_decisions_that_were_cut_off_are_missed(shell: Shell) -> None:
     assert shell.review("--approve", "0[013].png").code == 0
     assert "1 of 4 images are not approved" in shell.grant("g").err
     assert shell.grant("g", "--images", "0[013].png").code == 0
+
+
+def test_what_was_approved_once_gets_no_second_mark(shell: Shell) -> None:
+    assert shell.protect("rel", "--needs-review").code == 0
+    assert shell.review("--approve", "00.png").code == 0
+    assert shell.grant("g", "--images", "00.png").code == 0
+    assert shell.review("--reject", "00.png", "--reason", "after all").code == 0
+    shutil.rmtree(shell.folder / "rel.review")
+    assert shell.review("--approve", "01.png").code == 0
+    for name in ("00.png", "01.png"):
+        answer = shell.review("--another-mark", name)
+        assert answer.code == 2
+        assert "it was approved before, so it may have been given away" in answer.err
+
+
+def test_copies_of_one_image_are_marked_again_together(shell: Shell) -> None:
+    shutil.copy(shell.folder / "in/00.png", shell.folder / "in/09.png")
+    assert shell.protect("rel", "--needs-review").code == 0
+    assert shell.review("--another-mark", "00.png", "--json").json["another_mark"] == 2
+    assert "this version stays out for good" in shell.review("--approve", "09.png").err
+    assert shell.protect("new", "--redo", "rel").code == 0
+    assert sorted(path.name for path in (shell.folder / "new/images").iterdir()) == ["00.png", "09.png"]
+    # what was made is not made again
+    assert shell.review("--another-mark", "01.png").code == 0
+    assert shell.protect("third", "--redo", "rel").code == 0
+    assert [path.name for path in (shell.folder / "third/images").iterdir()] == ["01.png"]
+    assert "3 were asked for and are made" in shell.protect("fourth", "--redo", "rel").err
+
+
+def test_a_changed_file_is_not_approved(shell: Shell) -> None:
+    assert shell.protect("rel").code == 0
+    shutil.copy(shell.folder / "in/01.png", shell.folder / "rel/images/01.png")
+    answer = shell.review("--approve", "*")
+    assert answer.code == 3
+    assert "01.png: the marked file is not the signed one" in answer.err
+    assert shell.review("--json").json["left"] == 4
 
 
 def test_only_what_was_not_given_away_is_marked_again(shell: Shell) -> None:
@@ -149,7 +185,13 @@ def test_images_to_be_marked_again_must_be_there(shell: Shell) -> None:
         (("--approve", "nothing*"), "NAMES: expected a list file or a pattern that matches names"),
         (("--opacity", 0.1), "--opacity, --size and --keep-out require --another-mark"),
         (("--reason", "so"), "--reason and --reviewer require --approve, --reject or --another-mark"),
-        (("--another-mark", "*", "--opacity", 2), "another mark: expected opacity of 0.001 to 1"),
+        (("--another-mark", "*", "--opacity", 2), "another mark: expected opacity of 0.004 to 1"),
+        (("--another-mark", "*", "--opacity", 0.001), "another mark: expected opacity of 0.004 to 1"),
+        (("--another-mark", "*", "--opacity", "nan"), "another mark: expected opacity of 0.004 to 1"),
+        (("--another-mark", "*", "--opacity", "inf"), "another mark: expected opacity of 0.004 to 1"),
+        (("--another-mark", "*", "--keep-out", f"0,0,{2**53},5"), "another mark: expected regions of 0 to"),
+        (("--another-mark", "*", "--keep-out", "-1,0,4,5"), "another mark: expected regions of 0 to"),
+        (("--sheet", "rel/images/look.html"), "the output look.html lies inside the release rel"),
         (("--another-mark", "*", "--size", 0.001), "another mark: expected size of 0.005 to 1"),
         (
             ("--another-mark", "*", "--keep-out", "1,2,3"),

@@ -109,11 +109,13 @@ def test_a_run_is_stopped_and_goes_on(tmp_path: Path) -> None:
         ({"name": "../x"}, "expected a new folder&#39;s name"),
         ({"folder": "0/nothing"}, "nothing: expected a folder"),
         ({"regions": "0/../x"}, "place"),
+        ({"images": "0/list.txt"}, "list.txt: expected a folder or an image"),
     ],
 )
 def test_what_cannot_be_started(
     study: Path, client: TestClient, change: dict[str, str], message: str
 ) -> None:
+    (study / "list.txt").write_text("/etc/hostname\n")
     fields = {
         "images": "0/in",
         "owner": "0/own.sign.key",
@@ -126,6 +128,21 @@ def test_what_cannot_be_started(
     assert page.status_code == 400
     assert message in page.text
     assert not (study / "new").exists()
+
+
+def test_a_run_takes_no_code_from_the_folders(tmp_path: Path) -> None:
+    fill(tmp_path / "in", 1)
+    new_owner(tmp_path / "own")
+    for folder in (tmp_path, notes_folder(tmp_path / "rel")):
+        folder.mkdir(exist_ok=True)
+        for name in ("typer.py", "sitecustomize.py"):
+            (folder / name).write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\n")
+    client = client_of(tmp_path)
+    fields = {"images": "0/in", "owner": "0/own.sign.key", "folder": "0", "name": "rel", "preset": "veil"}
+    post(client, "/run/start", **fields)
+    wait_for(lambda: not status(client, "0/rel")["can_stop"])
+    assert status(client, "0/rel")["state"] == "finished"
+    assert not (tmp_path / "ran").exists()
 
 
 def test_what_was_asked_for_is_checked_again(tmp_path: Path) -> None:

@@ -76,7 +76,7 @@ def grant(
     """
     listener = progress or Listener()
     last = None if until is None else parse_until(until, now=datetime.now(UTC))
-    _check_place(Path(out), Path(release))
+    check_place(Path(out), Path(release))
     keys = load_owner(Path(owner))
     given = (to,) if isinstance(to, str | os.PathLike) else to
     recipients = [load_recipient(Path(path)) for path in given]
@@ -99,8 +99,12 @@ def grant(
     return Granted(granted, opened.statement.images)
 
 
-def _check_place(out: Path, release: Path) -> None:
-    """Refuse an output in the release: whoever verifies it would find files that its owner did not sign."""
+def check_place(out: Path, release: Path) -> None:
+    """Refuse an output in a release: whoever verifies it would find files that its owner did not sign.
+
+    Raises:
+        OutputExistsError: If so.
+    """
     if Path(os.path.realpath(out)).is_relative_to(Path(os.path.realpath(release))):
         raise OutputExistsError(
             f"the output {out.name} lies inside the release {release.name}, which must not change",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -80,12 +81,19 @@ def asked_again(release: Path, owner: Owner, *, listener: Listener) -> AskedAgai
             hint="of any other, images may have been given away: a second mark would reveal the original",
             subject=release.name,
         )
-    new_marks, originals = {}, []
-    for item in review.items:
-        decision = review.decision(item.entry.index)
-        if decision is not None and decision.new_mark is not None:
+    first = review.release.statement.release
+    new_marks, originals, again = {}, [], 0
+    with closing(Ledger(ledger_path(owner.paths), owner.signing)) as ledger:
+        for item in review.items:
+            decision = review.decision(item.entry.index)
+            if decision is None or decision.new_mark is None:
+                continue
+            if ledger.finished_in(item.original_pixels) not in (None, first):
+                again += 1  # an earlier run has made it
+                continue
             new_marks[item.original_name] = decision.new_mark
-            originals.append(review.access.open(item.line).original_pixels)
+            originals.append(item.original_pixels)
     if not new_marks:
-        raise InputError(f"{release.name}: nobody asked for another mark", subject=release.name)
+        told = f"; {again} were asked for and are made" if again else ""
+        raise InputError(f"{release.name}: nobody asked for another mark{told}", subject=release.name)
     return AskedAgain(review.release.statement.release, new_marks, tuple(originals))

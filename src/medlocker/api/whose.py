@@ -154,7 +154,10 @@ def whose(
     found = best is not None and best.likeness.is_same
     evidence, marked = None, None
     if best is not None and found:
-        evidence, marked = _proved(best, colors, releases, keys)
+        try:
+            evidence, marked = _proved(best, colors, releases, keys)
+        except MedlockerError as error:
+            listener.warn(f"the mark was not looked for: {error}")
     return Origin(found, best, evidence, count, colors, marked)
 
 

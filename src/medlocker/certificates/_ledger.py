@@ -147,6 +147,15 @@ class Ledger:
         if found is not None and found.release not in (release, self._freed.get(original)):
             raise self._refusal(found, release)
 
+    def finished_in(self, original: str) -> str | None:
+        """Return the id of the finished release that an original's mark is in, None if there is none.
+
+        Args:
+            original: Pixel digest of the original.
+        """
+        found = self._find(original)
+        return found.release if found is not None and found.is_finished else None
+
     def free(self, originals: Iterable[str], *, release: str) -> None:
         """Let another release mark originals again, as long as this object lives.
 

@@ -96,6 +96,7 @@ def review(
     RELEASE.review beside the release. `medlocker serve` shows the same in a browser.
     """
     with interruptible_imports():
+        from medlocker.api.grant import check_place
         from medlocker.api.review import parse_box
         from medlocker.api.review import review as open_review
         from medlocker.review import NewMark, write_csv
@@ -119,6 +120,9 @@ def review(
         raise InputError("--opacity, --size and --keep-out require --another-mark")
     if (reason or reviewer) and not asked:
         raise InputError("--reason and --reviewer require --approve, --reject or --another-mark")
+    for out in (export, sheet):
+        if out is not None:
+            check_place(out, release)
     found = open_review(release, owner=owner, progress=Telling())
     decided = 0
     for verdict, names in asked:

@@ -157,4 +157,5 @@ def _facts(marked: Marked, outcome: Outcome) -> MarkingFacts:
         kept_out=marked.kept_out,
         regions=len(marked.kept_out),
         anatomy=marked.anatomy,
+        in_series=marked.job.series is not None,
     )

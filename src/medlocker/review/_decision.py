@@ -13,6 +13,7 @@ Verdict = Literal["approved", "rejected", "another mark"]
 MOST_CHARACTERS = 2000
 _MOST_BOXES = 100
 _PER_MILLE = 1000
+_FARTHEST_PX = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class NewMark:
     """How another mark of an image shall differ; it lies elsewhere in any case.
 
     Args:
-        opacity_permille: Highest opacity, 1 to 1000 thousandths; None: as before.
+        opacity_permille: Highest opacity, 4 to 1000 thousandths; None: as before.
         size_permille: Longer side of a logo / shorter side of the image, 5 to 1000 thousandths (of a veil: of
             one copy, which sets its period); None: as before.
         keep_out: Further regions to keep clear, pixels of the stored image.
@@ -34,11 +35,14 @@ class NewMark:
     keep_out: tuple[Box, ...] = ()
 
     def __post_init__(self) -> None:
-        for name, value, low in (("opacity", self.opacity_permille, 1), ("size", self.size_permille, 5)):
+        for name, value, low in (("opacity", self.opacity_permille, 4), ("size", self.size_permille, 5)):
             if value is not None and not low <= value <= _PER_MILLE:
                 raise InputError(f"another mark: expected {name} of {low / _PER_MILLE:g} to 1")
         if len(self.keep_out) > _MOST_BOXES:
             raise InputError(f"another mark: expected at most {_MOST_BOXES} regions")
+        for box in self.keep_out:
+            if min(box.x, box.y) < 0 or max(box.right, box.bottom) > _FARTHEST_PX:
+                raise InputError(f"another mark: expected regions of 0 to {_FARTHEST_PX} pixels")
 
     @classmethod
     def wanted(
@@ -63,7 +67,10 @@ class NewMark:
 
 
 def _per_mille(share: float | None) -> int | None:
-    return None if share is None else round(_PER_MILLE * share)
+    if share is None:
+        return None
+    # what is no number, or far out, is refused as out of range
+    return round(_PER_MILLE * share) if abs(share) <= _PER_MILLE else -1
 
 
 @dataclass(frozen=True)

@@ -24,6 +24,7 @@ class MarkingFacts:
         kept_out: Boxes that marks keep out of, the first 500 of them.
         regions: How many there are.
         anatomy: Those of them that were taken for optic disc and macula.
+        in_series: Whether it shares its marks with the other images of a series.
     """
 
     psnr_db: float | None = None
@@ -33,6 +34,7 @@ class MarkingFacts:
     kept_out: tuple[Box, ...] = ()
     regions: int = 0
     anatomy: tuple[Box, ...] = ()
+    in_series: bool = False
 
     def to_sealed(self) -> dict[str, str | int | bool]:
         """Return what the sealed record holds: texts, integers and truth values."""
@@ -43,6 +45,7 @@ class MarkingFacts:
             "kept_out": _text(self.kept_out),
             "anatomy": _text(self.anatomy),
             "regions": self.regions,
+            "in_series": self.in_series,
         }
         return facts if self.psnr_db is None else facts | {"psnr_mdb": round(1000 * self.psnr_db)}
 
@@ -58,6 +61,7 @@ class MarkingFacts:
             kept_out=_boxes(facts.get("kept_out")),
             regions=_whole(facts.get("regions")) or 0,
             anatomy=_boxes(facts.get("anatomy")),
+            in_series=facts.get("in_series") is True,
         )
 
 

@@ -38,12 +38,14 @@ class ReviewItem:
     Args:
         line: As the owner signed it: its entry, and where its sealed record lies.
         original_name: Name of the original, relative to the input.
+        original_pixels: Digest of the original's pixels: copies of one image have the same.
         facts: What marking found out.
         concerns: Why it should be looked at, the most serious first.
     """
 
     line: IndexLine
     original_name: str
+    original_pixels: str
     facts: MarkingFacts
     concerns: tuple[Concern, ...] = ()
 
@@ -53,13 +55,13 @@ class ReviewItem:
         return self.line.entry
 
 
-def worst_first(found: Sequence[tuple[IndexLine, str, MarkingFacts]]) -> list[ReviewItem]:
+def worst_first(found: Sequence[tuple[IndexLine, str, str, MarkingFacts]]) -> list[ReviewItem]:
     """Return all images, those that should be looked at first at the front."""
     usual = _usual_psnr(facts.psnr_db for *_, facts in found)
     any_regions = any(facts.regions for *_, facts in found)
     items = [
-        ReviewItem(line, name, facts, tuple(_concerns(facts, usual=usual, any_regions=any_regions)))
-        for line, name, facts in found
+        ReviewItem(line, name, pixels, facts, tuple(_concerns(facts, usual=usual, any_regions=any_regions)))
+        for line, name, pixels, facts in found
     ]
     return sorted(items, key=_rank)
 

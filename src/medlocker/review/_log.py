@@ -54,6 +54,8 @@ class DecisionLog:
         self._size = 0
         self._previous = ""
         self._latest: dict[int, Decision] = {}
+        self._approved: set[int] = set()
+        """Images that were ever approved: they may have been given away."""
         self._news: set[int] = set()
 
     @property
@@ -78,13 +80,16 @@ class DecisionLog:
             with opened_regular(self._path) as stream:
                 if os.fstat(stream.fileno()).st_size > _MOST_BYTES:
                     raise MalformedError(f"{self._name}: expected at most {_MOST_BYTES >> 20} MiB")
+                if os.fstat(stream.fileno()).st_size < self._size:
+                    raise self._shortened()
                 stream.seek(self._size)
                 for line in iter(lambda: stream.readline(_MOST_LINE_BYTES), b""):
                     if not line.endswith(b"\n") and len(line) < _MOST_LINE_BYTES:
                         break  # what a kill left of a line
                     self._take(line)
         except FileNotFoundError:
-            pass
+            if self._size:
+                raise self._shortened() from None
         except OSError as error:
             reason = (error.strerror or "cannot be read").lower()
             raise InputError(f"{self._name}: {reason}", subject=self._name) from error
@@ -103,18 +108,26 @@ class DecisionLog:
         data = ledger.note(self._note_name)
         if data is None:
             return
-        known = json.loads(data)
+        try:
+            known = json.loads(data)
+            final = [Decision.read(value) for value in known["final"]]
+            approved = {index for index in known["approved"] if type(index) is int}
+        except (ValueError, KeyError, TypeError) as error:
+            raise MalformedError("ledger: expected what is remembered of a review") from error
         lost = self._size < known["size"] or (self._size == known["size"] and self._previous != known["last"])
         if lost and self._size:
-            raise MalformedError(
-                f"{self._name}: decisions are missing at the end, or it is an earlier copy",
-                hint=f"put back what was there, or remove {self._folder.name} to review everything anew",
-                subject=self._name,
-            )
-        for value in known["final"]:
-            decision = Decision.read(value)
+            raise self._shortened()
+        self._approved |= approved
+        for decision in final:
             self._latest.setdefault(decision.index, decision)
             self._news.add(decision.index)
+
+    def _shortened(self) -> MalformedError:
+        return MalformedError(
+            f"{self._name}: decisions are missing at the end, or it is an earlier copy",
+            hint=f"put back what was there, or remove {self._folder.name} to review everything anew",
+            subject=self._name,
+        )
 
     @property
     def _note_name(self) -> str:
@@ -124,7 +137,8 @@ class DecisionLog:
         if self._memory is None:
             return
         final = [one.to_json() for one in self._latest.values() if one.verdict == "another mark"]
-        value = {"size": self._size, "last": self._previous, "final": final}
+        approved = sorted(self._approved)
+        value = {"size": self._size, "last": self._previous, "final": final, "approved": approved}
         with closing(self._memory()) as ledger:
             ledger.keep_note(self._note_name, json.dumps(value).encode("ascii"))
 
@@ -150,6 +164,8 @@ class DecisionLog:
         self._previous = hashlib.sha256(line).hexdigest()
         self._size += len(line)
         self._latest[decision.index] = decision
+        if decision.verdict == "approved":
+            self._approved.add(decision.index)
         self._news.add(decision.index)
 
     def add(self, decisions: Sequence[Decision], *, key: SigningKey) -> None:
@@ -168,6 +184,12 @@ class DecisionLog:
                     raise InputError(
                         f"{decision.name}: another mark was asked for, this version stays out for good",
                         hint="two versions of one image that are both given away reveal the original",
+                        subject=decision.name,
+                    )
+                if decision.verdict == "another mark" and decision.index in self._approved:
+                    raise InputError(
+                        f"{decision.name}: it was approved before, so it may have been given away",
+                        hint="a second mark would reveal the original; reject it instead",
                         subject=decision.name,
                     )
             descriptor = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | _NO_LINKS, 0o600)

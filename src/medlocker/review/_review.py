@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from medlocker.certificates import Access, Ledger, Release, SigningKey, utc_now
-from medlocker.errors import InputError
+from medlocker.certificates import Access, Ledger, Release, SigningKey, sha256_file, utc_now
+from medlocker.errors import InputError, WrongImageError
 from medlocker.files import make_folder
 from medlocker.logo import Logo
 from medlocker.review._decision import Decision, NewMark, Verdict
@@ -19,6 +19,7 @@ from medlocker.review._items import ReviewItem, worst_first
 from medlocker.review._log import DecisionLog, review_folder
 from medlocker.review._standing import Standing
 from medlocker.store import Store
+from medlocker.veilstyle import DEFAULT_STYLE
 
 _FACTS = "facts"
 
@@ -146,11 +147,20 @@ class Review:
     ) -> list[Decision]:
         """Sign and keep the same decision about some images.
 
+        Copies of an image for which another mark is asked are asked about with it.
+
         Raises:
-            InputError: If a rejection has no reason, or another mark was asked for before.
+            InputError: If a rejection has no reason, another mark was asked for before, or cannot be made.
+            WrongImageError: If a file that shall be approved is not the signed one.
             WriteError: If the system refuses; then nothing was decided.
         """
-        now = utc_now()
+        now, items = utc_now(), list(items)
+        if verdict == "approved":
+            for item in items:
+                self._check_file(item)
+        if new_mark is not None:
+            items = self._with_copies(items)
+            self._check_wish(items, new_mark)
         made = [
             Decision(
                 release=self.release.statement.release,
@@ -169,6 +179,29 @@ class Review:
             self._log.add(made, key=self._signing)
             self._follow()
         return made
+
+    def _check_file(self, item: ReviewItem) -> None:
+        """Refuse a file that is not the one that was seen."""
+        entry = item.entry
+        if sha256_file(self.release.image_path(entry)) != entry.file:
+            raise WrongImageError(f"{entry.name}: the marked file is not the signed one", subject=entry.name)
+
+    def _with_copies(self, items: Sequence[ReviewItem]) -> list[ReviewItem]:
+        """Return all images with these pixels: no original may get two marks."""
+        wanted = {item.original_pixels for item in items}
+        return [item for item in self.items if item.original_pixels in wanted]
+
+    def _check_wish(self, items: Sequence[ReviewItem], new_mark: NewMark) -> None:
+        """Refuse what could not be made, before it is final."""
+        if self.release.statement.preset == "veil" and new_mark.size is not None:
+            DEFAULT_STYLE.with_tile(new_mark.size)
+        for item in items:
+            if item.facts.in_series:
+                raise InputError(
+                    f"{item.entry.name}: it has the marks of its series, which cannot change for one image",
+                    hint="reject it; near copies with different marks reveal each other",
+                    subject=item.entry.name,
+                )
 
 
 def open_review(
@@ -197,15 +230,18 @@ def open_review(
     log = DecisionLog(release, memory=memory)
     log.read()
     folder = review_folder(release.path)
+    if folder.is_symlink():
+        raise InputError(f"{folder.name}: expected a folder, got a link", subject=folder.name)
     make_folder(folder)
     folder.chmod(0o700)
-    known: dict[int, tuple[str, str, MarkingFacts]] = {}
+    known: dict[int, tuple[str, str, str, MarkingFacts]] = {}
 
     def take(value: dict[str, object], mark: int) -> None:
-        index, digest, name, facts = (value.get(key) for key in ("index", "file", "original", "facts"))
-        if type(index) is not int or not isinstance(facts, dict):
+        index, facts = value.get("index"), value.get("facts")
+        if type(index) is not int or not isinstance(facts, dict) or "pixels" not in value:
             raise ValueError("expected what is known of an image")
-        known[index] = str(digest), str(name), MarkingFacts.from_sealed(facts)
+        digest, name, pixels = (str(value.get(key)) for key in ("file", "original", "pixels"))
+        known[index] = digest, name, pixels, MarkingFacts.from_sealed(facts)
 
     key = signing.derive(f"review-{release.statement.release}")
     path = folder / _FACTS
@@ -216,16 +252,17 @@ def open_review(
             if index not in known or known[index][0] != line.entry.file:
                 record = access.open(line)
                 facts = MarkingFacts.from_sealed(record.facts)
-                known[index] = line.entry.file, record.original_name, facts
+                known[index] = line.entry.file, record.original_name, record.original_pixels, facts
                 store.add(
                     {
                         "index": index,
                         "file": line.entry.file,
                         "original": record.original_name,
+                        "pixels": record.original_pixels,
                         "facts": dict(record.facts),
                     }
                 )
-            found.append((line, known[index][1], known[index][2]))
+            found.append((line, *known[index][1:]))
             progress()
     return Review(access, signing, worst_first(found), log)
 

@@ -17,6 +17,8 @@ _LEAST_SHIFT_PX = 12
 _SMOOTH_PX = 12.0
 CERTAIN = 6.0
 """Deviations above chance from which the mark counts as found."""
+LEAST_CORRELATION = 0.2
+"""Found pictures with the mark came to 0.45 and more, edited originals without it to 0.08 at most."""
 _LEAST_PIXELS = 2000
 
 
@@ -36,8 +38,8 @@ class MarkEvidence:
 
     @property
     def is_certain(self) -> bool:
-        """Whether chance does not explain it."""
-        return self.deviations >= CERTAIN
+        """Whether neither chance nor another rendering of the unmarked original explains it."""
+        return self.deviations >= CERTAIN and self.correlation >= LEAST_CORRELATION
 
 
 def mark_evidence(

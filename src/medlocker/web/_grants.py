@@ -17,6 +17,7 @@ from medlocker.web._shared import Shared, go, read_form, shared, show
 from medlocker.web._started import owner_name
 
 _STATEMENT = "grant.dsse.json"
+_LONGEST = 200
 _SIGNING = (".sign.key", ".sign.pub")
 _RECIPIENTS = (".age.pub", "ed25519.pub")
 
@@ -49,7 +50,7 @@ async def give(request: Request) -> Response:
         raise InputError(f"name of the grant: expected a new folder's name, got {name!r:.40}")
     out = roots.path(f"{roots.place(folder)}/{name}")
     images = form.text("images")
-    if images and Path(images).exists():
+    if len(images) > _LONGEST or Path(images or "*").is_file():
         raise InputError("images: expected a pattern such as left/*")
 
     def write() -> None:

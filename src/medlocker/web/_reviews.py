@@ -176,7 +176,7 @@ def _pair(review: Review, item: ReviewItem) -> ImagePair:
 def _chosen_by(review: Review, form: Form) -> list[ReviewItem]:
     if form.text("index"):
         text = form.text("index")
-        if not (text.isascii() and text.isdigit()):
+        if not (text.isascii() and text.isdigit() and len(text) < 10):
             raise InputError("index: expected a whole number")
         return [review.item(int(text))]
     if not form.checked("sure"):

@@ -20,6 +20,7 @@ from typing import Any, get_args
 from medlocker.errors import InputError, WriteError
 from medlocker.files import make_folder, read_limited, write_atomic
 from medlocker.options import MissingRegions, Preset
+from medlocker.release import IMAGE_SUFFIXES
 from medlocker.strictjson import from_json
 from medlocker.web._roots import Roots
 
@@ -71,6 +72,12 @@ class Asked:
             raise InputError("expected a preset of paper, strong or veil")
         if self.missing_regions not in ("", *get_args(MissingRegions)):
             raise InputError("images without regions: expected refuse, none or candidates")
+        images, out = roots.path(self.images), roots.path(self.out)
+        if images.is_file() and not images.name.lower().endswith(tuple(IMAGE_SUFFIXES)):
+            # a list could name files elsewhere
+            raise InputError(f"{images.name}: expected a folder or an image", subject=images.name)
+        if out in roots.folders:
+            raise InputError("expected a new folder below a folder of this server for the release")
         given = {
             "--labels": self.labels,
             "--regions": self.regions,
@@ -83,15 +90,15 @@ class Asked:
             "--keep-original": self.keep_original,
             "--anatomy": self.anatomy,
         }
-        line = [str(roots.path(self.images)), "--owner", str(owner_name(roots.file(self.owner)))]
-        line += ["--out", str(roots.path(self.out)), "--preset", self.preset]
+        line = [str(images), "--owner", str(owner_name(roots.file(self.owner)))]
+        line += ["--out", str(out), "--preset", self.preset]
         for option, place in given.items():
             if place:
                 line += [option, str(_there(roots, place))]
         if self.missing_regions and self.regions:
             line += ["--missing-regions", self.missing_regions]
         line += [flag for flag, is_on in flags.items() if is_on]
-        return [sys.executable, "-m", "medlocker", "protect", *line, "--json"]
+        return [sys.executable, "-P", "-m", "medlocker", "protect", *line, "--json"]
 
 
 def owner_name(signing: Path) -> Path:
@@ -141,9 +148,9 @@ class StartedRuns:
                         stdin=subprocess.DEVNULL,
                         stdout=told,
                         stderr=messages,
-                        cwd=folder,
+                        cwd=sys.prefix,  # nothing below the roots may be taken for a library
                         start_new_session=True,  # an interrupt of the server is none of the run
-                        env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1"},
+                        env={**os.environ, "COLUMNS": "200", "NO_COLOR": "1", "PYTHONSAFEPATH": "1"},
                     )
             except OSError as error:
                 reason = (error.strerror or "the system refuses").lower()
