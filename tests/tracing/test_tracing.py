@@ -109,7 +109,7 @@ def test_what_was_made_of_a_marked_image_is_found(study: Study, change: str) -> 
     assert (origin.evidence.seen > 0.9) == (change not in ("cropped", "three at once"))
 
 
-@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("change", ["nothing", "compressed", "larger", "brighter"])
 def test_the_unmarked_original_does_not_carry_the_mark(study: Study, change: str) -> None:
     original = np.asarray(cv2.imread(str(study.samples.images / study.name)), np.uint8)
     origin = study.found(CHANGES[change](original))
