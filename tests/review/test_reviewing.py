@@ -86,7 +86,13 @@ def test_another_mark_is_made_as_asked(shell: Shell) -> None:
     assert final.code == 2
     assert "this version stays out for good" in final.err
     assert shell.protect("no").code == 1
-    assert shell.protect("new", "--redo", "rel").code == 0
+    (shell.folder / "boxes.csv").write_text(
+        "image,region,x,y,width,height\n01.png,l,9,9,9,9\n02.png,l,9,9,9,9\n"
+    )
+    options = ("--owner", "own", "--out", "new", "--seed", 3, "--redo", "rel", "--regions", "boxes.csv")
+    redone = shell("protect", "in", *options)
+    assert redone.code == 0
+    assert "which the input does not have" not in redone.err
     keys = load_owner(shell.folder / "own")
     marked = check_release(shell.folder / "in", shell.folder / "new", keys, shell.folder / "back")
     assert set(marked) == {"02.png"}

@@ -201,7 +201,7 @@ class Protection:
             check_kind(self.prepared, inputs)
         batch, classifiers = self._models(inputs)
         finder = self.keep_out.finder(preset, classifiers)
-        say_inputs(inputs, self.labels, regions, finder, listener=listener)
+        say_inputs(inputs, self.labels, regions, finder, listener=listener, is_part=again is not None)
         is_left_open = preset == "veil" and self.chooses_style and self.prepared is None
         is_chosen = is_left_open and bool(classifiers) and len(inputs.items) >= FEWEST_IMAGES
         settings = asked

@@ -22,8 +22,13 @@ def say_inputs(
     finder: Finder | None,
     *,
     listener: Listener,
+    is_part: bool = False,
 ) -> None:
-    """Tell what a run takes, and what it lacks."""
+    """Tell what a run takes, and what it lacks.
+
+    Args:
+        is_part: Whether these are some images of a data set: that tables name more is no news then.
+    """
     names = [item.name for item in inputs.items]
     listener.note(f"{len(names)} images")
     if inputs.passed_over:
@@ -40,13 +45,18 @@ def say_inputs(
             )
         if missing:
             listener.warn(f"no label for {some(missing)}: the model's own answer is taken")
-        if unknown:
+        if unknown and not is_part:
             listener.warn(f"the labels name {some(unknown)}, which the input does not have")
-    _say_regions(names, regions, finder, listener=listener)
+    _say_regions(names, regions, finder, listener=listener, is_part=is_part)
 
 
 def _say_regions(
-    names: Sequence[str], regions: Regions | None, finder: Finder | None, *, listener: Listener
+    names: Sequence[str],
+    regions: Regions | None,
+    finder: Finder | None,
+    *,
+    listener: Listener,
+    is_part: bool,
 ) -> None:
     lesions = lesion_finder(finder)
     if regions is not None:
@@ -56,7 +66,7 @@ def _say_regions(
             if lesions is not None and regions.stand_in:
                 rest = "only candidates, found by a program, not a clinician, are"
             listener.warn(f"no regions for {some(missing)}: {rest} kept out there")
-        if unknown:
+        if unknown and not is_part:
             listener.warn(f"the regions name {some(unknown)}, which the input does not have")
         if elsewhere := regions.from_elsewhere(names):
             name, entry = elsewhere[0]
