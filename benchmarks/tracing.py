@@ -1,7 +1,7 @@
 """How surely `medlocker whose` finds the marked image that a picture was made of, and nothing else.
 
     MEDLOCKER_DATA=... python benchmarks/tracing.py [--marked 200] [--asked 60] [--foreign 2000]
-        [--preset veil] [--fill 100000]
+        [--preset veil] [--only halftone] [--fill 100000]
 
 Photographs are marked and their fingerprints taken. Every asked image is changed in each way and looked for
 among all; then foreign pictures are: photographs that were never marked, of eyes and of skin, whole and cut.
@@ -119,10 +119,13 @@ def noise(count: int) -> Iterator[Candidate]:
         yield Candidate("f" * 32, number, "", 0, Fingerprint(points, bits))
 
 
-def changed(asked: Sequence[tuple[int, Picture]], known: Sequence[Candidate], *, title: str) -> None:
+def changed(
+    asked: Sequence[tuple[int, Picture]], known: Sequence[Candidate], *, title: str, only: Sequence[str]
+) -> None:
     """Print how many are found after each change."""
     print(table([title, "found", "fewest points", "most of another image", "s"], []))
-    for name, change in CHANGES.items():
+    for name in only or CHANGES:
+        change = CHANGES[name]
         right, least, other, started = 0, 10**6, 0, time.perf_counter()
         for number, marked in asked:
             found = trace(query_of(change(marked, np.random.default_rng(number))), known)
@@ -159,6 +162,7 @@ def main() -> None:
     parser.add_argument("--asked", type=int, default=60)
     parser.add_argument("--foreign", type=int, default=2000)
     parser.add_argument("--preset", default="veil")
+    parser.add_argument("--only", action="append", default=[], help="only this change")
     parser.add_argument("--fill", type=int, default=0)
     options = parser.parse_args()
     cv2.setNumThreads(1)
@@ -173,7 +177,8 @@ def main() -> None:
         known.append(Candidate("0" * 32, number, str(number), 0, fingerprint_of(marked)))
         if len(asked) < options.asked and number % max(options.marked // options.asked, 1) == 0:
             asked.append((number, marked))
-    changed(asked, known, title=f"{options.preset}, {len(asked)} of {options.marked} marked photographs")
+    title = f"{options.preset}, {len(asked)} of {options.marked} marked photographs"
+    changed(asked, known, title=title, only=options.only)
     if options.foreign:
         foreign_ones([*foreign, *photographs("isic2017")], known, count=options.foreign)
     if options.fill:
