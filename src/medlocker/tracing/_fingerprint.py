@@ -19,8 +19,8 @@ from medlocker.errors import InputError
 
 POINTS = 100
 SIDE_PX = 512
-LEAST_MATCHES = 10
-"""Of two pictures that are the same; others came to 7 at most in thousands of comparisons."""
+LEAST_MATCHES = 8
+"""Of two pictures that are the same; others came to 5 at most in 100,000 comparisons."""
 _QUERY_SIDES, _QUERY_POINTS = (512, 1024), 500
 """A found picture may show more than the image, or a part of it: it is looked at in two sizes."""
 _SMOOTH_PX = 1.5
