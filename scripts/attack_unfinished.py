@@ -130,7 +130,7 @@ def _stop_after(bench: Bench, count: int, out: Path, ledger: Path) -> None:
 
 def _secret(bench: Bench, out: Path) -> ReleaseSecret:
     head = json.loads((out / FOLDER / "journal").read_bytes().splitlines()[0][65:])
-    journal = Journal(out, run=head["run"], owner=bench.owner)
+    journal = Journal(out, run=head["run"], owner=bench.owner, ledger=True)
     journal.close()
     return journal.secret
 
