@@ -132,7 +132,7 @@ def changed(
             if found is None:
                 continue
             is_it = found.candidate.index == number
-            right += is_it and found.likeness.is_same
+            right += is_it and found.is_found
             least = min(least, found.likeness.matches if is_it else 0)
             other = max(other, found.second if is_it else found.likeness.matches)
         each = (time.perf_counter() - started) / len(asked)
@@ -145,7 +145,7 @@ def foreign_ones(pictures: Sequence[Picture], known: Sequence[Candidate], *, cou
     for number in range(count):
         picture = pictures[number % len(pictures)]
         found = trace(query_of(picture if number < len(pictures) else _half(picture, rng)), known)
-        wrong += found is not None and found.likeness.is_same
+        wrong += found is not None and found.is_found
         most = max(most, 0 if found is None else found.likeness.matches)
     print(
         f"\nForeign pictures found wrongly: {share(wrong, count)}; at most {most} points in common.",

@@ -23,7 +23,7 @@ from medlocker.certificates import (
     load_verify_key,
     new_owner,
 )
-from medlocker.demo import write_samples
+from medlocker.demo import builtin_model, write_samples
 from medlocker.tracing import Fingerprint, compare, fingerprint_of, query_of
 from runs import Answer, called
 
@@ -133,6 +133,22 @@ def test_other_pictures_are_not_found(study: Study, tmp_path: Path, what: str) -
     assert not origin.found
     assert origin.evidence is None
     assert origin.facts["image"] is None
+
+
+def test_pictures_that_only_have_the_same_logo_are_not_found(tmp_path: Path) -> None:
+    made = write_samples(tmp_path / "made", count=3, seed=4)
+    other = write_samples(tmp_path / "other", count=1, seed=77)
+    new_owner(tmp_path / "own")
+    style = ml.Marks(preset="paper", search="random", budget=1, opacity=(0.9, 0.9), size=0.5)
+    options: Any = {"models": builtin_model(), "lesions": "none", "preset": style, "ledger": False}
+    done = ml.protect(made.images, owner=tmp_path / "own", out=tmp_path / "rel", seed=1, **options)
+    foreign = ml.protect(other.images, owner=tmp_path / "own", out=tmp_path / "foreign", seed=2, **options)
+    picture = next((foreign.release / "images").iterdir())
+    for owner in ("own", "own.sign.pub"):
+        origin = ml.whose(picture, release=done.release, owner=tmp_path / owner)
+        assert not origin.found, origin.facts
+    own = next((done.release / "images").iterdir())
+    assert ml.whose(own, release=done.release, owner=tmp_path / "own").found
 
 
 def test_the_ledger_alone_is_enough_once_it_remembers(study: Study) -> None:

@@ -37,6 +37,7 @@ from medlocker.pages import render_page, shrunk
 from medlocker.restore import read_marked, restore_image
 from medlocker.tracing import (
     CERTAIN,
+    CERTAIN_MATCHES,
     LEAST_MATCHES,
     TEMPLATES,
     Candidate,
@@ -151,13 +152,16 @@ def whose(
     finally:
         if book is not None:
             book.close()
-    found = best is not None and best.likeness.is_same
+    found = best is not None and best.is_found
     evidence, marked = None, None
     if best is not None and found:
         try:
             evidence, marked = _proved(best, colors, releases, keys)
         except MedlockerError as error:
             listener.warn(f"the mark was not looked for: {error}")
+    few = best is not None and best.likeness.matches < CERTAIN_MATCHES
+    if few and evidence is not None and not evidence.is_certain:
+        found = False  # the same logo, or the unmarked original: too little to tell
     return Origin(found, best, evidence, count, colors, marked)
 
 
@@ -168,7 +172,7 @@ def made_of(data: bytes, release: Release, *, name: str, listener: Listener) -> 
     except InputError:
         return None
     best = trace(queries, _known(release, None, listener))
-    return best.candidate if best is not None and best.likeness.is_same else None
+    return best.candidate if best is not None and best.is_found else None
 
 
 def _better(best: Traced | None, other: Traced | None) -> Traced | None:

@@ -12,12 +12,13 @@ from medlocker.tracing._fingerprint import (
 )
 from medlocker.tracing._memory import remember, remembered
 from medlocker.tracing._proof import CERTAIN, MarkEvidence, mark_evidence
-from medlocker.tracing._search import Candidate, Traced, candidates_of, trace
+from medlocker.tracing._search import CERTAIN_MATCHES, Candidate, Traced, candidates_of, trace
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 __all__ = [
     "CERTAIN",
+    "CERTAIN_MATCHES",
     "LEAST_MATCHES",
     "TEMPLATES",
     "Candidate",

@@ -15,6 +15,9 @@ from medlocker.images import viewed
 from medlocker.restore import read_marked
 from medlocker.tracing._fingerprint import Fingerprint, Likeness, compare, fingerprint_of
 
+CERTAIN_MATCHES = 30
+"""More than pictures have in common that only have the same logo."""
+_CLEARLY_MORE = 4
 _FEW = 300
 """So many known pictures are all compared; of more the likeliest."""
 _WORDS = 1 << 14
@@ -53,6 +56,17 @@ class Traced:
     likeness: Likeness
     second: int
 
+    @property
+    def is_found(self) -> bool:
+        """Whether the found picture was made of the candidate, and not only has the same logo.
+
+        Large logos alone make 18 points alike. So few points count only if no other picture has nearly as
+        many; of many points copies of one image may have as many.
+        """
+        matches = self.likeness.matches
+        is_clear = matches >= CERTAIN_MATCHES or matches >= self.second + _CLEARLY_MORE
+        return self.likeness.is_same and is_clear
+
 
 def trace(
     queries: Sequence[Fingerprint], known: Iterable[Candidate], *, progress: Callable[[], None] = lambda: None
@@ -67,7 +81,7 @@ def trace(
         progress: Called once for each.
 
     Returns:
-        The best one, even if it is not alike enough (see :attr:`Likeness.is_same`); None without any.
+        The best one, even if it is not alike enough (see :attr:`Traced.is_found`); None without any.
     """
     tables = [_table(query) for query in queries]
     best: list[tuple[float, int, Candidate]] = []
