@@ -424,3 +424,11 @@ def test_two_runs_do_not_share_an_output(tmp_path: Path, owner: Owner) -> None:
 
     run_release(make_run(source, out, owner), progress=intrude)
     check_release(source, out, owner, tmp_path / "r")
+
+
+def test_an_output_inside_another_release_is_refused(tmp_path: Path, owner: Owner) -> None:
+    protect(fill(tmp_path / "in", 1), tmp_path / "first", owner)
+    inside = tmp_path / "first" / "images" / "second"
+    with pytest.raises(OutputExistsError, match="lies inside the release first, which must not change"):
+        protect(tmp_path / "in", inside, owner)
+    assert not inside.exists()

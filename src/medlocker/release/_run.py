@@ -203,6 +203,12 @@ def check_target(release: Path, inputs: Inputs) -> None:
         )
     if any(Path(os.path.realpath(item.path)).is_relative_to(target) for item in inputs.items):
         raise OutputExistsError(f"an input lies inside the output {release.name}")
+    for around in target.parents:
+        if (around / STATEMENT).is_file():
+            raise OutputExistsError(
+                f"the output {release.name} lies inside the release {around.name}, which must not change",
+                hint="choose an output elsewhere",
+            )
     if not os.path.lexists(release):
         return
     try:
