@@ -23,7 +23,7 @@ def main() -> None:
         raise SystemExit("expected notebooks")
     for path in paths:
         started = time.monotonic()
-        notebook = nbformat.read(path, as_version=4)
+        notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call, unused-ignore]
         if any(cell.get("outputs") for cell in notebook.cells):
             raise SystemExit(f"{path.name}: expected a notebook without outputs")
         with tempfile.TemporaryDirectory() as folder:
