@@ -30,10 +30,10 @@ from medlocker.certificates import (
     SealedRecord,
     SigningKey,
     seal_record,
+    sign_statement,
 )
 from medlocker.certificates._age import Recipient, public_text
 from medlocker.certificates._canonical import to_canonical
-from medlocker.certificates._dsse import sign_statement
 from medlocker.certificates._grantfile import GrantedIdentities
 from medlocker.certificates._ownergrant import owner_grant_text
 from medlocker.certificates._record import MAGIC, padded_length

@@ -172,7 +172,7 @@ def test_a_changed_memory_is_refused(study: Study, tmp_path: Path) -> None:
     new_owner(tmp_path / "other")
     keys = load_owner(tmp_path / "other")
     with Ledger(ledger_path(keys.paths), keys.signing) as ledger:
-        ledger.keep_trace("a", b"{}\n")
+        ledger.traces.keep("a", b"{}\n")
         with pytest.raises(ml.errors.MalformedError, match=r"^ledger: expected what is remembered"):
             ml.whose(study.folder / "found.png", ledger=ledger_path(keys.paths))
     with sqlite3.connect(ledger_path(keys.paths)) as base:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,15 +17,8 @@ from starlette.testclient import TestClient
 from medlocker.certificates import new_owner
 from medlocker.web._roots import Roots
 from medlocker.web._started import Asked, notes_folder
-from patience import HANGS_S
+from patience import wait_until
 from runs import called, fill
-
-
-def wait_for(found: Callable[[], bool]) -> None:
-    ends = time.monotonic() + HANGS_S
-    while not found():
-        assert time.monotonic() < ends, "nothing happened"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +58,7 @@ def test_a_run_is_started_and_watched(tmp_path: Path) -> None:
     fields = {"images": "0/in", "owner": "0/own.sign.key", "folder": "0", "name": "rel", "preset": "veil"}
     page = post(client, "/run/start", **fields)
     assert page.status_code == 200
-    wait_for(lambda: not status(client, "0/rel")["can_stop"])
+    wait_until(lambda: not status(client, "0/rel")["can_stop"])
     page = client.get("/run", params={"at": "0/rel"})
     assert "Open the release" in page.text
     assert "3 marked, 0 skipped, 0 failed of 3" in page.text
@@ -76,9 +67,9 @@ def test_a_run_is_started_and_watched(tmp_path: Path) -> None:
     again = post(
         client, "/run/start", **fields
     )  # a finished release is never changed: the run itself says so
-    wait_for(lambda: any("finished release" in line for line in status(client, "0/rel")["messages"]))
+    wait_until(lambda: any("finished release" in line for line in status(client, "0/rel")["messages"]))
     assert again.status_code == 200
-    wait_for(lambda: not status(client, "0/rel")["can_stop"])
+    wait_until(lambda: not status(client, "0/rel")["can_stop"])
 
 
 def test_a_run_is_stopped_and_goes_on(tmp_path: Path) -> None:
@@ -88,15 +79,15 @@ def test_a_run_is_stopped_and_goes_on(tmp_path: Path) -> None:
     fields = {"images": "0/in", "owner": "0/own.sign.key", "folder": "0", "name": "rel", "preset": "veil"}
     post(client, "/run/start", **fields)
     assert post(client, "/run/start", **fields).status_code == 400  # two browsers at once
-    wait_for(lambda: status(client, "0/rel")["state"] in ("running", "finished"))
+    wait_until(lambda: status(client, "0/rel")["state"] in ("running", "finished"))
     if post(client, "/run/stop", at="0/rel").status_code == 200:
-        wait_for(lambda: not status(client, "0/rel")["can_stop"])
+        wait_until(lambda: not status(client, "0/rel")["can_stop"])
     other = client_of(tmp_path)  # the server was started anew meanwhile
     if status(other, "0/rel")["state"] == "interrupted":
         assert status(other, "0/rel")["can_repeat"]
         assert post(other, "/run/start", again="0/rel").status_code == 200
-    wait_for(lambda: status(other, "0/rel")["state"] == "finished")
-    wait_for(lambda: not any(status(one, "0/rel")["can_stop"] for one in (client, other)))
+    wait_until(lambda: status(other, "0/rel")["state"] == "finished")
+    wait_until(lambda: not any(status(one, "0/rel")["can_stop"] for one in (client, other)))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +97,7 @@ def test_a_run_is_stopped_and_goes_on(tmp_path: Path) -> None:
         ({"missing_regions": "x"}, "expected refuse, none or candidates"),
         ({"owner": "0/own.sign.pub"}, "expected an owner&#39;s key NAME.sign.key"),
         ({"model": "0/nothing.onnx"}, "nothing.onnx: there is no such file or folder"),
-        ({"name": "../x"}, "expected a new folder&#39;s name"),
+        ({"name": "../x"}, "expected the name of a new folder"),
         ({"folder": "0/nothing"}, "nothing: expected a folder"),
         ({"regions": "0/../x"}, "place"),
         ({"images": "0/list.txt"}, "list.txt: expected a folder or an image"),
@@ -140,7 +131,7 @@ def test_a_run_takes_no_code_from_the_folders(tmp_path: Path) -> None:
     client = client_of(tmp_path)
     fields = {"images": "0/in", "owner": "0/own.sign.key", "folder": "0", "name": "rel", "preset": "veil"}
     post(client, "/run/start", **fields)
-    wait_for(lambda: not status(client, "0/rel")["can_stop"])
+    wait_until(lambda: not status(client, "0/rel")["can_stop"])
     assert status(client, "0/rel")["state"] == "finished"
     assert not (tmp_path / "ran").exists()
 

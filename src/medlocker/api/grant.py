@@ -21,9 +21,10 @@ from medlocker.certificates import (
     load_recipient,
     open_release,
     open_secret,
+    refuse_inside_release,
     write_grant,
 )
-from medlocker.errors import InputError, OutputExistsError
+from medlocker.errors import InputError
 from medlocker.files import read_limited
 from medlocker.review import refuse_unreviewed
 
@@ -76,7 +77,7 @@ def grant(
     """
     listener = progress or Listener()
     last = None if until is None else parse_until(until, now=datetime.now(UTC))
-    check_place(Path(out), Path(release))
+    refuse_inside_release(Path(out))
     keys = load_owner(Path(owner))
     given = (to,) if isinstance(to, str | os.PathLike) else to
     recipients = [load_recipient(Path(path)) for path in given]
@@ -97,19 +98,6 @@ def grant(
         purpose=purpose,
     )
     return Granted(granted, opened.statement.images)
-
-
-def check_place(out: Path, release: Path) -> None:
-    """Refuse an output in a release: whoever verifies it would find files that its owner did not sign.
-
-    Raises:
-        OutputExistsError: If so.
-    """
-    if Path(os.path.realpath(out)).is_relative_to(Path(os.path.realpath(release))):
-        raise OutputExistsError(
-            f"the output {out.name} lies inside the release {release.name}, which must not change",
-            hint="choose an output elsewhere",
-        )
 
 
 def parse_until(text: str, *, now: datetime) -> datetime:

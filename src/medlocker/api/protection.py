@@ -9,7 +9,6 @@ from typing import Any
 
 from medlocker.api.chosenstyle import FEWEST_IMAGES, with_chosen_style
 from medlocker.api.clusters import indices_or_own, with_clusters
-from medlocker.api.grant import check_place
 from medlocker.api.keepout import KeepOut
 from medlocker.api.keptstyle import kept_style, style_to_keep
 from medlocker.api.listener import Listener
@@ -174,8 +173,6 @@ class Protection:
 
     def _inputs(self, images: Path) -> tuple[Inputs, AskedAgain | None]:
         inputs = find_inputs(images)
-        if self.redo is not None:
-            check_place(self.out, self.redo)
         again = None if self.redo is None else asked_again(self.redo, self.keys, listener=self.listener)
         if again is not None:
             inputs = again.among(inputs)

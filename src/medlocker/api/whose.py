@@ -42,11 +42,11 @@ from medlocker.tracing import (
     TEMPLATES,
     Candidate,
     MarkEvidence,
+    Memory,
     Traced,
     candidates_of,
     mark_evidence,
     query_of,
-    remember,
     remembered,
     trace,
 )
@@ -148,7 +148,7 @@ def whose(
             for opened in releases:
                 best = _better(best, trace(queries, counted(_known(opened, book, listener))))
         elif book is not None:
-            best = trace(queries, counted(one for _, one in remembered(book)))
+            best = trace(queries, counted(remembered(book)))
     finally:
         if book is not None:
             book.close()
@@ -206,24 +206,14 @@ def _verify_key(keys: Owner | None, owner: _Path | None, release: Path) -> Any:
 
 def _known(release: Release, book: Ledger | None, listener: Listener) -> Iterator[Candidate]:
     """Yield the pictures of a release: those that the ledger remembers, and the others from their files."""
-    kept: dict[tuple[int, str], list[Any]] = {}
-    if book is not None:
-        for file, one in remembered(book):
-            if one.release == release.statement.release:
-                kept.setdefault((one.index, file), []).append(one.fingerprint)
-    files = {line.entry.index: line.entry.file for line in release.lines()}
     total = release.statement.images
     with listener.steps() as advance:
-
-        def known(index: int, file: str) -> Any:
-            advance("looking through the release", 1, total)
-            return kept.get((index, file))
-
-        def passed_over(name: str, error: MedlockerError) -> None:
-            listener.warn(f"passed over: {error}")
-
-        found = candidates_of(release, known=known, passed_over=passed_over)
-        yield from found if book is None else remember(book, found, files=files, kept=kept.keys())
+        yield from candidates_of(
+            release,
+            memory=None if book is None else Memory(book, release.statement.release),
+            progress=lambda: advance("looking through the release", 1, total),
+            passed_over=lambda name, error: listener.warn(f"passed over: {error}"),
+        )
 
 
 def _proved(

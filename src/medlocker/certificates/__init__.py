@@ -31,7 +31,13 @@ from medlocker.certificates._keys import (
 from medlocker.certificates._ledger import Ledger, ledger_path
 from medlocker.certificates._ownergrant import open_owner_grant, seal_owner_grant, write_owner_grant
 from medlocker.certificates._record import SealedRecord, open_record, seal_record
-from medlocker.certificates._release import Release, check_binding, open_release, trust_failed
+from medlocker.certificates._release import (
+    Release,
+    check_binding,
+    open_release,
+    refuse_inside_release,
+    trust_failed,
+)
 from medlocker.certificates._secret import ReleaseSecret
 from medlocker.certificates._signedlines import check_line, sign_line
 from medlocker.certificates._signing import SigningKey, VerifyKey
@@ -86,6 +92,7 @@ __all__ = [
     "owner_access",
     "parse_shard",
     "read_grant",
+    "refuse_inside_release",
     "seal",
     "seal_owner_grant",
     "seal_record",

@@ -22,11 +22,12 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-from medlocker.certificates._boxed import Boxed
 from medlocker.certificates._keys import OwnerPaths
+from medlocker.certificates._sealedrows import SealedRows
 from medlocker.certificates._signing import SigningKey
 from medlocker.errors import AlreadyMarkedError, Code, InputError, WriteError
 
@@ -68,10 +69,22 @@ class Ledger:
         self._key = signing.derive("ledger")
         self._lock = threading.RLock()
         self._freed: dict[str, str] = {}
-        self._boxed = Boxed(signing.derive("trace"), what=f"ledger {self._name}")
         with self._errors():
             path.touch(mode=0o600, exist_ok=True)
             self._base = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+        rows = partial(
+            SealedRows,
+            self._base,
+            key=signing.derive("trace"),
+            digest=self._digest,
+            reading=self._errors,
+            writing=self._writing,
+            what=f"ledger {self._name}",
+        )
+        self.traces = rows("trace")
+        """What is remembered of marked pictures, to find them again."""
+        self.notes = rows("note")
+        """What is remembered of reviews."""
         try:
             with self._errors():
                 self._open()
@@ -112,12 +125,8 @@ class Ledger:
         base.execute(
             "CREATE TABLE IF NOT EXISTS place (place BLOB PRIMARY KEY, release TEXT NOT NULL) WITHOUT ROWID"
         )
-        base.execute(
-            "CREATE TABLE IF NOT EXISTS trace (place BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID"
-        )
-        base.execute(
-            "CREATE TABLE IF NOT EXISTS note (place BLOB PRIMARY KEY, data BLOB NOT NULL) WITHOUT ROWID"
-        )
+        self.traces.create()
+        self.notes.create()
         base.execute("COMMIT")
 
     def _write_ahead(self) -> None:
@@ -267,63 +276,6 @@ class Ledger:
                     f"ledger {self._name}: expected the id of a run that has not finished, got {release!r}",
                     subject=self._name,
                 )
-
-    def keep_note(self, of: str, data: bytes) -> None:
-        """Remember one thing by its name, sealed; what was remembered by that name is replaced.
-
-        Raises:
-            WriteError: If the system refuses.
-        """
-        place = self._digest(f"note {of}")
-        with self._writing():
-            self._base.execute(
-                "INSERT OR REPLACE INTO note VALUES (?, ?)", (place, self._boxed.seal(data, place=place))
-            )
-
-    def note(self, of: str) -> bytes | None:
-        """Return what is remembered by a name, None if nothing is.
-
-        Raises:
-            MalformedError: If it was changed.
-        """
-        place = self._digest(f"note {of}")
-        with self._errors():
-            row = self._base.execute("SELECT data FROM note WHERE place = ?", (place,)).fetchone()
-        return None if row is None else self._boxed.open(bytes(row[0]), place=place)
-
-    def keep_trace(self, of: str, data: bytes) -> None:
-        """Remember something about a marked picture, sealed; what was remembered of it before is replaced.
-
-        Args:
-            of: What names the picture.
-            data: Whatever :meth:`traces` shall give back.
-
-        Raises:
-            WriteError: If the system refuses.
-        """
-        place = self._digest(f"trace {of}")
-        with self._writing():
-            self._base.execute(
-                "INSERT OR REPLACE INTO trace VALUES (?, ?)", (place, self._boxed.seal(data, place=place))
-            )
-
-    def traces(self) -> Iterator[bytes]:
-        """Yield everything that is remembered about marked pictures, in no order.
-
-        Raises:
-            MalformedError: If an entry was changed.
-        """
-        after = b""
-        while True:
-            with self._errors():
-                rows = self._base.execute(
-                    "SELECT place, data FROM trace WHERE place > ? ORDER BY place LIMIT 500", (after,)
-                ).fetchall()
-            for place, data in rows:
-                yield self._boxed.open(bytes(data), place=bytes(place))
-            if not rows:
-                return
-            after = bytes(rows[-1][0])
 
     def __len__(self) -> int:
         with self._errors():

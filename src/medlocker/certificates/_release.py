@@ -23,7 +23,7 @@ from medlocker.certificates._index import (
 from medlocker.certificates._record import SealedRecord
 from medlocker.certificates._signing import VerifyKey
 from medlocker.certificates._statement import LOGO, STATEMENT, Statement, read_statement
-from medlocker.errors import CertificateError, InputError, MalformedError, WrongImageError
+from medlocker.errors import CertificateError, InputError, MalformedError, OutputExistsError, WrongImageError
 from medlocker.files import read_limited
 from medlocker.logo import Logo, load_logo
 
@@ -178,6 +178,24 @@ def open_release(path: Path, owner: VerifyKey) -> Release:
         )
     data = read_limited(file, max_bytes=MAX_STATEMENT_BYTES, what="certificate")
     return Release(path, owner, read_statement(data, owner=owner))
+
+
+def refuse_inside_release(out: Path, *, itself: bool = True) -> None:
+    """Refuse an output inside a release: whoever verifies it would find files that its owner did not sign.
+
+    Args:
+        itself: Whether the release's own folder is refused too; only the run that writes it may have it.
+
+    Raises:
+        OutputExistsError: If so.
+    """
+    place = Path(os.path.realpath(out))
+    for around in (place, *place.parents) if itself else place.parents:
+        if (around / "certificate" / STATEMENT).is_file():
+            raise OutputExistsError(
+                f"the output {out.name} lies inside the release {around.name}, which must not change",
+                hint="choose an output elsewhere",
+            )
 
 
 def check_binding(record: SealedRecord, line: IndexLine, release: Release) -> None:

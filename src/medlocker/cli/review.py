@@ -96,9 +96,9 @@ def review(
     RELEASE.review beside the release. `medlocker serve` shows the same in a browser.
     """
     with interruptible_imports():
-        from medlocker.api.grant import check_place
         from medlocker.api.review import parse_box
         from medlocker.api.review import review as open_review
+        from medlocker.certificates import refuse_inside_release
         from medlocker.review import NewMark, write_csv
 
     given: tuple[tuple[Verdict, str | None], ...] = (
@@ -122,7 +122,7 @@ def review(
         raise InputError("--reason and --reviewer require --approve, --reject or --another-mark")
     for out in (export, sheet):
         if out is not None:
-            check_place(out, release)
+            refuse_inside_release(out)
     found = open_review(release, owner=owner, progress=Telling())
     decided = 0
     for verdict, names in asked:

@@ -39,7 +39,7 @@ def serve(
     sent anywhere else. End it with Ctrl-C: runs that were started go on.
     """
     with interruptible_imports():
-        from medlocker.web.start import start
+        from medlocker.web.start import load_server
 
     def say(address: str) -> None:
         if json:
@@ -48,4 +48,4 @@ def serve(
             stdout.print(address, markup=False)
         note("end with Ctrl-C")
 
-    start(root or [Path()], port=port, opens_browser=browser, say=say)
+    load_server().run_server(root or [Path()], port=port, opens_browser=browser, say=say)

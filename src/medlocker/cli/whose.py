@@ -70,9 +70,9 @@ def whose(
     Exit code 0: found; 1: not found. A picture of something else is not found.
     """
     with interruptible_imports():
-        from medlocker.api.grant import check_place
         from medlocker.api.whose import check_origin, write_origin, write_page
         from medlocker.api.whose import whose as find
+        from medlocker.certificates import refuse_inside_release
 
     if check is not None:
         if owner is None:
@@ -83,9 +83,8 @@ def whose(
     if statement is not None and (owner is None or owner.name.endswith(".pub")):
         raise InputError("--statement requires --owner NAME, with the private key")
     for out in (page, statement):
-        for place in release or ():
-            if out is not None:
-                check_place(out, place)
+        if out is not None:
+            refuse_inside_release(out)
     found = find(picture, release=tuple(release or ()), ledger=ledger, owner=owner, progress=Telling())
     if page is not None:
         write_page(found, picture, page)

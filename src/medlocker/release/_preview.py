@@ -19,7 +19,8 @@ from medlocker.images import LIMITS, Image
 from medlocker.pages import shrunk
 from medlocker.protect import Job, Marked, Outcome, seeded
 from medlocker.release._inputs import Input
-from medlocker.release._run import IMAGES, Run
+from medlocker.release._run import Run
+from medlocker.release._target import IMAGES
 from medlocker.review.pictures import ImagePair, draw_boxes
 
 _SIDE_PX = 720

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +24,7 @@ from medlocker.certificates import (
 )
 from medlocker.classifiers import Classifier, checked_classifier, prototypes_of
 from medlocker.engines import Common, Engine, EngineMaker, EngineRequest, LocalEngine
-from medlocker.errors import Code, Failure, OutputExistsError, WriteError
+from medlocker.errors import Code, Failure
 from medlocker.files import make_folder, sweep_temporaries
 from medlocker.formats.dicom import series_key
 from medlocker.labels import Labels
@@ -37,21 +36,14 @@ from medlocker.release._fingerprint import fingerprint_path
 from medlocker.release._groups import Key, Scheduler, dicom_instance, find_groups
 from medlocker.release._inputs import Inputs
 from medlocker.release._journal import (
-    FOLDER,
-    PUT_BACK,
-    STATEMENT,
     ChangedRecordsError,
     Journal,
-    forget,
-    has_lost_journal,
-    is_unfinished,
 )
 from medlocker.release._recheck import file_stamp, revalidate
 from medlocker.release._sealer import Sealer
 from medlocker.release._summary import Summary
+from medlocker.release._target import IMAGES, check_target, refuse_links
 from medlocker.review import NewMark
-
-IMAGES = "images"
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,58 +180,6 @@ class Result:
         return 1 if self.summary.failed else 0
 
 
-def check_target(release: Path, inputs: Inputs) -> None:
-    """Refuse an output that would fall onto inputs or onto something else.
-
-    Raises:
-        OutputExistsError: If the folder holds anything but an unfinished run, or inputs and output overlap.
-        WriteError: If the system does not let it be read.
-    """
-    # unlike resolve, this bears links that lead in a circle
-    target, root = Path(os.path.realpath(release)), inputs.root.resolve()
-    if inputs.walked and target.is_relative_to(root):
-        raise OutputExistsError(
-            f"the output {release.name} lies inside the input folder", hint="choose an output elsewhere"
-        )
-    if any(Path(os.path.realpath(item.path)).is_relative_to(target) for item in inputs.items):
-        raise OutputExistsError(f"an input lies inside the output {release.name}")
-    for around in target.parents:
-        if (around / STATEMENT).is_file():
-            raise OutputExistsError(
-                f"the output {release.name} lies inside the release {around.name}, which must not change",
-                hint="choose an output elsewhere",
-            )
-    if not os.path.lexists(release):
-        return
-    try:
-        _check_content(release)
-    except OSError as error:
-        reason = (error.strerror or "").lower()
-        raise WriteError(
-            f"cannot look into the output {release.name}: {reason}", subject=release.name
-        ) from error
-
-
-def _check_content(release: Path) -> None:
-    if not release.is_dir():
-        raise OutputExistsError(f"the output {release.name} is a file", hint="choose another output")
-    if is_unfinished(release):
-        return
-    if (release / STATEMENT).exists():
-        forget(release)
-        raise OutputExistsError(
-            f"{release.name} is a finished release", hint="a release is never changed: choose another --out"
-        )
-    if has_lost_journal(release):
-        raise OutputExistsError(
-            f"{release.name} holds an unfinished run whose journal is missing", hint=PUT_BACK
-        )
-    if any(entry.name != FOLDER for entry in release.iterdir()):
-        raise OutputExistsError(
-            f"the output folder {release.name} is not empty", hint="choose another output"
-        )
-
-
 def run_release(
     run: Run,
     *,
@@ -280,7 +220,7 @@ def _attempt(
     started = time.perf_counter()
     check_target(run.release, run.inputs)
     make_folder(run.release)
-    _refuse_links(run)
+    refuse_links(run.release, run.inputs)
     facts: dict[str, str | int] = {"fingerprint": run.fingerprint(), "images": len(run.inputs.items)}
     begin = partial(_begin, run)
     journal = Journal(
@@ -333,24 +273,6 @@ def _attempt(
 def _begin(run: Run, release: str, *, is_new: bool = True) -> None:
     if run.ledger is not None:
         run.ledger.begin(release, folder=run.release, is_new=is_new)
-
-
-def _refuse_links(run: Run) -> None:
-    """Refuse links where files are written and removed: they would lead out of the release.
-
-    Raises:
-        OutputExistsError: If there is one.
-    """
-    certificate = [f"certificate/{part}" for part in ("index", "sealed", "grants")]
-    places = {FOLDER, "certificate", *certificate, IMAGES}
-    for item in run.inputs.items:
-        parent = item.output_name.rpartition("/")[0]
-        while parent and f"{IMAGES}/{parent}" not in places:
-            places.add(f"{IMAGES}/{parent}")
-            parent = parent.rpartition("/")[0]
-    for place in sorted(places):
-        if os.path.islink(run.release / place):
-            raise OutputExistsError(f"{place}: expected a folder of the release, got a link")
 
 
 def _discard(release: Path) -> None:

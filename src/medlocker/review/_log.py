@@ -105,7 +105,7 @@ class DecisionLog:
         Raises:
             MalformedError: If lines are missing at the end.
         """
-        data = ledger.note(self._note_name)
+        data = ledger.notes.find(self._note_name)
         if data is None:
             return
         try:
@@ -140,7 +140,7 @@ class DecisionLog:
         approved = sorted(self._approved)
         value = {"size": self._size, "last": self._previous, "final": final, "approved": approved}
         with closing(self._memory()) as ledger:
-            ledger.keep_note(self._note_name, json.dumps(value).encode("ascii"))
+            ledger.notes.keep(self._note_name, json.dumps(value).encode("ascii"))
 
     @property
     def _name(self) -> str:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from medlocker.attacks import as_bytes
 from medlocker.formats import read_image
 from medlocker.geometry import Box
 from medlocker.images import Image, viewed
@@ -86,4 +87,4 @@ def draw_boxes(picture: NDArray[np.uint8], boxes: Sequence[Box]) -> NDArray[np.u
 def _shown(image: Image, frame: int) -> NDArray[np.uint8]:
     frames = image.frames
     colors: NDArray[Any] = viewed(image, None if frames is None else frames[frame])
-    return (colors >> 8).astype(np.uint8) if colors.dtype == np.uint16 else colors
+    return as_bytes(colors)

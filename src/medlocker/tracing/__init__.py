@@ -10,7 +10,7 @@ from medlocker.tracing._fingerprint import (
     fingerprint_of,
     query_of,
 )
-from medlocker.tracing._memory import remember, remembered
+from medlocker.tracing._memory import Memory, remembered
 from medlocker.tracing._proof import CERTAIN, MarkEvidence, mark_evidence
 from medlocker.tracing._search import CERTAIN_MATCHES, Candidate, Traced, candidates_of, trace
 
@@ -25,13 +25,13 @@ __all__ = [
     "Fingerprint",
     "Likeness",
     "MarkEvidence",
+    "Memory",
     "Traced",
     "candidates_of",
     "compare",
     "fingerprint_of",
     "mark_evidence",
     "query_of",
-    "remember",
     "remembered",
     "trace",
 ]

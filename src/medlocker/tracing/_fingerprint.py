@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from medlocker.attacks import as_bytes
 from medlocker.errors import InputError
 
 POINTS = 100
@@ -111,7 +112,7 @@ def fingerprint_of(
         mirrored: Look at it in a mirror.
         smooth_px: Deviation of a Gaussian applied at that size: a print's dots vanish.
     """
-    grey = cv2.cvtColor(_as_bytes(colors), cv2.COLOR_RGB2GRAY)
+    grey = cv2.cvtColor(np.ascontiguousarray(as_bytes(colors)), cv2.COLOR_RGB2GRAY)
     if mirrored:
         grey = np.ascontiguousarray(grey[:, ::-1])
     longer = max(grey.shape)
@@ -190,7 +191,3 @@ def _compare(query: Fingerprint, known: Fingerprint) -> Likeness:
     # many points in one place are one piece of evidence
     places = {(round(x / _APART_PX), round(y / _APART_PX)) for x, y in source[kept].tolist()}
     return Likeness(len(places), np.asarray(transform, np.float64), query)
-
-
-def _as_bytes(colors: NDArray[Any]) -> NDArray[np.uint8]:
-    return np.ascontiguousarray((colors >> 8).astype(np.uint8) if colors.dtype == np.uint16 else colors)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -40,6 +41,16 @@ class Candidate:
     name: str
     frame: int
     fingerprint: Fingerprint
+
+
+class FingerprintMemory(Protocol):
+    """What is remembered of the images of one release."""
+
+    def known(self, index: int, file: str) -> list[Fingerprint] | None:
+        """Return the fingerprints of an image's frames, None if they are not known of this very file."""
+
+    def keep(self, index: int, file: str, name: str, frames: Sequence[Fingerprint]) -> None:
+        """Remember an image."""
 
 
 @dataclass(frozen=True)
@@ -110,25 +121,30 @@ def _table(query: Fingerprint) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
 def candidates_of(
     release: Release,
     *,
-    known: Callable[[int, str], Sequence[Fingerprint] | None] = lambda index, file: None,
+    memory: FingerprintMemory | None = None,
+    progress: Callable[[], None] = lambda: None,
     passed_over: Callable[[str, MedlockerError], None] = lambda name, error: None,
 ) -> Iterator[Candidate]:
     """Yield every marked picture of a release, frame by frame.
 
     Args:
         release: Its statement checked; every file is checked before it is read.
-        known: From number and SHA-256 of a marked file to its fingerprints, None if they must be made.
+        memory: Knows fingerprints that were made before, and keeps those that are made now.
+        progress: Called once for each image.
         passed_over: Called with the name of a file that is missing or not the signed one.
     """
     for line in release.lines():
         entry = line.entry
-        found = known(entry.index, entry.file)
+        progress()
+        found = None if memory is None else memory.known(entry.index, entry.file)
         if found is None:
             try:
                 found = fingerprints_of_file(read_marked(release, entry), name=entry.name)
             except MedlockerError as error:
                 passed_over(entry.name, error)
                 continue
+            if memory is not None:
+                memory.keep(entry.index, entry.file, entry.name, found)
         for frame, fingerprint in enumerate(found):
             yield Candidate(release.statement.release, entry.index, entry.name, frame, fingerprint)
 

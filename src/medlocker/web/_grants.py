@@ -45,10 +45,7 @@ async def give(request: Request) -> Response:
     form, found = await read_form(request), shared(request)
     roots = found.roots
     release, owner = roots.folder(form.text("at")), owner_name(roots.file(form.text("owner")))
-    to, folder, name = roots.file(form.text("to")), roots.folder(form.text("folder")), form.text("name")
-    if not name or "/" in name or name.startswith("."):
-        raise InputError(f"name of the grant: expected a new folder's name, got {name!r:.40}")
-    out = roots.path(f"{roots.place(folder)}/{name}")
+    to, out = roots.file(form.text("to")), roots.new_folder(form.text("folder"), form.text("name"))
     images = form.text("images")
     if len(images) > _LONGEST or Path(images or "*").is_file():
         raise InputError("images: expected a pattern such as left/*")

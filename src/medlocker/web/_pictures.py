@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from medlocker.attacks import as_bytes
 from medlocker.errors import InputError, MedlockerError
 from medlocker.files import read_limited
 from medlocker.formats import read_image
@@ -104,7 +105,7 @@ def windowed(colors: NDArray[Any], *, low: int, high: int) -> NDArray[np.uint8]:
         high: Shown white, per cent of the range, above ``low``.
     """
     if (low, high) == (0, 100):
-        return (colors >> 8).astype(np.uint8) if colors.dtype == np.uint16 else colors
+        return as_bytes(colors)
     top = float(np.iinfo(colors.dtype).max)
     scaled = (colors / top * 100 - low) / max(high - low, 1)
     return np.clip(np.round(scaled * 255), 0, 255).astype(np.uint8)

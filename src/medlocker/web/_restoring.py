@@ -38,13 +38,10 @@ async def back(request: Request) -> Response:
     """Restore into a new folder below the roots."""
     form, found = await read_form(request), shared(request)
     roots = found.roots
-    name, folder = form.text("name"), roots.folder(form.text("folder"))
-    if not name or "/" in name or name.startswith("."):
-        raise InputError(f"name of the folder: expected a new folder's name, got {name!r:.40}")
+    out = roots.new_folder(form.text("folder"), form.text("name"))
     release, owner = roots.folder(form.text("at")), roots.file(form.text("owner"))
     identity = roots.file(form.text("identity"))
     grant = roots.folder(form.text("grant")) if form.text("grant") else None
-    out = roots.path(f"{roots.place(folder)}/{name}")
     try:
         done = await found.work(
             partial(restore, release, owner=owner, identity=identity, out=out, grant=grant)

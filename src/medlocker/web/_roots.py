@@ -95,6 +95,17 @@ class Roots:
             raise InputError(f"{path.name}: expected a folder", subject=path.name)
         return path
 
+    def new_folder(self, place: str, name: str) -> Path:
+        """Return the path of a new folder in one that is there.
+
+        Raises:
+            InputError: If that is none, or the name is no folder's name.
+        """
+        self.folder(place)
+        if not name or "/" in name or name.startswith("."):
+            raise InputError(f"expected the name of a new folder, got {name!r:.40}")
+        return self.path(f"{place}/{name}")
+
     def file(self, place: str) -> Path:
         """Return the path of a place that is a regular file.
 

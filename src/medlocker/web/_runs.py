@@ -38,14 +38,11 @@ async def start(request: Request) -> Response:
         if asked is None:
             raise InputError("this run was not started here: repeat its command where it was started")
     else:
-        folder, name = form.text("folder"), form.text("name")
-        found.roots.folder(folder)
-        if not name or "/" in name or name.startswith("."):
-            raise InputError(f"name of the release: expected a new folder's name, got {name!r:.40}")
+        out = found.roots.new_folder(form.text("folder"), form.text("name"))
         asked = Asked(
             images=form.text("images"),
             owner=form.text("owner"),
-            out=f"{folder}/{name}",
+            out=found.roots.place(out),
             preset=form.text("preset"),  # type: ignore[arg-type]  # checked with the command
             labels=form.text("labels"),
             regions=form.text("regions"),

@@ -23,7 +23,6 @@ def run_server(
     *,
     port: int = 0,
     opens_browser: bool = True,
-    start_at: str = "/",
     say: Callable[[str], None],
 ) -> None:
     """Serve until interrupted.
@@ -32,7 +31,6 @@ def run_server(
         folders: Files are read and written below these alone.
         port: 1 to 65535; 0 takes a free one.
         opens_browser: Open the address in this machine's browser.
-        start_at: Path of the page that is opened first.
         say: Called with the address, which holds the token of this start.
 
     Raises:
@@ -42,7 +40,7 @@ def run_server(
     port = listener.getsockname()[1]
     token = secrets.token_urlsafe(32)
     app = make_app(roots, hosts=(f"{LOOPBACK}:{port}", f"localhost:{port}"), token=token)
-    address = f"http://{LOOPBACK}:{port}{start_at}{'&' if '?' in start_at else '?'}token={token}"
+    address = f"http://{LOOPBACK}:{port}/?token={token}"
     config = uvicorn.Config(app, log_level="error", access_log=False, server_header=False)
     say(address)
     if opens_browser:
