@@ -1,24 +1,31 @@
 """How surely `medlocker whose` finds the marked image that a picture was made of, and nothing else.
 
     MEDLOCKER_DATA=... python benchmarks/tracing.py [--marked 200] [--asked 60] [--foreign 2000]
-        [--preset veil] [--only halftone] [--fill 100000]
+        [--preset veil ...] [--only halftone ...]
 
 Photographs are marked and their fingerprints taken. Every asked image is changed in each way and looked for
 among all; then foreign pictures are: photographs that were never marked, of eyes and of skin, whole and cut.
-With --fill so many fingerprints of noise lie among the known ones: time and memory at that size.
+Screenshots are those of a real browser (Debian's chromium). How long it takes among very many known pictures:
+benchmarks/tracing_scale.py.
 """
 
 from __future__ import annotations
 
 import argparse
-import resource
+import base64
+import io
+import shutil
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image as Pillow
+from playwright.sync_api import sync_playwright
 
 import medlocker as ml
 from _idrid import data_folder
@@ -26,7 +33,7 @@ from _tables import share, table
 from medlocker.formats import read_image
 from medlocker.images import viewed
 from medlocker.testing import LinearClassifier
-from medlocker.tracing import Candidate, Fingerprint, fingerprint_of, query_of, trace
+from medlocker.tracing import Candidate, fingerprint_of, query_of, trace
 
 Picture = NDArray[np.uint8]
 Change = Callable[[Picture, np.random.Generator], Picture]
@@ -58,12 +65,31 @@ def _gamma(picture: Picture) -> Picture:
     return np.asarray(255 * (picture / 255.0) ** 1.6, np.uint8)
 
 
-def _screenshot(picture: Picture) -> Picture:
-    small = _scaled(picture, 0.8)
-    screen = np.full((small.shape[0] + 160, small.shape[1] + 320, 3), 235, np.uint8)
-    cv2.putText(screen, "Image viewer  File  Edit", (20, 40), 0, 1, (40, 40, 40), 2)
-    screen[100 : 100 + small.shape[0], 240 : 240 + small.shape[1]] = small
-    return screen
+class Screen:
+    """A real browser that shows a picture at four fifths of its size, with other things around it."""
+
+    def __init__(self, browser: Any) -> None:
+        self._page = browser.new_page(viewport={"width": 1600, "height": 1000})
+
+    def __call__(self, picture: Picture) -> Picture:
+        """Return what the screen shows, (1000, 1600, 3)."""
+        data = base64.b64encode(cv2.imencode(".png", picture[..., ::-1])[1].tobytes()).decode("ascii")
+        self._page.set_content(
+            "<body style='background:#ddd'><h1>Case 12</h1><p>Image viewer: file, edit, view</p>"
+            f"<img style='margin-left:200px;zoom:0.8' src='data:image/png;base64,{data}'><p>1 of 40</p>"
+        )
+        self._page.wait_for_function("document.images[0].complete")
+        return np.asarray(Pillow.open(io.BytesIO(self._page.screenshot())).convert("RGB"))
+
+
+@contextmanager
+def screen() -> Iterator[Screen]:
+    """Start a browser."""
+    program = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
+        yield Screen(browser)
+        browser.close()
 
 
 def _halftone(picture: Picture) -> Picture:
@@ -78,22 +104,24 @@ def _grey(picture: Picture) -> Picture:
     return np.repeat(picture.mean(axis=2).astype(np.uint8)[..., None], 3, axis=2)
 
 
-CHANGES: dict[str, Change] = {
-    "none": lambda picture, rng: picture,
-    "crop to 50 %": _half,
-    "JPEG 30": lambda picture, rng: _jpeg(picture, 30),
-    "resized 0.25": lambda picture, rng: _scaled(picture, 0.25),
-    "resized 2": lambda picture, rng: _scaled(picture, 2),
-    "turned by 3 degrees": _turned,
-    "mirrored": lambda picture, rng: picture[:, ::-1],
-    "grey": lambda picture, rng: _grey(picture),
-    "gamma 1.6": lambda picture, rng: _gamma(picture),
-    "screenshot": lambda picture, rng: _screenshot(picture),
-    "halftone": lambda picture, rng: _halftone(picture),
-    "half the size, crop, JPEG 30": lambda picture, rng: _jpeg(_half(_scaled(picture, 0.5), rng), 30),
-    "crop, turned, gamma": lambda picture, rng: _gamma(_turned(_half(picture, rng), rng)),
-    "screenshot, mirrored, JPEG 50": lambda picture, rng: _jpeg(_screenshot(picture)[:, ::-1], 50),
-}
+def changes(shown: Screen) -> dict[str, Change]:
+    """Return what is done to the pictures."""
+    return {
+        "none": lambda picture, rng: picture,
+        "crop to 50 %": _half,
+        "JPEG 30": lambda picture, rng: _jpeg(picture, 30),
+        "resized 0.25": lambda picture, rng: _scaled(picture, 0.25),
+        "resized 2": lambda picture, rng: _scaled(picture, 2),
+        "turned by 3 degrees": _turned,
+        "mirrored": lambda picture, rng: picture[:, ::-1],
+        "grey": lambda picture, rng: _grey(picture),
+        "gamma 1.6": lambda picture, rng: _gamma(picture),
+        "screenshot": lambda picture, rng: shown(picture),
+        "halftone": lambda picture, rng: _halftone(picture),
+        "half the size, crop, JPEG 30": lambda picture, rng: _jpeg(_half(_scaled(picture, 0.5), rng), 30),
+        "crop, turned, gamma": lambda picture, rng: _gamma(_turned(_half(picture, rng), rng)),
+        "screenshot, mirrored, JPEG 50": lambda picture, rng: _jpeg(shown(picture)[:, ::-1], 50),
+    }
 
 
 def photographs(folder: str) -> Iterator[Picture]:
@@ -110,47 +138,52 @@ def marked_by(preset: str, picture: Picture, seed: int) -> Picture:
     return np.asarray(style(model, picture, keep_out=[], seed=seed).apply(picture), np.uint8)
 
 
-def noise(count: int) -> Iterator[Candidate]:
-    """Yield fingerprints of nothing, with as many points as real ones have."""
-    rng = np.random.default_rng(1)
-    for number in range(count):
-        points = rng.uniform(0, 512, (100, 2)).astype(np.float32)
-        bits = rng.integers(0, 256, (100, 16), np.uint8)
-        yield Candidate("f" * 32, number, "", 0, Fingerprint(points, bits))
+@dataclass
+class Marked:
+    """Photographs marked in one way: what is known of all, and some of them to ask for."""
+
+    preset: str
+    known: list[Candidate] = field(default_factory=list)
+    asked: list[tuple[int, Picture]] = field(default_factory=list)
 
 
-def changed(
-    asked: Sequence[tuple[int, Picture]], known: Sequence[Candidate], *, title: str, only: Sequence[str]
-) -> None:
+def changed(marked: Marked, ways: Mapping[str, Change], *, only: Sequence[str]) -> None:
     """Print how many are found after each change."""
+    title = f"{marked.preset}, {len(marked.asked)} of {len(marked.known)} marked photographs"
     print(table([title, "found", "fewest points", "most of another image", "s"], []))
-    for name in only or CHANGES:
-        change = CHANGES[name]
-        right, least, other, started = 0, 10**6, 0, time.perf_counter()
-        for number, marked in asked:
-            found = trace(query_of(change(marked, np.random.default_rng(number))), known)
+    for name in only or ways:
+        right, least, other, started = 0, 10**6, 0, time.process_time()
+        for number, picture in marked.asked:
+            found = trace(query_of(ways[name](picture, np.random.default_rng(number))), marked.known)
             if found is None:
                 continue
             is_it = found.candidate.index == number
             right += is_it and found.is_found
             least = min(least, found.likeness.matches if is_it else 0)
             other = max(other, found.second if is_it else found.likeness.matches)
-        each = (time.perf_counter() - started) / len(asked)
-        print(f"| {name} | {share(right, len(asked))} | {least} | {other} | {each:.2f} |", flush=True)
+        each = (time.process_time() - started) / len(marked.asked)
+        print(f"| {name} | {share(right, len(marked.asked))} | {least} | {other} | {each:.2f} |", flush=True)
+    print(flush=True)
 
 
-def foreign_ones(pictures: Sequence[Picture], known: Sequence[Candidate], *, count: int) -> None:
+def foreign_ones(pictures: Sequence[Picture], every: Sequence[Marked], *, count: int) -> None:
     """Print how many foreign pictures are found wrongly."""
-    rng, wrong, most = np.random.default_rng(0), 0, 0
+    rng = np.random.default_rng(0)
+    wrong, most = dict.fromkeys(every_name(every), 0), dict.fromkeys(every_name(every), 0)
     for number in range(count):
         picture = pictures[number % len(pictures)]
-        found = trace(query_of(picture if number < len(pictures) else _half(picture, rng)), known)
-        wrong += found is not None and found.is_found
-        most = max(most, 0 if found is None else found.likeness.matches)
-    print(
-        f"\nForeign pictures found wrongly: {share(wrong, count)}; at most {most} points in common.",
-        flush=True,
-    )
+        queries = query_of(picture if number < len(pictures) else _half(picture, rng))
+        for marked in every:
+            found = trace(queries, marked.known)
+            wrong[marked.preset] += found is not None and found.is_found
+            most[marked.preset] = max(most[marked.preset], 0 if found is None else found.likeness.matches)
+    rows = [[name, share(wrong[name], count), str(most[name])] for name in wrong]
+    print(table([f"{count} foreign pictures", "found wrongly", "most points in common"], rows), flush=True)
+
+
+def every_name(every: Sequence[Marked]) -> list[str]:
+    """Return the presets."""
+    return [marked.preset for marked in every]
 
 
 def main() -> None:
@@ -161,35 +194,27 @@ def main() -> None:
     parser.add_argument("--marked", type=int, default=200)
     parser.add_argument("--asked", type=int, default=60)
     parser.add_argument("--foreign", type=int, default=2000)
-    parser.add_argument("--preset", default="veil")
-    parser.add_argument("--only", action="append", default=[], help="only this change")
-    parser.add_argument("--fill", type=int, default=0)
+    parser.add_argument("--preset", action="append", default=[], help="veil, strong, paper; default all")
+    parser.add_argument("--only", action="append", default=[], help="only this change; nothing: none at all")
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    known: list[Candidate] = []
-    asked: list[tuple[int, Picture]] = []
+    every = [Marked(preset) for preset in options.preset or ("veil", "strong", "paper")]
     foreign: list[Picture] = []
     for number, picture in enumerate(photographs("idrid")):
         if number >= options.marked:
             foreign.append(picture)
             continue
-        marked = marked_by(options.preset, picture, number)
-        known.append(Candidate("0" * 32, number, str(number), 0, fingerprint_of(marked)))
-        if len(asked) < options.asked and number % max(options.marked // options.asked, 1) == 0:
-            asked.append((number, marked))
-    title = f"{options.preset}, {len(asked)} of {options.marked} marked photographs"
-    changed(asked, known, title=title, only=options.only)
+        for marked in every:
+            painted = marked_by(marked.preset, picture, number)
+            marked.known.append(Candidate("0" * 32, number, str(number), 0, fingerprint_of(painted)))
+            if len(marked.asked) < options.asked and number % max(options.marked // options.asked, 1) == 0:
+                marked.asked.append((number, painted))
+    if options.only != ["nothing"]:
+        with screen() as shown:
+            for marked in every:
+                changed(marked, changes(shown), only=options.only)
     if options.foreign:
-        foreign_ones([*foreign, *photographs("isic2017")], known, count=options.foreign)
-    if options.fill:
-        started = time.perf_counter()
-        queries = query_of(_half(asked[0][1], np.random.default_rng(0)))
-        found = trace(queries, (one for part in (known, noise(options.fill)) for one in part))
-        print(
-            f"\nAmong {options.fill} more: {time.perf_counter() - started:.1f} s with making them, "
-            f"right: {found is not None and found.candidate.index == asked[0][0]}, peak memory "
-            f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MB."
-        )
+        foreign_ones([*foreign, *photographs("isic2017")], every, count=options.foreign)
 
 
 if __name__ == "__main__":
