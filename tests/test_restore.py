@@ -32,11 +32,10 @@ from medlocker.certificates import (
     write_owner_grant,
 )
 from medlocker.errors import OutputExistsError, RestoreError, WrongImageError
-from medlocker.formats import encode_image, mark_file, metadata_digest, read_image
+from medlocker.formats import mark_file, metadata_digest, read_image
 from medlocker.images import pixel_digest
 from medlocker.logo import Logo, builtin_logo
 from medlocker.mark import Mark
-from medlocker.marking import mark_pixels
 from medlocker.restore import ImageResult, check_output, restore_image, restore_release
 
 LOGO = builtin_logo()
@@ -131,25 +130,11 @@ def test_every_format_comes_back_exactly(name: str) -> None:
     assert restored.identical == (restored.data == marked.original)
 
 
-@pytest.mark.parametrize("name", ["rgb.jpg", "grey.jpg"])
-def test_a_jpeg_of_an_older_release_comes_back_as_png(name: str) -> None:
-    marked = _mark(ORIGINALS[name], name)
-    original = read_image(marked.original, name=name)
-    pixels = mark_pixels(original, MARKS, logo=LOGO)
-    file = encode_image(original, pixels.pixels)
-    again = read_image(file, name="a.png")
-    record = replace(
-        marked.record,
-        name="a.png",
-        file=_sha256(file),
-        pixels=pixel_digest(pixels.pixels),
-        metadata=metadata_digest(again),
-        method="pixels-v1",
-        residual=pixels.residual,
-    )
-    restored = restore_image(file, record, logo=LOGO)
-    assert restored.data.startswith(b"\x89PNG")
-    np.testing.assert_array_equal(read_image(restored.data, name=name).pixels, original.pixels)
+def test_a_jpeg_cannot_be_restored_pixel_by_pixel() -> None:
+    marked = _mark(ORIGINALS["rgb.jpg"], "rgb.jpg")
+    record = replace(marked.record, method="pixels-v1")
+    with pytest.raises(RestoreError, match="the method pixels-v1 does not suit this file"):
+        restore_image(marked.file, record, logo=LOGO)
 
 
 @pytest.mark.parametrize("name", ORIGINALS)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from image_samples import exif_block, noise, pillow, png_chunks
+from image_samples import exif_block, noise, pillow
 from PIL import Image as Pillow
 
 from jpeg_pictures import jpeg
-from medlocker.errors import UnsupportedImageError
+from medlocker.errors import InputError, UnsupportedImageError
 from medlocker.formats import encode_image, read_image
 from medlocker.formats.jpeg._coefficients import read_coefficients
 
@@ -35,49 +35,23 @@ def test_pixels_are_those_of_other_readers(
     assert np.array_equal(image.pixels, reference)
 
 
-def test_becomes_png_with_exif_profile_xmp_and_resolution() -> None:
+def test_tells_exif_profile_and_resolution() -> None:
     profile = noise((200_000,)).tobytes()  # longer than one segment
-    data = pillow(
-        smooth(3),
-        "JPEG",
-        exif=b"Exif\0\0" + exif_block(),
-        icc_profile=profile,
-        dpi=(300, 300),
-        xmp=b"<x:xmpmeta/>",
-    )
-    image = read_image(data, name="a.jpg")
+    data = pillow(smooth(3), "JPEG", exif=b"Exif\0\0" + exif_block(), icc_profile=profile, dpi=(300, 300))
     facts = {"exif": True, "gps": True, "icc": True, "orientation": 6, "dpi": "300 x 300"}
-    assert dict(image.facts) | facts == dict(image.facts)
-    other = image.pixels[::-1].copy()
-    written = encode_image(image, other)
-    picture = Pillow.open(io.BytesIO(written))
-    assert picture.format == "PNG"
-    assert np.array_equal(np.asarray(picture), other)
-    assert picture.info["icc_profile"] == profile
-    assert picture.info["dpi"] == pytest.approx((300, 300), abs=0.01)
-    assert picture.getexif()[274] == 6
-    assert picture.getexif().get_ifd(34853) == {1: "N"}
-    assert picture.info["xmp"] == b"<x:xmpmeta/>"
+    found = dict(read_image(data, name="a.jpg").facts)
+    assert found | facts == found
 
 
-def test_plain_jpeg_brings_nothing_but_pixels() -> None:
-    image = read_image(pillow(smooth(1), "JPEG"), name="a.jpg")
-    written = encode_image(image, image.pixels)
-    assert [kind for kind, _ in png_chunks(written)] == [b"IHDR", b"IDAT"]
-
-
-def test_thumbnail_is_not_carried_over() -> None:
-    thumbnail = pillow(noise((16, 16, 3)), "JPEG")
-    exif = b"Exif\0\0" + exif_block(thumbnail=thumbnail)
-    image = read_image(pillow(smooth(3), "JPEG", exif=exif), name="a.jpg")
-    written = encode_image(image, image.pixels)
-    assert thumbnail[20:60] in image.source
-    assert thumbnail[20:60] not in written
+def test_it_cannot_hold_chosen_pixels() -> None:
+    image = read_image(pillow(smooth(3), "JPEG"), name="a.jpg")
+    with pytest.raises(InputError, match="expected a format that keeps chosen pixels, got jpeg"):
+        encode_image(image, image.pixels)
 
 
 @pytest.mark.slow
 @pytest.mark.skipif("MEDLOCKER_DATA" not in os.environ, reason="no folder of real images is named")
-def test_real_photographs_are_read_as_by_pillow_and_written_exactly() -> None:
+def test_real_photographs_are_read_as_by_pillow() -> None:
     files = sorted(Path(os.environ["MEDLOCKER_DATA"]).rglob("*.jpg"))
     assert files, "expected JPEG files in the folder"
     for path in files[:: max(1, len(files) // 60)]:
@@ -86,8 +60,6 @@ def test_real_photographs_are_read_as_by_pillow_and_written_exactly() -> None:
         assert np.array_equal(
             image.pixels, np.asarray(Pillow.open(io.BytesIO(data))).reshape(image.pixels.shape)
         )
-        again = read_image(encode_image(image, image.pixels), name=path.name)
-        assert np.array_equal(again.pixels, image.pixels)
 
 
 GOOD = pillow(noise((40, 50, 3)), "JPEG")

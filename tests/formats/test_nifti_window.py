@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from image_samples import Array
+from image_samples import Array, loop_png
 from nifti_samples import nifti
 
 from medlocker.errors import InputError, RestoreError
 from medlocker.formats import mark_file, read_image, unmark_file
 from medlocker.formats._shownrange import ShownRange
 from medlocker.formats._windowed import Windowed
-from medlocker.formats.png import build_png, header_of
 from medlocker.images import Image, content_digest, viewed
 from medlocker.logo import builtin_logo
 from medlocker.mark import OPACITY_ONE, Mark
@@ -125,18 +124,13 @@ def test_the_logo_is_shown_as_on_any_other_image(dtype: str, slope: float) -> No
     told = (0.0, 180.0) if slope > 0 else (-180.0, 0.0)
     image = read_image(nifti(stored, slope=slope, calibration=told), name="a")
     marked = read_image(mark_file(image, [MARK], logo=builtin_logo()).data, name="a")
-    grey = Image(viewed(image)[..., :1].copy(), "grey", "png", b"")
-    still = mark_file(
-        read_image(_png(grey), name="b"), [MARK], logo=builtin_logo()
-    )  # the same picture in a format without a window
+    # the same picture in a format without a window
+    grey = loop_png(viewed(image)[..., :1], depth=8)
+    still = mark_file(read_image(grey, name="b"), [MARK], logo=builtin_logo())
     wanted = shown_8(read_image(still.data, name="b"))
     difference = np.abs(shown_8(marked) - wanted)
     assert difference.max() <= 3
     assert np.abs(shown_8(image) - shown_8(marked)).max() > 60
-
-
-def _png(image: Image) -> bytes:
-    return build_png(header_of(image.pixels, image.kind), image.pixels, before=())
 
 
 def test_marks_come_off_although_the_marked_volume_has_another_window() -> None:

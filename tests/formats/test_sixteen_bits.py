@@ -9,14 +9,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import tifffile
-from image_samples import Array, noise, tiff
+from image_samples import Array, loop_png, noise, tiff
 
 from medlocker.formats import mark_file, metadata_digest, read_image, unmark_file
 from medlocker.formats._keep import check_keep
 from medlocker.formats._losslessframes import LosslessFrames
 from medlocker.formats._losslessstills import LosslessStills
 from medlocker.formats._windowed import Windowed
-from medlocker.formats.png import build_png, header_of
 from medlocker.images import Image, content_digest, viewed
 from medlocker.logo import Logo, builtin_logo
 from medlocker.mark import OPACITY_ONE, Mark
@@ -36,8 +35,7 @@ def twelve(channels: int = 1, *, low: int = 60, high: int = 2900, seed: int = 1)
 
 
 def png(samples: Array, *extra: tuple[bytes, bytes]) -> bytes:
-    kind = {1: "grey", 2: "grey-alpha", 3: "rgb", 4: "rgba"}[samples.shape[2]]
-    return build_png(header_of(samples, kind), samples, before=extra)  # type: ignore[arg-type]
+    return loop_png(samples, depth=8 * samples.dtype.itemsize, extra=extra)
 
 
 def tagged(*tags: tuple[int, int, int, object], samples: Array | None = None, **options: object) -> bytes:

@@ -82,14 +82,13 @@ def _image(data: bytes, _: Path) -> None:
     image = read_image(data, name="image")
     content_digest(image)
     metadata_digest(image)
-    if image.frames is None:
+    if image.format == "jpeg":
+        again = write_coefficients(*read_coefficients(data))
+    elif image.frames is None:
         again = encode_image(image, image.pixels)
     else:
         again = encode_frames(image, (image.frames[i] for i in range(len(image.frames))))
     assert content_digest(read_image(again, name="again")) == content_digest(image)
-    if image.format == "jpeg":
-        around, blocks = read_coefficients(data)
-        write_coefficients(around, blocks)
     if min(image.width, image.height) >= 12:
         mark_file(image, [MARK], logo=LOGO)
 

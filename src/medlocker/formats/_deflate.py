@@ -99,10 +99,3 @@ def store(raw: NDArray[np.uint8], out: NDArray[np.uint8]) -> None:
     out[end : end + 5] = np.frombuffer(struct.pack("<BHH", 1, len(rest), len(rest) ^ 0xFFFF), np.uint8)
     out[end + 5 : -4] = rest
     out[-4:] = np.frombuffer(struct.pack(">I", isal_zlib.adler32(raw.data)), np.uint8)
-
-
-def stored(data: bytes) -> bytes:
-    """Return ``data`` as :func:`store` writes it."""
-    out = np.empty(stored_size(len(data)), np.uint8)
-    store(np.frombuffer(data, np.uint8), out)
-    return out.tobytes()

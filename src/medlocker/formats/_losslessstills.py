@@ -17,13 +17,13 @@ from medlocker.veil import AnyMark
 
 @dataclass(frozen=True)
 class LosslessStills:
-    """PNG, TIFF, BMP; older releases have JPEG written as PNG."""
+    """PNG, TIFF, BMP."""
 
     name: str = "pixels-v1"
 
     def suits(self, image: Image) -> bool:
-        """Tell whether the image is a still."""
-        return image.frames is None
+        """Tell whether the image is a still of such a format."""
+        return image.frames is None and image.format != "jpeg"
 
     def influence_box(self, image: Image, box: Box) -> Box:
         """Return the box: every pixel is on its own."""

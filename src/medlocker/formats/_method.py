@@ -56,7 +56,6 @@ class Method(Protocol):
         Args:
             image: To be marked.
             marks: In the order in which they are put on.
-            logo: The logo.
             keep: What else than harmless metadata is passed on; some formats are rid of it before.
 
         Raises:

@@ -33,7 +33,6 @@ def mark_file(image: Image, marks: Sequence[AnyMark], *, logo: Logo, keep: Keep 
     Args:
         image: From :func:`medlocker.formats.read_image`.
         marks: In the order in which they are put on.
-        logo: The logo.
         keep: What else passes, see :data:`medlocker.formats.KEEPABLE`.
 
     Raises:

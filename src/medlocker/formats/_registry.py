@@ -20,7 +20,7 @@ from medlocker.formats.dicom import (
     metadata_dicom,
     read_dicom,
 )
-from medlocker.formats.jpeg import encode_jpeg, glance_jpeg, metadata_jpeg, read_jpeg
+from medlocker.formats.jpeg import glance_jpeg, metadata_jpeg, read_jpeg
 from medlocker.formats.nifti import (
     NIFTI_STARTS,
     encode_nifti,
@@ -49,37 +49,37 @@ class _Adapter:
     starts: tuple[bytes, ...]
     read: _Reader
     glance: _Glancer
-    encode: Callable[[Image, Pixels], bytes]
     metadata: Callable[[Image], Iterator[bytes]]
+    encode: Callable[[Image, Pixels], bytes] | None = None
     encode_frames: Callable[[Image, Iterator[Pixels]], bytes] | None = None
 
 
 _ADAPTERS: Mapping[str, _Adapter] = {
-    "png": _Adapter((SIGNATURE,), read_png, glance_png, encode_png, metadata_png),
+    "png": _Adapter((SIGNATURE,), read_png, glance_png, metadata_png, encode_png),
     "tiff": _Adapter(
         (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
         read_tiff,
         glance_tiff,
-        encode_tiff,
         metadata_tiff,
+        encode_tiff,
         encode_frames=encode_tiff_frames,
     ),
-    "bmp": _Adapter((b"BM",), read_bmp, glance_bmp, encode_bmp, metadata_bmp),
-    "jpeg": _Adapter((b"\xff\xd8\xff",), read_jpeg, glance_jpeg, encode_jpeg, metadata_jpeg),
+    "bmp": _Adapter((b"BM",), read_bmp, glance_bmp, metadata_bmp, encode_bmp),
+    "jpeg": _Adapter((b"\xff\xd8\xff",), read_jpeg, glance_jpeg, metadata_jpeg),
     "dicom": _Adapter(
         (),
         read_dicom,
         glance_dicom,
-        encode_dicom,
         metadata_dicom,
+        encode_dicom,
         encode_frames=encode_dicom_frames,
     ),
     "nifti": _Adapter(
         NIFTI_STARTS,
         read_nifti,
         glance_nifti,
-        encode_nifti,
         metadata_nifti,
+        encode_nifti,
         encode_frames=encode_nifti_frames,
     ),
 }
@@ -139,7 +139,7 @@ def _adapter(data: Content, name: str, limits: Limits) -> _Adapter:
 def encode_image(image: Image, pixels: Pixels) -> bytes:
     """Return a file with other pixels and everything else as in the image's source, without loss.
 
-    The format, bit depth, kind and palette stay; only a JPEG, which cannot hold chosen pixels, becomes PNG.
+    The format, bit depth, kind and palette stay.
     Thumbnails and editors' layers, which would show the picture unmarked, are left out.
 
     Args:
@@ -147,12 +147,15 @@ def encode_image(image: Image, pixels: Pixels) -> bytes:
         pixels: (H, W, C) of the image's shape and type.
 
     Raises:
-        InputError: If the pixels do not fit the image.
+        InputError: If the pixels do not fit the image, or it is a JPEG, which cannot hold chosen pixels.
     """
     if image.frames is not None:
         raise InputError(f"expected {len(image.frames)} frames, got the pixels of one")
+    encode = _ADAPTERS[image.format].encode
+    if encode is None:
+        raise InputError(f"expected a format that keeps chosen pixels, got {image.format}")
     _check_pixels(image, pixels)
-    return _ADAPTERS[image.format].encode(image, np.ascontiguousarray(pixels))
+    return encode(image, np.ascontiguousarray(pixels))
 
 
 def encode_frames(image: Image, frames: Iterator[Pixels]) -> bytes:
@@ -195,8 +198,8 @@ def _check_pixels(image: Image, pixels: Pixels) -> None:
 def metadata_digest(image: Image) -> str:
     """Return the SHA-256 of everything a file holds besides its pixels and their layout.
 
-    A file written by :func:`encode_image` has the digest of its source, unless that is a JPEG. There,
-    quantisation tables and sampling count as metadata.
+    A file written by :func:`encode_image` has the digest of its source. In a JPEG quantisation tables and
+    sampling count as metadata.
 
     Returns:
         64 lower-case hex digits.

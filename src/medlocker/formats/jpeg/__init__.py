@@ -2,11 +2,10 @@
 
 from medlocker.formats.jpeg._blocks import extent
 from medlocker.formats.jpeg._coefficients import read_coefficients
-from medlocker.formats.jpeg._file import encode_jpeg, glance_jpeg, metadata_jpeg, read_jpeg
+from medlocker.formats.jpeg._file import glance_jpeg, metadata_jpeg, read_jpeg
 from medlocker.formats.jpeg._stream import frame_of
 
 __all__ = [
-    "encode_jpeg",
     "extent",
     "frame_of",
     "glance_jpeg",

@@ -1,4 +1,4 @@
-"""JPEG (ITU-T T.81): read; chosen pixels become PNG with its EXIF, colour profile, XMP, resolution."""
+"""JPEG (ITU-T T.81): read."""
 
 from __future__ import annotations
 
@@ -10,14 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 import simplejpeg
 
-from medlocker.formats._deflate import stored
 from medlocker.formats._exif import exif_facts
 from medlocker.formats._glance import Content, Glance
 from medlocker.formats.jpeg._coefficients import surroundings
-from medlocker.formats.jpeg._previews import EXIF, XMP, joined_profile
+from medlocker.formats.jpeg._previews import EXIF, joined_profile
 from medlocker.formats.jpeg._stream import APP0, APP1, Frame, Segment, Stream, parse_stream
-from medlocker.formats.png import build_png, header_of
-from medlocker.images import NO_LIMITS, Image, Kind, Limits, Pixels, refuse, translated
+from medlocker.images import Image, Kind, Limits, Pixels, refuse, translated
 
 _STRAY_AT_END = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 """The one warning of libjpeg that comes after the last block."""
@@ -36,23 +34,8 @@ _SAMPLINGS = frozenset(
 class _Parts:
     stream: Stream
     exif: bytes | None
-    icc: bytes | None
-    xmp: bytes | None
+    has_profile: bool
     per_metre: tuple[int, int] | None
-
-    def chunks(self) -> tuple[tuple[bytes, bytes], ...]:
-        """Return what is carried over as PNG chunks."""
-        found: list[tuple[bytes, bytes]] = []
-        if self.icc is not None:
-            # not compressed: the same bytes on every machine
-            found.append((b"iCCP", b"ICC profile\0\0" + stored(self.icc)))
-        if self.per_metre is not None:
-            found.append((b"pHYs", struct.pack(">IIB", *self.per_metre, 1)))
-        if self.exif is not None:
-            found.append((b"eXIf", self.exif))
-        if self.xmp is not None:
-            found.append((b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + self.xmp))
-        return tuple(found)
 
 
 def _parse_jpeg(data: bytes, name: str, limits: Limits) -> _Parts:
@@ -61,8 +44,7 @@ def _parse_jpeg(data: bytes, name: str, limits: Limits) -> _Parts:
     return _Parts(
         stream,
         _first(segments, APP1, EXIF),
-        joined_profile(segments),
-        _first(segments, APP1, XMP),
+        joined_profile(segments) is not None,
         _density(segments),
     )
 
@@ -123,7 +105,7 @@ def _facts(parts: _Parts) -> dict[str, str | int | bool]:
         "bit depth": 8,
         "kind": "grey" if len(frame.components) == 1 else "rgb",
         "compression": "progressive JPEG" if frame.progressive else "JPEG",
-        "icc": parts.icc is not None,
+        "icc": parts.has_profile,
         "exif": False,
         "gps": False,
     }
@@ -160,17 +142,6 @@ def _check_sampling(frame: Frame, name: str) -> None:
             f"got components of {found}",
             hint="this chroma sampling is not supported: convert the image to PNG, which loses nothing",
         )
-
-
-def encode_jpeg(image: Image, pixels: Pixels) -> bytes:
-    """Write pixels as PNG with what is carried over from the JPEG.
-
-    Args:
-        image: Read from JPEG.
-        pixels: Checked to be of the image's shape and type.
-    """
-    parts = _parse_jpeg(image.source, "image", NO_LIMITS)
-    return build_png(header_of(pixels, image.kind), pixels, before=parts.chunks())
 
 
 def metadata_jpeg(image: Image) -> Iterator[bytes]:

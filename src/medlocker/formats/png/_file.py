@@ -22,7 +22,6 @@ from medlocker.images import CHANNELS, NO_LIMITS, Image, Kind, Limits, Pixels, c
 
 _KINDS: dict[int, Kind] = {0: "grey", 2: "rgb", 3: "palette", 4: "grey-alpha", 6: "rgba"}
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
-_COLORS = {kind: color for color, kind in _KINDS.items()}
 _MAX_CHUNKS = 250_000
 _MAX_OTHERS = 100_000
 """Chunks besides those of pixels."""
@@ -307,32 +306,21 @@ def text_of(kind: bytes, data: bytes) -> bytes:
 
 
 def encode_png(image: Image, pixels: Pixels) -> bytes:
-    """Write pixels with all other chunks of the image's source.
+    """Write pixels with all other chunks of the image's source, without interlacing.
 
     Args:
         image: Read from PNG.
         pixels: Checked to be of the image's shape and type.
     """
     parts = parse_png(image.source, "image")
-    return build_png(parts.header, pixels, before=parts.before, after=parts.after)
-
-
-def build_png(
-    header: Header,
-    pixels: Pixels,
-    *,
-    before: Iterable[tuple[bytes, bytes]],
-    after: Iterable[tuple[bytes, bytes]] = (),
-) -> bytes:
-    """Return a PNG file of the given chunks, without interlacing."""
-    rows = _to_rows(pixels, header)
+    header, rows = parts.header, _to_rows(pixels, parts.header)
     return b"".join(
         (
             SIGNATURE,
             chunk(b"IHDR", header.to_bytes()),
-            *_written(before),
+            *_written(parts.before),
             *(chunk(b"IDAT", piece) for piece in compress_rows(rows, step=max(1, header.bits // 8))),
-            *_written(after),
+            *_written(parts.after),
             chunk(b"IEND", b""),
         )
     )
@@ -343,12 +331,6 @@ def _written(chunks: Iterable[tuple[bytes, bytes]]) -> Iterator[bytes]:
         kept = _kept(kind, data)
         if kept is not None:
             yield chunk(kind, kept)
-
-
-def header_of(pixels: Pixels, kind: Kind) -> Header:
-    """Return the header that fits pixels of 8 or 16 bits."""
-    height, width, _ = pixels.shape
-    return Header(width, height, pixels.dtype.itemsize * 8, _COLORS[kind], False)
 
 
 def canonical_png(
