@@ -207,7 +207,7 @@ def test_only_runs_that_have_not_finished_can_be_given_up(tmp_path: Path, text: 
     with Ledger(tmp_path / "l", KEY) as ledger:
         ledger.begin(RELEASE)
         ledger.record(ORIGINAL, release=RELEASE, marked=MARKED)
-        ledger.record(OTHER, release=LATER, marked=MARKED)  # as earlier versions did
+        ledger.record(OTHER, release=LATER, marked=MARKED)  # of a run that never began
         with pytest.raises(InputError) as caught:
             ledger.give_up(text)
         message = f"ledger l: expected the id of a run that has not finished, got {text!r}"
@@ -237,13 +237,14 @@ def test_a_ledger_of_an_earlier_version_is_used_on(tmp_path: Path) -> None:
     with Ledger(tmp_path / "l", KEY) as ledger:
         ledger.record(ORIGINAL, release=RELEASE, marked=MARKED)
     base = sqlite3.connect(tmp_path / "l")
-    base.execute("DROP TABLE run")
+    base.execute("DROP TABLE trace")
+    base.execute("DROP TABLE note")
     base.close()
     with Ledger(tmp_path / "l", KEY) as ledger:
         with pytest.raises(AlreadyMarkedError, match=f"in another way in release {RELEASE}$"):
             ledger.check(ORIGINAL, release=LATER)
-        ledger.begin(LATER)
-        ledger.finish(LATER)
+        ledger.traces.keep("one", b"data")
+        ledger.notes.keep("one", b"data")
 
 
 class Histories(RuleBasedStateMachine):

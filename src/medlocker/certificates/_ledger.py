@@ -107,6 +107,8 @@ class Ledger:
                 "CREATE TABLE marking"
                 " (original BLOB PRIMARY KEY, release TEXT NOT NULL, marked BLOB NOT NULL) WITHOUT ROWID"
             )
+            base.execute("CREATE TABLE run (release TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID")
+            base.execute("CREATE TABLE place (place BLOB PRIMARY KEY, release TEXT NOT NULL) WITHOUT ROWID")
             base.execute("INSERT INTO owner VALUES (?)", (owner,))
             base.execute(f"PRAGMA application_id={_APPLICATION}")
             base.execute(f"PRAGMA user_version={_VERSION}")
@@ -118,13 +120,7 @@ class Ledger:
             )
         elif base.execute("SELECT check_value FROM owner").fetchall() != [(owner,)]:
             raise InputError(f"ledger {self._name}: it belongs to another owner's key", subject=self._name)
-        # also in ledgers of earlier versions; a release that is not in it counts as finished
-        base.execute(
-            "CREATE TABLE IF NOT EXISTS run (release TEXT PRIMARY KEY, state TEXT NOT NULL) WITHOUT ROWID"
-        )
-        base.execute(
-            "CREATE TABLE IF NOT EXISTS place (place BLOB PRIMARY KEY, release TEXT NOT NULL) WITHOUT ROWID"
-        )
+        # not in ledgers of version 0.2.0
         self.traces.create()
         self.notes.create()
         base.execute("COMMIT")
