@@ -18,7 +18,7 @@ from dicom_samples import FOLDER, Array, Sample
 from medlocker.formats import read_image
 from medlocker.formats.dicom import Layout, encode_frame
 from medlocker.formats.dicom._codecs import CODECS, RLE, decode_frame, output_photometric
-from medlocker.formats.dicom._items import find_frames, frame_item, offset_table
+from medlocker.formats.dicom._frames import find_frames, frame_item, offset_table
 from medlocker.formats.dicom._layout import to_pixels, to_words
 
 OUTPUTS = sorted({codec.output for codec in CODECS.values()})

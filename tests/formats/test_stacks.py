@@ -59,7 +59,7 @@ def raw_format(monkeypatch: pytest.MonkeyPatch) -> None:
     def encode(image: Image, frames: Iterator[NDArray[Any]]) -> bytes:
         return b"".join(frame.tobytes() for frame in frames)
 
-    adapter = replace(registry._ADAPTERS["tiff"], encode_frames=encode)
+    adapter = replace(registry._ADAPTERS["tiff"], encode=encode)
     monkeypatch.setattr(registry, "_ADAPTERS", {**registry._ADAPTERS, "frames-test": adapter})
 
 

@@ -31,7 +31,7 @@ from medlocker.formats import mark_file, read_image
 from medlocker.formats._ifd import Entry, weight
 from medlocker.formats.dicom import Layout, encode_frame, series_key
 from medlocker.formats.dicom._codecs import decode_frame
-from medlocker.formats.dicom._segments import check_segments
+from medlocker.formats.dicom._palette import check_segments
 from medlocker.logo import Hardening, Logo, builtin_logo, render, rendered_size
 from medlocker.mark import Mark
 from medlocker.marking import render_layer

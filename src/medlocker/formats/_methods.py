@@ -6,22 +6,16 @@ from collections.abc import Mapping, Sequence
 
 from medlocker.errors import RestoreError
 from medlocker.formats._keep import NOTHING, Keep
-from medlocker.formats._losslessframes import LosslessFrames
-from medlocker.formats._losslessstills import LosslessStills
 from medlocker.formats._method import MarkedFile, Method
-from medlocker.formats._sealed import Sealed
-from medlocker.formats._windowed import Windowed
-from medlocker.formats.dicom.mark import Dicom
+from medlocker.formats._sealed import INNER, Sealed
 from medlocker.formats.jpeg.mark import JpegDct, JpegFile
 from medlocker.geometry import Box
 from medlocker.images import Image
 from medlocker.logo import Logo
 from medlocker.veil import AnyMark
 
-METHODS: Mapping[str, Method] = {
-    method.name: method
-    for method in (JpegDct(), JpegFile(), Sealed(), Dicom(), Windowed(), LosslessStills(), LosslessFrames())
-}
+_JPEG: tuple[Method, ...] = (JpegDct(), JpegFile())
+METHODS: Mapping[str, Method] = {method.name: method for method in (*_JPEG, Sealed(), *INNER.values())}
 """By the names that sealed records give; the first that suits an image marks it."""
 
 

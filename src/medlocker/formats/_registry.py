@@ -14,7 +14,6 @@ from medlocker.formats._glance import Content, Glance
 from medlocker.formats.bmp import encode_bmp, glance_bmp, metadata_bmp, read_bmp
 from medlocker.formats.dicom import (
     encode_dicom,
-    encode_dicom_frames,
     glance_dicom,
     looks_like_dicom,
     metadata_dicom,
@@ -24,13 +23,12 @@ from medlocker.formats.jpeg import glance_jpeg, metadata_jpeg, read_jpeg
 from medlocker.formats.nifti import (
     NIFTI_STARTS,
     encode_nifti,
-    encode_nifti_frames,
     glance_nifti,
     metadata_nifti,
     read_nifti,
 )
 from medlocker.formats.png import SIGNATURE, encode_png, glance_png, metadata_png, read_png
-from medlocker.formats.tiff import encode_tiff, encode_tiff_frames, glance_tiff, metadata_tiff, read_tiff
+from medlocker.formats.tiff import encode_tiff, glance_tiff, metadata_tiff, read_tiff
 from medlocker.images import LIMITS, Image, Limits, Pixels, refuse
 
 
@@ -50,8 +48,7 @@ class _Adapter:
     read: _Reader
     glance: _Glancer
     metadata: Callable[[Image], Iterator[bytes]]
-    encode: Callable[[Image, Pixels], bytes] | None = None
-    encode_frames: Callable[[Image, Iterator[Pixels]], bytes] | None = None
+    encode: Callable[[Image, Iterator[Pixels]], bytes] | None = None
 
 
 _ADAPTERS: Mapping[str, _Adapter] = {
@@ -62,26 +59,11 @@ _ADAPTERS: Mapping[str, _Adapter] = {
         glance_tiff,
         metadata_tiff,
         encode_tiff,
-        encode_frames=encode_tiff_frames,
     ),
     "bmp": _Adapter((b"BM",), read_bmp, glance_bmp, metadata_bmp, encode_bmp),
     "jpeg": _Adapter((b"\xff\xd8\xff",), read_jpeg, glance_jpeg, metadata_jpeg),
-    "dicom": _Adapter(
-        (),
-        read_dicom,
-        glance_dicom,
-        metadata_dicom,
-        encode_dicom,
-        encode_frames=encode_dicom_frames,
-    ),
-    "nifti": _Adapter(
-        NIFTI_STARTS,
-        read_nifti,
-        glance_nifti,
-        metadata_nifti,
-        encode_nifti,
-        encode_frames=encode_nifti_frames,
-    ),
+    "dicom": _Adapter((), read_dicom, glance_dicom, metadata_dicom, encode_dicom),
+    "nifti": _Adapter(NIFTI_STARTS, read_nifti, glance_nifti, metadata_nifti, encode_nifti),
 }
 _LONGEST_START = 8
 _EXPECTED = "expected a PNG, TIFF, BMP, JPEG, DICOM or NIfTI image"
@@ -151,11 +133,7 @@ def encode_image(image: Image, pixels: Pixels) -> bytes:
     """
     if image.frames is not None:
         raise InputError(f"expected {len(image.frames)} frames, got the pixels of one")
-    encode = _ADAPTERS[image.format].encode
-    if encode is None:
-        raise InputError(f"expected a format that keeps chosen pixels, got {image.format}")
-    _check_pixels(image, pixels)
-    return encode(image, np.ascontiguousarray(pixels))
+    return _encode(image, iter((pixels,)), 1)
 
 
 def encode_frames(image: Image, frames: Iterator[Pixels]) -> bytes:
@@ -166,15 +144,21 @@ def encode_frames(image: Image, frames: Iterator[Pixels]) -> bytes:
         frames: As many as the image has, (H, W, C) of its shape and type each; taken one at a time.
 
     Raises:
-        InputError: If the frames do not fit the image, or its format has none.
+        InputError: If the frames do not fit the image, or it is a still.
     """
-    encode = _ADAPTERS[image.format].encode_frames
-    if encode is None or image.frames is None:
+    if image.frames is None:
         raise InputError(f"expected an image of several frames, got a {image.format} still")
-    data = encode(image, _checked(image, frames, len(image.frames)))
+    data = _encode(image, frames, len(image.frames))
     if next(frames, None) is not None:
         raise InputError(f"expected {len(image.frames)} frames, got more")
     return data
+
+
+def _encode(image: Image, frames: Iterator[Pixels], count: int) -> bytes:
+    encode = _ADAPTERS[image.format].encode
+    if encode is None:
+        raise InputError(f"expected a format that keeps chosen pixels, got {image.format}")
+    return encode(image, _checked(image, frames, count))
 
 
 def _checked(image: Image, frames: Iterator[Pixels], count: int) -> Iterator[Pixels]:

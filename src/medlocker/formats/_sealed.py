@@ -30,9 +30,10 @@ from medlocker.veil import AnyMark
 
 _LENGTHS = struct.Struct("<BI")
 _MOST_BYTES = 1 << 30
-_INNER: Mapping[str, Method] = {
+INNER: Mapping[str, Method] = {
     method.name: method for method in (Dicom(), Windowed(), LosslessStills(), LosslessFrames())
 }
+"""How what is left is marked: the first that suits an image."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class Sealed:
     def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo, keep: Keep = NOTHING) -> MarkedFile:
         """Put marks on; see :class:`medlocker.formats._method.Method`."""
         bare, held = _FORMATS[image.format].hold(image, keep)
-        inner = next(method for method in _INNER.values() if method.suits(bare))
+        inner = next(method for method in INNER.values() if method.suits(bare))
         marked = told_if_needed(inner.mark(bare, marks, logo=logo, keep=keep), bare)
         if not held:
             return marked
@@ -102,7 +103,7 @@ def _split(residual: bytes) -> tuple[Method, bytes, bytes]:
     try:
         named, size = _LENGTHS.unpack_from(residual)
         start = _LENGTHS.size + named
-        inner = _INNER[residual[_LENGTHS.size : start].decode("ascii")]
+        inner = INNER[residual[_LENGTHS.size : start].decode("ascii")]
         unpacker = zlib.decompressobj()
         held = unpacker.decompress(residual[start : start + size], _MOST_BYTES)
         if not unpacker.eof or unpacker.unused_data or start + size > len(residual):

@@ -123,13 +123,14 @@ def _facts(layout: _Layout) -> dict[str, str | int | bool]:
     return facts
 
 
-def encode_bmp(image: Image, pixels: Pixels) -> bytes:
+def encode_bmp(image: Image, frames: Iterator[Pixels]) -> bytes:
     """Write pixels into a copy of the image's source.
 
     Args:
         image: Read from BMP.
-        pixels: Checked to be of the image's shape and type.
+        frames: One, checked to be of the image's shape and type.
     """
+    (pixels,) = frames
     layout = _parse_bmp(image.source, "image", NO_LIMITS)
     out = bytearray(image.source)
     layout.rows(out)[...] = _swapped(pixels)

@@ -5,17 +5,21 @@ from medlocker.formats.dicom._file import (
     complete_dicom,
     dicom_of,
     encode_dicom,
-    encode_dicom_frames,
     glance_dicom,
     hold_dicom,
     metadata_dicom,
     read_dicom,
 )
-from medlocker.formats.dicom._ids import dicom_identity, has_dicom_name, is_dicom_file, series_key
 from medlocker.formats.dicom._layout import Layout
 from medlocker.formats.dicom._parts import looks_like_dicom
-from medlocker.formats.dicom._quiet import quiet
-from medlocker.formats.dicom._tags import read_tags
+from medlocker.formats.dicom._tags import (
+    dicom_identity,
+    has_dicom_name,
+    is_dicom_file,
+    quiet,
+    read_tags,
+    series_key,
+)
 
 __all__ = [
     "Layout",
@@ -23,7 +27,6 @@ __all__ = [
     "dicom_identity",
     "dicom_of",
     "encode_dicom",
-    "encode_dicom_frames",
     "encode_frame",
     "glance_dicom",
     "has_dicom_name",

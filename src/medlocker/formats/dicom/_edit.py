@@ -7,13 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from medlocker.formats.dicom._codecs import CODECS, output_photometric
-from medlocker.formats.dicom._layout import PHOTOMETRIC, Layout
-from medlocker.formats.dicom._parts import SYNTAX, Parts, with_head
+from medlocker.formats.dicom._parts import Parts, with_head
 from medlocker.formats.dicom._walk import EXPLICIT, build_element
 
 _META_LENGTH = 0x00020000
-_OFFSET_TABLES = (0x7FE00001, 0x7FE00002)
 
 Changes: TypeAlias = Mapping[int, tuple[str, bytes] | None]
 """By tag the new value representation and value, or None to leave the element out."""
@@ -106,21 +103,3 @@ def changed(parts: Parts, changes: Changes, others: Sequence[Edit] = ()) -> tupl
     edits = sorted((*planned, *others), key=lambda edit: (edit.at, edit.length > 0)) if others else planned
     head, undo = apply_edits(parts.head, edits)
     return with_head(parts, head, parts.tail), undo
-
-
-def lossless(parts: Parts, layout: Layout) -> tuple[Parts, Layout]:
-    """Return parts and layout as a file is written that holds the decoded frames without loss.
-
-    A file that is not compressed stays as it is. Of a compressed one the transfer syntax and the colour
-    model follow what its frames are written in, and tables of the frames' places are left out.
-    """
-    if not parts.encapsulated:
-        return parts, layout
-    photometric = output_photometric(parts.syntax, layout.photometric)
-    changes: dict[int, tuple[str, bytes] | None] = dict.fromkeys(_OFFSET_TABLES)
-    output = CODECS[parts.syntax].output
-    if output != parts.syntax:
-        changes[SYNTAX] = ("UI", output.encode("ascii"))
-    if photometric != layout.photometric:
-        changes[PHOTOMETRIC] = ("CS", photometric.encode("ascii"))
-    return changed(parts, changes)[0], layout.with_photometric(photometric)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from medlocker.formats._keep import Keep
 from medlocker.formats.dicom._codecs import CODECS, output_photometric, stream_bits, stream_colors
 from medlocker.formats.dicom._frames import DicomFrames, FrameWriter
 from medlocker.formats.dicom._layout import Layout, check_payload, odd_bits, read_layout, to_pixels
+from medlocker.formats.dicom._palette import read_palette
 from medlocker.formats.dicom._parts import (
     DEFLATED,
     EXPLICIT_BIG,
@@ -25,7 +26,7 @@ from medlocker.formats.dicom._parts import (
     Parts,
     parse_parts,
 )
-from medlocker.formats.dicom._shown import Window, read_palette, read_shown
+from medlocker.formats.dicom._shown import Window, read_shown
 from medlocker.images import NO_LIMITS, Image, Limits, Pixels, refuse, translated
 
 _UID = re.compile(r"[0-9.]{5,64}")
@@ -152,22 +153,7 @@ def _contradiction(frames: DicomFrames) -> str:
     return f"{said}, as the JPEG says; its header says {told}" if said and said != told else ""
 
 
-def encode_dicom(image: Image, pixels: Pixels) -> bytes:
-    """Write pixels into a copy of the image's source, compressed ones without loss.
-
-    Args:
-        image: A still read from DICOM.
-        pixels: Checked to be of the image's shape and type.
-
-    Raises:
-        InputError: If the image has several frames.
-    """
-    if image.frames is not None:
-        raise InputError("expected a still, got an image of several frames")
-    return encode_dicom_frames(image, [pixels])
-
-
-def encode_dicom_frames(image: Image, frames: Iterable[Pixels]) -> bytes:
+def encode_dicom(image: Image, frames: Iterator[Pixels]) -> bytes:
     """Write frames into a copy of the image's source, compressed ones without loss.
 
     Args:

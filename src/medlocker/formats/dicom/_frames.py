@@ -1,19 +1,30 @@
-"""The frames of a DICOM image, decoded one at a time, and written again one at a time."""
+"""The frames of a DICOM image, decoded one at a time, and written again one at a time.
+
+Compressed ones lie in items (PS3.5, annex A.4).
+"""
 
 from __future__ import annotations
 
 import io
+import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 
-from medlocker.formats.dicom._codecs import decode_frame, encode_frame
-from medlocker.formats.dicom._edit import lossless
-from medlocker.formats.dicom._items import find_frames, frame_item, offset_table, table_bytes
-from medlocker.formats.dicom._layout import Layout, Words, odd_bits, to_pixels, to_words
-from medlocker.formats.dicom._parts import DEFLATED, Parts
+from medlocker.formats.dicom._codecs import CODECS, decode_frame, encode_frame, output_photometric
+from medlocker.formats.dicom._edit import changed
+from medlocker.formats.dicom._layout import PHOTOMETRIC, Layout, Words, odd_bits, to_pixels, to_words
+from medlocker.formats.dicom._parts import DEFLATED, SYNTAX, Parts
+from medlocker.formats.dicom._walk import EXPLICIT, ITEM, build_item, tag_at
 from medlocker.images import translated
+
+_OFFSET_TABLES = (0x7FE00001, 0x7FE00002)
+_JPEG_END = b"\xff\xd9"
+_MAX_FRAGMENTS = 1 << 17
+"""Of all frames together, beyond one for each."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,3 +195,79 @@ def _deflated(data: bytes) -> bytes:
     packer = zlib.compressobj(6, zlib.DEFLATED, -zlib.MAX_WBITS)
     packed = packer.compress(data) + packer.flush()
     return packed + b"\0" * (len(packed) % 2)
+
+
+def lossless(parts: Parts, layout: Layout) -> tuple[Parts, Layout]:
+    """Return parts and layout as a file is written that holds the decoded frames without loss.
+
+    A file that is not compressed stays as it is. Of a compressed one the transfer syntax and the colour
+    model follow what its frames are written in, and tables of the frames' places are left out.
+    """
+    if not parts.encapsulated:
+        return parts, layout
+    photometric = output_photometric(parts.syntax, layout.photometric)
+    changes: dict[int, tuple[str, bytes] | None] = dict.fromkeys(_OFFSET_TABLES)
+    output = CODECS[parts.syntax].output
+    if output != parts.syntax:
+        changes[SYNTAX] = ("UI", output.encode("ascii"))
+    if photometric != layout.photometric:
+        changes[PHOTOMETRIC] = ("CS", photometric.encode("ascii"))
+    return changed(parts, changes)[0], layout.with_photometric(photometric)
+
+
+def find_frames(payload: memoryview, count: int) -> list[tuple[memoryview, ...]]:
+    """Return the fragments of each frame.
+
+    Raises:
+        ValueError: If items are cut, or do not tell which frame they belong to.
+        struct.error: If an item's first bytes are missing.
+    """
+    items = list(islice(_items(payload), _MAX_FRAGMENTS + count + 1))
+    if len(items) > _MAX_FRAGMENTS + count:
+        raise ValueError("expected fewer fragments")
+    if not items:
+        raise ValueError("expected an offset table")
+    table, fragments = items[0][1], items[1:]
+    if len(fragments) < count:
+        raise ValueError("expected a fragment for each frame")
+    if count == 1:
+        return [tuple(part for _, part in fragments)]
+    if len(fragments) == count:
+        return [(part,) for _, part in fragments]
+    if len(table) == 4 * count:
+        starts = struct.unpack(f"<{count}I", table)
+        begin = fragments[0][0]
+        at = {place - begin: i for i, (place, _) in enumerate(fragments)}
+        firsts = [at.get(start, -1) for start in starts]
+    else:
+        ends = [i + 1 for i, (_, part) in enumerate(fragments) if _JPEG_END in bytes(part[-10:])]
+        firsts = [0, *ends[:-1]]
+    if len(firsts) != count or firsts[0] != 0 or firsts != sorted(set(firsts)):
+        raise ValueError("expected a table of where frames begin")
+    stops = [*firsts[1:], len(fragments)]
+    return [tuple(part for _, part in fragments[a:b]) for a, b in zip(firsts, stops, strict=True)]
+
+
+def _items(payload: memoryview) -> Iterator[tuple[int, memoryview]]:
+    at = 0
+    while at < len(payload):
+        (length,) = struct.unpack_from("<I", payload, at + 4)
+        if tag_at(payload, at, "<") != ITEM or at + 8 + length > len(payload):
+            raise ValueError("expected whole items")
+        yield at, payload[at + 8 : at + 8 + length]
+        at += 8 + length
+
+
+def frame_item(data: bytes) -> bytes:
+    """Return one frame as one item."""
+    return build_item(data + b"\0" * (len(data) % 2), dialect=EXPLICIT)
+
+
+def table_bytes(count: int) -> int:
+    """Return the length of the offset table's item."""
+    return 8 + 4 * count
+
+
+def offset_table(offsets: list[int]) -> bytes:
+    """Return the item that says where each frame's item begins, counted from behind this one."""
+    return build_item(struct.pack(f"<{len(offsets)}I", *offsets), dialect=EXPLICIT)

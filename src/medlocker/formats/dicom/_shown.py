@@ -16,12 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydicom.dataset import Dataset
 from pydicom.filereader import read_dataset
-from pydicom.pixels.processing import apply_color_lut
 
 from medlocker.formats.dicom._layout import Layout, Words
 from medlocker.formats.dicom._parts import Parts
-from medlocker.formats.dicom._quiet import quiet
-from medlocker.formats.dicom._segments import check_segments
+from medlocker.formats.dicom._tags import quiet
 
 _PICTURE = 0x0028
 """Group of all elements that describe pixels."""
@@ -30,8 +28,6 @@ _GROUPS = (0x52009229, 0x52009230)
 """The shared functional groups and those of each frame."""
 
 _PADDING = 0x00280120
-_RED_DESCRIPTOR = 0x00281101
-_SEGMENTED = (0x00281221, 0x00281222, 0x00281223, 0x00281224)
 _FEW = 16
 """A narrower range than this is told by its exact window; else by the usual one, which all viewers know."""
 
@@ -259,24 +255,3 @@ def _looked_up(values: Floats, item: Dataset, order: str) -> tuple[Floats, int]:
         first -= 1 << 16
     at = (np.floor(values) - first).clip(0, count - 1).astype(np.int64)
     return entries[at].astype(np.float64), min(max(bits, 1), 16)
-
-
-def read_palette(parts: Parts, layout: Layout) -> NDArray[np.uint8] | None:
-    """Return the colours of palette indices, (2**bits, 3) uint8, or None for other images.
-
-    Raises:
-        Exception: Of many kinds, if the palette is damaged.
-    """
-    if layout.kind != "palette":
-        return None
-    count = 1 << layout.stored
-    order = parts.dialect.order
-    descriptor = parts.value(_RED_DESCRIPTOR)[4:6]
-    for tag in _SEGMENTED:
-        if parts.value(tag):
-            (bits,) = struct.unpack(f"{order}H", descriptor)
-            check_segments(parts.value(tag), bits=bits, order=order)
-    with quiet():
-        header = read_header(parts)
-        colors = apply_color_lut(np.arange(count, dtype=np.uint8).reshape(1, count), header)[0, :, :3]
-    return np.ascontiguousarray(colors >> 8 if colors.dtype.itemsize == 2 else colors, dtype=np.uint8)

@@ -1,23 +1,52 @@
-"""Reading a DICOM file's header with pydicom, which inflates deflated files whole, however large."""
+"""What is read of a header with pydicom: without warnings, bombs, or any identifier that is ever shown.
+
+Pydicom's warnings quote values, which may be a patient's, and are no news to a user. Filters of warnings
+belong to the process, and leaving a block brings back those from before it. So whatever silences warnings
+while other threads read images does so here, one thread at a time: else one that leaves would let the
+warnings of another through.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import threading
+import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
 
-from medlocker.formats.dicom._parts import DEFLATED, SYNTAX, most_inflated, read_meta
-from medlocker.formats.dicom._quiet import quiet
+from medlocker.formats.dicom._parts import DEFLATED, SYNTAX, looks_like_dicom, most_inflated, read_meta
 
+_LOCK = threading.RLock()
+_LOG = logging.getLogger("pydicom")
 _MAX_META_BYTES = 1 << 20
 _PIECE_BYTES = 1 << 20
+_LOOKED_AT = 1024
+"""Bytes; without a preamble the first two elements must lie in them."""
+_SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
+_TAGS = ["SeriesInstanceUID", "SOPInstanceUID", "Rows", "Columns", "PhotometricInterpretation"]
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Drop every warning, and every log line of pydicom; one thread at a time, for both are the process's."""
+    with _LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        before, _LOG.disabled = _LOG.disabled, True
+        try:
+            yield
+        finally:
+            _LOG.disabled = before
 
 
 def read_tags(path: Path, **options: Any) -> Dataset:
-    """Read a file with pydicom, without its warnings.
+    """Read a file with pydicom, without its warnings; it inflates deflated ones whole, however large.
 
     Args:
         path: The file.
@@ -50,3 +79,65 @@ def _check_deflated(path: Path) -> None:
             if left < 0:
                 raise ValueError("expected a deflated data set of plausible size")
             packed = unpacker.unconsumed_tail or stream.read(_PIECE_BYTES)
+
+
+def has_dicom_name(path: Path) -> bool:
+    """Tell whether a file is called as DICOM files are."""
+    return path.suffix.lower() in _SUFFIXES
+
+
+def is_dicom_file(path: Path) -> bool:
+    """Tell whether a file looks like DICOM, with a preamble or without; False if it cannot be read."""
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as stream:
+            return looks_like_dicom(stream.read(_LOOKED_AT))
+    except OSError:
+        return False
+
+
+def dicom_identity(path: Path) -> tuple[str, str] | None:
+    """Return digests of a DICOM file's Series and SOP Instance UIDs, for finding duplicates.
+
+    Reads the header only.
+
+    Returns:
+        64 lower-case hex digits each, or None if the file is no DICOM or lacks one of the two.
+    """
+    header = _header(path)
+    if header is None:
+        return None
+    series, instance = header.get("SeriesInstanceUID"), header.get("SOPInstanceUID")
+    if not series or not instance:
+        return None
+    return _digest("series", str(series)), _digest("instance", str(instance))
+
+
+def series_key(path: Path) -> str | None:
+    """Return what DICOM files of one series, size and colour model share.
+
+    Images with the same key are slices of one object: they should bear the same mark. Reads the header only.
+
+    Returns:
+        64 lower-case hex digits, or None if the file is no DICOM or names no series.
+    """
+    header = _header(path)
+    if header is None or not header.get("SeriesInstanceUID"):
+        return None
+    return _digest("slices", *(str(header.get(tag, "")) for tag in _TAGS if tag != "SOPInstanceUID"))
+
+
+def _header(path: Path) -> dict[str, Any] | None:
+    if not (has_dicom_name(path) or is_dicom_file(path)):
+        return None
+    try:
+        found = read_tags(path, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
+        with quiet():
+            return {tag: found.get(tag) for tag in _TAGS}
+    except Exception:  # untrusted bytes: pydicom raises errors of many kinds
+        return None
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\n".join(("medlocker-dicom-v1", *parts)).encode("utf-8", "replace")).hexdigest()

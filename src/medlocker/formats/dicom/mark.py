@@ -6,24 +6,33 @@ Restoring puts the header's old bytes back, so that files which are not compress
 from __future__ import annotations
 
 import struct
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from medlocker.errors import RestoreError
 from medlocker.formats._keep import NOTHING, Keep
 from medlocker.formats._losslessframes import join_residuals, split_residuals
 from medlocker.formats._method import MarkedFile
 from medlocker.formats._registry import metadata_digest
+from medlocker.formats.dicom._edit import Edit
 from medlocker.formats.dicom._file import DicomImage, dicom_of
 from medlocker.formats.dicom._frames import DicomFrames, FrameWriter
 from medlocker.formats.dicom._header import LARGEST, SMALLEST, instance_uid, marked_header, original_header
 from medlocker.formats.dicom._layout import PHOTOMETRIC, Layout, Words, to_pixels
-from medlocker.formats.dicom._patch import Patch, pack_patch, unpack_patch
 from medlocker.geometry import Box
 from medlocker.images import FramesHash, Image, pixel_digest, translated
 from medlocker.logo import Logo
 from medlocker.marking import mark_pixels, unmark_pixels
 from medlocker.veil import AnyMark
+
+_COUNT, _EDIT = struct.Struct("<I"), struct.Struct("<III")
+_INKS = 256
+_MOST_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -67,7 +76,7 @@ class Dicom:
             element = parts.elements.get(tag)
             if element is not None and element.end - element.value_at == 2:
                 writer.patch(element.value_at, _sample_value(sample, layout, parts.dialect.order))
-        patch = pack_patch(Patch(undo, base.tail, source.pad, image.inks))
+        patch = _pack(_Patch(undo, base.tail, source.pad, image.inks))
         return MarkedFile(
             writer.finish(),
             struct.pack("<I", len(patch)) + patch + join_residuals(residuals),
@@ -82,7 +91,7 @@ class Dicom:
         source = image.dicom
         try:
             (length,) = struct.unpack_from("<I", residual)
-            patch = unpack_patch(residual[4 : 4 + length])
+            patch = _unpack(residual[4 : 4 + length])
             parts = original_header(source.parts, patch.edits, patch.tail)
         except (ValueError, struct.error) as error:
             raise RestoreError("the residual of the header does not belong to this file") from error
@@ -106,3 +115,69 @@ def _singles(image: DicomImage, source: DicomFrames) -> Iterator[tuple[Image, Wo
 def _sample_value(sample: int, layout: Layout, order: str) -> bytes:
     """Return a sample as the value of an element."""
     return struct.pack(f"{order}h" if layout.signed else f"{order}H", sample - layout.sign)
+
+
+@dataclass(frozen=True, eq=False)
+class _Patch:
+    """What gives an original's header back.
+
+    Args:
+        edits: From the marked file's bytes before the pixels to the original's.
+        tail: The original's bytes behind the pixels.
+        pad: What follows the original's frames within Pixel Data.
+        inks: (256,) uint16 samples that the logo's levels were drawn in, None if they are its levels.
+    """
+
+    edits: Sequence[Edit]
+    tail: bytes
+    pad: bytes
+    inks: NDArray[Any] | None
+
+
+def _pack(patch: _Patch) -> bytes:
+    """Return a patch as bytes; see docs/FORMAT.md."""
+    inks = b"" if patch.inks is None else patch.inks.astype("<u2").tobytes()
+    pieces = [_COUNT.pack(len(patch.edits))]
+    for edit in patch.edits:
+        pieces += (_EDIT.pack(edit.at, edit.length, len(edit.data)), edit.data)
+    for block in (patch.tail, patch.pad, inks):
+        pieces += (_COUNT.pack(len(block)), block)
+    return zlib.compress(b"".join(pieces), 9)
+
+
+def _unpack(data: bytes) -> _Patch:
+    """Read what :func:`_pack` wrote.
+
+    Raises:
+        RestoreError: If it is damaged.
+    """
+    unpacker = zlib.decompressobj()
+    try:
+        plain = unpacker.decompress(data, _MOST_BYTES)
+        if not unpacker.eof or unpacker.unused_data:
+            raise ValueError("expected one whole stream")
+        at = _COUNT.size
+        edits: list[Edit] = []
+        for _ in range(_COUNT.unpack_from(plain)[0]):
+            place, length, size = _EDIT.unpack_from(plain, at)
+            at += _EDIT.size
+            edits.append(Edit(place, length, _piece(plain, at, size)))
+            at += size
+        blocks: list[bytes] = []
+        for _ in range(3):
+            (size,) = _COUNT.unpack_from(plain, at)
+            blocks.append(_piece(plain, at + _COUNT.size, size))
+            at += _COUNT.size + size
+        tail, pad, inks = blocks
+        if at != len(plain) or len(inks) not in (0, 2 * _INKS):
+            raise ValueError("expected nothing more")
+    except (zlib.error, struct.error, ValueError) as error:
+        raise RestoreError("the residual of the header is damaged") from error
+    return _Patch(edits, tail, pad, np.frombuffer(inks, "<u2") if inks else None)
+
+
+def _piece(plain: bytes, at: int, size: int) -> bytes:
+    piece = plain[at : at + size]
+    if len(piece) != size:
+        raise ValueError("expected a whole piece")
+    return piece

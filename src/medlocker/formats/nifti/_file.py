@@ -152,17 +152,7 @@ def _facts(header: NiftiHeader, *, packed: bool) -> dict[str, str | int | bool]:
     return facts
 
 
-def encode_nifti(image: Image, pixels: Pixels) -> bytes:
-    """Write the only slice of a volume; all else stays as in the image's source.
-
-    Args:
-        image: Read from NIfTI.
-        pixels: Checked to be of the image's shape and type.
-    """
-    return encode_nifti_frames(image, iter((pixels,)))
-
-
-def encode_nifti_frames(image: Image, frames: Iterator[Pixels]) -> bytes:
+def encode_nifti(image: Image, frames: Iterator[Pixels]) -> bytes:
     """Write all slices; all else stays as in the image's source. Gzip files have no name and no time.
 
     Args:

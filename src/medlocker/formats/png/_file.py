@@ -305,13 +305,14 @@ def text_of(kind: bytes, data: bytes) -> bytes:
     return inflate_at_most(rest, MAX_TEXT_BYTES) if packed_text else rest
 
 
-def encode_png(image: Image, pixels: Pixels) -> bytes:
+def encode_png(image: Image, frames: Iterator[Pixels]) -> bytes:
     """Write pixels with all other chunks of the image's source, without interlacing.
 
     Args:
         image: Read from PNG.
-        pixels: Checked to be of the image's shape and type.
+        frames: One, checked to be of the image's shape and type.
     """
+    (pixels,) = frames
     parts = parse_png(image.source, "image")
     header, rows = parts.header, _to_rows(pixels, parts.header)
     return b"".join(

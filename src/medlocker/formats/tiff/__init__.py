@@ -3,7 +3,6 @@
 from medlocker.formats.tiff._file import (
     complete_tiff,
     encode_tiff,
-    encode_tiff_frames,
     glance_tiff,
     hold_tiff,
     metadata_tiff,
@@ -14,7 +13,6 @@ from medlocker.formats.tiff._file import (
 __all__ = [
     "complete_tiff",
     "encode_tiff",
-    "encode_tiff_frames",
     "glance_tiff",
     "hold_tiff",
     "metadata_tiff",

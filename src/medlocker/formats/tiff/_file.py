@@ -246,17 +246,7 @@ def _facts(layout: Layout) -> dict[str, str | int | bool]:
     return facts
 
 
-def encode_tiff(image: Image, pixels: Pixels) -> bytes:
-    """Write pixels with the tags, layout, compression and byte order of the image's source.
-
-    Args:
-        image: Read from TIFF.
-        pixels: Checked to be of the image's shape and type.
-    """
-    return encode_tiff_frames(image, iter((pixels,)))
-
-
-def encode_tiff_frames(image: Image, frames: Iterator[Pixels]) -> bytes:
+def encode_tiff(image: Image, frames: Iterator[Pixels]) -> bytes:
     """Write pages with the tags, layout, compression and byte order that each has in the image's source.
 
     Args:
