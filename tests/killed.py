@@ -1,4 +1,4 @@
-"""Calls in processes of their own, to be killed.
+"""Calls in processes of their own, which may be killed.
 
 They are forked from one that has done the imports, so that a kill costs no second of start-up, and that has
 no threads of other tests: a fork takes their locks along, but not the threads that would let go of them.
@@ -20,7 +20,11 @@ from patience import HANGS_S
 
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
-    ["medlocker.cli._main", "medlocker.cli.protect", "medlocker.certificates", "onnxruntime", "runs"]
+    [
+        *(f"medlocker.cli.{name}" for name in ("_main", "protect", "push", "restore", "status", "verify")),
+        *("medlocker.api.evaluate", "medlocker.api.protect", "medlocker.evaluate.report"),
+        *("onnxruntime", "runs"),
+    ]
 )
 _CHANGES = {"open", "os.rename", "os.link", "os.mkdir", "os.remove", "os.rmdir", "os.truncate"}
 

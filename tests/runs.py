@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import base64
+import faulthandler
 import io
 import json
 import os
-import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, chdir, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -19,6 +21,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from killed import FORKS
 from medlocker.certificates import Owner, open_owner_grant, open_release, owner_access, verify_release
 from medlocker.classifiers import Classifier
 from medlocker.cli import main
@@ -138,20 +141,57 @@ LISTEN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler
 """Begins a program that hears interrupts: a shell's background jobs ignore them, and so do their children."""
 
 
-def medlocker(*arguments: object, **options: Any) -> Answer:
-    """Run the real command in a process of its own."""
-    done = subprocess.run(
-        [*COMMAND, *map(os.fspath, map(_text, arguments))],
-        capture_output=True,
-        env=environment(),
-        timeout=HANGS_S,
-        check=False,
-        **options,
+def medlocker(*arguments: object, cwd: Path = Path(), first: Callable[[], object] | None = None) -> Answer:
+    """Run the real command in a process of its own, forked from one that has done the imports.
+
+    Args:
+        cwd: The folder to run it in.
+        first: Called there before, a function of a module.
+    """
+    words = [os.fspath(_text(word)) for word in arguments]
+    (out, out_end), (err, err_end) = (FORKS.Pipe(duplex=False) for _ in range(2))
+    process = FORKS.Process(
+        target=_run_command,
+        args=(words, os.path.abspath(cwd), environment(), (out_end, err_end), first),
     )
-    out = done.stdout.decode("utf-8", "backslashreplace")
-    err = done.stderr.decode("utf-8", "backslashreplace")
-    assert "Traceback" not in err, err
-    return Answer(done.returncode, out, err)
+    process.start()
+    out_end.close()
+    err_end.close()
+    with ThreadPoolExecutor(2) as readers:
+        told, said = readers.map(_all_of, (out, err))
+    process.join()
+    assert "Traceback" not in said, said
+    assert process.exitcode is not None
+    return Answer(process.exitcode, told, said)
+
+
+def _all_of(pipe: Connection) -> str:
+    with pipe, open(pipe.fileno(), "rb", closefd=False) as stream:
+        return stream.read().decode("utf-8", "backslashreplace")
+
+
+def _run_command(
+    words: list[str],
+    cwd: str,
+    environ: dict[str, str],
+    pipes: tuple[Connection, Connection],
+    first: Callable[[], object] | None,
+) -> None:
+    faulthandler.dump_traceback_later(HANGS_S, exit=True)
+    for number, pipe in enumerate(pipes, start=1):
+        os.dup2(pipe.fileno(), number)
+        pipe.close()
+    sys.stdout, sys.stderr = (
+        io.TextIOWrapper(io.BufferedWriter(io.FileIO(number, "w", closefd=False)), "utf-8", errors)
+        for number, errors in ((1, "strict"), (2, "backslashreplace"))
+    )
+    os.environ.clear()
+    os.environ.update(environ)
+    os.chdir(cwd)
+    sys.argv = ["medlocker", *words]
+    if first is not None:
+        first()
+    main()
 
 
 def called(*arguments: object, cwd: Path = Path()) -> Answer:

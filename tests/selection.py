@@ -27,8 +27,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    long = {TESTS / name for name in LONG}
+    files = {path for path in {item.path for item in items} if not long.isdisjoint((path, *path.parents))}
     for item in items:
-        if any((TESTS / name) in (item.path, *item.path.parents) for name in LONG):
+        if item.path in files:
             item.add_marker("long")
 
 

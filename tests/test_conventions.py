@@ -57,6 +57,6 @@ def test_an_unexpected_skip_fails(
     hooks = (TESTS / "selection.py").read_text()
     pytester.makeconftest(hooks)
     pytester.makepyfile(f"import pytest\ndef test(): pytest.skip({reason!r})\ndef test_other(): pass")
-    result = pytester.runpytest_subprocess("--no-skips", "-p", "no:cacheprovider")
+    result = pytester.runpytest_inprocess("--no-skips", "-p", "no:cacheprovider")
     assert result.ret == code
     assert (reason in result.stdout.str()) >= bool(code)

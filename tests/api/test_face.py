@@ -48,7 +48,8 @@ def test_the_type_checker_knows_the_same_names() -> None:
 
 def test_calls_stay_calls_when_packages_of_their_names_are_imported() -> None:
     code = "import medlocker as ml, importlib\n"
-    code += "for name in ml.__all__:\n    importlib.import_module('medlocker.cli.protect'); "
+    code += "importlib.import_module('medlocker.cli.protect')\n"
+    code += "for name in filter(str.islower, ml.__all__):\n    "
     code += "assert type(getattr(ml, name)).__name__ != 'module' or name == 'errors', name\nprint('ok')"
     assert python(code) == "ok"
 

@@ -19,7 +19,7 @@ from PIL import Image as Pillow
 
 from medlocker.demo import GRADES, SampleSet, builtin_model, write_samples
 from onnx_models import make_onnx, weights_for
-from runs import Answer, Shell, medlocker, tiny_model
+from runs import Answer, Shell, called, tiny_model
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Place:
 def place(tmp_path_factory: pytest.TempPathFactory, owner_name: Path) -> Place:
     folder = tmp_path_factory.mktemp("evaluate")
     samples = write_samples(folder / "eyes", count=4, seed=11, width=256, height=256)
-    answer = medlocker(
+    answer = called(
         *("protect", samples.images, "--model", builtin_model(), "--owner", owner_name),
         *("--labels", samples.labels, "--regions", samples.masks, "--out", folder / "release"),
         *("--preset", "strong", "--no-ledger", "--budget", 30, "--seed", 3, "--json"),

@@ -73,7 +73,7 @@ def test_clusters_change(protect: Protect, place: Path, owner: Owner, tmp_path: 
 
 def test_the_same_again(protect: Protect, tmp_path: Path) -> None:
     first, second = (
-        protect(tmp_path / name, "--budget", 8, "--json", *more)
+        protect(tmp_path / name, "--search", "square", "--budget", 8, "--json", *more)
         for name, more in (("a", ()), ("b", ("--batch", 3, "--workers", 2)))
     )
     assert first.json["models"] == second.json["models"]

@@ -6,6 +6,7 @@ import pytest
 
 from medlocker.errors import InputError
 from medlocker.protect import Harden, Settings
+from medlocker.search import AnySearch, GradientSearch, RandomSearch
 
 
 @pytest.mark.parametrize(
@@ -75,3 +76,22 @@ def test_logo_sizes() -> None:
 
 def test_opacities_as_weights() -> None:
     assert Settings(preset="strong", opacity=(0.39, 1)).opacity_range == (25559, 65535)
+
+
+@pytest.mark.parametrize(
+    ("preset", "search", "wanted"),
+    [
+        ("strong", "auto", True),
+        ("strong", "square", False),
+        ("strong", "texture", True),
+        ("paper", "auto", False),
+        ("paper", "gradient", True),
+        ("paper", GradientSearch(budget=2), True),
+        ("strong", RandomSearch(budget=2), False),
+        ("veil", "auto", False),
+    ],
+)
+def test_models_are_rebuilt_only_for_searches_that_differentiate(
+    preset: str, search: AnySearch, wanted: bool
+) -> None:
+    assert Settings(preset=preset, search=search).wants_gradients == wanted

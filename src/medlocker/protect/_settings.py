@@ -295,9 +295,11 @@ class Settings:
     @property
     def wants_gradients(self) -> bool:
         """Whether the search is better, or only possible, with gradients."""
-        if self.preset == "strong" or self.search in ("gradient", "texture"):
-            return True
-        return not isinstance(self.search, str) and self.search.needs_gradients
+        if self.search == AUTO:
+            return self.preset == "strong"
+        if isinstance(self.search, str):
+            return self.search in ("gradient", "texture")
+        return self.search.needs_gradients
 
     @property
     def against_names(self) -> tuple[str, ...]:
