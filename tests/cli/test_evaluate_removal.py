@@ -22,7 +22,7 @@ from medlocker.evaluate.removal import run_battery
 from medlocker.evaluate.removal._fill import FillAttack
 from medlocker.evaluate.removal._state import State
 from medlocker.store import read_unproved
-from runs import Answer, Shell, medlocker
+from runs import Answer, Shell, called, medlocker
 
 CHEAPEST = frozenset({"none", "filled, harmonic"})
 FEW = CHEAPEST | {"blur 1", "logo inverted"}
@@ -47,8 +47,8 @@ class Place:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory, owner_name: Path) -> Place:
     folder = tmp_path_factory.mktemp("removal")
-    samples = write_samples(folder / "eyes", count=3, seed=11, width=192, height=192)
-    answer = medlocker(
+    samples = write_samples(folder / "eyes", count=3, seed=11, width=128, height=128)
+    answer = called(
         *("protect", samples.images, "--model", builtin_model(), "--owner", owner_name),
         *("--preset", "paper", "--budget", 20, "--out", folder / "release"),
         *("--no-ledger", "--seed", 3, "--json"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cache, cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +32,9 @@ class Marked:
     mask: NDArray[np.bool_]
     marks: tuple[Mark, ...]
 
-    @property
+    @cached_property
     def evidence(self) -> Evidence:
+        """One object, so that an attack's finder looks at it once."""
         return Evidence(self.pixels, widened(self.mask, 2), LOGO)
 
     def psnr(self, restored: Bytes) -> float:
@@ -45,9 +47,12 @@ def put(clean: Bytes, marks: tuple[Mark, ...], *, logo: Logo = LOGO) -> Marked:
     return Marked(clean, pixels, changed(clean, pixels), marks)
 
 
+@cache
 def photograph(seed: int, side: int = 192) -> Bytes:
-    """A synthetic photograph."""
-    return synthesise(seed, grade=GRADES[seed % len(GRADES)], width=side, height=side).image
+    """A synthetic photograph, the same for all who ask for it."""
+    image = synthesise(seed, grade=GRADES[seed % len(GRADES)], width=side, height=side).image
+    image.flags.writeable = False
+    return image
 
 
 def marked_photograph(

@@ -29,7 +29,7 @@ from medlocker.evaluate.removal import (
 from medlocker.store import Store, read_unproved
 from medlocker.testing import LinearClassifier
 
-FEW = ("filled, harmonic", "logo inverted", "blur 1", "double masking")
+FEW = ("filled, harmonic", "blur 1", "double masking")
 
 
 @pytest.fixture(scope="module")
@@ -241,8 +241,9 @@ def test_information_of_a_few_images_is_not_measured(whole: BatteryResult) -> No
 
 
 def test_workers_change_nothing() -> None:
+    names = (*FEW, "logo inverted")
     one, two = (
-        run_battery(items(4), [QuadrantClassifier()], logo=LOGO, names=FEW, workers=n) for n in (1, 3)
+        run_battery(items(3), [QuadrantClassifier()], logo=LOGO, names=names, workers=n) for n in (1, 3)
     )
     assert rows_of(one) == rows_of(two)
 

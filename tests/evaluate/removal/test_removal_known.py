@@ -20,7 +20,7 @@ def test_the_attacker_knows_what_harden_does() -> None:
 
 
 def test_plain_marks_are_restored_almost_exactly() -> None:
-    found = [one.psnr(KnownLogoAttack(Finder()).restore(one.evidence)["logo inverted"]) for one in each(6)]
+    found = [one.psnr(KnownLogoAttack(Finder()).restore(one.evidence)["logo inverted"]) for one in each(3)]
     assert min(found) > 40
 
 
