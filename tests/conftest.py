@@ -11,7 +11,9 @@ from selection import pytest_addoption, pytest_collection_modifyitems, pytest_se
 __all__ = ["pytest_addoption", "pytest_collection_modifyitems", "pytest_sessionfinish"]
 
 # how long an example takes, or takes to make, says more about the machine than about the code
-settings.register_profile("medlocker", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "medlocker", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("medlocker")
 
 

@@ -74,7 +74,7 @@ def make_target(pixels: NDArray[np.uint8], harden: Harden, *, size_px: int, seed
     return Target(marked.astype(np.uint8), pixels, support, mark)
 
 
-def synthetic(harden: Harden, *, count: int = 10) -> Iterator[Target]:
+def synthetic(harden: Harden, *, count: int = 6) -> Iterator[Target]:
     for seed in range(count):
         pixels = synthesise(seed, grade=GRADES[seed % len(GRADES)], width=320, height=320).image
         yield make_target(pixels, harden, size_px=(56, 80)[seed % 2], seed=seed)
@@ -85,7 +85,7 @@ def test_plain_marks_are_undone_without_a_key() -> None:
     for target in synthetic(Harden()):
         found = blind(target.marked, LOGO, sizes_px=(40, 110))
         restored += target.restored(found.restored)
-    assert restored >= 9
+    assert restored >= 5
 
 
 def test_standard_hardening_withstands_the_same_and_those_who_know_it() -> None:

@@ -114,7 +114,7 @@ def test_the_copy_that_covers_more_is_seen() -> None:
 
 
 @given(veil=veils(), key=st.binary(min_size=1, max_size=8))
-@settings(max_examples=40)
+@settings(max_examples=15)
 def test_a_key_gives_one_veil(veil: Any, key: bytes) -> None:
     image = Image(np.zeros((48, 64, 3), np.uint8), "rgb", "png", b"")
     first = render_layer(veil, logo=builtin_logo(), image=image)
@@ -239,7 +239,7 @@ def test_copies_that_do_not_touch_the_image_are_not_rendered(monkeypatch: pytest
         key=st.binary(min_size=1, max_size=2),
     )
 )
-@settings(max_examples=30)
+@settings(max_examples=12)
 def test_a_grain_shows_the_first_of_the_copies_that_cover_it_most(lattice: Lattice) -> None:
     width, height = 70, 50
     looks = lattice_looks(lattice)

@@ -54,6 +54,7 @@ def run(command: str, folder: Path) -> None:
         pytest.fail(f"{command}\n{done.stdout}\n{done.stderr}")
 
 
+@pytest.mark.slow
 def test_commands_of_the_readme_work_as_printed(place: Path) -> None:
     two, own, worth, look, give, _ = blocks()
     assert [line.split()[:2] for line in two] == [["make", "demo"], ["make", "test"]]

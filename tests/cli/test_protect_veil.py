@@ -205,10 +205,10 @@ def test_more_budget_draws_until_the_aim_is_reached(place: Place) -> None:
 
 
 def test_a_kept_original_comes_back_byte_for_byte(place: Place, owner: Owner) -> None:
-    assert place.protect("kept", "--keep-original").code == 0
+    assert place.protect("kept", "--keep-original", source="some").code == 0
     answer = place.restore("kept", "kept-back", "--json")
     assert (answer.code, answer.json["restored"]) == (0, answer.json["identical"])
-    originals = {path.name: path.read_bytes() for path in (place.folder / "in").iterdir()}
+    originals = {path.name: path.read_bytes() for path in (place.folder / "some").iterdir()}
     restored = {path.name: path.read_bytes() for path in (place.folder / "kept-back").iterdir()}
     assert originals == restored
     release = open_release(place.folder / "kept", owner.signing.public)
@@ -395,8 +395,8 @@ def test_always_wrong_answers_of_two_classes_are_warned_of(place: Place) -> None
 
 
 def test_strong_veils_come_back_too(place: Place) -> None:
-    answer = place.protect("opaque", "--opacity", 0.7, 0.7, "--min-psnr", 0)
+    answer = place.protect("opaque", "--opacity", 0.7, 0.7, "--min-psnr", 0, source="some")
     assert answer.code == 0, answer.err
     assert "an opacity of 0.7 is more than a veil needs" in answer.err
     assert place.restore("opaque", "opaque-back").code == 0
-    assert same_pixels(place.folder / "in", place.folder / "opaque-back")
+    assert same_pixels(place.folder / "some", place.folder / "opaque-back")

@@ -73,7 +73,7 @@ def test_quiet_windows_are_free_of_lesions_and_inside() -> None:
 
 
 @given(st.integers(0, 2**32))
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_no_planned_lesion_reaches_into_a_quiet_window(seed: int) -> None:
     findings = plan_lesions(np.random.default_rng(seed), EYE, grade="severe")
     assert findings.lesions

@@ -60,7 +60,7 @@ def test_noise_everywhere_is_no_mark() -> None:
 
 
 @given(st.data())
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_two_marks_drawn_by_the_control_are_found_again(data: st.DataObject) -> None:
     image = make_image(height=200, width=220, noise=True)
     sizes = (data.draw(st.integers(30, 60)),) * 2

@@ -55,7 +55,7 @@ def _check(data: bytes) -> None:
 
 @pytest.mark.parametrize("sample", SAMPLES)
 @given(data=st.data())
-@settings(max_examples=60)
+@settings(max_examples=40)
 def test_flipped_bytes(sample: str, data: st.DataObject) -> None:
     damaged = bytearray(SAMPLES[sample])
     for _ in range(data.draw(st.integers(1, 4))):

@@ -70,7 +70,7 @@ def check(data: bytes, veil: Veil) -> None:
 
 @pytest.mark.parametrize("name", FILES)
 @given(veil=veils(width=60, height=50))
-@settings(max_examples=4)
+@settings(max_examples=2)
 def test_every_file_comes_back(name: str, veil: Veil) -> None:
     check(FILES[name], veil)
 

@@ -85,7 +85,7 @@ def test_boxes_that_overlap_over_and_over_are_not_taken_one_by_one(monkeypatch: 
 
 
 @given(veil=veils(), kind=st.sampled_from(KINDS), bits=st.sampled_from((8, 16)), data=st.data())
-@settings(max_examples=80)
+@settings(max_examples=30)
 def test_no_pixel_of_a_box_changes(veil: Any, kind: Kind, bits: int, data: st.DataObject) -> None:
     image = make_image(kind, bits=8 if kind == "palette" else bits, noise=kind != "palette")
     layer = render_layer(veil, logo=builtin_logo(), image=image)
@@ -99,7 +99,7 @@ def test_no_pixel_of_a_box_changes(veil: Any, kind: Kind, bits: int, data: st.Da
 
 
 @given(veil=veils())
-@settings(max_examples=60)
+@settings(max_examples=20)
 def test_beyond_the_soft_edge_nothing_tells_of_a_box(veil: Any) -> None:
     image = make_image()
     free = render_layer(replace(veil, keep_out=()), logo=builtin_logo(), image=image)

@@ -35,7 +35,7 @@ def preparation(folder: Path, **options: Any) -> VeilPreparation:
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fill(tmp_path_factory.mktemp("set") / "in", 12, size=96)
+    return fill(tmp_path_factory.mktemp("set") / "in", 12, size=64)
 
 
 @pytest.fixture(scope="module")
@@ -124,12 +124,12 @@ def test_legibility_and_a_range_of_opacities_bind_every_style(source: Path) -> N
 
 
 def test_regions_and_decoys_are_kept_out(source: Path, tmp_path: Path) -> None:
-    rows = "".join(f"{k:02d}.png,lesion,0,0,96,48\n" for k in range(12))
+    rows = "".join(f"{k:02d}.png,lesion,0,0,64,32\n" for k in range(12))
     (tmp_path / "boxes.csv").write_text("image,region,x,y,width,height\n" + rows)
     regions = load_regions(tmp_path / "boxes.csv")
     with_regions = prepare_veil(preparation(source, regions=regions)).prepared.facts
     assert with_regions["decoys"] is True
-    (tmp_path / "all.csv").write_text("image,region,x,y,width,height\n" + "00.png,lesion,0,0,96,96\n")
+    (tmp_path / "all.csv").write_text("image,region,x,y,width,height\n" + "00.png,lesion,0,0,64,64\n")
     found = prepare_veil(preparation(source, regions=load_regions(tmp_path / "all.csv")))
     assert [one.name for one in found.left_out] == ["00.png"]
     assert "too little for a veil" in found.left_out[0].reason

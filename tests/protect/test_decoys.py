@@ -29,7 +29,7 @@ def share(boxes: tuple[Box, ...], width: int, height: int) -> float:
 
 
 @given(width=SIDES, height=SIDES, key=KEYS)
-@settings(max_examples=60)
+@settings(max_examples=25)
 def test_decoys_lie_inside_and_come_from_the_key(width: int, height: int, key: bytes) -> None:
     drawn = draw_decoys((), width=width, height=height, key=key)
     assert drawn == draw_decoys((), width=width, height=height, key=key)
@@ -105,7 +105,7 @@ def like_others(boxes: tuple[Box, ...], key: bytes) -> tuple[Box, ...]:
 
 
 @given(key=KEYS, width=SIDES, height=SIDES)
-@settings(max_examples=40)
+@settings(max_examples=20)
 def test_decoys_like_others_lie_inside_and_come_from_the_key(key: bytes, width: int, height: int) -> None:
     drawn = draw_decoys((), width=width, height=height, key=key, donors=DONORS)
     assert drawn == draw_decoys((), width=width, height=height, key=key, donors=DONORS)

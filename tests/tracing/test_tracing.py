@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -30,12 +31,16 @@ from runs import Answer, called
 Picture = NDArray[np.uint8]
 
 
+SIDE = 384
+"""Pixels of the photographs."""
+
+
 class Study:
     """A release of synthetic photographs, and what was made of its sixth image."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.samples = write_samples(folder / "made", count=8)
+        self.samples = write_samples(folder / "made", count=8, width=SIDE, height=SIDE)
         new_owner(folder / "own")
         options: Any = {"owner": folder / "own", "out": folder / "rel", "lesions": "none", "seed": 1}
         done = ml.protect(self.samples.images, **options)
@@ -71,10 +76,10 @@ def _turned(picture: Picture) -> Picture:
 
 
 def _on_a_desktop(picture: Picture) -> Picture:
-    screen = np.full((900, 1200, 3), 235, np.uint8)
+    screen = np.full((600, 800, 3), 235, np.uint8)
     cv2.putText(screen, "viewer", (20, 40), 0, 1, (40, 40, 40), 2)
     small = _resized(picture, 0.8)
-    screen[100 : 100 + small.shape[0], 300 : 300 + small.shape[1]] = small
+    screen[100 : 100 + small.shape[0], 200 : 200 + small.shape[1]] = small
     return screen
 
 
@@ -84,7 +89,7 @@ def _bright(picture: Picture) -> Picture:
 
 CHANGES: dict[str, Callable[[Picture], Picture]] = {
     "nothing": lambda picture: picture,
-    "cropped": lambda picture: picture[60:420, 80:440],
+    "cropped": lambda picture: picture[45:315, 60:330],
     "compressed": lambda picture: _jpeg(picture, 30),
     "smaller": lambda picture: _resized(picture, 0.4),
     "larger": lambda picture: cv2.resize(picture, None, fx=2, fy=2),  # type: ignore[dict-item, return-value]
@@ -93,7 +98,7 @@ CHANGES: dict[str, Callable[[Picture], Picture]] = {
     "grey": lambda picture: np.repeat(picture.mean(2, keepdims=True).astype(np.uint8), 3, axis=2),
     "brighter": _bright,
     "a screenshot": _on_a_desktop,
-    "three at once": lambda picture: _jpeg(_resized(picture[60:460, 40:460], 0.7), 50),
+    "three at once": lambda picture: _jpeg(_resized(picture[45:345, 30:345], 0.7), 50),
 }
 
 
@@ -120,12 +125,12 @@ def test_the_unmarked_original_does_not_carry_the_mark(study: Study, change: str
 def test_other_pictures_are_not_found(study: Study, tmp_path: Path, what: str) -> None:
     rng = np.random.default_rng(3)
     pictures: dict[str, Callable[[], Picture]] = {
-        "noise": lambda: rng.integers(0, 256, (400, 400, 3)).astype(np.uint8),
-        "flat": lambda: np.full((400, 400, 3), 90, np.uint8),
-        "text": lambda: _on_a_desktop(np.full((400, 400, 3), 255, np.uint8)),
+        "noise": lambda: rng.integers(0, 256, (300, 300, 3)).astype(np.uint8),
+        "flat": lambda: np.full((300, 300, 3), 90, np.uint8),
+        "text": lambda: _on_a_desktop(np.full((300, 300, 3), 255, np.uint8)),
     }
     if what == "another eye":
-        other = write_samples(tmp_path / "other", count=1, seed=99)
+        other = write_samples(tmp_path / "other", count=1, seed=99, width=SIDE, height=SIDE)
         picture = np.asarray(cv2.imread(str(next(other.images.iterdir()))), np.uint8)
     else:
         picture = pictures[what]()
@@ -136,8 +141,8 @@ def test_other_pictures_are_not_found(study: Study, tmp_path: Path, what: str) -
 
 
 def test_pictures_that_only_have_the_same_logo_are_not_found(tmp_path: Path) -> None:
-    made = write_samples(tmp_path / "made", count=3, seed=4)
-    other = write_samples(tmp_path / "other", count=1, seed=77)
+    made = write_samples(tmp_path / "made", count=3, seed=4, width=SIDE, height=SIDE)
+    other = write_samples(tmp_path / "other", count=1, seed=77, width=SIDE, height=SIDE)
     new_owner(tmp_path / "own")
     style = ml.Marks(preset="paper", search="random", budget=1, opacity=(0.9, 0.9), size=0.5)
     options: Any = {"models": builtin_model(), "lesions": "none", "preset": style, "ledger": False}
@@ -183,7 +188,7 @@ def test_a_changed_memory_is_refused(study: Study, tmp_path: Path) -> None:
 
 
 def test_the_command_and_its_statement(study: Study) -> None:
-    cv2.imwrite(str(study.folder / "crop.jpg"), study.marked[60:420, 80:440])
+    cv2.imwrite(str(study.folder / "crop.jpg"), study.marked[45:315, 60:330])
     outputs = ("--page", "p.html", "--statement", "o.dsse.json", "--json")
     answer = study("crop.jpg", "--release", "rel", "--owner", "own", *outputs)
     assert (answer.code, answer.json["image"]) == (0, study.name)
@@ -242,13 +247,13 @@ def test_what_cannot_be_traced(study: Study, options: tuple[str, ...], code: int
 
 
 def test_files_that_were_changed_are_passed_over(study: Study, tmp_path: Path) -> None:
-    other = Study(tmp_path)
-    path = other.release / "images" / other.name
+    shutil.copytree(study.release, tmp_path / "rel")
+    path = tmp_path / "rel" / "images" / study.name
     path.write_bytes(path.read_bytes() + b"x")
-    cv2.imwrite(str(tmp_path / "f.png"), other.marked)
-    answer = other("f.png", "--release", "rel", "--owner", "own")
+    cv2.imwrite(str(tmp_path / "f.png"), study.marked)
+    answer = called("whose", "f.png", "--release", "rel", "--owner", study.folder / "own", cwd=tmp_path)
     assert answer.code == 1
-    assert f"passed over: {other.name}: the marked file is not the signed one" in answer.err
+    assert f"passed over: {study.name}: the marked file is not the signed one" in answer.err
 
 
 def test_verify_names_the_image_that_a_file_was_made_of(study: Study) -> None:
