@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,9 @@ from hypothesis import HealthCheck, settings
 from medlocker.certificates import Owner, load_owner, new_owner
 from selection import pytest_addoption, pytest_collection_modifyitems, pytest_sessionfinish
 
+# collecting makes objects by the million and no garbage
+gc.disable()
+
 __all__ = ["pytest_addoption", "pytest_collection_modifyitems", "pytest_sessionfinish"]
 
 # how long an example takes, or takes to make, says more about the machine than about the code
@@ -15,6 +19,10 @@ settings.register_profile(
     "medlocker", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("medlocker")
+
+
+def pytest_collection_finish() -> None:
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

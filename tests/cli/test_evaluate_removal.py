@@ -22,7 +22,7 @@ from medlocker.evaluate.removal import run_battery
 from medlocker.evaluate.removal._fill import FillAttack
 from medlocker.evaluate.removal._state import State
 from medlocker.store import read_unproved
-from runs import Answer, Shell, called, medlocker
+from runs import Answer, Shell, called
 
 CHEAPEST = frozenset({"none", "filled, harmonic"})
 FEW = CHEAPEST | {"blur 1", "logo inverted"}
