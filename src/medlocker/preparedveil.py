@@ -10,8 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from medlocker.errors import InputError
-from medlocker.files import read_limited
-from medlocker.logo import LOGO_FILE, MAX_FILE_BYTES, Logo, load_logo
+from medlocker.logo import Logo, read_prepared
 from medlocker.veilstyle import VeilStyle
 
 VEIL_FILE = "veil.json"
@@ -65,22 +64,7 @@ def load_prepared_veil(folder: Path) -> PreparedVeil:
     Raises:
         InputError: If it is none, or damaged.
     """
-    logo = load_logo(
-        read_limited(folder / LOGO_FILE, max_bytes=MAX_FILE_BYTES, what="logo"),
-        name=f"{folder.name}/{LOGO_FILE}",
-    )
-    data = read_limited(folder / VEIL_FILE, max_bytes=_MOST_BYTES, what="prepared veil")
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"prepared veil {folder.name}: expected JSON in {VEIL_FILE}", subject=folder.name
-        ) from error
-    if not isinstance(value, dict) or value.get("kind") != _KIND or value.get("version") != 1:
-        raise InputError(
-            f"prepared veil {folder.name}: expected a folder made by medlocker prepare, version 1",
-            subject=folder.name,
-        )
+    logo, value = read_prepared(folder, VEIL_FILE, kind=_KIND, most_bytes=_MOST_BYTES, what="prepared veil")
     aim_class, grey, facts = value.get("aim_class"), value.get("grey"), value.get("facts")
     if aim_class is not None and (type(aim_class) is not int or not 0 <= aim_class < _MOST_CLASSES):
         raise InputError(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from medlocker.errors import InputError
-from medlocker.protect import Harden, Settings
+from medlocker.protect import Harden, Preset, Settings
 from medlocker.search import AnySearch, GradientSearch, RandomSearch
 
 
@@ -92,6 +92,6 @@ def test_opacities_as_weights() -> None:
     ],
 )
 def test_models_are_rebuilt_only_for_searches_that_differentiate(
-    preset: str, search: AnySearch, wanted: bool
+    preset: Preset, search: AnySearch, wanted: bool
 ) -> None:
     assert Settings(preset=preset, search=search).wants_gradients == wanted

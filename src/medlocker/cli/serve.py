@@ -39,7 +39,7 @@ def serve(
     sent anywhere else. End it with Ctrl-C: runs that were started go on.
     """
     with interruptible_imports():
-        from medlocker.web.start import load_server
+        from medlocker.web import load_server
 
     def say(address: str) -> None:
         if json:

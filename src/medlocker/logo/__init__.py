@@ -5,7 +5,14 @@ from medlocker.logo._blend import ONE, blend, spread_weight, unblend, weights
 from medlocker.logo._builtin import builtin_logo
 from medlocker.logo._hardening import Hardening, stream
 from medlocker.logo._lattice import MAX_STAMPS, Lattice, lattice_looks, lattice_places, render_lattice
-from medlocker.logo._learned import ANY_CLASS, LEARNED_FILE, LOGO_FILE, LearnedLogo, load_learned
+from medlocker.logo._learned import (
+    ANY_CLASS,
+    LEARNED_FILE,
+    LOGO_FILE,
+    LearnedLogo,
+    load_learned,
+    read_prepared,
+)
 from medlocker.logo._logo import MAX_FILE_BYTES, Logo, load_logo
 from medlocker.logo._overlay import MAX_CELLS, overlay_matrix, pack_overlay, unpack_overlay
 from medlocker.logo._render import Raster, fit_color, render, render_bent, render_once, rendered_size
@@ -34,6 +41,7 @@ __all__ = [
     "mounted",
     "overlay_matrix",
     "pack_overlay",
+    "read_prepared",
     "render",
     "render_bent",
     "render_lattice",

@@ -78,22 +78,7 @@ def load_learned(folder: Path) -> LearnedLogo:
             subject=folder.name,
             hint="such a folder is made by `medlocker prepare`",
         )
-    logo = load_logo(
-        read_limited(folder / LOGO_FILE, max_bytes=MAX_FILE_BYTES, what="logo"),
-        name=f"{folder.name}/{LOGO_FILE}",
-    )
-    data = read_limited(folder / LEARNED_FILE, max_bytes=_MOST_BYTES, what="learned logo")
-    try:
-        value = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"learned logo {folder.name}: expected JSON in {LEARNED_FILE}", subject=folder.name
-        ) from error
-    if not isinstance(value, dict) or value.get("kind") != _KIND or value.get("version") != 1:
-        raise InputError(
-            f"learned logo {folder.name}: expected a folder made by medlocker prepare, version 1",
-            subject=folder.name,
-        )
+    logo, value = read_prepared(folder, LEARNED_FILE, kind=_KIND, most_bytes=_MOST_BYTES, what="learned logo")
     levels, grey, textures = value.get("levels"), value.get("grey"), value.get("textures")
     if type(levels) is not int or not 0 <= levels <= 127 or type(grey) is not bool:
         raise InputError(
@@ -113,3 +98,35 @@ def load_learned(folder: Path) -> LearnedLogo:
         unpack_overlay(text)
     facts = value.get("facts")
     return LearnedLogo(logo, textures, levels, grey, facts if isinstance(facts, dict) else {})
+
+
+def read_prepared(
+    folder: Path, file: str, *, kind: str, most_bytes: int, what: str
+) -> tuple[Logo, dict[str, Any]]:
+    """Return the logo in a folder made by ``medlocker prepare``, and what the JSON file beside it says.
+
+    Args:
+        folder: The folder.
+        file: Name of the JSON file.
+        kind: What it must say of itself.
+        most_bytes: Its largest size.
+        what: How messages call the folder.
+
+    Raises:
+        InputError: If it is no such folder.
+    """
+    logo = load_logo(
+        read_limited(folder / LOGO_FILE, max_bytes=MAX_FILE_BYTES, what="logo"),
+        name=f"{folder.name}/{LOGO_FILE}",
+    )
+    data = read_limited(folder / file, max_bytes=most_bytes, what=what)
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{what} {folder.name}: expected JSON in {file}", subject=folder.name) from error
+    if not isinstance(value, dict) or value.get("kind") != kind or value.get("version") != 1:
+        raise InputError(
+            f"{what} {folder.name}: expected a folder made by medlocker prepare, version 1",
+            subject=folder.name,
+        )
+    return logo, value

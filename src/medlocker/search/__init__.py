@@ -15,7 +15,6 @@ from medlocker.search._learn import (
 )
 from medlocker.search._named import (
     AUTO,
-    SEARCH_NAMES,
     AnySearch,
     known_search,
     make_one,
@@ -31,7 +30,6 @@ from medlocker.search.preview import Preview, is_coarse, work_step
 __all__ = [
     "AUTO",
     "FEWEST_OF_CLASS",
-    "SEARCH_NAMES",
     "AnySearch",
     "Ask",
     "BackgroundTask",

@@ -34,7 +34,6 @@ _SEARCHES: Registry[Search] = Registry(
     ("name", "needs_gradients", "steps", "run"),
     "docs/how-to/search.md",
 )
-SEARCH_NAMES: tuple[str, ...] = tuple(_SEARCHES.own)
 
 
 def known_search(named: AnySearch) -> AnySearch:

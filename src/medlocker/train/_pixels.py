@@ -55,11 +55,6 @@ class PixelStore:
         if self._folder is not None:
             self._folder.cleanup()
 
-    @property
-    def on_disk(self) -> bool:
-        """Whether a file is used."""
-        return self._folder is not None
-
     def empty(self, shape: tuple[int, ...]) -> NDArray[np.uint8]:
         """Return a writable uint8 array of zeros."""
         size = int(np.prod(shape))

@@ -8,8 +8,7 @@ from removal_samples import gentle, marked_photograph, photograph
 
 from medlocker.attacks import crop_middle, fewer_bits, jpeg, total_variation, wavelets
 from medlocker.evaluate.removal import Evidence
-from medlocker.evaluate.removal._denoise import denoising_attacks
-from medlocker.evaluate.removal._transforms import transform_attacks
+from medlocker.evaluate.removal._transforms import denoising_attacks, transform_attacks
 
 ATTACKS = [*transform_attacks(), *denoising_attacks()]
 

@@ -9,7 +9,6 @@ from typing import Literal
 from medlocker.attacks import Attack as UsersOwn
 from medlocker.errors import InputError
 from medlocker.evaluate.removal._averaged import AveragedTextureLearner
-from medlocker.evaluate.removal._denoise import denoising_attacks
 from medlocker.evaluate.removal._difference import DifferenceAttack
 from medlocker.evaluate.removal._evidence import Attack, AttackInfo, Learner, VotingAttack
 from medlocker.evaluate.removal._fill import FillAttack
@@ -20,7 +19,7 @@ from medlocker.evaluate.removal._paintover import VeilPaintedOver
 from medlocker.evaluate.removal._result import VariantInfo
 from medlocker.evaluate.removal._retrain import MarkedImageTraining
 from medlocker.evaluate.removal._trainingattack import TrainingAttack
-from medlocker.evaluate.removal._transforms import transform_attacks
+from medlocker.evaluate.removal._transforms import denoising_attacks, transform_attacks
 from medlocker.evaluate.removal._users import UsersAttack
 from medlocker.evaluate.removal._votes import vote_attacks
 from medlocker.evaluate.removal.prepared import RandomMarkTraining

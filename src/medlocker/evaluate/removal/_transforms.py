@@ -1,4 +1,4 @@
-"""Attacks 1 to 4: what anybody does to a file before classifying it, on purpose or not."""
+"""Attacks 1 to 5: what anybody does to a file before classifying it, on purpose or not; denoising."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from medlocker.attacks import (
     Bytes,
     crop_middle,
     downscale_and_upscale,
+    fewer_bits,
     gaussian,
     jpeg,
     median,
     mirror,
+    non_local_means,
+    total_variation,
+    wavelets,
 )
 from medlocker.evaluate.removal._evidence import WHOLE_PX, AttackInfo, Evidence
 
@@ -75,4 +79,19 @@ def transform_attacks() -> list[TransformAttack]:
             },
             comparable=False,
         ),
+    ]
+
+
+def denoising_attacks() -> list[TransformAttack]:
+    """Return attack 5: denoising the whole image, blind to the mark."""
+    return [
+        TransformAttack(
+            5,
+            {
+                "total variation": total_variation,
+                "non-local means": non_local_means,
+                "wavelets": wavelets,
+                "4 bits": fewer_bits,
+            },
+        )
     ]
