@@ -30,10 +30,7 @@ from medlocker.veil import AnyMark
 
 _LENGTHS = struct.Struct("<BI")
 _MOST_BYTES = 1 << 30
-INNER: Mapping[str, Method] = {
-    method.name: method for method in (Dicom(), Windowed(), LosslessStills(), LosslessFrames())
-}
-"""How what is left is marked: the first that suits an image."""
+_AS_STORED: tuple[Method, ...] = (Windowed(), LosslessStills(), LosslessFrames())
 
 
 @dataclass(frozen=True)
@@ -43,10 +40,12 @@ class _Format:
     Args:
         hold: Returns the image without it, and it; nothing if all of it passes.
         complete: From a whole file without it, and it, returns the whole file with it.
+        methods: The first that suits what is left marks it.
     """
 
     hold: Callable[[Image, Keep], tuple[Image, bytes]]
     complete: Callable[[bytes, bytes], bytes]
+    methods: tuple[Method, ...] = _AS_STORED
 
 
 _FORMATS: Mapping[str, _Format] = {
@@ -54,8 +53,9 @@ _FORMATS: Mapping[str, _Format] = {
     "tiff": _Format(hold_tiff, complete_tiff),
     "bmp": _Format(hold_bmp, complete_bmp),
     "nifti": _Format(hold_nifti, complete_nifti),
-    "dicom": _Format(hold_dicom, complete_dicom),
+    "dicom": _Format(hold_dicom, complete_dicom, (Dicom(),)),
 }
+INNER: Mapping[str, Method] = {method.name: method for one in _FORMATS.values() for method in one.methods}
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,9 @@ class Sealed:
 
     def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo, keep: Keep = NOTHING) -> MarkedFile:
         """Put marks on; see :class:`medlocker.formats._method.Method`."""
-        bare, held = _FORMATS[image.format].hold(image, keep)
-        inner = next(method for method in INNER.values() if method.suits(bare))
+        own = _FORMATS[image.format]
+        bare, held = own.hold(image, keep)
+        inner = next(method for method in own.methods if method.suits(bare))
         marked = told_if_needed(inner.mark(bare, marks, logo=logo, keep=keep), bare)
         if not held:
             return marked

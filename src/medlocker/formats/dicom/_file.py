@@ -76,7 +76,7 @@ def read_dicom(data: bytes, name: str, *, limits: Limits) -> Image:
         frames = DicomFrames.of(parts, layout, name)
         middle = frames[layout.frames // 2]
         shown = read_shown(parts, layout, middle)
-        palette = read_palette(parts, layout)
+        palette = read_palette(parts, layout) if layout.kind == "palette" else None
     return DicomImage(
         pixels=middle,
         kind=layout.kind,

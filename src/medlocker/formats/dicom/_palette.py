@@ -25,14 +25,12 @@ _MAX_ENTRIES = 1 << 16
 _DISCRETE, _LINEAR, _INDIRECT = range(3)
 
 
-def read_palette(parts: Parts, layout: Layout) -> NDArray[np.uint8] | None:
-    """Return the colours of palette indices, (2**bits, 3) uint8, or None for other images.
+def read_palette(parts: Parts, layout: Layout) -> NDArray[np.uint8]:
+    """Return the colours of palette indices, (2**bits, 3) uint8.
 
     Raises:
         Exception: Of many kinds, if the palette is damaged.
     """
-    if layout.kind != "palette":
-        return None
     count = 1 << layout.stored
     order = parts.dialect.order
     descriptor = parts.value(_RED_DESCRIPTOR)[4:6]
