@@ -10,7 +10,7 @@ import http.client
 import ssl
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.message import Message
@@ -48,6 +48,10 @@ class ServerGoneError(TransferError):
 
 class ForbiddenError(InputError):
     """The credentials do not suffice for this."""
+
+
+class SilentServerError(TransferError):
+    """The server keeps a request waiting for longer than anybody waits."""
 
 
 class NotFoundError(TransferError):
@@ -117,7 +121,7 @@ class Server:
         path: str,
         *,
         accept: str,
-        query: Mapping[str, str] | None = None,
+        query: Sequence[tuple[str, str]] = (),
         body: bytes | None = None,
         content: str = "",
     ) -> Iterator[HttpAnswer]:
@@ -260,7 +264,7 @@ def _explained() -> Iterator[None]:
     except (ConnectTimeoutError, ProxyError) as error:
         raise ServerGoneError("the server cannot be reached: no connection") from error
     except ReadTimeoutError as error:
-        raise TransferError("the server stopped answering") from error
+        raise SilentServerError("the server stopped answering") from error
     except HTTPError as error:
         raise TransferError("the server hung up, its answer is cut off") from error
 

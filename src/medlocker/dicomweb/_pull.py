@@ -12,17 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medlocker.dicomweb._http import NotFoundError, Server
-from medlocker.dicomweb._multipart import DICOM, dicom_file
 from medlocker.dicomweb._parallel import run_parallel
 from medlocker.dicomweb._plan import PlannedInstance, has_pixels, name_instances
 from medlocker.dicomweb._pushlog import PRIVATE
 from medlocker.dicomweb._qido import find_instances
+from medlocker.dicomweb._retrieve import retrieved
 from medlocker.dicomweb._staging import Staging
 from medlocker.errors import Failure, InputError, MedlockerError, TransferError
 from medlocker.files import make_folder, write_atomic
 from medlocker.images import LIMITS
 
-_ACCEPT = f'multipart/related; type="{DICOM}"; transfer-syntax=*'
 _MAX_BYTES = LIMITS.max_file_bytes
 _AGAIN = "the same command fetches the rest"
 
@@ -153,11 +152,5 @@ def _path(staging: Staging, one: PlannedInstance) -> Path:
 
 
 def _fetch(server: Server, staging: Staging, one: PlannedInstance) -> None:
-    path = f"/studies/{server.address.study}/series/{one.series}/instances/{one.uid}"
-    with server.request("GET", path, accept=_ACCEPT) as answer:
-        if answer.status in (404, 410):
-            raise TransferError("the server does not have it any more")
-        if answer.status != 200:
-            raise TransferError(f"the server does not hand it out, status {answer.status}")
-        pieces = dicom_file(answer, max_bytes=_MAX_BYTES)
+    with retrieved(server, server.address.study, one.series, one.uid, max_bytes=_MAX_BYTES) as pieces:
         write_atomic(_path(staging, one), pieces, overwrite=True, mode=PRIVATE)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,6 +59,33 @@ def find_instances(server: Server, study: str, series: str = "") -> list[Instanc
     return list(found.values())
 
 
+def search(server: Server, path: str, query: Sequence[tuple[str, str]]) -> list[Any]:
+    """Return what a server lists, in DICOM JSON; whatever it says is a stranger's.
+
+    Args:
+        path: What follows the address: ``/studies``, ``/studies/UID/series``, ...
+        query: Names and values of the question, as DICOM has them.
+
+    Raises:
+        NotFoundError: If the server has no such study or series.
+        TransferError: If it does not keep to the protocol.
+        InputError: See :meth:`~medlocker.dicomweb._http.Server.request`.
+    """
+    with server.request("GET", path, accept=", ".join(JSON_MEDIA), query=query) as answer:
+        if answer.status == 204:
+            return []
+        if answer.status in (404, 410):
+            raise NotFoundError("the server has no such study or series, or no DICOMweb at this address")
+        if answer.status != 200:
+            raise TransferError(f"the server does not list instances, status {answer.status}")
+        if answer.media not in JSON_MEDIA:
+            not_dicom(answer, wanted="a list of instances")
+        page = read_json(answer.read(max_bytes=_MAX_PAGE_BYTES) or b"[]")
+    if not isinstance(page, list):
+        raise TransferError("expected a list of instances from the server, got something else")
+    return page
+
+
 def read_json(data: bytes) -> Any:
     """Return what JSON from a server says.
 
@@ -81,20 +108,12 @@ def first_value(item: Any, tag: str) -> Any:
 
 def _page(server: Server, path: str, *, offset: int) -> list[Any]:
     query = {"includefield": f"{_SERIES},{_NUMBER}", "limit": str(_PAGE), "offset": str(offset)}
-    with server.request("GET", path, accept=", ".join(JSON_MEDIA), query=query) as answer:
-        missing = answer.status in (404, 410)
-        if answer.status == 204 or (missing and offset):
+    try:
+        return search(server, path, tuple(query.items()))
+    except NotFoundError:
+        if offset:
             return []
-        if missing:
-            raise NotFoundError("the server has no such study or series, or no DICOMweb at this address")
-        if answer.status != 200:
-            raise TransferError(f"the server does not list instances, status {answer.status}")
-        if answer.media not in JSON_MEDIA:
-            not_dicom(answer, wanted="a list of instances")
-        page = read_json(answer.read(max_bytes=_MAX_PAGE_BYTES) or b"[]")
-    if not isinstance(page, list):
-        raise TransferError("expected a list of instances from the server, got something else")
-    return page
+        raise
 
 
 def _instances(page: list[Any], series: str) -> Iterator[Instance]:

@@ -13,13 +13,14 @@ from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from medlocker.serving.asking import OTHER_NAME, OTHER_SITE, SAFE_HEADERS, is_known_host, is_other_site
+
 MOST_BODY_BYTES = 65 << 20
 """One marked file that is to be verified, or a form."""
 TOO_LARGE = "the upload is too large"
 _COOKIE = "medlocker"
 _HEADERS = {
-    "cache-control": "no-store",
-    "x-content-type-options": "nosniff",
+    **SAFE_HEADERS,
     "referrer-policy": "same-origin",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",
@@ -68,10 +69,10 @@ class Guard:
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = Headers(scope=scope)
-        if len(headers.getlist("host")) != 1 or headers["host"] not in self._hosts:
-            return PlainTextResponse("this server has another name", 421)
+        if not is_known_host(headers, self._hosts):
+            return PlainTextResponse(OTHER_NAME, 421)
         if _is_foreign(scope, headers):
-            return PlainTextResponse("requests of other sites are refused", 403)
+            return PlainTextResponse(OTHER_SITE, 403)
         length = headers.get("content-length", "0")
         if not (length.isascii() and length.isdigit()) or len(length) > 12 or int(length) > MOST_BODY_BYTES:
             return PlainTextResponse(TOO_LARGE, 413)
@@ -101,7 +102,7 @@ def _is_foreign(scope: Scope, headers: Headers) -> bool:
         return scope["method"] != "POST" or headers.get("origin") != f"http://{headers['host']}"
     # a link in a terminal or a mail may lead to the address that was printed
     is_opened = b"token=" in scope["query_string"]
-    return headers.get("sec-fetch-site", "none") not in ("same-origin", "none") and not is_opened
+    return is_other_site(headers) and not is_opened
 
 
 def _cookie(headers: Headers) -> str:

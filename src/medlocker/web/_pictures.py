@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-import threading
-from collections import OrderedDict
-from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,45 +18,11 @@ from medlocker.files import read_limited
 from medlocker.formats import read_image
 from medlocker.images import LIMITS, Image, viewed
 from medlocker.pages import shrunk
+from medlocker.serving.cache import Cache
 from medlocker.web._shared import shared
 
 _SIDES = (160, 240, 640, 1280)
 MOST_CACHED_BYTES = 64 << 20
-
-
-V = TypeVar("V")
-
-
-class Cache(Generic[V]):
-    """What was made, the least used forgotten first; several threads may use it.
-
-    Args:
-        size: Returns the bytes of one thing.
-        most_bytes: Of all together; what is larger is made and not kept.
-    """
-
-    def __init__(self, size: Callable[[V], int], *, most_bytes: int) -> None:
-        self._made: OrderedDict[Any, V] = OrderedDict()
-        self._bytes_of, self._most_bytes = size, most_bytes
-        self._size = 0
-        self._lock = threading.Lock()
-
-    def get(self, key: Any, make: Callable[[], V]) -> V:
-        """Return what was made before, or make it."""
-        with self._lock:
-            if key in self._made:
-                self._made.move_to_end(key)
-                return self._made[key]
-        made = make()
-        size = self._bytes_of(made)
-        with self._lock:
-            if key not in self._made and size <= self._most_bytes:
-                self._made[key] = made
-                self._size += size
-            while self._size > self._most_bytes:
-                self._size -= self._bytes_of(self._made.popitem(last=False)[1])
-        return made
-
 
 _CACHE = Cache[bytes](len, most_bytes=MOST_CACHED_BYTES)
 

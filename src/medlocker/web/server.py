@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import secrets
-import socket
 import webbrowser
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import uvicorn
 
-from medlocker.errors import InputError
+from medlocker.serving.listening import LOOPBACK, listening
 from medlocker.web._app import make_app
 from medlocker.web._roots import Roots
-
-LOOPBACK = "127.0.0.1"
-_WAITING = 128
 
 
 def run_server(
@@ -47,25 +43,3 @@ def run_server(
         webbrowser.open(address)
     with listener:
         uvicorn.Server(config).run(sockets=[listener])
-
-
-def listening(port: int) -> socket.socket:
-    """Return a socket of the loopback address that already listens: who asks at once waits.
-
-    Args:
-        port: 1 to 65535; 0 takes a free one.
-
-    Raises:
-        InputError: If the port cannot be used.
-    """
-    # told that it is TCP, asyncio sends what is small without waiting for the other side: 40 ms a page
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((LOOPBACK, port))
-        listener.listen(_WAITING)
-    except OSError as error:
-        listener.close()
-        reason = (error.strerror or "cannot be used").lower()
-        raise InputError(f"port {port}: {reason}", hint="choose another --port, or none") from error
-    return listener

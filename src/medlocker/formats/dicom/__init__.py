@@ -10,6 +10,7 @@ from medlocker.formats.dicom._file import (
     metadata_dicom,
     read_dicom,
 )
+from medlocker.formats.dicom._header import MARK_TEXT
 from medlocker.formats.dicom._layout import Layout
 from medlocker.formats.dicom._parts import looks_like_dicom
 from medlocker.formats.dicom._tags import (
@@ -22,6 +23,7 @@ from medlocker.formats.dicom._tags import (
 )
 
 __all__ = [
+    "MARK_TEXT",
     "Layout",
     "complete_dicom",
     "dicom_identity",

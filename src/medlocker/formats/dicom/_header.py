@@ -27,7 +27,9 @@ _DERIVATION, _DERIVATION_CODE = 0x00082111, 0x00089215
 _CENTER, _WIDTH, _FUNCTION = 0x00281050, 0x00281051, 0x00281056
 _LOSSY, _LOSSY_RATIO, _LOSSY_METHOD = 0x00282110, 0x00282112, 0x00282114
 _ICON, _MAC, _SIGNATURES = 0x00880200, 0x4FFE0001, 0xFFFAFFFA
-_TEXT = b"visible mark added by medlocker"
+MARK_TEXT = "visible mark added by medlocker"
+"""Stands in the Derivation Description of every marked file."""
+_TEXT = MARK_TEXT.encode("ascii")
 _MOST_TEXT = 1024
 
 
