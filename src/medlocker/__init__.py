@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from medlocker.api.models import load_model as load_model
     from medlocker.api.protect import protect as protect
     from medlocker.api.protection import Protected as Protected
+    from medlocker.api.proxy import proxy as proxy
     from medlocker.api.restore import Restored as Restored
     from medlocker.api.restore import restore as restore
     from medlocker.api.review import review as review
@@ -69,6 +70,7 @@ __all__ = [
     "grant",
     "load_model",
     "protect",
+    "proxy",
     "read_image",
     "restore",
     "review",
@@ -96,6 +98,7 @@ _HOMES = {
     "grant": "api.grant:grant",
     "load_model": "api.models:load_model",
     "protect": "api.protect:protect",
+    "proxy": "api.proxy:proxy",
     "read_image": "api.images:read_image",
     "restore": "api.restore:restore",
     "review": "api.review:review",

@@ -61,6 +61,10 @@ COMMANDS = {
         "serve",
         "Mark, review, verify, grant and restore on pages in a browser; only on this machine.",
     ),
+    "proxy": _Command(
+        "proxy",
+        "Show marked images of a DICOM server to viewers, restored where a grant opens them (DICOMweb).",
+    ),
     "restore": _Command("restore", "Get the originals back, bit for bit, of all images that KEY opens."),
     "evaluate": _Command(
         "evaluate",

@@ -31,11 +31,21 @@ class Cache(Generic[V]):
                 self._made.move_to_end(key)
                 return self._made[key]
         made = make()
+        self.keep(key, made, replaces=False)
+        return made
+
+    def keep(self, key: Any, made: V, *, replaces: bool = True) -> None:
+        """Keep what was made, if there is room for it.
+
+        Args:
+            replaces: Whether it takes the place of what another thread has made meanwhile.
+        """
         size = self._bytes_of(made)
         with self._lock:
+            if key in self._made and replaces:
+                self._size -= self._bytes_of(self._made.pop(key))
             if key not in self._made and size <= self._most_bytes:
                 self._made[key] = made
                 self._size += size
             while self._size > self._most_bytes:
                 self._size -= self._bytes_of(self._made.popitem(last=False)[1])
-        return made

@@ -17,9 +17,9 @@ from medlocker.errors import InputError, MedlockerError
 from medlocker.review import NewMark, Review, ReviewItem, Verdict
 from medlocker.review.pictures import ImagePair, draw_boxes, load_pair
 from medlocker.review.sheet import describe
+from medlocker.serving.cache import Cache
 from medlocker.web._pictures import (
     MOST_CACHED_BYTES,
-    Cache,
     answered,
     encoded,
     frame_of,

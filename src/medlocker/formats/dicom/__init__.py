@@ -19,6 +19,7 @@ from medlocker.formats.dicom._tags import (
     is_dicom_file,
     quiet,
     read_tags,
+    read_tags_from,
     series_key,
 )
 
@@ -39,5 +40,6 @@ __all__ = [
     "quiet",
     "read_dicom",
     "read_tags",
+    "read_tags_from",
     "series_key",
 ]

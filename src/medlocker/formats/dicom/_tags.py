@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from pydicom import dcmread
 from pydicom.dataset import Dataset
@@ -57,28 +57,37 @@ def read_tags(path: Path, **options: Any) -> Dataset:
     """
     if not path.is_file():
         raise ValueError("expected a regular file")  # to open a pipe is to wait for ever
-    _check_deflated(path)
-    with quiet():
-        return dcmread(path, **options)
-
-
-def _check_deflated(path: Path) -> None:
-    """Raise ValueError if a deflated data set is a bomb."""
     with path.open("rb") as stream:
-        start = stream.read(_MAX_META_BYTES)
-        elements, end = read_meta(start)
-        written = elements.get(SYNTAX)
-        if written is None or start[written.value_at : written.end].strip(b" \0") != DEFLATED.encode("ascii"):
-            return
-        stream.seek(end)
-        left = most_inflated(path.stat().st_size - end)
-        unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
-        packed = stream.read(_PIECE_BYTES)
-        while packed and not unpacker.eof:
-            left -= len(unpacker.decompress(packed, _PIECE_BYTES))
-            if left < 0:
-                raise ValueError("expected a deflated data set of plausible size")
-            packed = unpacker.unconsumed_tail or stream.read(_PIECE_BYTES)
+        return read_tags_from(stream, size=path.stat().st_size, **options)
+
+
+def read_tags_from(stream: BinaryIO, *, size: int, **options: Any) -> Dataset:
+    """Read an open file of so many bytes from its start; see :func:`read_tags`.
+
+    With ``stop_before_pixels`` the stream is left at the element of the pixels, unless the file is deflated.
+    """
+    _check_deflated(stream, size)
+    stream.seek(0)
+    with quiet():
+        return dcmread(stream, **options)
+
+
+def _check_deflated(stream: BinaryIO, size: int) -> None:
+    """Raise ValueError if a deflated data set is a bomb."""
+    start = stream.read(_MAX_META_BYTES)
+    elements, end = read_meta(start)
+    written = elements.get(SYNTAX)
+    if written is None or start[written.value_at : written.end].strip(b" \0") != DEFLATED.encode("ascii"):
+        return
+    stream.seek(end)
+    left = most_inflated(size - end)
+    unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
+    packed = stream.read(_PIECE_BYTES)
+    while packed and not unpacker.eof:
+        left -= len(unpacker.decompress(packed, _PIECE_BYTES))
+        if left < 0:
+            raise ValueError("expected a deflated data set of plausible size")
+        packed = unpacker.unconsumed_tail or stream.read(_PIECE_BYTES)
 
 
 def has_dicom_name(path: Path) -> bool:

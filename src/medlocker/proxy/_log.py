@@ -1,0 +1,119 @@
+"""Who saw what: a file of JSON lines, written before anything is shown.
+
+It names releases and numbers of images, never a patient, a UID or what was searched for. What cannot be
+written down is not shown.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import threading
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from medlocker.errors import InputError, WriteError
+
+_PRIVATE = 0o600
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One image that somebody is shown, or refused.
+
+    Args:
+        shown: ``restored``, ``marked``, ``not of a release``, ``refused``, or ``list`` for what is no image.
+        release: Id, or empty.
+        image: Number in the release, or None.
+        code: Of the error, where it is refused.
+    """
+
+    shown: str
+    release: str = ""
+    image: int | None = None
+    code: str = ""
+
+
+class AccessLog:
+    """Appends lines; several threads and processes may.
+
+    Args:
+        path: Made if missing, readable by this user alone.
+
+    Raises:
+        InputError: If others can read it, or it is no regular file.
+        WriteError: If the system refuses.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._name = path.name
+        self._lock = threading.Lock()
+        try:
+            flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | _NO_LINKS
+            self._file = os.open(path, flags, _PRIVATE)
+            status = os.fstat(self._file)
+        except OSError as error:
+            raise self._refused(error) from error
+        shared = os.name == "posix" and status.st_mode & 0o077
+        if not stat.S_ISREG(status.st_mode) or shared:
+            os.close(self._file)
+            raise InputError(
+                f"log {self._name}: expected a file that only this user can read",
+                subject=self._name,
+                hint=f"chmod 600 {self._name}, or choose another --log",
+            )
+        # a kill in the middle of a line: the next one begins anew
+        self._is_torn = bool(status.st_size) and self._last_byte() != b"\n"
+
+    def write(self, who: str, asked: str, seen: Iterable[Seen]) -> None:
+        """Append a line for each image; they are with the system when this returns.
+
+        Args:
+            who: Name of the caller.
+            asked: ``instance``, ``frames``, ``metadata``, ``bulkdata``, ``search``.
+
+        Raises:
+            WriteError: If the system refuses: then nothing may be shown.
+        """
+        time = datetime.now(UTC).isoformat(timespec="milliseconds")
+        lines = []
+        for one in seen:
+            line: dict[str, object] = {"time": time, "who": who, "asked": asked, "shown": one.shown}
+            if one.release:
+                line |= {"release": one.release, "image": one.image}
+            if one.code:
+                line["code"] = one.code
+            lines.append(json.dumps(line) + "\n")
+        if lines:
+            self._append("".join(lines).encode("ascii"))
+
+    def _last_byte(self) -> bytes:
+        os.lseek(self._file, -1, os.SEEK_END)
+        return os.read(self._file, 1)
+
+    def _append(self, data: bytes) -> None:
+        with self._lock:
+            if self._is_torn:
+                data = b"\n" + data
+            try:
+                while data:
+                    written = os.write(self._file, data)
+                    data = data[written:]
+                    self._is_torn = True
+            except OSError as error:
+                raise self._refused(error) from error
+            self._is_torn = False
+
+    def _refused(self, error: OSError) -> WriteError:
+        reason = (error.strerror or "cannot be written").lower()
+        return WriteError(
+            f"log {self._name}: {reason}", subject=self._name, hint="nothing is shown without the log"
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._file)
