@@ -26,6 +26,10 @@ _NOTHING = "none"
 _LINE = "NAME SHA256-OF-TOKEN [GRANT_DIR ... | none]"
 
 
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True, eq=False)
 class Opening:
     """What somebody may open of one release, and until when.
@@ -60,7 +64,7 @@ class Caller:
 
     def opening(self, release: str, index: int) -> Opening | None:
         """Return what opens an image now, None if nothing does."""
-        now = datetime.now(UTC)
+        now = _now()
         for one in self.openings.get(release, ()):
             if one.opens(index, now):
                 return one
@@ -69,7 +73,7 @@ class Caller:
     @property
     def ended(self) -> bool:
         """Whether a grant of this caller has ended."""
-        now = datetime.now(UTC)
+        now = _now()
         return any(one.is_over(now) for openings in self.openings.values() for one in openings)
 
 

@@ -21,7 +21,7 @@ def open_grants(
     """Open all that a private key opens, by release id.
 
     Args:
-        releases: All that are served, with their statements checked.
+        releases: All that are served, at least one, of one owner, with their statements checked.
         grants: Folders; None: the key is the owner's own, which needs none. Releases without a grant are
             shown as they are.
         identity: A private key.
@@ -51,11 +51,10 @@ def open_grants(
 
 
 def _release_of(folder: Path, releases: Sequence[Release]) -> Release:
-    for owner in {release.owner.raw: release.owner for release in releases}.values():
-        wanted = read_grant(folder, owner=owner).release
-        for release in releases:
-            if release.statement.release == wanted:
-                return release
+    wanted = read_grant(folder, owner=releases[0].owner).release
+    for release in releases:
+        if release.statement.release == wanted:
+            return release
     raise InputError(
         f"grant {folder.name}: it is for none of the given releases",
         subject=folder.name,
