@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -83,10 +84,11 @@ def in_parts(
         parts: Media type of each, perhaps with a transfer syntax, and its content; made as they are sent.
         kind: Media type of all.
     """
+    first = list(islice(parts, 1))  # what fails before anything is sent gets a status of its own
     boundary = f"medlocker-{secrets.token_hex(16)}"
 
     def pieces() -> Iterator[bytes]:
-        for media, data in parts:
+        for media, data in chain(first, parts):
             yield f"--{boundary}\r\nContent-Type: {media}\r\nContent-Length: {len(data)}\r\n\r\n".encode(
                 "ascii"
             )

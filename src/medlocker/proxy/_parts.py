@@ -11,7 +11,7 @@ from pydicom import Dataset
 from pydicom.uid import UID, DeflatedExplicitVRLittleEndian
 
 from medlocker.dicomweb import is_uid
-from medlocker.errors import UnsupportedImageError
+from medlocker.errors import MedlockerError, UnsupportedImageError
 from medlocker.formats.dicom import MARK_TEXT, read_tags_from
 
 _STUDY, _SERIES, _INSTANCE, _DERIVATION = 0x0020000D, 0x0020000E, 0x00080018, 0x00082111
@@ -44,7 +44,7 @@ def readable() -> Iterator[None]:
     """
     try:
         yield
-    except (UnsupportedImageError, MemoryError):
+    except (MedlockerError, MemoryError):
         raise
     except Exception as error:  # untrusted bytes: errors of many kinds
         raise UnsupportedImageError("expected a sound DICOM file, got a damaged one") from error
