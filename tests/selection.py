@@ -16,6 +16,7 @@ LONG = {
     "test_readme.py", "test_veilstyle.py", "test_docs.py", "tracing",
     "review/test_reviewing.py", "web/test_serve_story.py", "test_own_parts.py",
     "formats/test_coefficients.py", "evaluate/test_probe.py", "demo/test_paint.py", "test_lattice.py",
+    "proxy/test_proxy_story.py",
 }  # fmt: skip
 """What takes two thirds of the time: folders, files. `make test-fast` leaves them out."""
 REAL = "MEDLOCKER_DATA"

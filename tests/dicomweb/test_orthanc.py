@@ -1,12 +1,7 @@
-"""The whole way over real servers: Debian's Orthanc with its DICOMweb plug-in, on the loopback interface.
-
-Without Orthanc these tests are skipped, unless MEDLOCKER_ORTHANC=required says that it must be there.
-"""
+"""The whole way over real servers, see `orthancs.py`."""
 
 from __future__ import annotations
 
-import importlib.util
-import io
 import json
 import os
 import signal
@@ -17,57 +12,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pydicom
 import pytest
 from pydicom.data import get_testdata_file
-from pydicom.uid import UID
 
 from fake_server import dicom, uids
+from orthancs import SCRIPT, STUDY, needs_orthanc, orthanc, small_study
 from patience import HANGS_S, wait_until
 from runs import COMMAND, Answer, Shell, environment, images_of, medlocker, tiny_model
 
-_SCRIPT = Path(__file__).parents[2] / "scripts" / "orthanc.py"
 Run = Callable[..., Answer]
-STUDY = "1.2.826.0.1.3680043.10.99"
-
-
-def _script() -> Any:
-    spec = importlib.util.spec_from_file_location("orthanc", _SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-orthanc = _script()
-REQUIRED = os.environ.get("MEDLOCKER_ORTHANC") == "required"
-pytestmark = pytest.mark.skipif(
-    orthanc.find_orthanc() is None and not REQUIRED,
-    reason="no Orthanc: apt-get install orthanc orthanc-dicomweb",
-)
-
-
-def renamed(name: str, *, series: int, number: int) -> bytes:
-    """A file of pydicom's as an instance of our one study."""
-    image = pydicom.dcmread(str(get_testdata_file(name)))
-    image.StudyInstanceUID, image.SeriesInstanceUID = STUDY, f"{STUDY}.{series}"
-    image.SOPInstanceUID = image.file_meta.MediaStorageSOPInstanceUID = UID(f"{STUDY}.{series}.{number}")
-    image.PatientID, image.InstanceNumber = "P1", number
-    stream = io.BytesIO()
-    image.save_as(stream)
-    return stream.getvalue()
+pytestmark = needs_orthanc
 
 
 @pytest.fixture(scope="module")
 def study() -> list[bytes]:
-    """CT, MR, MR compressed, a colour image of two frames: three series, in the order of their names."""
-    return [
-        renamed("CT_small.dcm", series=1, number=1),
-        renamed("MR_small.dcm", series=2, number=1),
-        renamed("MR_small_RLE.dcm", series=2, number=2),
-        renamed("SC_rgb_rle_2frame.dcm", series=3, number=1),
-    ]
+    return small_study()
 
 
 @pytest.fixture(scope="module")
@@ -294,7 +253,7 @@ def test_the_script_starts_both_and_leaves_nothing(study: list[bytes], tmp_path:
     file = tmp_path / "ct.dcm"
     file.write_bytes(study[0])
     running = subprocess.Popen(
-        [sys.executable, _SCRIPT, file], stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": str(tmp_path)}
+        [sys.executable, SCRIPT, file], stdout=subprocess.PIPE, env={**os.environ, "TMPDIR": str(tmp_path)}
     )
     assert running.stdout is not None
     try:
