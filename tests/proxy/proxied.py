@@ -137,6 +137,7 @@ def levels(server: FakeServer, request: Request) -> Reply | None:
     item = {
         "0020000D": {"vr": "UI", "Value": [STUDY]},
         "00081190": {"vr": "UR", "Value": [f"http://store.internal{request.path}"]},
+        "00091001": {"vr": "OB", "BulkDataURI": "http://store.internal/bulk"},
         "00201208": {"vr": "IS", "Value": [len(server.files)]},
     }
     series = [{"0020000E": {"vr": "UI", "Value": [uid]}} for uid in SERIES]

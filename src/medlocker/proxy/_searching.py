@@ -77,12 +77,16 @@ def _linked(of: Asked, item: Any) -> dict[str, Any]:
     """Return a study or series with the address of this service, not of the store."""
     if not isinstance(item, dict):
         raise TransferError("expected DICOM JSON from the server, got something else")
-    told = {tag: value for tag, value in item.items() if tag != _RETRIEVE}
+    told = {tag: value for tag, value in item.items() if tag != _RETRIEVE and not _leads_away(value)}
     study, series = first_value(item, _STUDY) or of.study, first_value(item, _SERIES)
     if is_uid(study):
         address = f"{of.base}/studies/{study}" + (f"/series/{series}" if is_uid(series) else "")
         told[_RETRIEVE] = {"vr": "UR", "Value": [address]}
     return told
+
+
+def _leads_away(value: Any) -> bool:
+    return isinstance(value, dict) and "BulkDataURI" in value
 
 
 def _place(of: Asked, item: Any) -> Place:
