@@ -133,6 +133,22 @@ def test_each_caller_sees_what_their_grant_opens(world: World, store: FakeServer
     }
 
 
+def test_what_one_caller_was_shown_is_not_what_another_sees(
+    world: World, store: FakeServer, tmp_path: Path
+) -> None:
+    key = load_identity(world.folder / "alice.age.key")
+    openings = open_grants([world.release], [world.folder / "grant"], key)
+    known = [(digest("a"), Caller("alice", openings)), (digest("b"), Caller("bob", {}))]
+    proxy = proxied(world, store, tmp_path / "log", callers=Callers(None, known))
+    path = f"/studies/{STUDY}/series/{SERIES[0]}/instances/{uid_of(world.marked[0])}"
+    wanted = {"a": ORIGINALS[0], "b": world.marked[0]}
+    for token in "bababb":
+        answer = proxy.get(path, "application/dicom", headers={"authorization": f"Bearer {token}"})
+        assert answer.content == wanted[token]
+        header = proxy.get(f"{path}/metadata", headers={"authorization": f"Bearer {token}"}).json()[0]
+        assert header["00080018"]["Value"] == [uid_of(wanted[token])]
+
+
 @pytest.mark.parametrize(
     "value",
     [

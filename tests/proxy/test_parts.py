@@ -87,6 +87,15 @@ def test_pixel_order_follows_the_header() -> None:
     assert Frames(data).stored(2) == np.moveaxis(words[1], 2, 0).tobytes()
 
 
+def test_uncompressed_frames_follow_the_header_too() -> None:
+    dataset = pydicom.dcmread(io.BytesIO(file(TWO_FRAMES)))
+    pixels = dataset.pixel_array[1]
+    dataset.PlanarConfiguration = 1
+    stream = io.BytesIO()
+    dataset.save_as(stream)
+    assert Frames(stream.getvalue()).plain(2) == np.moveaxis(pixels, 2, 0).tobytes()
+
+
 @pytest.mark.parametrize("number", [0, 3, -1, 10**9])
 def test_frames_that_are_not_there(number: int) -> None:
     with pytest.raises(InputError, match="the instance has 2"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import io
 import shutil
@@ -27,6 +28,7 @@ from proxied import (
 )
 
 from fake_server import STUDY, FakeServer, uids
+from medlocker.proxy import ServedReleases
 
 world, store, proxy = helpers.world, helpers.store, helpers.proxy
 """Fixtures."""
@@ -203,6 +205,15 @@ def test_another_instance_with_the_uid_of_a_restored_one(proxy: Proxied, store: 
     same = [one for one in headers if one["00080018"]["Value"] == [uid_of(ORIGINALS[0])]]
     assert [("00280010" in one) for one in same] == [True]
     assert proxy.instance(uid_of(ORIGINALS[0])).content == ORIGINALS[0]
+
+
+def test_a_file_whose_digest_only_begins_like_a_signed_one(world: World) -> None:
+    [served] = ServedReleases([world.release]).served
+    digest = hashlib.sha256(world.marked[0]).hexdigest()
+    found = served.find(digest)
+    assert found is not None
+    assert found.entry.index == 0
+    assert served.find(digest[:20] + "0" * 44) is None
 
 
 def test_the_log_tells_who_saw_what(proxy: Proxied, world: World) -> None:
