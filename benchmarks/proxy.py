@@ -5,12 +5,13 @@
 
 The first asks a real Orthanc and the real proxy before it for the same synthetic CT slices (512 x 512, 16
 bit) in turn, and tells how often the store's own time the proxy takes. The second counts the memory of
-releases of many images (stand-in files of a few bytes), each in a process of its own.
+releases of many images (stand-ins, nothing is opened), each in a process of its own.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import importlib.util
 import io
 import json
@@ -36,6 +37,18 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from _tables import table
+from medlocker.certificates import (
+    IndexEntry,
+    PublicFacts,
+    ReleaseSecret,
+    assemble,
+    load_owner,
+    new_owner,
+    open_release,
+    write_grant,
+    write_owner_grant,
+)
+from medlocker.logo import builtin_logo
 
 STUDY, SERIES = "1.2.77", "1.2.77.1"
 SIDE_PX = 512
@@ -223,10 +236,37 @@ def viewing(count: int, rounds: int) -> str:
     return table(head, told) + f"\n\npeak memory of the proxy: {max(peaks):.0f} MB"
 
 
+def digest_of(number: int) -> str:
+    return hashlib.sha256(b"image %d" % number).hexdigest()
+
+
+def write_release(folder: Path, count: int) -> None:
+    """A release of stand-ins with sealed records of 3 kB that nobody opens, and a grant to all of them."""
+    new_owner(folder / "owner")
+    owner, secret = load_owner(folder / "owner"), ReleaseSecret.new()
+    write_owner_grant(folder / "rel", secret, recipient=owner.recipient, signing=owner.signing)
+    lines = (IndexEntry(k, f"{k:06d}.dcm", digest_of(k), digest_of(k)) for k in range(count))
+    assemble(
+        folder / "rel",
+        ((entry, b"age-encryption.org/v1\n" + bytes(3000)) for entry in lines),
+        secret=secret,
+        signing=owner.signing,
+        recipient=owner.recipient,
+        logo=builtin_logo(),
+        facts=PublicFacts("veil"),
+    )
+    write_grant(
+        open_release(folder / "rel", owner.signing.public),
+        folder / "grant",
+        secret=secret,
+        signing=owner.signing,
+        recipients=[owner.recipient],
+        images=range(count),
+    )
+
+
 def index_memory(folder: Path, count: int) -> tuple[float, float, float, float]:
     """Return MB before and with the releases, seconds to read them, and ms of one look-up."""
-    from certificates import content, sha256
-    from medlocker.certificates import load_owner, open_release
     from medlocker.proxy import ServedReleases, open_grants
 
     def used_mb() -> float:
@@ -234,13 +274,11 @@ def index_memory(folder: Path, count: int) -> tuple[float, float, float, float]:
 
     owner = load_owner(folder / "owner")
     before, started = used_mb(), time.perf_counter()
-    opened = [open_release(folder / "release", owner.signing.public)]
-    grants = open_grants(opened, [folder / f"grant-{count}"], owner.identity())
+    opened = [open_release(folder / "rel", owner.signing.public)]
+    grants = open_grants(opened, [folder / "grant"], owner.identity())
     served = ServedReleases(opened)
     spent, after = time.perf_counter() - started, used_mb()
-    wanted = [
-        sha256(content(number)) for number in random.Random(2).sample(range(count), min(LOOKED_UP, count))
-    ]
+    wanted = [digest_of(k) for k in random.Random(2).sample(range(count), min(LOOKED_UP, count))]
     each = timed(lambda: [served.find(digest) for digest in wanted]) / len(wanted)
     if served.images != count or not all(grants.values()):
         raise SystemExit("expected every image")
@@ -249,17 +287,12 @@ def index_memory(folder: Path, count: int) -> tuple[float, float, float, float]:
 
 def indexing(counts: Sequence[int]) -> str:
     """Return a table of memory by the number of images, all of them granted one by one."""
-    import certificates
-
     rows = []
     for count in counts:
         with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            certificates.prepare(folder, count)
-            certificates.seal_and_assemble(folder, count)
-            certificates.grant(folder, count, list(range(count)))
+            write_release(Path(name), count)
             with multiprocessing.get_context("spawn").Pool(1) as pool:
-                before, after, spent, each = pool.apply(index_memory, (folder, count))
+                before, after, spent, each = pool.apply(index_memory, (Path(name), count))
         rows.append((f"{count:,}", f"{after - before:.0f}", f"{after:.0f}", f"{spent:.1f}", f"{each:.1f}"))
     return table(("images", "more memory, MB", "in all, MB", "opening, s", "one look-up, ms"), rows)
 

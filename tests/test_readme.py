@@ -82,7 +82,7 @@ def test_commands_for_dicom_servers_have_the_options_that_are_printed() -> None:
     """The transfers themselves are tested with real servers."""
     *_, servers = blocks()
     commands = [line.split("#")[0].split()[1:] for line in servers if line.startswith("medlocker")]
-    assert [words[0] for words in commands] == ["protect", "push"]
+    assert [words[0] for words in commands] == ["protect", "push", "proxy"]
     for name, *words in commands:
         known = subprocess.run(
             [sys.executable, "-c", "from medlocker.cli import main; main()", name, "--help"],
