@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from companion_vectors import companion_vectors, companions_vectors
 from medlocker.certificates import (
     IndexEntry,
     IndexLine,
@@ -107,6 +108,16 @@ def derive_vectors() -> Iterator[tuple[str, Vector]]:
         {
             "about": "Padme lengths",
             "lengths": [[n, padded_length(n)] for n in (0, 1, 2, 9, 100, 1000, 14_400, 2**20 + 1)],
+        },
+    )
+
+    yield (
+        "companions",
+        {
+            "about": "the identities of companions",
+            "release": SECRET.release,
+            "secret": SECRET.value.hex(),
+            "companions": {str(number): SECRET.companion_identity(number) for number in (0, 1, 4096)},
         },
     )
 
@@ -290,6 +301,8 @@ def statement_vectors() -> Iterator[tuple[str, Vector]]:
         for name in ("grants/owner.age", "index/00000.jsonl", "sealed/00000.seal", "logo.png", "policy.json")
     }
 
+    pair = {name: sha256(name.encode("ascii")) for name in ("companions.jsonl", "companions.seal")}
+
     def made(key: SigningKey, names: dict[str, str] = subjects) -> bytes:
         return make_statement(
             PublicFacts("paper", counts={"inputs": 3}),
@@ -322,6 +335,16 @@ def statement_vectors() -> Iterator[tuple[str, Vector]]:
         "bad-time": (resigned(created="2026-01-31"), "malformed"),
         "bad-subjects": (
             sign_statement(payload["predicateType"], payload["predicate"], subjects={}, key=SIGNING),
+            "malformed",
+        ),
+        "good-companions": (made(SIGNING, subjects | pair), "success"),
+        "bad-companions": (
+            sign_statement(
+                payload["predicateType"],
+                payload["predicate"],
+                subjects={**subjects, "companions.jsonl": sha256(b"x")},
+                key=SIGNING,
+            ),
             "malformed",
         ),
         "bad-payload-type": (to_canonical({**envelope, "payloadType": "text/plain"}), "malformed"),
@@ -369,9 +392,17 @@ def grant_vectors() -> Iterator[tuple[str, Vector]]:
     whole = GrantedIdentities(SECRET.release, SECRET.whole_identity).to_bytes()
     some = {index: SECRET.image_identity(index) for index in (3, 17)}
     images = GrantedIdentities(SECRET.release, None, some).to_bytes()
+    own = {number: SECRET.companion_identity(number) for number in (2, 5)}
+    beside = GrantedIdentities(SECRET.release, None, some, own).to_bytes()
     cases: dict[str, tuple[bytes, str]] = {
         "good-whole": (whole, "success"),
         "good-images": (images, "success"),
+        "good-companions": (beside, "success"),
+        "bad-companions-first": (
+            beside.replace(b"# image 17", b"# companion 0", 1).replace(b"# companion 2", b"# image 17"),
+            "malformed",
+        ),
+        "bad-companions-alone": (GrantedIdentities(SECRET.release, None, {}, own).to_bytes(), "malformed"),
         "bad-version": (whole.replace(b"version 1", b"version 2"), "malformed"),
         "bad-scope": (whole.replace(b"whole", b"shard"), "malformed"),
         "bad-order": (images.replace(b"# image 3", b"# image 18"), "malformed"),
@@ -417,6 +448,8 @@ KINDS: dict[str, Callable[[], Iterator[tuple[str, Vector]]]] = {
     "record": record_vectors,
     "sealed": sealed_vectors,
     "index": index_vectors,
+    "companions": companions_vectors,
+    "companion": companion_vectors,
     "statement": statement_vectors,
     "secret": secret_vectors,
     "grant": grant_vectors,

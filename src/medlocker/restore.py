@@ -19,6 +19,8 @@ from typing import Literal
 from medlocker.certificates import (
     SHARD_SIZE,
     Access,
+    CompanionEntry,
+    CompanionLine,
     IndexEntry,
     IndexLine,
     Release,
@@ -64,10 +66,10 @@ class RestoredFile:
 
 @dataclass(frozen=True)
 class ImageResult:
-    """How restoring one image ended.
+    """How restoring one image, or one file beside the images, ended.
 
     Args:
-        index: Number of the image in the release.
+        index: Number of the image in the release, None of a file beside the images.
         name: Of the marked file.
         status: ``restored`` or ``failed``.
         failure: Why it failed, None if it did not.
@@ -75,7 +77,7 @@ class ImageResult:
         identical: Whether the original file's very bytes came back; pixels and metadata always do.
     """
 
-    index: int
+    index: int | None
     name: str
     status: Literal["restored", "failed"]
     failure: Failure | None = None
@@ -92,6 +94,9 @@ class RestoreReport:
         not_granted: Images that the identity does not open; not tried.
         failures: The first 1000 failed ones.
         trust: Whether trust or integrity failed anywhere.
+        companions: How many files beside the images came back.
+        companions_failed: How many did not; among the failures too.
+        companions_not_granted: How many of these the identity does not open; not tried.
     """
 
     restored: int
@@ -100,13 +105,16 @@ class RestoreReport:
     not_granted: int
     failures: tuple[ImageResult, ...]
     trust: bool
+    companions: int = 0
+    companions_failed: int = 0
+    companions_not_granted: int = 0
 
     @property
     def exit_code(self) -> int:
-        """0 done, 1 some image failed, 3 trust or integrity failed."""
+        """0 done, 1 something failed, 3 trust or integrity failed."""
         if self.trust:
             return 3
-        return 1 if self.failed else 0
+        return 1 if self.failed or self.companions_failed else 0
 
 
 def restore_image(data: bytes, record: SealedRecord, *, logo: Logo) -> RestoredFile:
@@ -200,14 +208,14 @@ def restore_release(
     workers: int | None = None,
     progress: Callable[[ImageResult], None] = lambda result: None,
 ) -> RestoreReport:
-    """Restore every image that an identity opens.
+    """Restore every image that an identity opens, and the files beside them.
 
     Args:
         access: Release and identities.
         out: New or empty folder; the release's tree is kept. A kept original gets its own name back.
         overwrite: Replace files in ``out``.
         workers: Threads; default one per processor, at most 8.
-        progress: Called with each image's result, in order.
+        progress: Called with each result, in order, those of files beside the images first.
 
     Raises:
         OutputExistsError: See :func:`check_output`.
@@ -223,6 +231,10 @@ def restore_release(
     with ThreadPoolExecutor(count, thread_name_prefix="restore") as pool:
         pending: deque[Future[ImageResult]] = deque()
         try:
+            for companion in _companions(access, tally, progress):
+                pending.append(pool.submit(job.run_companion, companion))
+                if len(pending) > 2 * count:
+                    progress(tally.add(pending.popleft().result()))
             for shard in access.release.statement.shards:
                 for line in _lines(access, shard, tally, progress):
                     pending.append(pool.submit(job.run, line))
@@ -258,11 +270,31 @@ def _lines(
             tally.not_granted += 1
 
 
+def _companions(
+    access: Access, tally: _Tally, progress: Callable[[ImageResult], None]
+) -> Iterator[CompanionLine]:
+    """Yield the lines of the files beside the images that are to come back."""
+    try:
+        lines = access.release.companions()
+    except CertificateError as error:
+        name = "certificate/companions.jsonl"
+        progress(tally.add(ImageResult(None, name, "failed", Failure.of(error, name), trust=True)))
+        return
+    for line in lines:
+        if line.entry.kind == "sidecar":
+            continue
+        if line.seal is None or access.covers_companion(line.number):
+            yield line
+        else:
+            tally.companions_not_granted += 1
+
+
 class _Tally:
     """Counts results without keeping them."""
 
     def __init__(self) -> None:
         self.restored = self.identical = self.failed = self.not_granted = 0
+        self.companions = self.companions_failed = self.companions_not_granted = 0
         self.failures: list[ImageResult] = []
         self.trust = False
         self.listed: int | None = 0
@@ -276,11 +308,14 @@ class _Tally:
             yield ImageResult(self.listed, failure.name, "failed", failure, trust=True)
 
     def add(self, result: ImageResult) -> ImageResult:
-        if result.status == "restored":
+        if result.status == "restored" and result.index is None:
+            self.companions += 1
+        elif result.status == "restored":
             self.restored += 1
             self.identical += result.identical
         else:
-            self.failed += 1
+            self.failed += result.index is not None
+            self.companions_failed += result.index is None
             self.trust = self.trust or result.trust
             if len(self.failures) < _MAX_FAILURES:
                 self.failures.append(result)
@@ -288,7 +323,15 @@ class _Tally:
 
     def report(self) -> RestoreReport:
         return RestoreReport(
-            self.restored, self.identical, self.failed, self.not_granted, tuple(self.failures), self.trust
+            self.restored,
+            self.identical,
+            self.failed,
+            self.not_granted,
+            tuple(self.failures),
+            self.trust,
+            self.companions,
+            self.companions_failed,
+            self.companions_not_granted,
         )
 
 
@@ -311,6 +354,18 @@ class _Job:
             return ImageResult(entry.index, entry.name, "failed", failure, trust_failed(error))
         return ImageResult(entry.index, entry.name, "restored", identical=restored.identical)
 
+    def run_companion(self, line: CompanionLine) -> ImageResult:
+        entry = line.entry
+        try:
+            data = read_marked(self.access.release, entry)
+            if line.seal is not None:
+                data = self.access.open_companion(line).original
+            self._write(RestoredFile(entry.name, data, identical=True))
+        except (MedlockerError, MemoryError) as error:
+            failure = Failure.of(error, entry.name)
+            return ImageResult(None, entry.name, "failed", failure, trust_failed(error))
+        return ImageResult(None, entry.name, "restored", identical=True)
+
     def _write(self, restored: RestoredFile) -> None:
         target = self.out.joinpath(*restored.name.split("/"))
         make_folder(target.parent)
@@ -322,8 +377,8 @@ class _Job:
         write_atomic(target, restored.data, overwrite=self.overwrite)
 
 
-def read_marked(release: Release, entry: IndexEntry) -> bytes:
-    """Return a marked file after checking that it is the signed one.
+def read_marked(release: Release, entry: IndexEntry | CompanionEntry) -> bytes:
+    """Return a marked file, or one beside them, after checking that it is the signed one.
 
     Raises:
         WrongImageError: If it is missing, no regular file, or has another digest.
@@ -334,5 +389,6 @@ def read_marked(release: Release, entry: IndexEntry) -> bytes:
     except InputError as error:
         raise WrongImageError(str(error), subject=error.subject) from error
     if hashlib.sha256(data).hexdigest() != entry.file:
-        raise WrongImageError(f"{entry.name}: the marked file is not the signed one", subject=entry.name)
+        what = "marked file" if isinstance(entry, IndexEntry) else entry.kind
+        raise WrongImageError(f"{entry.name}: the {what} is not the signed one", subject=entry.name)
     return data

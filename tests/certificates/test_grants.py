@@ -30,7 +30,8 @@ from medlocker.certificates import (
     write_grant,
 )
 from medlocker.certificates._dsse import sign_statement
-from medlocker.certificates._grantfile import GrantedIdentities, to_ranges
+from medlocker.certificates._grantfile import GrantedIdentities
+from medlocker.certificates._ranges import to_ranges
 from medlocker.errors import (
     CertificateError,
     InputError,

@@ -13,15 +13,18 @@ import numpy as np
 import pytest
 
 from medlocker.certificates import (
+    CompanionRecord,
     Identity,
     Recipient,
     ReleaseSecret,
     SealedRecord,
     SigningKey,
     VerifyKey,
+    open_companion,
     open_record,
 )
 from medlocker.certificates._age import public_text, secret_text
+from medlocker.certificates._companions import covered_numbers, parse_companions
 from medlocker.certificates._grantfile import GrantedIdentities
 from medlocker.certificates._index import parse_shard
 from medlocker.certificates._ownergrant import parse_owner_grant
@@ -75,7 +78,10 @@ def _key(v: dict[str, Any]) -> None:
 def _derive(v: dict[str, Any]) -> None:
     for length, padded in v.get("lengths", ()):
         assert padded_length(length) == padded
-    if "secret" in v:
+    for number, identity in v.get("companions", {}).items():
+        secret = ReleaseSecret(v["release"], bytes.fromhex(v["secret"]))
+        assert secret.companion_identity(int(number)) == identity
+    if "whole" in v:
         secret = ReleaseSecret(v["release"], bytes.fromhex(v["secret"]))
         assert secret.whole_identity == v["whole"]
         for index, identity in v["images"].items():
@@ -124,6 +130,22 @@ def _index(v: dict[str, Any]) -> None:
     assert b"".join(line.to_json() for line in lines) == _bytes(v["data"])
 
 
+def _companions(v: dict[str, Any]) -> None:
+    lines = parse_companions(_bytes(v["data"]))
+    assert b"".join(line.to_json() for line in lines) == _bytes(v["data"])
+    assert covered_numbers(lines, range(5)) == v["covered_by_0_to_4"]
+
+
+def _companion(v: dict[str, Any]) -> None:
+    if "blob" in v:
+        identity = Identity.from_secrets([v["identity"]], what="x")
+        record = open_companion(_bytes(v["blob"]), [identity], what="c")
+    else:
+        record = CompanionRecord.from_bytes(_bytes(v["data"]), what="c")
+        assert record.to_bytes() == _bytes(v["data"])
+    assert record.original == _bytes(v["original"])
+
+
 def _statement(v: dict[str, Any]) -> None:
     statement = read_statement(_bytes(v["data"]), owner=VerifyKey(bytes.fromhex(v["owner"])))
     assert statement.images == 3
@@ -153,6 +175,8 @@ READERS: dict[str, Callable[[dict[str, Any]], None]] = {
     "record": _record,
     "sealed": _sealed,
     "index": _index,
+    "companions": _companions,
+    "companion": _companion,
     "statement": _statement,
     "secret": _secret,
     "grant": _grant,

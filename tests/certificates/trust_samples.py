@@ -6,7 +6,7 @@ import base64
 import hashlib
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from medlocker.certificates import (
+    CompanionEntry,
     IndexEntry,
     Owner,
     PublicFacts,
@@ -105,7 +106,12 @@ class Sample:
     def image(self, index: int) -> Path:
         return self.path / "images" / NAMES[index]
 
-    def assemble(self, records: tuple[SealedRecord, ...]) -> None:
+    def assemble(
+        self,
+        records: tuple[SealedRecord, ...],
+        *,
+        companions: Iterable[tuple[CompanionEntry, bytes | None]] = (),
+    ) -> None:
         """Write and sign the certificate again."""
         assemble(
             self.path,
@@ -116,6 +122,7 @@ class Sample:
             logo=LOGO,
             facts=PublicFacts("paper"),
             created=CREATED,
+            companions=companions,
         )
 
     def reseal(self, index: int, **changes: Any) -> None:

@@ -75,7 +75,8 @@ def restore(
         def told(result: ImageResult) -> None:
             if result.failure is not None:
                 listener.note(f"failed: {result.failure}")
-            advance("restoring", 1, total)
+            if result.index is not None:
+                advance("restoring", 1, total)
 
         report = restore_release(access, Path(out), overwrite=overwrite, workers=workers, progress=told)
     return Restored(opened.statement.release, opened.owner.key_id, report, time.perf_counter() - started)

@@ -3,6 +3,8 @@
 from medlocker.certificates._access import Access, open_secret, owner_access
 from medlocker.certificates._age import Identity, Recipient, seal, unseal
 from medlocker.certificates._assemble import assemble
+from medlocker.certificates._companionrecord import CompanionRecord, open_companion, seal_companion
+from medlocker.certificates._companions import CompanionEntry, CompanionKind, CompanionLine
 from medlocker.certificates._dsse import check_statement, sign_statement
 from medlocker.certificates._grants import NOTICE, Grant, open_grant, read_grant, write_grant
 from medlocker.certificates._index import (
@@ -30,6 +32,7 @@ from medlocker.certificates._keys import (
 )
 from medlocker.certificates._ledger import Ledger, ledger_path
 from medlocker.certificates._ownergrant import open_owner_grant, seal_owner_grant, write_owner_grant
+from medlocker.certificates._ranges import to_ranges
 from medlocker.certificates._record import SealedRecord, open_record, seal_record
 from medlocker.certificates._release import (
     Release,
@@ -54,6 +57,10 @@ __all__ = [
     "SIGN_KEY",
     "SIGN_PUB",
     "Access",
+    "CompanionEntry",
+    "CompanionKind",
+    "CompanionLine",
+    "CompanionRecord",
     "FileProblems",
     "Grant",
     "Identity",
@@ -84,6 +91,7 @@ __all__ = [
     "load_signing_key",
     "load_verify_key",
     "new_owner",
+    "open_companion",
     "open_grant",
     "open_owner_grant",
     "open_record",
@@ -94,11 +102,13 @@ __all__ = [
     "read_grant",
     "refuse_inside_release",
     "seal",
+    "seal_companion",
     "seal_owner_grant",
     "seal_record",
     "sha256_file",
     "sign_line",
     "sign_statement",
+    "to_ranges",
     "trust_failed",
     "unseal",
     "utc_now",

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from medlocker.certificates._age import Identity
+from medlocker.certificates._companionrecord import CompanionRecord, open_companion
+from medlocker.certificates._companions import CompanionLine
 from medlocker.certificates._index import IndexLine
 from medlocker.certificates._ownergrant import MAX_OWNER_GRANT_BYTES, open_owner_grant
 from medlocker.certificates._record import SealedRecord, open_record
-from medlocker.certificates._release import Release, check_binding
+from medlocker.certificates._release import Release, check_binding, check_companion
 from medlocker.certificates._secret import ReleaseSecret
 from medlocker.certificates._statement import OWNER_AGE
 from medlocker.errors import NoMatchingKeyError, WrongImageError
@@ -22,11 +24,13 @@ class Access:
     Args:
         whole: Opens every record, or None.
         images: Else by index of the image, ``AGE-SECRET-KEY-1...``.
+        companions: And by number of the companion.
     """
 
     release: Release
     whole: Identity | None = field(default=None, repr=False)
     images: Mapping[int, str] = field(default_factory=dict, repr=False)
+    companions: Mapping[int, str] = field(default_factory=dict, repr=False)
 
     def covers(self, index: int) -> bool:
         """Tell whether there is an identity for an image."""
@@ -42,14 +46,35 @@ class Access:
         """
         index = line.entry.index
         what = f"sealed record {index}"
-        identity = self.whole
-        if identity is None:
-            if index not in self.images:
-                raise NoMatchingKeyError(f"{what}: none of the given identities opens it", subject=what)
-            identity = Identity.from_secrets([self.images[index]], what=what)
+        identity = self._identity(self.images, index, what=what)
         record = open_record(self.release.read_seal(line), [identity], what=what)
         check_binding(record, line, self.release)
         return record
+
+    def covers_companion(self, number: int) -> bool:
+        """Tell whether there is an identity for the original of a companion."""
+        return self.whole is not None or number in self.companions
+
+    def open_companion(self, line: CompanionLine) -> CompanionRecord:
+        """Open the sealed original of one companion: digest, decryption, format, inner binding.
+
+        Raises:
+            NoMatchingKeyError: If the companion is not covered.
+            WrongImageError: If what is sealed is not the signed one or belongs to another file.
+            MalformedError: If it breaks the format.
+        """
+        what = f"sealed companion {line.number}"
+        identity = self._identity(self.companions, line.number, what=what)
+        record = open_companion(self.release.read_companion(line), [identity], what=what)
+        check_companion(record, line, self.release)
+        return record
+
+    def _identity(self, granted: Mapping[int, str], number: int, *, what: str) -> Identity:
+        if self.whole is not None:
+            return self.whole
+        if number not in granted:
+            raise NoMatchingKeyError(f"{what}: none of the given identities opens it", subject=what)
+        return Identity.from_secrets([granted[number]], what=what)
 
 
 def open_secret(release: Release, identity: Identity) -> ReleaseSecret:

@@ -16,6 +16,16 @@ from pathlib import Path
 from typing import IO
 
 from medlocker.certificates._age import AGE_MAGIC, Recipient
+from medlocker.certificates._companionrecord import CompanionRecord, seal_companion
+from medlocker.certificates._companions import (
+    COMPANION_SEALS,
+    COMPANIONS,
+    MAX_COMPANIONS,
+    MAX_COMPANIONS_BYTES,
+    CompanionEntry,
+    CompanionLine,
+    SealPlace,
+)
 from medlocker.certificates._foreign import os_reason
 from medlocker.certificates._index import SHARD_SIZE, IndexEntry, IndexLine, index_name, sealed_name
 from medlocker.certificates._names import NameSet
@@ -52,6 +62,7 @@ def assemble(
     logo: Logo,
     facts: PublicFacts,
     created: str | None = None,
+    companions: Iterable[tuple[CompanionEntry, bytes | None]] = (),
 ) -> Statement:
     """Write the whole certificate of a release and sign it.
 
@@ -65,12 +76,15 @@ def assemble(
         recipient: The owner's public age key.
         logo: The picture that was put on.
         facts: What is made public.
+        companions: Files that are no marked images, with ascending names, each with the original to seal
+            (None of copies and sidecars); read once, after all images.
 
     Returns:
         The statement.
 
     Raises:
-        MalformedError: If images are out of order, a name comes twice, or a record is no age file.
+        MalformedError: If images or companions are out of order, a name comes twice, or a record is no age
+            file.
         WriteError: If the system refuses.
     """
     folder = release / CERTIFICATE
@@ -82,6 +96,7 @@ def assemble(
     if names.has_repeats:
         raise MalformedError("release: expected every file name once")
     _sweep(folder, keep=set(subjects))
+    _write_companions(folder, companions, images=names, secret=secret, signing=signing, subjects=subjects)
     for name, data in ((LOGO, logo.to_png()), (POLICY, make_policy(facts))):
         write_atomic(folder / name, data, overwrite=True)
         subjects[name] = hashlib.sha256(data).hexdigest()
@@ -130,6 +145,49 @@ def _write_shards(
         index = b"".join(lines)
         write_atomic(folder / index_name(shard), index, overwrite=True)
         subjects[index_name(shard)] = hashlib.sha256(index).hexdigest()
+
+
+def _write_companions(
+    folder: Path,
+    companions: Iterable[tuple[CompanionEntry, bytes | None]],
+    *,
+    images: NameSet,
+    secret: ReleaseSecret,
+    signing: SigningKey,
+    subjects: dict[str, str],
+) -> None:
+    lines: list[bytes] = []
+    offset, last = 0, ""
+    with _Stream(folder / COMPANION_SEALS) as stream:
+        for number, (entry, original) in enumerate(companions):
+            if entry.name <= last or entry.name in images:
+                raise MalformedError(
+                    f"{entry.name}: expected ascending names that no image has", subject=entry.name
+                )
+            if (original is not None) != (entry.kind == "companion"):
+                raise MalformedError(
+                    f"{entry.name}: expected the original of a companion", subject=entry.name
+                )
+            place, last = None, entry.name
+            if original is not None:
+                record = CompanionRecord(
+                    secret.release, signing.public.key_id, entry.name, entry.file, original
+                )
+                blob = seal_companion(record, secret, number=number)
+                stream.write(blob)
+                place = SealPlace(offset, len(blob), hashlib.sha256(blob).hexdigest())
+                offset += len(blob)
+            lines.append(CompanionLine(entry, number, place).to_json())
+        if not lines:  # of an earlier run of the same
+            _remove(folder / COMPANIONS)
+            _remove(folder / COMPANION_SEALS)
+            return
+        if len(lines) > MAX_COMPANIONS or sum(map(len, lines)) > MAX_COMPANIONS_BYTES:
+            raise MalformedError(f"{COMPANIONS}: expected at most {MAX_COMPANIONS} files beside the images")
+        subjects[COMPANION_SEALS] = stream.commit()
+    data = b"".join(lines)
+    write_atomic(folder / COMPANIONS, data, overwrite=True)
+    subjects[COMPANIONS] = hashlib.sha256(data).hexdigest()
 
 
 class _Stream:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from medlocker.certificates._record import MAX_INDEX
@@ -12,7 +12,7 @@ from medlocker.errors import MalformedError
 MAX_IDENTITIES_BYTES = 256 * 1024 * 1024
 _HEAD = re.compile(rb"# medlocker grant, version 1\n# release: ([0-9a-f]{32})\n# scope: (whole|images)\n")
 _SECRET = re.compile(rb"AGE-SECRET-KEY-1[0-9A-Z]{50,70}")
-_IMAGE = re.compile(rb"# image ([0-9]{1,10})")
+_ONE = re.compile(rb"# (image|companion) ([0-9]{1,10})")
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,13 @@ class GrantedIdentities:
         release: Release id.
         whole: The ``AGE-SECRET-KEY-1...`` of the whole release, or None.
         images: Else one for each granted image.
+        companions: And one for each companion that is about granted images alone, by number.
     """
 
     release: str
     whole: str | None = field(repr=False)
     images: Mapping[int, str] = field(default_factory=dict, repr=False)
+    companions: Mapping[int, str] = field(default_factory=dict, repr=False)
 
     def to_bytes(self) -> bytes:
         """Return the identity file."""
@@ -35,7 +37,8 @@ class GrantedIdentities:
         parts = [f"# medlocker grant, version 1\n# release: {self.release}\n# scope: {scope}\n"]
         if self.whole is not None:
             parts.append(f"{self.whole}\n")
-        parts.extend(f"# image {index}\n{self.images[index]}\n" for index in sorted(self.images))
+        for kind, secrets in (("image", self.images), ("companion", self.companions)):
+            parts.extend(f"# {kind} {number}\n{secrets[number]}\n" for number in sorted(secrets))
         return "".join(parts).encode("ascii")
 
     @classmethod
@@ -43,7 +46,7 @@ class GrantedIdentities:
         """Read what :meth:`to_bytes` wrote.
 
         Raises:
-            MalformedError: If it follows another form; images must ascend.
+            MalformedError: If it follows another form; images must ascend, and companions behind them.
         """
         head = _HEAD.match(data)
         if not head or not data.endswith(b"\n"):
@@ -55,29 +58,19 @@ class GrantedIdentities:
                 raise MalformedError(f"{what}: expected one identity", subject=what)
             return cls(release, lines[0].decode("ascii"))
         if len(lines) % 2:
-            raise MalformedError(f"{what}: expected two lines for each image", subject=what)
+            raise MalformedError(f"{what}: expected two lines for each identity", subject=what)
         images: dict[int, str] = {}
-        last = -1
+        companions: dict[int, str] = {}
+        last = (False, -1)
         for comment, secret in zip(lines[::2], lines[1::2], strict=True):
-            found = _IMAGE.fullmatch(comment)
-            index = int(found[1]) if found else -1
-            if not last < index <= MAX_INDEX or not _SECRET.fullmatch(secret):
-                raise MalformedError(f"{what}: expected ascending images with an identity each", subject=what)
-            images[index] = secret.decode("ascii")
-            last = index
-        return cls(release, None, images)
-
-
-def to_ranges(indices: Iterable[int]) -> list[list[int]]:
-    """Return ascending numbers as [first, last] pairs, both included.
-
-    >>> to_ranges([0, 1, 2, 7])
-    [[0, 2], [7, 7]]
-    """
-    ranges: list[list[int]] = []
-    for index in indices:
-        if ranges and ranges[-1][1] == index - 1:
-            ranges[-1][1] = index
-        else:
-            ranges.append([index, index])
-    return ranges
+            found = _ONE.fullmatch(comment)
+            place = (found[1] == b"companion", int(found[2])) if found else (False, -1)
+            if not last < place or place[1] > MAX_INDEX or not _SECRET.fullmatch(secret):
+                raise MalformedError(
+                    f"{what}: expected ascending images, then companions, with an identity each", subject=what
+                )
+            (companions if place[0] else images)[place[1]] = secret.decode("ascii")
+            last = place
+        if not images:
+            raise MalformedError(f"{what}: expected at least one image", subject=what)
+        return cls(release, None, images, companions)

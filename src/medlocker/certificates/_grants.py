@@ -18,9 +18,10 @@ from typing import Any, Literal
 from medlocker.certificates._access import Access
 from medlocker.certificates._age import Identity, Recipient, seal, unseal
 from medlocker.certificates._canonical import Fields
+from medlocker.certificates._companions import covered_numbers
 from medlocker.certificates._dsse import MAX_STATEMENT_BYTES, check_statement, sign_statement
-from medlocker.certificates._grantfile import MAX_IDENTITIES_BYTES, GrantedIdentities, to_ranges
-from medlocker.certificates._record import MAX_INDEX
+from medlocker.certificates._grantfile import MAX_IDENTITIES_BYTES, GrantedIdentities
+from medlocker.certificates._ranges import Ranges, read_ranges, to_ranges
 from medlocker.certificates._release import Release
 from medlocker.certificates._secret import RELEASE_ID_BYTES, ReleaseSecret
 from medlocker.certificates._signing import SigningKey, VerifyKey
@@ -74,7 +75,7 @@ class Grant:
     created: str
     release: str
     scope: Literal["whole", "images"]
-    images: tuple[tuple[int, int], ...]
+    images: Ranges
     recipients: tuple[str, ...]
     until: str | None
     purpose: str
@@ -122,8 +123,12 @@ def write_grant(
     if images is None:
         granted = GrantedIdentities(secret.release, secret.whole_identity)
     else:
+        numbers = covered_numbers(release.companions(), set(images))
         granted = GrantedIdentities(
-            secret.release, None, {index: secret.image_identity(index) for index in images}
+            secret.release,
+            None,
+            {index: secret.image_identity(index) for index in images},
+            {number: secret.companion_identity(number) for number in numbers},
         )
     blob = seal(granted.to_bytes(), recipients, what="grant")
     predicate: dict[str, Any] = {
@@ -195,8 +200,11 @@ def open_grant(release: Release, folder: Path, *, identity: Identity, now: datet
     ranges = tuple((first, last) for first, last in to_ranges(granted.images))
     if (granted.release, scope, ranges) != (grant.release, grant.scope, grant.images):
         raise WrongImageError(f"{what}: its identities are not those that it states", subject=what)
+    covered = [] if granted.whole else covered_numbers(release.companions(), granted.images.keys())
+    if sorted(granted.companions) != covered:
+        raise WrongImageError(f"{what}: it opens other companions than those of its images", subject=what)
     whole = None if granted.whole is None else Identity.from_secrets([granted.whole], what=what)
-    return Access(release, whole=whole, images=granted.images)
+    return Access(release, whole=whole, images=granted.images, companions=granted.companions)
 
 
 def _parse(data: bytes, *, owner: VerifyKey) -> Grant:
@@ -210,7 +218,7 @@ def _parse(data: bytes, *, owner: VerifyKey) -> Grant:
     if set(subjects) != {IDENTITIES}:
         raise MalformedError(f"{what}: expected the subject {IDENTITIES} alone", subject=what)
     scope: Literal["whole", "images"] = "whole" if reader.raw("scope") == "whole" else "images"
-    images = _read_ranges(reader)
+    images = read_ranges(reader, "images", max_items=_MAX_RANGES)
     if reader.raw("scope") != scope or bool(images) != (scope == "images"):
         raise reader.refuse("scope", "whole, or images with a list of them")
     recipients = [str(value) for value in reader.items("recipients", max_items=_MAX_RECIPIENTS)]
@@ -226,16 +234,3 @@ def _parse(data: bytes, *, owner: VerifyKey) -> Grant:
         purpose=reader.text("purpose"),
         identities=subjects[IDENTITIES],
     )
-
-
-def _read_ranges(reader: Fields) -> tuple[tuple[int, int], ...]:
-    ranges: list[tuple[int, int]] = []
-    last = -2
-    for pair in reader.items("images", max_items=_MAX_RANGES):
-        if not isinstance(pair, list) or len(pair) != 2 or any(type(number) is not int for number in pair):
-            raise reader.refuse("images", "pairs of integers")
-        if not last + 1 < pair[0] <= pair[1] <= MAX_INDEX:
-            raise reader.refuse("images", "ascending pairs with gaps between them")
-        last = pair[1]
-        ranges.append((pair[0], pair[1]))
-    return tuple(ranges)

@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from medlocker.certificates._companionrecord import CompanionRecord
+from medlocker.certificates._companions import (
+    COMPANION_SEALS,
+    COMPANIONS,
+    MAX_COMPANIONS_BYTES,
+    CompanionEntry,
+    CompanionLine,
+    parse_companions,
+)
 from medlocker.certificates._dsse import MAX_STATEMENT_BYTES
 from medlocker.certificates._foreign import os_reason
 from medlocker.certificates._index import (
@@ -113,23 +122,57 @@ class Release:
             WrongImageError: If the bytes are missing or not the signed ones.
         """
         name = sealed_name(line.entry.index // SHARD_SIZE)
+        what = f"the record of image {line.entry.index}"
+        return self._read_piece(name, line.offset, line.length, line.seal, what=what)
+
+    def companions(self) -> list[CompanionLine]:
+        """Return the lines of all files that are no marked images; none of most releases.
+
+        Raises:
+            WrongImageError: If the list is missing or not the signed one.
+            MalformedError: If it breaks the format.
+        """
+        if not self.statement.has_companions:
+            return []
+        return parse_companions(self.read(COMPANIONS, max_bytes=MAX_COMPANIONS_BYTES))
+
+    def find_companion(self, digest: str) -> CompanionLine | None:
+        """Return the line of a file beside the images by its SHA-256, None if there is none.
+
+        Raises:
+            CertificateError: See :meth:`companions`.
+        """
+        return next((line for line in self.companions() if line.entry.file == digest), None)
+
+    def read_companion(self, line: CompanionLine) -> bytes:
+        """Return the sealed original of one companion.
+
+        Raises:
+            WrongImageError: If it has none, or the bytes are missing or not the signed ones.
+        """
+        what = f"the original of companion {line.number}"
+        if line.seal is None:
+            raise WrongImageError(f"{COMPANION_SEALS}: {what} is not sealed", subject=COMPANION_SEALS)
+        return self._read_piece(
+            COMPANION_SEALS, line.seal.offset, line.seal.length, line.seal.sha256, what=what
+        )
+
+    def _read_piece(self, name: str, offset: int, length: int, digest: str, *, what: str) -> bytes:
         try:
             path = self.path / "certificate" / name
             if path.exists() and not path.is_file():  # a pipe would wait for ever
                 raise WrongImageError(f"{name}: expected a regular file", subject=name)
             with open(path, "rb") as stream:
-                stream.seek(line.offset)
-                blob = stream.read(line.length)
+                stream.seek(offset)
+                blob = stream.read(length)
         except OSError as error:
             raise WrongImageError(f"{name}: {os_reason(error)}", subject=name) from error
-        if hashlib.sha256(blob).hexdigest() != line.seal:
-            raise WrongImageError(
-                f"{name}: the record of image {line.entry.index} is not the signed one", subject=name
-            )
+        if hashlib.sha256(blob).hexdigest() != digest:
+            raise WrongImageError(f"{name}: {what} is not the signed one", subject=name)
         return blob
 
-    def image_path(self, entry: IndexEntry) -> Path:
-        """Return where a marked file lies.
+    def image_path(self, entry: IndexEntry | CompanionEntry) -> Path:
+        """Return where a marked file, or one beside them, lies.
 
         Raises:
             WrongImageError: If it is missing, or reached through a symbolic link.
@@ -140,7 +183,8 @@ class Release:
             if path.is_symlink():
                 raise WrongImageError(f"{entry.name}: expected no symbolic link", subject=entry.name)
         if not os.path.lexists(path):
-            raise WrongImageError(f"{entry.name}: the marked file is missing", subject=entry.name)
+            what = "marked file" if isinstance(entry, IndexEntry) else entry.kind
+            raise WrongImageError(f"{entry.name}: the {what} is missing", subject=entry.name)
         return path
 
     def read(self, name: str, *, max_bytes: int) -> bytes:
@@ -213,9 +257,28 @@ def check_binding(record: SealedRecord, line: IndexLine, release: Release) -> No
         ("file digest", record.file, entry.file),
         ("pixel digest", record.pixels, entry.pixels),
     )
-    for what, inside, outside in pairs:
+    _compare(pairs, what=f"image {entry.index}: the sealed record")
+
+
+def check_companion(record: CompanionRecord, line: CompanionLine, release: Release) -> None:
+    """Check that an opened original is the one of this file in this release by this owner.
+
+    Raises:
+        WrongImageError: If any of them differs.
+    """
+    pairs = (
+        ("release", record.release, release.statement.release),
+        ("owner", record.owner, release.owner.key_id),
+        ("name", record.name, line.entry.name),
+        ("file digest", record.file, line.entry.file),
+    )
+    _compare(pairs, what=f"companion {line.number}: the sealed original")
+
+
+def _compare(pairs: Iterable[tuple[str, object, object]], *, what: str) -> None:
+    for name, inside, outside in pairs:
         if inside != outside:
-            raise WrongImageError(f"image {entry.index}: the sealed record has another {what}")
+            raise WrongImageError(f"{what} has another {name}")
 
 
 def trust_failed(error: Exception) -> bool:

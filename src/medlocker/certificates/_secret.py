@@ -4,6 +4,7 @@ Salt of every derivation is the release id (16 bytes); the infos are
 
 - ``medlocker/v1/whole``: the identity that opens every record of the release,
 - ``medlocker/v1/image/<index>``: the identity that opens one record, index in decimal,
+- ``medlocker/v1/companion/<number>``: the identity that opens the original of one companion, in decimal,
 - ``medlocker/v1/mark/<purpose>/<digest>``: randomness of a mark, digest of the original's pixels in hex.
 
 No branch tells anything about another one, so a grant of identities gives no mark's randomness away.
@@ -80,6 +81,14 @@ class ReleaseSecret:
     def image_recipient(self, index: int) -> Recipient:
         """Return its public half."""
         return Recipient.from_text(public_text(self.image_identity(index)), what="release")
+
+    def companion_identity(self, number: int) -> str:
+        """Return the ``AGE-SECRET-KEY-1...`` that opens the original of one companion and no other."""
+        return secret_text(self._branch(f"companion/{number}", 32))
+
+    def companion_recipient(self, number: int) -> Recipient:
+        """Return its public half."""
+        return Recipient.from_text(public_text(self.companion_identity(number)), what="release")
 
     def identity(self) -> Identity:
         """Return what opens every record, ready to use."""

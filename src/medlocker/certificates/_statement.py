@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from medlocker.certificates._canonical import Fields, to_canonical
+from medlocker.certificates._companions import COMPANION_SEALS, COMPANIONS
 from medlocker.certificates._dsse import check_statement, sign_statement
 from medlocker.certificates._index import index_name, sealed_name
 from medlocker.certificates._record import MAX_INDEX
@@ -119,6 +120,11 @@ class Statement:
         """Numbers of the shards, ascending."""
         found = (_INDEX_FORM.fullmatch(name) for name in self.subjects)
         return tuple(sorted(int(match[1]) for match in found if match))
+
+    @property
+    def has_companions(self) -> bool:
+        """Whether files of the release are no marked images."""
+        return COMPANIONS in self.subjects
 
 
 def utc_now() -> str:
@@ -239,6 +245,8 @@ def _check_subjects(statement: Statement) -> None:
     expected = {LOGO, POLICY, OWNER_AGE}
     expected.update(index_name(shard) for shard in shards)
     expected.update(sealed_name(shard) for shard in shards)
+    if {COMPANIONS, COMPANION_SEALS} & statement.subjects.keys():
+        expected.update((COMPANIONS, COMPANION_SEALS))
     for name in sorted(expected.symmetric_difference(statement.subjects)):
         state = "unknown" if name in statement.subjects else "missing"
         raise MalformedError(f"{STATEMENT}: {state} subject {name!r:.80}", subject=STATEMENT)

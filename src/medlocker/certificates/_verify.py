@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from medlocker.certificates._companions import COMPANIONS, CompanionEntry
 from medlocker.certificates._index import IndexEntry, index_name, sha256_file
 from medlocker.certificates._names import NameSet
 from medlocker.certificates._release import IMAGES, Release
@@ -20,6 +21,7 @@ from medlocker.errors import MalformedError, WrongImageError
 MAX_EXAMPLES = 1000
 _MAX_WORKERS = 8
 Fault = Literal["missing", "changed", "added"]
+_Entry = IndexEntry | CompanionEntry
 
 
 @dataclass
@@ -50,6 +52,8 @@ class VerifyReport:
         missing: Files that are signed but not there.
         changed: Files with other content, or links.
         added: Files that are not signed.
+        companions: How many files beside the images the owner states.
+        companions_intact: How many of these are exactly the signed ones.
     """
 
     images: int
@@ -57,6 +61,8 @@ class VerifyReport:
     missing: FileProblems
     changed: FileProblems
     added: FileProblems
+    companions: int = 0
+    companions_intact: int = 0
 
     @property
     def valid(self) -> bool:
@@ -87,56 +93,71 @@ def verify_release(
         "changed": FileProblems(),
         "added": FileProblems(),
     }
-    bad_shards = _check_certificate(release, faults)
-    intact = 0
+    bad = _check_certificate(release, faults)
+    is_listed = not any(index_name(shard) in bad for shard in release.statement.shards)
+    listed: Counter[bool] = Counter()
+    intact: Counter[bool] = Counter()
 
     def names() -> Iterator[str]:
-        nonlocal intact
         count = workers or min(os.cpu_count() or 1, _MAX_WORKERS)
         with ThreadPoolExecutor(count, thread_name_prefix="verify") as pool:
-            pending: deque[tuple[str, Future[Fault | None]]] = deque()
-            for entry in _entries(release, bad_shards):
-                pending.append((entry.name, pool.submit(_check_image, release, entry)))
+            pending: deque[tuple[_Entry, Future[Fault | None]]] = deque()
+            for entry in _entries(release, bad):
+                pending.append((entry, pool.submit(_check_image, release, entry)))
                 yield entry.name
                 if len(pending) > 4 * count:
-                    intact += _settle(pending, faults)
-                    progress()
+                    settle(*pending.popleft())
             while pending:
-                intact += _settle(pending, faults)
-                progress()
+                settle(*pending.popleft())
+
+    def settle(entry: _Entry, future: Future[Fault | None]) -> None:
+        fault, is_image = future.result(), isinstance(entry, IndexEntry)
+        listed[is_image] += 1
+        if fault is not None:
+            faults[fault].add(f"{IMAGES}/{entry.name}")
+        else:
+            intact[is_image] += 1
+        if is_image:
+            progress()
 
     known = NameSet(names())
     if known.has_repeats:
         raise MalformedError("index: expected every file name once")
-    if not bad_shards and len(known) != release.statement.images:
-        raise MalformedError(f"index: expected {release.statement.images} images, got {len(known)}")
-    if not bad_shards:  # else the files of a lost shard would all look added
-        for name in walk(release.path / IMAGES):
-            if name not in known:
-                faults["added"].add(f"{IMAGES}/{name}")
+    images = release.statement.images
+    if is_listed and listed[True] != images:
+        raise MalformedError(f"index: expected {images} images, got {listed[True]}")
+    if is_listed and COMPANIONS not in bad:  # else the files that a lost list names would all look added
+        _find_added(release, known, faults["added"])
     faults["added"].names.sort()  # folders are listed in any order
     return VerifyReport(
-        release.statement.images, intact, faults["missing"], faults["changed"], faults["added"]
+        images,
+        intact[True],
+        faults["missing"],
+        faults["changed"],
+        faults["added"],
+        companions=listed[False],
+        companions_intact=intact[False],
     )
 
 
-def _settle(pending: deque[tuple[str, Future[Fault | None]]], faults: dict[Fault, FileProblems]) -> int:
-    name, future = pending.popleft()
-    fault = future.result()
-    if fault is not None:
-        faults[fault].add(f"{IMAGES}/{name}")
-    return int(fault is None)
-
-
-def _entries(release: Release, bad_shards: set[int]) -> Iterator[IndexEntry]:
+def _entries(release: Release, bad: set[str]) -> Iterator[_Entry]:
     for shard in release.statement.shards:
-        if shard not in bad_shards:
+        if index_name(shard) not in bad:
             for line in release.shard_lines(shard):
                 yield line.entry
+    if COMPANIONS not in bad:
+        for companion in release.companions():
+            yield companion.entry
 
 
-def _check_image(release: Release, entry: IndexEntry) -> Fault | None:
-    """Tell what is wrong with one marked file."""
+def _find_added(release: Release, known: NameSet, added: FileProblems) -> None:
+    for name in walk(release.path / IMAGES):
+        if name not in known:
+            added.add(f"{IMAGES}/{name}")
+
+
+def _check_image(release: Release, entry: _Entry) -> Fault | None:
+    """Tell what is wrong with one file below ``images/``."""
     try:
         path = release.image_path(entry)
     except WrongImageError:
@@ -159,8 +180,8 @@ def _check_file(path: Path, digest: str) -> Fault | None:
         return "changed"
 
 
-def _check_certificate(release: Release, faults: dict[Fault, FileProblems]) -> set[int]:
-    """Check the files below ``certificate/`` and return the shards whose index cannot be used."""
+def _check_certificate(release: Release, faults: dict[Fault, FileProblems]) -> set[str]:
+    """Check the files below ``certificate/`` and return the names of those that cannot be used."""
     folder = release.path / "certificate"
     bad: set[str] = set()
     for name, digest in sorted(release.statement.subjects.items()):
@@ -175,7 +196,7 @@ def _check_certificate(release: Release, faults: dict[Fault, FileProblems]) -> s
     for entry in sorted(os.scandir(release.path), key=lambda entry: entry.name):
         if entry.name not in (IMAGES, "certificate"):
             faults["added"].add(entry.name)
-    return {shard for shard in release.statement.shards if index_name(shard) in bad}
+    return bad
 
 
 def walk(folder: Path) -> Iterator[str]:

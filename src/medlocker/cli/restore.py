@@ -73,6 +73,9 @@ def _to_json(restored: Restored) -> dict[str, object]:
         "identical": report.identical,
         "failed": report.failed,
         "not_granted": report.not_granted,
+        "companions": report.companions,
+        "companions_failed": report.companions_failed,
+        "companions_not_granted": report.companions_not_granted,
         "failures": [
             {"index": one.index, **one.failure.to_json("name"), "trust": one.trust}
             for one in report.failures
@@ -96,11 +99,16 @@ def _print(report: RestoreReport, out: Path) -> None:
             ),
             markup=False,
         )
+    if report.companions:
+        stdout.print(f"and {report.companions} files beside them, byte for byte", markup=False)
+    if report.companions_not_granted:
+        stdout.print(f"not granted beside them: {report.companions_not_granted}", markup=False)
     if report.not_granted:
         stdout.print(f"not granted: {report.not_granted}", markup=False)
-    if report.failed:
-        stdout.print(f"failed {report.failed}:", markup=False)
+    failed = report.failed + report.companions_failed
+    if failed:
+        stdout.print(f"failed {failed}:", markup=False)
         for one in report.failures[:_SHOWN]:
             stdout.print(f"  {shown(str(one.failure))}", markup=False)
-        if report.failed > _SHOWN:
-            stdout.print(f"  ... and {report.failed - _SHOWN} more, see --json", markup=False)
+        if failed > _SHOWN:
+            stdout.print(f"  ... and {failed - _SHOWN} more, see --json", markup=False)

@@ -14,7 +14,7 @@ from medlocker.cli._progress import Telling
 from medlocker.errors import InputError, WrongImageError
 
 if TYPE_CHECKING:
-    from medlocker.certificates import FileProblems, IndexLine, Release, VerifyReport
+    from medlocker.certificates import CompanionLine, FileProblems, IndexLine, Release, VerifyReport
     from medlocker.mark import Mark
 
 _SHOWN = 20
@@ -99,6 +99,7 @@ def regions_scope(regions: str) -> str:
 
 def _release_json(release: Release, report: VerifyReport, seconds: float) -> dict[str, Any]:
     value: dict[str, Any] = {"valid": report.valid, **_facts(release), "intact": report.intact}
+    value["companions"], value["companions_intact"] = report.companions, report.companions_intact
     for name, faults in _faults(report):
         value[name] = faults.names
         value[f"{name}_count"] = faults.count
@@ -121,6 +122,8 @@ def _print_release(release: Release, report: VerifyReport) -> None:
         + (f" ({scope})" if (scope := regions_scope(statement.regions)) else ""),
         *(f"model    {model.name} {model.sha256}" for model in statement.models),
     ]
+    if report.companions:
+        lines.append(f"beside   {report.companions_intact} of {report.companions} other files are as signed")
     for name, faults in _faults(report):
         if faults.count:
             lines.append(f"{name} {faults.count}:")
@@ -146,6 +149,10 @@ def _verify_file(
     *,
     as_json: bool,
 ) -> None:
+    beside = release.find_companion(_digest(file))
+    if beside is not None:
+        _print_beside(release, beside, identity or parameters, as_json=as_json)
+        return
     line = _line_of(release, file)
     entry = line.entry
     value: dict[str, Any] = {
@@ -177,6 +184,19 @@ def _verify_file(
         stdout.print(f"{parameters.name} is its parameter list", markup=False)
     elif identity is not None:
         stdout.print(json_module.dumps(value["parameters"], indent=2), markup=False)
+
+
+def _print_beside(release: Release, line: CompanionLine, unwanted: Path | None, *, as_json: bool) -> None:
+    entry = line.entry
+    if unwanted is not None:
+        raise InputError(f"{entry.name}: only marked images have parameters, it is a {entry.kind}")
+    if as_json:
+        facts = {"kind": entry.kind, "name": entry.name, "sha256": entry.file, "about": entry.images}
+        print_json({"valid": True, **_facts(release), **facts})
+        return
+    stdout.print(f"valid: {entry.kind}, {entry.name}", markup=False)
+    stdout.print(f"owner    {release.owner.key_id}", markup=False)
+    stdout.print(f"release  {release.statement.release}, {release.statement.created}", markup=False)
 
 
 def _line_of(release: Release, file: Path) -> IndexLine:

@@ -53,9 +53,10 @@ async def back(request: Request) -> Response:
     else:
         report = done.report
         result = {
-            "failed": bool(report.failed),
+            "failed": bool(report.failed or report.companions_failed),
             "sentence": f"restored {report.restored} images, {report.identical} of them byte for byte; "
-            f"{report.failed} failed, {report.not_granted} are not opened by this key",
+            f"{report.failed} failed, {report.not_granted} are not opened by this key"
+            + (f"; {report.companions} files beside them came back" if report.companions else ""),
             "hint": "",
             "failures": [str(one.failure) for one in report.failures[:_SHOWN]],
         }

@@ -51,7 +51,8 @@ def _release(release: Any, key: Any) -> dict[str, Any]:
     faults = [(what, name) for what, some in pairs for name in some.names[:_SHOWN]]
     return {
         "valid": done.valid,
-        "sentence": f"{report.intact} of {report.images} images are as signed",
+        "sentence": f"{report.intact} of {report.images} images are as signed"
+        + (f", {report.companions_intact} of {report.companions} other files" if report.companions else ""),
         "hint": "",
         "faults": faults,
         "facts": {
@@ -67,7 +68,13 @@ def _release(release: Any, key: Any) -> dict[str, Any]:
 def _file(release: Any, key: Any, data: bytes) -> dict[str, Any]:
     opened = open_release(release, load_verify_key(key))
     try:
-        entry = opened.find_file(hashlib.sha256(data).hexdigest()).entry
+        digest = hashlib.sha256(data).hexdigest()
+        beside = opened.find_companion(digest)
+        if beside is not None:
+            sentence = f"the file is a {beside.entry.kind} in the release, {beside.entry.name}"
+        else:
+            entry = opened.find_file(digest).entry
+            sentence = f"the file is image {entry.index} of the release, {entry.name}"
     except WrongImageError:
         known = made_of(data, opened, name="file", listener=Listener())
         if known is None:
@@ -77,7 +84,7 @@ def _file(release: Any, key: Any, data: bytes) -> dict[str, Any]:
         ) from None
     return {
         "valid": True,
-        "sentence": f"the file is image {entry.index} of the release, {entry.name}",
+        "sentence": sentence,
         "hint": "",
         "faults": [],
         "facts": {"release": opened.statement.release, "made": opened.statement.created},
