@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from medlocker.api.choices import one_of
 from medlocker.api.keepout import KeepOut
@@ -51,6 +50,8 @@ def protect(
     same_mark: bool = False,
     needs_review: bool = False,
     redo: _Path | None = None,
+    companions: bool = True,
+    copies: _Path | Sequence[_Path] = (),
     progress: Callback | Listener | None = None,
 ) -> Protected:
     """Mark every image of a data set and write a release, as `medlocker protect` does.
@@ -86,6 +87,10 @@ def protect(
         same_mark: Mark it again if the mark comes out the same.
         needs_review: Let only images that :func:`review` has approved be granted or sent on.
         redo: A release whose review asked for other marks: only those images are marked, as was asked.
+        companions: Let segmentations, structure sets, presentation states, key objects and reports of the
+            input that are about marked images travel with them, their references re-pointed. **They tell
+            findings.**
+        copies: Files and folders, masks or tables for instance, that travel as they are.
         progress: Called with what is counted, how many are done, and how many there are.
 
     Returns:
@@ -105,12 +110,11 @@ def protect(
         if isinstance(prepared, PreparedVeil):
             settings = replace(settings, style=prepared.style, aim_class=prepared.aim_class)
     missing = missing_regions and one_of(missing_regions, MissingRegions, what="missing_regions")
-    paths: Any = (models,) if isinstance(models, str | os.PathLike) else models
     return Protection(
         owner=Path(owner),
         out=Path(out),
         settings=replace(settings, seed=seed, keep_original=keep_original, placement=placement),
-        models=tuple(map(Path, paths)),
+        models=_paths(models),
         labels=labels_of(
             None if labels is None else Path(labels), column=label_column, image_column=image_column
         ),
@@ -126,8 +130,14 @@ def protect(
         same_mark=same_mark,
         needs_review=needs_review,
         redo=_path(redo),
+        companions=companions,
+        copies=_paths(copies),
         listener=as_listener(progress),
     ).run(Path(images))
+
+
+def _paths(given: _Path | Sequence[_Path]) -> tuple[Path, ...]:
+    return (Path(given),) if isinstance(given, str | os.PathLike) else tuple(map(Path, given))
 
 
 def _path(given: _Path | None) -> Path | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from medlocker.options import EngineName
 from medlocker.prepare import check_kind
 from medlocker.preparedveil import PreparedVeil
 from medlocker.protect import Settings
-from medlocker.release import Inputs, Result, Run, check_target, find_inputs, start_marker
+from medlocker.release import Inputs, Result, Run, check_target, find_copies, find_inputs, start_marker
 
 _FILE_THREADS = 2
 """In each process; a search takes far longer than a file."""
@@ -68,6 +68,11 @@ class Protected:
         return tuple(self.result.summary.failed)
 
     @property
+    def companions(self) -> int:
+        """How many DICOM objects travel beside the marked images."""
+        return len(self.result.beside.travelling.objects)
+
+    @property
     def facts(self) -> dict[str, Any]:
         """All counts, as `medlocker protect --json` prints them."""
         return self.result.json
@@ -96,6 +101,8 @@ class Protection:
         give_up: Ids of runs whose claims are to be void.
         needs_review: Let only images that the owner has approved be granted or sent on.
         redo: A release whose review asked for other marks: only those images are marked, as was asked.
+        companions: Let DICOM objects of the input that are about marked images travel with them.
+        copies: Files and folders that travel as they are.
         listener: Is told what happens.
 
     Raises:
@@ -120,6 +127,8 @@ class Protection:
     give_up: Sequence[str] = ()
     needs_review: bool = False
     redo: Path | None = None
+    companions: bool = True
+    copies: Sequence[Path] = ()
     listener: Listener = field(default_factory=Listener)
     keys: Owner = field(init=False)
     _maker: EngineMaker = field(init=False)
@@ -149,8 +158,14 @@ class Protection:
             MedlockerError: If the run cannot go on; what goes wrong with one image is in the result.
         """
         inputs, again = self._inputs(images)
+        given = len(inputs.items)
+        inputs, copies = find_copies(self.copies, inputs)
+        if given > len(inputs.items):
+            self.listener.warn(
+                f"{given - len(inputs.items)} images are copied as they are, not marked: --with"
+            )
         with start_marker(self.out):
-            run = self._compose(inputs, again)
+            run = replace(self._compose(inputs, again), companions=self.companions, copies=copies)
             result = run_told(run, listener=self.listener)
         warn_of_nothing_found(run, result, listener=self.listener)
         return Protected(run, result, tuple(self.listener.notes))

@@ -101,7 +101,8 @@ def run_told(run: Run, *, listener: Listener) -> Result:
         advance("protecting", 0, total)
 
         def progress(outcome: Outcome) -> None:
-            if outcome.status != "marked":
+            # of objects without pixels is told at the end whether they travel
+            if outcome.status != "marked" and outcome.failure.code != Code.NO_PIXELS:
                 listener.note(f"{outcome.status}: {outcome.failure}")
             advance("protecting", 1, total)
 
@@ -115,6 +116,7 @@ def run_told(run: Run, *, listener: Listener) -> Result:
         except KeyboardInterrupt:
             listener.note("interrupted: repeat the command to continue")
             raise
+    say_beside(result, listener=listener)
     codes = {failure.code for failure in result.summary.failed}
     if Code.ALREADY_MARKED_UNFINISHED in codes:
         listener.note(
@@ -128,6 +130,28 @@ def run_told(run: Run, *, listener: Listener) -> Result:
             "--no-ledger is for experiments"
         )
     return result
+
+
+def say_beside(result: Result, *, listener: Listener) -> None:
+    """Tell what travels beside the marked images, and what does not and why."""
+    beside = result.beside
+    told = {failure.name for failure in beside.left_out}
+    for failure in result.summary.skipped:
+        if failure.code == Code.NO_PIXELS and failure.name not in told:
+            listener.note(f"skipped: {failure}")
+    for failure in beside.left_out:
+        listener.note(f"not copied: {failure}")
+    if beside.kinds:
+        kinds = ", ".join(f"{count} {word}{'s' * (count > 1)}" for word, count in beside.kinds.items())
+        listener.warn(
+            f"DICOM objects travel with the images ({kinds}): they tell findings and regions to everybody "
+            "who gets the release; --without-companions leaves them out"
+        )
+    several = [one.file.name for one in beside.travelling.objects if one.studies > 1]
+    if several:
+        listener.warn(f"{some(several)}: about images of several studies")
+    if beside.copied:
+        listener.note(f"copied as they are: {some([copy.name for copy in beside.copied])}")
 
 
 def warn_of_nothing_found(run: Run, result: Result, *, listener: Listener) -> None:

@@ -152,6 +152,14 @@ class Ledger:
         if found is not None and found.release not in (release, self._freed.get(original)):
             raise self._refusal(found, release)
 
+    def knows(self, original: str) -> bool:
+        """Tell whether an original was marked, or is being marked, in any release.
+
+        Args:
+            original: Its pixel digest.
+        """
+        return self._find(original) is not None
+
     def finished_in(self, original: str) -> str | None:
         """Return the id of the finished release that an original's mark is in, None if there is none.
 

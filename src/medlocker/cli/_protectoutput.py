@@ -23,6 +23,12 @@ def say_result(result: Result, run: Run, *, as_json: bool) -> None:
         stdout.print(f"nothing was marked, so no release was made: {_counts(result)}", markup=False)
         return
     stdout.print(f"marked {summary.marked} of {summary.images} images into {run.release}", markup=False)
+    beside = result.beside
+    if beside.entries:
+        objects = len(beside.travelling.objects)
+        stdout.print(
+            f"beside them {objects} DICOM objects and {len(beside.copied)} copied files", markup=False
+        )
     for model, correct, fooled in zip(run.classifiers, summary.clean_correct, summary.fooled, strict=True):
         stdout.print(_outcome_line(model, correct=correct, fooled=fooled), markup=False)
     for attack in run.settings.against_names:

@@ -30,7 +30,7 @@ from medlocker.cli._options import (
     Objective,
     TextureBound,
 )
-from medlocker.cli._panels import CERTIFICATE, KEEP_OUT, MARKS, RUN, SEARCH
+from medlocker.cli._panels import CERTIFICATE, INPUT, KEEP_OUT, MARKS, RUN, SEARCH
 from medlocker.cli._progress import Telling
 from medlocker.errors import InputError, WriteError
 from medlocker.options import LEAST_PSNR_DB, EngineName, MissingRegions, Placement, Preset, StyleName
@@ -95,6 +95,26 @@ def protect(
             "paper: one plain logo."
         ),
     ] = "veil",
+    copies: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--with",
+            metavar="PATH",
+            help="Copy this file or folder into the release as it is, for instance masks or tables; "
+            "restoring writes it again. Repeatable. Originals of the images are refused.",
+            rich_help_panel=INPUT,
+        ),
+    ] = None,
+    without_companions: Annotated[
+        bool,
+        typer.Option(
+            "--without-companions",
+            help="Leave out DICOM SEG, RTSTRUCT, presentation states, key objects and reports of INPUT. Else "
+            "those about marked images are copied, with new references: they tell diagnoses to everybody who "
+            "gets the release.",
+            rich_help_panel=INPUT,
+        ),
+    ] = False,
     label_column: LabelColumn = None,
     image_column: ImageColumn = None,
     auth: AuthOption = None,
@@ -408,6 +428,8 @@ def protect(
         give_up=give_up or (),
         needs_review=needs_review,
         redo=redo,
+        companions=not without_companions,
+        copies=copies or (),
         listener=Telling(),
     )
     public = protection.keys.signing.public

@@ -84,7 +84,7 @@ def check_frames(name: str, *, count: int, frame_bytes: int, limits: Limits) -> 
 
 
 @contextmanager
-def translated(name: str, *, what: str) -> Iterator[None]:
+def translated(name: str, *, what: str, noun: str = "image") -> Iterator[None]:
     """Turn whatever a decoder raises into one :class:`UnsupportedImageError`.
 
     Decoders see untrusted bytes and raise errors of many kinds, and their texts may quote the file. So
@@ -93,6 +93,7 @@ def translated(name: str, *, what: str) -> Iterator[None]:
     Args:
         name: The image, for the message.
         what: The format, for the message.
+        noun: What is expected, likewise.
 
     Raises:
         UnsupportedImageError: For every other exception.
@@ -103,13 +104,13 @@ def translated(name: str, *, what: str) -> Iterator[None]:
         raise
     except MemoryError as error:
         raise UnsupportedImageError(
-            f"{name}: expected an image that fits into memory", subject=name
+            f"{name}: expected an {noun} that fits into memory", subject=name
         ) from error
     except DamagedError as error:
         raise UnsupportedImageError(
-            f"{name}: expected a whole {what} image: {error}", subject=name
+            f"{name}: expected a whole {what} {noun}: {error}", subject=name
         ) from error
     except Exception as error:
         raise UnsupportedImageError(
-            f"{name}: expected a whole {what} image, got a damaged or cut one", subject=name
+            f"{name}: expected a whole {what} {noun}, got a damaged or cut one", subject=name
         ) from error

@@ -1,5 +1,6 @@
 """A whole data set: inputs, resuming, threads, and the finished release."""
 
+from medlocker.release._copies import Copied, find_copies
 from medlocker.release._inputs import IMAGE_SUFFIXES, Input, Inputs, find_inputs
 from medlocker.release._journal import FOLDER, is_unfinished, kept_of
 from medlocker.release._preview import Previewed, preview_run
@@ -13,6 +14,7 @@ from medlocker.release._target import check_target
 __all__ = [
     "FOLDER",
     "IMAGE_SUFFIXES",
+    "Copied",
     "Input",
     "Inputs",
     "Previewed",
@@ -23,6 +25,7 @@ __all__ = [
     "check_target",
     "cluster_features",
     "count_existing",
+    "find_copies",
     "find_inputs",
     "images_to_sample",
     "is_unfinished",

@@ -31,7 +31,10 @@ from medlocker.labels import Labels
 from medlocker.logo import LearnedLogo, Logo
 from medlocker.protect import DecoySource, Job, Outcome, Settings, source_of
 from medlocker.regions import Finder, Regions, checked_finder, lesion_finder, without_lesions
+from medlocker.release._beside import Beside
+from medlocker.release._copies import Copied
 from medlocker.release._donors import kept_donors
+from medlocker.release._findbeside import find_beside
 from medlocker.release._fingerprint import fingerprint_path
 from medlocker.release._groups import Key, Scheduler, dicom_instance, find_groups
 from medlocker.release._inputs import Inputs
@@ -72,6 +75,8 @@ class Run:
         kept: What a new run shall remember besides; see :func:`medlocker.release.kept_of`.
         needs_review: Let only approved images be granted or sent on.
         new_marks: By name of the input, how the marks of single images shall differ, as a review asked.
+        companions: Let DICOM objects of the input that are about marked images travel with them.
+        copies: Files that travel as they are; DICOM objects among them like those of the input.
     """
 
     inputs: Inputs
@@ -96,6 +101,8 @@ class Run:
     kept: Mapping[str, Any] = field(default_factory=dict)
     needs_review: bool = False
     new_marks: Mapping[str, NewMark] = field(default_factory=dict)
+    companions: bool = True
+    copies: tuple[Copied, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classifiers", tuple(map(checked_classifier, self.classifiers)))
@@ -138,7 +145,7 @@ class Run:
 
     def fingerprint(self) -> str:
         """SHA-256 of everything that decides the result; only the same run may be resumed."""
-        value = {
+        value: dict[str, Any] = {
             "settings": self.settings.to_json(),
             "models": [model.fingerprint for model in self.classifiers],
             "logo": self.logo.digest,
@@ -160,6 +167,8 @@ class Run:
                 "\n".join(item.name for item in self.inputs.items).encode("utf-8", "surrogateescape")
             ).hexdigest(),
         }
+        if self.copies or not self.companions:  # else as before there were any
+            value["beside"] = [self.companions, *(copy.name for copy in self.copies)]
         return hashlib.sha256(json.dumps(value, sort_keys=True).encode("utf-8")).hexdigest()
 
 
@@ -169,10 +178,12 @@ class Result:
 
     Args:
         json: The object for ``--json``.
+        beside: What travels beside the marked images.
     """
 
     summary: Summary
     json: dict[str, Any]
+    beside: Beside = field(default_factory=Beside)
 
     @property
     def exit_code(self) -> int:
@@ -261,13 +272,21 @@ def _attempt(
 
         donors = kept_donors(journal, secret, run.donors) if run.has_donors else None
         engine = _work(run, keeper, journal, tell, donors)
+        beside = Beside()
         if summary.marked:
-            _finish(run, secret, journal, summary)
+            beside = _beside(run, journal, keeper, summary)
+            summary.travel(one.file.name for one in beside.travelling.objects)
+            _finish(run, secret, journal, summary, beside)
         journal.remove()
     if not summary.marked:
         _discard(run.release)
     told = summary.to_json(engine.clock, time.perf_counter() - started)
-    return Result(summary, told | {"passed_over": run.inputs.left_out(), "engine": engine.facts})
+    more = {
+        "beside": beside.to_json(),
+        "passed_over": run.inputs.left_out(),
+        "engine": engine.facts,
+    }
+    return Result(summary, told | more, beside)
 
 
 def _begin(run: Run, release: str, *, is_new: bool = True) -> None:
@@ -354,7 +373,24 @@ def _jobs(run: Run, order: Scheduler) -> Iterator[Job]:
         )
 
 
-def _finish(run: Run, secret: ReleaseSecret, journal: Journal, summary: Summary) -> None:
+def _beside(run: Run, journal: Journal, keeper: Sealer, summary: Summary) -> Beside:
+    """Write what travels beside the marked images."""
+    items = run.inputs.items
+    without_pixels = {one.name for one in summary.skipped if one.code == Code.NO_PIXELS}
+    found = [item for item in items if run.companions and item.name in without_pixels]
+    return find_beside(
+        [*(Copied(item.name, item.location) for item in found), *run.copies],
+        items,
+        images=run.release / IMAGES,
+        journal=journal,
+        sealer=keeper,
+        ledger=run.ledger,
+        keep=run.settings.keep,
+        workers=run.workers,
+    )
+
+
+def _finish(run: Run, secret: ReleaseSecret, journal: Journal, summary: Summary, beside: Beside) -> None:
     def sealed() -> Iterator[tuple[IndexEntry, bytes]]:
         yield from journal.marked()
         if run.ledger is not None:  # last, but for the statement
@@ -377,4 +413,5 @@ def _finish(run: Run, secret: ReleaseSecret, journal: Journal, summary: Summary)
         recipient=run.owner.recipient,
         logo=run.logo,
         facts=facts,
+        companions=beside.sealed(keep=run.settings.keep),
     )

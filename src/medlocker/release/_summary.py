@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
@@ -58,6 +59,13 @@ class Summary:
             self.failed.append(outcome.failure)
         else:
             self._add_marked(outcome)
+
+    def travel(self, names: Iterable[str]) -> None:
+        """Take files that travel beside the images out of the images and of those that were skipped."""
+        gone = set(names)
+        kept = [failure for failure in self.skipped if failure.name not in gone]
+        self.images -= len(self.skipped) - len(kept)
+        self.skipped = kept
 
     def _add_marked(self, outcome: Outcome) -> None:
         self.marked += 1

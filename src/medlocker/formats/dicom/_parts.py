@@ -6,6 +6,7 @@ import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from medlocker.errors import NoPixelsError
 from medlocker.formats._glance import Content
@@ -133,19 +134,8 @@ def parse_parts(data: Content, name: str, *, limits: Limits) -> Parts:
         ValueError: If it is damaged.
         struct.error: If it is cut.
     """
-    elements, meta_end = read_meta(data)
-    written = elements.get(SYNTAX)
-    syntax = "" if written is None else _plain(data[written.value_at : written.end])
-    whole: memoryview = memoryview(data)
-    if syntax == DEFLATED:
-        whole = memoryview(data[:meta_end] + _inflated(data[meta_end:]))
-    if meta_end == len(whole):
-        raise ValueError("expected a data set")
-    dialect = _sniffed(whole, meta_end)
-    if syntax == EXPLICIT_BIG:
-        dialect = Dialect(dialect.explicit, ">")
-    elif syntax:
-        dialect = EXPLICIT if dialect.explicit else IMPLICIT
+    whole, meta, meta_end, syntax, dialect = open_data_set(data)
+    elements = dict(meta)
     pixels = None
     for element in walk(whole, meta_end, end=len(whole), dialect=dialect):
         if element.tag == PIXELS:
@@ -176,6 +166,47 @@ def parse_parts(data: Content, name: str, *, limits: Limits) -> Parts:
         elements=elements,
         ends=_ends(tail, dialect),
     )
+
+
+class OpenedDataSet(NamedTuple):
+    """A DICOM file before its elements are looked at.
+
+    Args:
+        whole: The file, inflated.
+        meta: Elements of the meta information by tag.
+        meta_end: Where the data set begins.
+        syntax: UID of the transfer syntax, empty where not told.
+        dialect: How the data set's elements are written.
+    """
+
+    whole: memoryview
+    meta: Mapping[int, Element]
+    meta_end: int
+    syntax: str
+    dialect: Dialect
+
+
+def open_data_set(data: Content) -> OpenedDataSet:
+    """Find where a file's data set begins and how it is written.
+
+    Raises:
+        ValueError: If it is damaged.
+        struct.error: If it is cut.
+    """
+    meta, meta_end = read_meta(data)
+    written = meta.get(SYNTAX)
+    syntax = "" if written is None else _plain(data[written.value_at : written.end])
+    whole: memoryview = memoryview(data)
+    if syntax == DEFLATED:
+        whole = memoryview(data[:meta_end] + _inflated(data[meta_end:]))
+    if meta_end == len(whole):
+        raise ValueError("expected a data set")
+    dialect = _sniffed(whole, meta_end)
+    if syntax == EXPLICIT_BIG:
+        dialect = Dialect(dialect.explicit, ">")
+    elif syntax:
+        dialect = EXPLICIT if dialect.explicit else IMPLICIT
+    return OpenedDataSet(whole, meta, meta_end, syntax, dialect)
 
 
 def read_meta(data: Content) -> tuple[dict[int, Element], int]:

@@ -31,6 +31,7 @@ _LOOKED_AT = 1024
 """Bytes; without a preamble the first two elements must lie in them."""
 _SUFFIXES = frozenset({".dcm", ".dicom", ".ima"})
 _TAGS = ["SeriesInstanceUID", "SOPInstanceUID", "Rows", "Columns", "PhotometricInterpretation"]
+_HEADER_TAGS = [*_TAGS, "StudyInstanceUID"]
 
 
 @contextmanager
@@ -123,6 +124,20 @@ def dicom_identity(path: Path) -> tuple[str, str] | None:
     return _digest("series", str(series)), _digest("instance", str(instance))
 
 
+def instance_and_study(path: Path) -> tuple[str, str] | None:
+    """Return a DICOM file's SOP and Study Instance UIDs; they go into no message.
+
+    Reads the header only.
+
+    Returns:
+        Both, or None if the file is no DICOM or has no SOP Instance UID.
+    """
+    header = _header(path)
+    if header is None or not header.get("SOPInstanceUID"):
+        return None
+    return str(header["SOPInstanceUID"]), str(header.get("StudyInstanceUID") or "")
+
+
 def series_key(path: Path) -> str | None:
     """Return what DICOM files of one series, size and colour model share.
 
@@ -141,9 +156,9 @@ def _header(path: Path) -> dict[str, Any] | None:
     if not (has_dicom_name(path) or is_dicom_file(path)):
         return None
     try:
-        found = read_tags(path, stop_before_pixels=True, force=True, specific_tags=list(_TAGS))
+        found = read_tags(path, stop_before_pixels=True, force=True, specific_tags=list(_HEADER_TAGS))
         with quiet():
-            return {tag: found.get(tag) for tag in _TAGS}
+            return {tag: found.get(tag) for tag in _HEADER_TAGS}
     except Exception:  # untrusted bytes: pydicom raises errors of many kinds
         return None
 

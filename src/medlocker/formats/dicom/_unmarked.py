@@ -9,6 +9,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pydicom.datadict import dictionary_VR
 
@@ -31,7 +32,7 @@ _ICON, _PROFILE, _PADDING, _WAVEFORMS = 0x00880200, 0x00282000, 0xFFFCFFFC, 0x54
 _TABLES = frozenset((0x00281201, 0x00281202, 0x00281203, 0x00281204, 0x00281221, 0x00281222, 0x00281223,
                      0x00281224, 0x00283006))  # fmt: skip
 _MOST_TABLE_BYTES = 2 * 65536
-_MOST_BINARY_BYTES = 64
+MOST_BINARY_BYTES = 64
 _BYTES_PER_FRAME = 16
 """Of a number for each frame, written as text."""
 
@@ -41,8 +42,8 @@ _MAX_DEPTH = 16
 
 
 @dataclass(frozen=True)
-class _Judge:
-    """Tells which elements pass.
+class Judge:
+    """Tells which elements of a marked image pass; :mod:`._companion` has one for other objects.
 
     Args:
         keep: What passes although it may hold a picture.
@@ -51,17 +52,18 @@ class _Judge:
 
     keep: Keep
     frames: int
+    most_depth: ClassVar[int] = _MAX_DEPTH
 
     def cleaned(self, data: Buffer, element: Element, dialect: Dialect, depth: int = 0) -> bytes | None:
         """Return an element as it is passed on, or None to leave it out."""
         tag, whole = element.tag, bytes(data[element.at : element.end])
         value = bytes(data[element.value_at : element.value_end])
         known_picture = tag == _ICON or (tag >> 16 == 0x7FE0 and depth > 0)
-        vr = _representation(tag)
-        kind = _unusual(element, vr) or self._kind(tag, vr, value)
+        vr = representation(tag)
+        kind = unusual(element, vr) or self._kind(tag, vr, value)
         if known_picture or (kind and kind not in self.keep):
             return None
-        return self._sequence(element, whole, value, dialect, depth) if vr == "SQ" and not kind else whole
+        return self.sequence(element, whole, value, dialect, depth) if vr == "SQ" and not kind else whole
 
     def _kind(self, tag: int, vr: str, value: bytes) -> str:
         """Return what a standard element must be let through as, nothing if it is harmless or a sequence."""
@@ -69,19 +71,21 @@ class _Judge:
             return ""
         if tag == _PROFILE:
             return "" if is_plain_profile(_unpadded(value)) else "profiles"
-        return "" if len(value) <= self._most(tag, vr) else "text"
+        return "" if len(value) <= self.most_bytes(tag, vr) else "text"
 
-    def _most(self, tag: int, vr: str) -> int:
+    def most_bytes(self, tag: int, vr: str) -> int:
+        """Return how many bytes a value that passes may have."""
         if tag in _TABLES:
             return _MOST_TABLE_BYTES
         kinds = set(vr.split(" or "))
         if kinds & _BINARY:
-            return _MOST_BINARY_BYTES
+            return MOST_BINARY_BYTES
         return max(MOST_BYTES, _BYTES_PER_FRAME * self.frames) if kinds & _NUMBERS else MOST_BYTES
 
-    def _sequence(
+    def sequence(
         self, element: Element, whole: bytes, value: bytes, dialect: Dialect, depth: int
     ) -> bytes | None:
+        """Return a sequence as it is passed on, or None to leave it out."""
         inside = IMPLICIT if element.vr == "UN" else dialect
         try:
             cleaned = self.items(value, inside, depth + 1)
@@ -93,7 +97,7 @@ class _Judge:
 
     def items(self, value: bytes, dialect: Dialect, depth: int) -> bytes:
         """Return a sequence's value as it is passed on; the very bytes if all of it is."""
-        if depth > _MAX_DEPTH:
+        if depth > self.most_depth:
             raise ValueError("expected less nesting")
         pieces: list[bytes] = []
         changed = False
@@ -106,7 +110,7 @@ class _Judge:
         return b"".join(pieces) if changed else value
 
 
-def _representation(tag: int) -> str:
+def representation(tag: int) -> str:
     """Return the value representation that the dictionary gives a tag, nothing for an unknown one."""
     if tag & 0xFFFF == 0:  # the length of a group
         return "UL"
@@ -116,7 +120,7 @@ def _representation(tag: int) -> str:
         return ""
 
 
-def _unusual(element: Element, vr: str) -> str:
+def unusual(element: Element, vr: str) -> str:
     """Return what an element that is no plain one of the standard must be let through as, else nothing."""
     tag, group = element.tag, element.tag >> 16
     special = {0x6000: "overlays", 0x5000: "waveforms"}.get(group & 0xFF00, "")
@@ -137,7 +141,7 @@ def _unpadded(profile: bytes) -> bytes:
 def known_items(value: bytes, dialect: Dialect, *, keep: Keep, frames: int) -> bytes:
     """Return what is passed on of a sequence's value; nothing of one that cannot be followed."""
     try:
-        return _Judge(keep, frames).items(value, dialect, 1)
+        return Judge(keep, frames).items(value, dialect, 1)
     except (ValueError, struct.error):
         return b""
 
@@ -151,11 +155,11 @@ def known_head(parts: Parts, changes: Changes, *, keep: Keep, frames: int) -> It
         keep: What passes although it may hold a picture.
         frames: Of the image.
     """
-    head, judge = parts.head, _Judge(keep, frames)
+    head, judge = parts.head, Judge(keep, frames)
     if "trailing" not in keep and head[PREAMBLE : PREAMBLE + len(MAGIC)] == MAGIC and any(head[:PREAMBLE]):
         yield Edit(0, PREAMBLE, bytes(PREAMBLE))
     for tag, element in parts.elements.items():
-        if tag >> 16 == 2 and element.end - element.value_at > _MOST_BINARY_BYTES and tag not in changes:
+        if tag >> 16 == 2 and element.end - element.value_at > MOST_BINARY_BYTES and tag not in changes:
             yield tag
     for element in walk(head, parts.meta_end, end=len(head), dialect=parts.dialect):
         if element.tag in changes and parts.elements.get(element.tag) == element:
@@ -168,7 +172,7 @@ def known_head(parts: Parts, changes: Changes, *, keep: Keep, frames: int) -> It
 def known_tail(parts: Parts, *, keep: Keep, frames: int) -> bytes:
     """Return what is passed on of what follows the pixels; what is no data set is trailing."""
     pieces: list[bytes] = []
-    judge, tail, end = _Judge(keep, frames), parts.tail, 0
+    judge, tail, end = Judge(keep, frames), parts.tail, 0
     try:
         for element in walk(tail, 0, end=len(tail), dialect=parts.dialect):
             pieces.append(judge.cleaned(tail, element, parts.dialect, depth=1) or b"")
