@@ -49,12 +49,18 @@ class Fetch:
     staging: Staging
 
     def __call__(
-        self, server: FakeServer | Elsewhere, *, study: str = STUDY, header: str = "", ca: Path | None = None
+        self,
+        server: FakeServer | Elsewhere,
+        *,
+        study: str = STUDY,
+        header: str = "",
+        ca: Path | None = None,
+        companions: bool = True,
     ) -> Pulled:
         address = parse_source(f"{server.address}/studies/{study}")
         client = Server(address, Credentials(header, "VARIABLE"), ca=ca)
         self.seen: list[tuple[str, Failure | None]] = []
-        plan = plan_pull(client, self.staging)
+        plan = plan_pull(client, self.staging, companions=companions)
         return pull(client, plan, self.staging, progress=lambda *seen: self.seen.append(seen))
 
     def files(self) -> dict[str, bytes]:

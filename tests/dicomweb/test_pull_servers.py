@@ -119,13 +119,19 @@ def test_a_server_that_knows_no_offset_is_not_asked_for_ever(server: FakeServer,
     assert server.count("GET", "instances$") == 2
 
 
-def test_reports_stay_on_the_server(server: FakeServer, fetch: Fetch) -> None:
-    report = {**listing(FILES[0]), "00080016": {"vr": "UI", "Value": ["1.2.840.10008.5.1.4.1.1.88.33"]}}
+@pytest.mark.parametrize(
+    ("kind", "companions", "fetched"), [("88.33", True, 6), ("88.33", False, 5), ("104.1", True, 5)]
+)
+def test_what_is_about_images_comes_with_them_and_the_rest_stays(
+    server: FakeServer, fetch: Fetch, kind: str, companions: bool, fetched: int
+) -> None:
+    report = {**listing(FILES[0]), "00080016": {"vr": "UI", "Value": [f"1.2.840.10008.5.1.4.1.1.{kind}"]}}
     pages = [[report, *map(listing, FILES[1:])], []]
     server.fault = lambda r: (
         Reply(body=json.dumps(pages.pop(0)).encode()) if r.path.endswith("instances") else None
     )
-    assert fetch(server) == Pulled(5, 5, 5, 1, ())
+    found = fetch(server, companions=companions)
+    assert found == Pulled(fetched, fetched, fetched, 6 - fetched, ())
     assert server.count("GET", uid_path(0)) == 0
 
 

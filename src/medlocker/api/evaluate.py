@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from medlocker.api.listener import Callback, Listener, as_listener
 from medlocker.api.logos import GivenLogo, read_logo
 from medlocker.api.releasefacts import release_facts
 from medlocker.arguments import AtLeastOne, checked_arguments
+from medlocker.certificates import unproved_names
 from medlocker.classifiers import batch_for
 from medlocker.errors import Code, Failure, InputError, MalformedError, OutputExistsError
 from medlocker.evaluate import (
@@ -130,7 +131,7 @@ def evaluate(
     _check_place(out, [clean, *paths], overwrite=overwrite)
     given = None if logo is None else read_logo(logo, listener=listener)
     control = Control(_logo(found, given, listener=listener), opacity=opacity, size=size, seed=seed)
-    originals = find_inputs(clean)
+    originals = _without(find_inputs(clean), {name for one in found for name in one.beside})
     releases = [one.release for one in found]
     pairs = pair_up([Original(item.name, item.path, item.output_name) for item in originals.items], releases)
     truth = load_labels(labels, column=label_column, image_column=image_column)
@@ -214,6 +215,7 @@ class _Found:
     release: Release
     logo: bytes | None
     notes: tuple[str, ...]
+    beside: frozenset[str]
 
 
 def _open_release(path: Path, *, listener: Listener) -> _Found:
@@ -238,8 +240,15 @@ def _open_release(path: Path, *, listener: Listener) -> _Found:
             logo = read_limited(certificate / "logo.png", max_bytes=MAX_FILE_BYTES, what="logo")
     for text in notes:
         listener.note(text)
-    listed = Release(name, {item.name: item.path for item in files.items}, surrogates)
-    return _Found(listed, logo, tuple(notes))
+    beside = unproved_names(path)
+    images_alone = {item.name: item.path for item in files.items if item.name not in beside}
+    listed = Release(name, images_alone, surrogates)
+    return _Found(listed, logo, tuple(notes), beside)
+
+
+def _without(originals: Inputs, beside: set[str]) -> Inputs:
+    """Leave out what lies beside the images of a release: masks, segmentations, reports."""
+    return replace(originals, items=tuple(item for item in originals.items if item.name not in beside))
 
 
 def _surrogates(facts: dict[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -4,7 +4,7 @@ from medlocker.certificates._access import Access, open_secret, owner_access
 from medlocker.certificates._age import Identity, Recipient, seal, unseal
 from medlocker.certificates._assemble import assemble
 from medlocker.certificates._companionrecord import CompanionRecord, open_companion, seal_companion
-from medlocker.certificates._companions import CompanionEntry, CompanionKind, CompanionLine
+from medlocker.certificates._companions import CompanionEntry, CompanionKind, CompanionLine, unproved_names
 from medlocker.certificates._dsse import check_statement, sign_statement
 from medlocker.certificates._grants import NOTICE, Grant, open_grant, read_grant, write_grant
 from medlocker.certificates._index import (
@@ -110,6 +110,7 @@ __all__ = [
     "sign_statement",
     "to_ranges",
     "trust_failed",
+    "unproved_names",
     "unseal",
     "utc_now",
     "verify_release",

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from medlocker.certificates._canonical import Fields, parse_canonical, to_canonical
 from medlocker.certificates._ranges import Ranges, read_ranges
 from medlocker.certificates._record import MAX_NAME_LENGTH, MAX_SEAL_BYTES, relative_name
-from medlocker.errors import MalformedError
+from medlocker.errors import InputError, MalformedError
+from medlocker.files import read_limited
 
 COMPANIONS, COMPANION_SEALS = "companions.jsonl", "companions.seal"
 MAX_COMPANIONS_BYTES = 1 << 29
@@ -160,6 +162,20 @@ def parse_companions(data: bytes) -> list[CompanionLine]:
         lines.append(line)
         last = line.entry.name
     return lines
+
+
+def unproved_names(release: Path) -> frozenset[str]:
+    """Return the names of a release's files that are no marked images, **its signature not checked**.
+
+    Nothing of a release without such files, or whose list cannot be read.
+    """
+    try:
+        data = read_limited(
+            release / "certificate" / COMPANIONS, max_bytes=MAX_COMPANIONS_BYTES, what="certificate"
+        )
+        return frozenset(line.entry.name for line in parse_companions(data))
+    except (InputError, MalformedError):
+        return frozenset()
 
 
 def covered_numbers(lines: Sequence[CompanionLine], images: Collection[int]) -> list[int]:

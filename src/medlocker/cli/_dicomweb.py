@@ -78,6 +78,7 @@ class Transfers:
         auth: File with credentials for the source.
         push_auth: File with credentials for the target.
         partial: Go on with a part of the study.
+        companions: Fetch objects that may be about the images too.
 
     Raises:
         InputError: If an address, a file or their combination is wrong.
@@ -94,7 +95,9 @@ class Transfers:
         push_auth: Path | None,
         ca: Path | None,
         partial: bool,
+        companions: bool = True,
     ) -> None:
+        self._companions = companions
         self._out = out
         self._partial = partial
         self._source: Server | None = None
@@ -152,7 +155,7 @@ class Transfers:
         from medlocker.release import Inputs, check_target  # late: `push` does without models
 
         check_target(self._out, Inputs((), (), (), self._staging.instances, walked=True))
-        self._pulled = _fetch(self._source, self._staging, partial=self._partial)
+        self._pulled = _fetch(self._source, self._staging, partial=self._partial, companions=self._companions)
         return self._staging.instances
 
     def finish(self, key: VerifyKey, facts: dict[str, Any]) -> None:
@@ -324,10 +327,10 @@ def _check_options(
         raise InputError(f"expected --ca with an INPUT or --push that begins with {PREFIX}")
 
 
-def _fetch(server: Server, staging: Staging, *, partial: bool) -> Pulled:
+def _fetch(server: Server, staging: Staging, *, partial: bool, companions: bool) -> Pulled:
     from medlocker.dicomweb import check_whole, plan_pull, pull
 
-    plan = plan_pull(server, staging)
+    plan = plan_pull(server, staging, companions=companions)
     if plan.passed_over:
         note(f"{plan.passed_over} reports, presentation states and the like stay on the server")
     with image_progress("fetching", len(plan.planned), unit="instance") as bar:

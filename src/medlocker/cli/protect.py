@@ -433,7 +433,16 @@ def protect(
         listener=Telling(),
     )
     public = protection.keys.signing.public
-    transfers = Transfers(source, out, push=push, auth=auth, push_auth=push_auth, ca=ca, partial=partial)
+    transfers = Transfers(
+        source,
+        out,
+        push=push,
+        auth=auth,
+        push_auth=push_auth,
+        ca=ca,
+        partial=partial,
+        companions=not without_companions,
+    )
     if transfers.resume_push(public, as_json=json):
         return
     images = transfers.fetch()

@@ -47,14 +47,19 @@ class PlannedInstance:
 def has_pixels(kind: str) -> bool:
     """Tell by its SOP class whether an object may hold pictures; unknown ones may.
 
-    Reports, presentation states and the like are full of patient data and bear no mark: they stay where
-    they are. Segmentations are pictures, but of regions, and no classifier's input.
+    Reports, presentation states and the like bear no mark. Segmentations are pictures, but of regions, and
+    no classifier's input. Those that are about images travel with them: see
+    :func:`medlocker.formats.dicom.companion_word`.
     """
     return kind == _RT_IMAGE or not kind.startswith(_WITHOUT_PIXELS)
 
 
-def name_instances(instances: Iterable[Instance]) -> list[PlannedInstance]:
+def name_instances(instances: Iterable[Instance], *, series: int = 0) -> list[PlannedInstance]:
     """Order by series UID, instance number and SOP instance UID, and number in that order.
+
+    Args:
+        instances: What is named.
+        series: How many series have a number already.
 
     Returns:
         In the order of their names.
@@ -63,7 +68,7 @@ def name_instances(instances: Iterable[Instance]) -> list[PlannedInstance]:
         instances, key=lambda one: (one.series, one.number is not None, one.number or 0, one.uid)
     )
     planned: list[PlannedInstance] = []
-    series, within, last = 0, 0, ""
+    within, last = 0, ""
     for one in ordered:
         if one.series != last:
             series, within, last = series + 1, 0, one.series

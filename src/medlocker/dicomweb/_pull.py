@@ -20,6 +20,7 @@ from medlocker.dicomweb._retrieve import retrieved
 from medlocker.dicomweb._staging import Staging
 from medlocker.errors import Failure, InputError, MedlockerError, TransferError
 from medlocker.files import make_folder, write_atomic
+from medlocker.formats.dicom import companion_word
 from medlocker.images import LIMITS
 
 _MAX_BYTES = LIMITS.max_file_bytes
@@ -31,7 +32,7 @@ class FetchPlan:
     """What is to be fetched.
 
     Args:
-        planned: The instances that may be pictures.
+        planned: The instances that may be pictures, and those that may travel with them.
         passed_over: How many reports, presentation states and the like are left where they are.
         closed: Whether an earlier run has ended fetching.
     """
@@ -60,8 +61,13 @@ class Pulled:
     failed: tuple[Failure, ...]
 
 
-def plan_pull(server: Server, staging: Staging) -> FetchPlan:
+def plan_pull(server: Server, staging: Staging, *, companions: bool = True) -> FetchPlan:
     """Decide what is fetched, or go on with what an earlier run decided.
+
+    Args:
+        server: That has the study.
+        staging: Where the files go.
+        companions: Whether objects that may be about the pictures are fetched too.
 
     Raises:
         InputError: If the server has no such study, or none with pictures, or refuses.
@@ -78,9 +84,14 @@ def plan_pull(server: Server, staging: Staging) -> FetchPlan:
     except NotFoundError as error:
         raise InputError(str(error), hint=error.hint, subject=error.subject) from error
     planned = name_instances(one for one in found if has_pixels(one.kind))
-    passed_over = len(found) - len(planned)
     if not planned:
         raise InputError("expected a study or series with images, got one without")
+    if companions:
+        series = len({one.series for one in planned})
+        planned += name_instances(
+            (one for one in found if not has_pixels(one.kind) and companion_word(one.kind)), series=series
+        )
+    passed_over = len(found) - len(planned)
     staging.make()
     staging.write_plan(planned, source=address.text, passed_over=passed_over)
     return FetchPlan(tuple(planned), passed_over)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pydicom
 
-from medlocker.certificates import IndexEntry, Release
+from medlocker.certificates import CompanionEntry, IndexEntry, Release
 from medlocker.dicomweb._address import is_uid
 from medlocker.dicomweb._http import ForbiddenError, Server, ServerGoneError
 from medlocker.dicomweb._parallel import run_parallel
@@ -36,6 +36,7 @@ from medlocker.formats.dicom import has_dicom_name, is_dicom_file, quiet
 from medlocker.images import LIMITS
 
 _STUDY, _SERIES, _INSTANCE = 0x0020000D, 0x0020000E, 0x00080018
+_Entry = IndexEntry | CompanionEntry
 _REMEMBERED = 16
 """Series whose instances on the server are remembered; images come series by series."""
 
@@ -48,7 +49,7 @@ class Marked:
         other: How many files are of other formats, which a DICOM server does not take.
     """
 
-    entries: tuple[IndexEntry, ...]
+    entries: tuple[_Entry, ...]
     other: int
 
 
@@ -79,18 +80,23 @@ class Pushed:
 
 
 def find_marked(release: Release) -> Marked:
-    """List the DICOM files of a release, by their names or their first bytes.
+    """List the DICOM files of a release, by their names or their first bytes; companions too.
 
     Raises:
         CertificateError: If the index is not the signed one.
     """
-    entries: list[IndexEntry] = []
+    entries: list[_Entry] = []
     other = 0
     for line in release.lines():
         if _may_be_dicom(release, line.entry):
             entries.append(line.entry)
         else:
             other += 1
+    for companion in release.companions():
+        if companion.entry.kind == "companion":
+            entries.append(companion.entry)
+        else:  # a copy that is DICOM was not made for this release
+            other += companion.entry.kind == "copy"
     return Marked(tuple(entries), other)
 
 
@@ -113,7 +119,7 @@ def push(
     Raises:
         MedlockerError: If the server is gone or refuses all. What is stored stays noted.
     """
-    missing: list[IndexEntry] = []
+    missing: list[_Entry] = []
     for entry in marked.entries:
         if entry.name in log.names:
             progress(entry.name, None)
@@ -157,7 +163,7 @@ class _Pusher:
         self._lock = threading.Lock()
         self._known: OrderedDict[tuple[str, str], frozenset[str]] = OrderedDict()
 
-    def push(self, entry: IndexEntry) -> bool | None:
+    def push(self, entry: _Entry) -> bool | None:
         """Send one instance.
 
         Returns:
@@ -196,7 +202,7 @@ class _Pusher:
             return self._known[key]
 
 
-def _may_be_dicom(release: Release, entry: IndexEntry) -> bool:
+def _may_be_dicom(release: Release, entry: _Entry) -> bool:
     if has_dicom_name(Path(entry.name)):
         return True  # pushing it tells what is wrong if it is none
     try:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from medlocker.certificates import unproved_names
 from medlocker.errors import InputError, MedlockerError
 from medlocker.release import RunStatus, status_of
 from medlocker.web._home import STATEMENT_PARTS
@@ -127,12 +128,13 @@ def _state(release: Path, status: RunStatus | None, *, runs_here: bool) -> str:
 def _newest(release: Path, at: str) -> list[str]:
     """Return addresses of the pictures that were marked last."""
     folder, found = release / "images", []
+    beside = {os.path.join(folder, name) for name in unproved_names(release)}
     for place, _, names in os.walk(folder):
         for name in names:
             path = os.path.join(place, name)
             with suppress(OSError):
                 status = os.lstat(path)
-                if not name.startswith(".") and stat.S_ISREG(status.st_mode):
+                if not name.startswith(".") and path not in beside and stat.S_ISREG(status.st_mode):
                     found.append((status.st_mtime_ns, path))
         if len(found) > _MOST_LOOKED_AT:
             break
