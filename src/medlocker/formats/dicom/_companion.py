@@ -32,6 +32,7 @@ from medlocker.formats.dicom._walk import (
     IMPLICIT,
     ITEM,
     Buffer,
+    DamagedElementError,
     Dialect,
     Element,
     build_element,
@@ -221,7 +222,7 @@ class _Judge(Judge):
         if unusual(element, vr) == "private":
             return self._private(element, whole, value, dialect, depth) if "private" in self.keep else None
         if tag in _CONTENT and len(value) > _CONTENT[tag]:
-            raise ValueError("expected less content in one element")
+            raise DamagedElementError(f"expected at most {_CONTENT[tag]} bytes", tag, element.at)
         kept = super().cleaned(data, element, dialect, depth)
         if kept is None or vr != "UI":
             return kept

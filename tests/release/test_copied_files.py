@@ -1,0 +1,141 @@
+"""`--with`: masks and tables that travel as they are, under names that fit."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from companion_samples import key_objects, slice_of, structure_set, write
+from medlocker.errors import InputError
+from medlocker.release import find_copies, find_inputs
+from runs import Answer, called, fill, medlocker, picture
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """Images, and masks beside them whose files are called like the images."""
+    fill(tmp_path / "data" / "images", 2)
+    fill(tmp_path / "data" / "masks", 2, first=10)
+    (tmp_path / "data" / "masks" / "more").mkdir()
+    (tmp_path / "data" / "masks" / "more" / "table.csv").write_text("a,b\n")
+    (tmp_path / "data" / "masks" / ".hidden").write_text("")
+    return tmp_path / "data"
+
+
+def names(source: Path, *given: Path) -> list[str]:
+    return [copy.name for copy in find_copies(given, find_inputs(source))[1]]
+
+
+def refused(source: Path, *given: Path) -> str:
+    with pytest.raises(InputError) as found:
+        find_copies(given, find_inputs(source))
+    return str(found.value)
+
+
+def test_names_are_relative_to_the_input_or_to_the_folder_around(source: Path) -> None:
+    images, masks = source / "images", source / "masks"
+    assert names(images, masks) == ["masks/10.png", "masks/11.png", "masks/more/table.csv"]
+    assert names(images, masks / "more") == ["more/table.csv"]
+    assert names(images, masks / "more" / "table.csv", masks / "10.png") == ["10.png", "table.csv"]
+    assert names(source, masks) == ["masks/10.png", "masks/11.png", "masks/more/table.csv"]
+    assert names(source, masks / "10.png") == ["masks/10.png"]
+    assert names(source, masks, masks / "10.png") == ["masks/10.png", "masks/11.png", "masks/more/table.csv"]
+
+
+def test_what_is_copied_is_not_marked(source: Path) -> None:
+    inputs, _ = find_copies([source / "masks"], find_inputs(source))
+    assert [item.name for item in inputs.items] == ["images/00.png", "images/01.png"]
+    assert refused(source, source) == "--with: expected files beside the images, got all images"
+
+
+def test_what_cannot_be_copied_is_refused_before_anything_is_marked(source: Path, tmp_path: Path) -> None:
+    images = source / "images"
+    assert refused(images, tmp_path / "none") == "--with none: no such file or folder"
+    fill(tmp_path / "other", 1)
+    assert refused(images, tmp_path / "other" / "00.png") == "--with: 00.png would have the name of an image"
+    fill(tmp_path / "other" / "masks", 1, first=10)
+    assert refused(images, source / "masks", tmp_path / "other" / "masks") == (
+        "--with masks: two files would be called masks/10.png"
+    )
+    (source / "masks" / "out.png").symlink_to(tmp_path / "other" / "00.png")
+    assert refused(images, source / "masks") == "--with: masks/out.png is a link that leads out of its folder"
+    (source / "masks" / "out.png").unlink()
+    os.mkfifo(source / "masks" / "pipe")
+    assert refused(images, source / "masks") == "--with: masks/pipe is no regular file"
+    (source / "masks" / "pipe").unlink()
+    (source / "masks" / "a\nb.csv").write_text("")
+    assert "expected a plain relative name" in refused(images, source / "masks")
+    (source / "masks" / "a\nb.csv").unlink()
+    (source / "masks" / os.fsdecode(b"\xff.csv")).write_text("")
+    assert "expected names of printable Unicode" in refused(images, source / "masks")
+    os.unlink(source / "masks" / os.fsdecode(b"\xff.csv"))
+    deep = Path(*["d" * 200] * 5)
+    (tmp_path / "deep" / deep).mkdir(parents=True)
+    (tmp_path / "deep" / deep / f"{'x' * 50}.csv").write_text("")
+    assert "at most 1024 characters" in refused(images, tmp_path / "deep")
+    (images / "x.png").write_bytes(picture(seed=3))
+    (tmp_path / "x.png").mkdir()
+    (tmp_path / "x.png" / "y.csv").write_text("")
+    assert refused(images, tmp_path / "x.png") == "--with: x.png is an image and would be a folder"
+
+
+def told(answer: Answer) -> dict[str, object]:
+    value: dict[str, object] = json.loads(answer.out)["beside"]
+    return value
+
+
+def test_the_command(source: Path, tmp_path: Path, owner_name: Path) -> None:
+    out = tmp_path / "release"
+    common = ("protect", source / "images", "--owner", owner_name, "--no-ledger", "--json")
+    done = called(*common, "--out", out, "--with", source / "masks")
+    assert done.code == 0, done.err
+    assert told(done)["copies"] == 3
+    assert "copied as they are: 3 files (masks/10.png, ...)" in done.err
+    public, private = f"{owner_name}.sign.pub", f"{owner_name}.age.key"
+    verified = called("verify", out, "--owner", public, "--json")
+    assert (verified.code, json.loads(verified.out)["companions_intact"]) == (0, 3)
+    one = called("verify", out / "images/masks/10.png", "--release", out, "--owner", public)
+    assert one.out.startswith("valid: copy, masks/10.png\n")
+    one = called("verify", out / "images/masks/10.png", "--release", out, "--owner", public, "--json")
+    assert json.loads(one.out)["kind"] == "copy"
+    restored = called(
+        "restore", out, "--owner", public, "--identity", private, "--out", tmp_path / "back", "--json"
+    )
+    assert (restored.code, json.loads(restored.out)["companions"]) == (0, 3)
+    assert (tmp_path / "back/masks/more/table.csv").read_text() == "a,b\n"
+    assert called("status", out).code == 0
+    assert called("inspect", out).code == 0
+    done = called(*common, "--out", tmp_path / "o2", "--with", source / "masks", "--with", tmp_path / "none")
+    assert (done.code, done.err.splitlines()[-1]) == (2, "error: --with none: no such file or folder")
+    assert not (tmp_path / "o2").exists()
+
+
+def test_the_command_tells_what_stays_behind(tmp_path: Path, owner_name: Path) -> None:
+    images = [slice_of(1), slice_of(2)]
+    write(
+        tmp_path / "in",
+        {"1.dcm": images[0], "ko.dcm": key_objects(images[:1]), "rt.dcm": structure_set(images)},
+    )
+    done = called(
+        "protect", tmp_path / "in", "--owner", owner_name, "--no-ledger", "--json", "--out", tmp_path / "out"
+    )
+    assert done.code == 0, done.err
+    assert told(done)["left_out"] == [
+        {
+            "file": "rt.dcm",
+            "reason": "rt.dcm: it refers to an instance that is not in the release",
+            "code": "no-marked-version",
+        }
+    ]
+    assert "not copied: rt.dcm: it refers to an instance that is not in the release" in done.err
+    assert "DICOM objects travel with the images (1 key object selection): they tell findings" in done.err
+    assert "1.2.826" not in done.err + done.out
+    done = medlocker(
+        *("protect", tmp_path / "in", "--owner", owner_name, "--no-ledger", "--out", tmp_path / "out2"),
+        "--without-companions",
+    )
+    assert "skipped: ko.dcm: a structured report, not an image" in done.err
+    assert sorted(path.name for path in (tmp_path / "out2" / "images").iterdir()) == ["1.dcm"]
