@@ -46,6 +46,8 @@ class Code(StrEnum):
     MEMORY = "memory"
     WORKER_LOST = "worker-lost"
     SAME_INSTANCE = "same-instance"
+    REFERENCE_LOST = "reference-lost"
+    UNMARKED_ORIGINAL = "unmarked-original"
     NO_LABEL = "no-label"
     NO_MARKED_VERSION = "no-marked-version"
     NO_ORIGINAL = "no-original"

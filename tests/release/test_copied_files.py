@@ -127,7 +127,7 @@ def test_the_command_tells_what_stays_behind(tmp_path: Path, owner_name: Path) -
         {
             "file": "rt.dcm",
             "reason": "rt.dcm: it refers to an instance that is not in the release",
-            "code": "no-marked-version",
+            "code": "reference-lost",
         }
     ]
     assert "not copied: rt.dcm: it refers to an instance that is not in the release" in done.err

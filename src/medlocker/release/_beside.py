@@ -94,7 +94,7 @@ def write_beside(
     for copy in copies:
         if copy.name in unmarked:
             reason = f"{copy.name}: it is the unmarked original of an image, so it is not copied"
-            left_out.append(Failure(copy.name, reason, Code.NOT_APPROVED, copy.name))
+            left_out.append(Failure(copy.name, reason, Code.UNMARKED_ORIGINAL, copy.name))
             _remove(images, copy.name)
             continue
         try:

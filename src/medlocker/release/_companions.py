@@ -211,7 +211,7 @@ def _settle(
         if not staying:
             return about
         for instance, reason in staying.items():
-            left_out.append(_because(alive.pop(instance).file, reason, Code.NO_MARKED_VERSION))
+            left_out.append(_because(alive.pop(instance).file, reason, Code.REFERENCE_LOST))
 
 
 def _about(alive: Mapping[str, _Candidate], images: Mapping[str, _Image]) -> dict[str, set[int]]:
