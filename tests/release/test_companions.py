@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -118,6 +119,16 @@ def test_every_reference_leads_into_the_release(study: Path, release: Path) -> N
 def test_a_validator_finds_nothing_new(study: Path, release: Path) -> None:
     for path in sorted((study / "more").iterdir()):
         assert complaints(release / "images" / "more" / path.name) <= complaints(path), path.name
+
+
+@pytest.mark.skipif(shutil.which("dcentvfy") is None, reason="needs dcentvfy on PATH")
+def test_entities_agree_among_files_as_before(study: Path, release: Path) -> None:
+    def told(folder: Path) -> list[str]:
+        paths = sorted(folder.rglob("*.dcm"))
+        done = subprocess.run(["dcentvfy", *paths], capture_output=True, text=True, check=False)
+        return sorted(done.stderr.replace(str(folder), "").splitlines())
+
+    assert told(release / "images") == told(study)
 
 
 def test_an_independent_reader_finds_the_images(release: Path) -> None:

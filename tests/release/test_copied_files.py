@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
+import medlocker as ml
 from companion_samples import key_objects, slice_of, structure_set, write
-from medlocker.errors import InputError
+from medlocker.errors import InputError, OutputExistsError
 from medlocker.release import find_copies, find_inputs
-from runs import Answer, called, fill, medlocker, picture
+from medlocker.web._runs import _newest
+from runs import Answer, called, fill, medlocker, picture, tiny_model
 
 
 @pytest.fixture
@@ -82,6 +85,21 @@ def test_what_cannot_be_copied_is_refused_before_anything_is_marked(source: Path
     assert refused(images, tmp_path / "x.png") == "--with: x.png is an image and would be a folder"
 
 
+def test_private_keys_and_the_release_itself_are_not_copied(
+    source: Path, tmp_path: Path, owner_name: Path
+) -> None:
+    for kind in ("sign", "age"):
+        shutil.copy(f"{owner_name}.{kind}.key", tmp_path / "table.csv")
+        assert refused(source / "images", tmp_path / "table.csv") == (
+            "--with: table.csv is a private key and must not be copied"
+        )
+    (tmp_path / "table.csv").unlink()
+    shutil.copytree(source / "masks", tmp_path / "all")
+    given = tmp_path / "all"
+    with pytest.raises(OutputExistsError, match="the output out and all, which is to be copied, overlap"):
+        ml.protect(source / "images", owner=owner_name, out=given / "out", copies=given, ledger=False)
+
+
 def told(answer: Answer) -> dict[str, object]:
     value: dict[str, object] = json.loads(answer.out)["beside"]
     return value
@@ -139,3 +157,30 @@ def test_the_command_tells_what_stays_behind(tmp_path: Path, owner_name: Path) -
     )
     assert "skipped: ko.dcm: a structured report, not an image" in done.err
     assert sorted(path.name for path in (tmp_path / "out2" / "images").iterdir()) == ["1.dcm"]
+
+
+def test_from_python_and_in_an_evaluation(source: Path, tmp_path: Path, owner_name: Path) -> None:
+    done = ml.protect(
+        source,
+        owner=owner_name,
+        out=tmp_path / "out",
+        copies=source / "masks",
+        ledger=False,
+        companions=False,
+    )
+    assert (done.marked, done.companions, done.facts["beside"]["copies"]) == (2, 0, 3)
+    assert done.notes[0] == "2 images are copied as they are, not marked: --with"
+    labels = tmp_path / "labels.csv"
+    labels.write_text("image,label\nimages/00.png,0\nimages/01.png,1\n")
+    judged = ml.evaluate(
+        source, tmp_path / "out", labels=labels, target=tiny_model(tmp_path), out=tmp_path / "report"
+    )
+    # masks are neither originals without a mark nor marked images without an original
+    assert judged.facts["skipped"] == []
+    assert judged.facts["images"] == 2
+    assert not any("identical to their originals" in note for note in judged.facts["notes"])
+
+
+def test_the_pages_show_marked_images_alone(source: Path, tmp_path: Path, owner_name: Path) -> None:
+    ml.protect(source, owner=owner_name, out=tmp_path / "out", copies=source / "masks", ledger=False)
+    assert len(_newest(tmp_path / "out", "at")) == 2

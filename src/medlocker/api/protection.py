@@ -191,7 +191,7 @@ class Protection:
         again = None if self.redo is None else asked_again(self.redo, self.keys, listener=self.listener)
         if again is not None:
             inputs = again.among(inputs)
-        check_target(self.out, inputs)
+        check_target(self.out, inputs, self.copies)
         return inputs, again
 
     def _compose(self, inputs: Inputs, again: AskedAgain | None, *, claims: bool = True) -> Run:

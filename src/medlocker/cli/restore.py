@@ -100,7 +100,8 @@ def _print(report: RestoreReport, out: Path) -> None:
             markup=False,
         )
     if report.companions:
-        stdout.print(f"and {report.companions} files beside them, byte for byte", markup=False)
+        count = f"{report.companions} file{'s' * (report.companions > 1)}"
+        stdout.print(f"and {count} beside them, byte for byte", markup=False)
     if report.companions_not_granted:
         stdout.print(f"not granted beside them: {report.companions_not_granted}", markup=False)
     if report.not_granted:

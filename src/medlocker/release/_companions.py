@@ -17,12 +17,13 @@ from medlocker.errors import Code, Failure, InputError, MedlockerError
 from medlocker.files import read_limited
 from medlocker.formats import Keep
 from medlocker.formats.dicom import Companion, edited_companion, instance_and_study, read_companion
-from medlocker.images import LIMITS
 from medlocker.release._copies import Copied
 from medlocker.search import file_threads
 
 _AT_ONCE = 1024
 _MOST_RANGES = 4096
+_MOST_BYTES = 1 << 31
+"""What a sealed original may have; docs/FORMAT.md, section 19."""
 MarkedImage = tuple[int, Path, Path]
 """Number, original file, marked file."""
 
@@ -136,7 +137,7 @@ def _new_uid(sha256: str, secret: ReleaseSecret) -> str:
 
 
 def _read(file: Copied) -> bytes:
-    return read_limited(file.path, max_bytes=LIMITS.max_file_bytes, what="DICOM object")
+    return read_limited(file.path, max_bytes=_MOST_BYTES, what="DICOM object")
 
 
 def _readable(candidates: Sequence[Copied], left_out: list[Failure], *, keep: Keep) -> dict[str, _Candidate]:

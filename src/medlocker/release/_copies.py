@@ -13,6 +13,9 @@ from medlocker.files import TEMPORARY_PREFIX, check_relative_name
 from medlocker.release._inputs import Inputs
 
 _NO_DIGEST = "0" * 64
+_MOST_FILES = 1_000_000
+_LOOKED_AT = 4096
+_SECRETS = (b"PRIVATE KEY-----", b"AGE-SECRET-KEY-1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,8 @@ def find_copies(given: Sequence[Path], inputs: Inputs) -> tuple[Inputs, tuple[Co
         The images that are left, and the files by name.
 
     Raises:
-        InputError: If one is missing, leads out of its folder, is no regular file, has a name that a release
-            cannot have or that something else in it has, or if no image is left.
+        InputError: If one is missing, leads out of its folder, is no regular file or a private key, has a
+            name that a release cannot have or that something else in it has, or if no image is left.
     """
     found: dict[str, str] = {}
     for path in given:
@@ -56,6 +59,8 @@ def find_copies(given: Sequence[Path], inputs: Inputs) -> tuple[Inputs, tuple[Co
             _check(name, path)
             if os.path.realpath(found.setdefault(name, location)) != os.path.realpath(location):
                 raise InputError(f"--with {path.name}: two files would be called {name}", subject=path.name)
+    if len(found) > _MOST_FILES:
+        raise InputError(f"--with: expected at most {_MOST_FILES} files, got {len(found)}")
     places = {os.path.realpath(location) for location in found.values()}
     items = tuple(item for item in inputs.items if os.path.realpath(item.location) not in places)
     if not items:
@@ -104,6 +109,18 @@ def _files(given: Path, root: Path) -> Iterator[tuple[str, str]]:
                 yield _named(Path(folder, file), base, within=place)
 
 
+def _refuse_key(path: Path, name: str) -> None:
+    """Refuse a private key: whoever gets the release could open or sign everything."""
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(_LOOKED_AT)
+    except OSError as error:
+        reason = (error.strerror or "cannot be read").lower()
+        raise InputError(f"--with: {name}: {reason}", subject=name) from error
+    if any(secret in start for secret in _SECRETS):
+        raise InputError(f"--with: {name} is a private key and must not be copied", subject=name)
+
+
 def _named(path: Path, base: Path, *, within: Path) -> tuple[str, str]:
     real = Path(os.path.realpath(path))
     name = path.relative_to(base).as_posix()
@@ -111,4 +128,5 @@ def _named(path: Path, base: Path, *, within: Path) -> tuple[str, str]:
         raise InputError(f"--with: {name} is a link that leads out of its folder", subject=name)
     if not real.is_file():
         raise InputError(f"--with: {name} is no regular file", subject=name)
+    _refuse_key(real, name)
     return name, str(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from medlocker.certificates import refuse_inside_release
@@ -13,8 +14,13 @@ from medlocker.release._journal import FOLDER, PUT_BACK, STATEMENT, forget, has_
 IMAGES = "images"
 
 
-def check_target(release: Path, inputs: Inputs) -> None:
+def check_target(release: Path, inputs: Inputs, copies: Sequence[Path] = ()) -> None:
     """Refuse an output that would fall onto inputs or onto something else.
+
+    Args:
+        release: The output.
+        inputs: The images.
+        copies: Files and folders that are copied beside them.
 
     Raises:
         OutputExistsError: If the folder holds anything but an unfinished run, or inputs and output overlap.
@@ -28,6 +34,12 @@ def check_target(release: Path, inputs: Inputs) -> None:
         )
     if any(Path(os.path.realpath(item.path)).is_relative_to(target) for item in inputs.items):
         raise OutputExistsError(f"an input lies inside the output {release.name}")
+    for path in (Path(os.path.realpath(copy)) for copy in copies):
+        if target.is_relative_to(path) or path.is_relative_to(target):
+            raise OutputExistsError(
+                f"the output {release.name} and {path.name}, which is to be copied, overlap",
+                hint="choose an output elsewhere",
+            )
     refuse_inside_release(release, itself=False)
     if not os.path.lexists(release):
         return
