@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -203,3 +205,26 @@ def test_another_owner_is_refused(furnished: Sample, foreign: Sample) -> None:
     )
     with pytest.raises(SignatureError):
         _open(furnished)
+
+
+@pytest.mark.skipif(shutil.which("age") is None, reason="needs the age tool on PATH")
+def test_the_age_tool_opens_an_original(furnished: Sample, reader: Recipient, tmp_path: Path) -> None:
+    """With a grant's identities, and no line of this program."""
+    _granted(furnished, reader, [0], tmp_path / "grant")
+    rows = (furnished.path / "certificate" / "companions.jsonl").read_bytes().splitlines()
+    line = next(line for line in map(json.loads, rows) if line["name"] == "left/plan.dcm")
+    seal = line["seal"]
+    blob = (furnished.path / "certificate" / "companions.seal").read_bytes()
+    (tmp_path / "blob").write_bytes(blob[seal["offset"] : seal["offset"] + seal["length"]])
+    identities = tmp_path / "identities"
+    for key, sealed, opened in (
+        (furnished.keys / "reader.age.key", tmp_path / "grant" / "identities.age", identities),
+        (identities, tmp_path / "blob", tmp_path / "opened"),
+    ):
+        subprocess.run(["age", "-d", "-i", key, "-o", opened, sealed], check=True)
+    magic, told, rest = (tmp_path / "opened").read_bytes().split(b"\n", 2)
+    assert magic == b"medlocker-companion"
+    facts = json.loads(told)
+    assert (facts["name"], facts["file"]) == (line["name"], line["file"])
+    assert rest.rstrip(b"\0") == b"original plan"
+    assert facts["original"] == {"length": len(b"original plan")}

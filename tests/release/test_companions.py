@@ -36,6 +36,7 @@ from companion_samples import (
     write_study,
 )
 from medlocker.certificates import Ledger, Owner, Release, open_release, owner_access, verify_release
+from medlocker.errors import InputError
 from medlocker.files import write_atomic
 from medlocker.protect import Settings
 from medlocker.regions import load_regions
@@ -330,6 +331,46 @@ def test_a_kill_while_they_are_written_changes_nothing(
     assert len(whole) == 8
     assert half.items() <= whole.items()
     assert restored(tmp_path / "out", owner, tmp_path / "back") == files(study)
+
+
+def test_other_companions_are_another_run(
+    study: Path, tmp_path: Path, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(*arguments: Any, **options: Any) -> None:
+        raise _KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_beside, "write_atomic", killed)
+        with pytest.raises(_KilledError):
+            protect(study, tmp_path / "out", owner)
+    with pytest.raises(InputError, match="an unfinished run with other inputs or options"):
+        protect(study, tmp_path / "out", owner, companions=False)
+    (tmp_path / "a.csv").write_text("")
+    _, copies = find_copies([tmp_path / "a.csv"], find_inputs(study))
+    with pytest.raises(InputError, match="an unfinished run with other inputs or options"):
+        protect(study, tmp_path / "out", owner, copies=copies)
+    protect(study, tmp_path / "out", owner)
+
+
+def test_what_no_longer_travels_is_removed(
+    tmp_path: Path, owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between a kill and the next run an object changes, and refers to nothing of the release any more."""
+    image = slice_of(1)
+    write(tmp_path / "in", {"1.dcm": image, "pr.dcm": presentation_state([image])})
+
+    def killed(*arguments: Any, **options: Any) -> None:
+        raise _KilledError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("medlocker.release._run.assemble", killed)
+        with pytest.raises(_KilledError):
+            protect(tmp_path / "in", tmp_path / "out", owner)
+    assert sorted(files(tmp_path / "out" / "images")) == ["1.dcm", "pr.dcm"]
+    write(tmp_path / "in", {"pr.dcm": presentation_state([slice_of(2)])})
+    result = protect(tmp_path / "in", tmp_path / "out", owner)
+    assert why(result) == {"pr.dcm": "it refers to no image of the release"}
+    assert verify_release(opened(tmp_path / "out", owner)).valid
 
 
 def test_an_original_is_not_copied(tmp_path: Path, owner: Owner, owner_name: Path) -> None:

@@ -51,6 +51,13 @@ def test_names_are_relative_to_the_input_or_to_the_folder_around(source: Path) -
 def test_what_is_copied_is_not_marked(source: Path) -> None:
     inputs, _ = find_copies([source / "masks"], find_inputs(source))
     assert [item.name for item in inputs.items] == ["images/00.png", "images/01.png"]
+    (source / "images" / "00_mask.png").write_bytes(picture(seed=4))
+    (source / "images" / "notes.txt").write_text("")
+    before = find_inputs(source)
+    assert (before.masks, len(before.passed_over)) == (("images/00_mask.png",), 2)
+    given = [source / "masks", source / "images" / "00_mask.png", source / "images" / "notes.txt"]
+    after, copies = find_copies(given, before)
+    assert (after.masks, after.passed_over, len(copies)) == ((), (), 5)
     assert refused(source, source) == "--with: expected files beside the images, got all images"
 
 

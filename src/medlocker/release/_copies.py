@@ -72,7 +72,12 @@ def find_copies(given: Sequence[Path], inputs: Inputs) -> tuple[Inputs, tuple[Co
         if item.output_name in folders:
             raise InputError(f"--with: {item.output_name} is an image and would be a folder")
     copies = tuple(Copied(name, found[name]) for name in sorted(found))
-    return replace(inputs, items=items), copies
+    # nothing is passed over that travels
+    passed_over, masks = (
+        tuple(name for name in names if os.path.realpath(inputs.root / name) not in places)
+        for names in (inputs.passed_over, inputs.masks)
+    )
+    return replace(inputs, items=items, passed_over=passed_over, masks=masks), copies
 
 
 def _check(name: str, given: Path) -> None:
