@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,14 +52,20 @@ class Beside:
             "left_out": [one.to_json("file") for one in self.left_out],
         }
 
-    def sealed(self, *, keep: Keep) -> Iterator[tuple[CompanionEntry, bytes | None]]:
-        """Yield each entry with the original to seal, None of a copy.
+    def sealed(
+        self, *, keep: Keep, sidecars: Iterable[CompanionEntry] = ()
+    ) -> Iterator[tuple[CompanionEntry, bytes | None]]:
+        """Yield each entry, by name, with the original to seal, None of a copy and of a sidecar.
+
+        Args:
+            keep: What else than harmless elements passes.
+            sidecars: What the program itself wrote beside the images.
 
         Raises:
             InputError: If an original was changed meanwhile.
         """
         objects = {one.file.name: one for one in self.travelling.objects}
-        for entry in self.entries:
+        for entry in sorted((*self.entries, *sidecars), key=lambda entry: entry.name):
             one = objects.get(entry.name)
             yield entry, None if one is None else edited(one, self.travelling, keep=keep)[0]
 
