@@ -2,35 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.util
-import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from test_orthanc import address
 
 from companion_samples import STUDY, complaints, read, saved, uids_in, write_study
+from orthancs import needs_orthanc, orthanc
 from runs import Shell, images_of
 
-_SCRIPT = Path(__file__).parents[2] / "scripts" / "orthanc.py"
-
-
-def _script() -> Any:
-    spec = importlib.util.spec_from_file_location("orthanc", _SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-orthanc = _script()
-pytestmark = pytest.mark.skipif(
-    orthanc.find_orthanc() is None and os.environ.get("MEDLOCKER_ORTHANC") != "required",
-    reason="no Orthanc: apt-get install orthanc orthanc-dicomweb",
-)
+pytestmark = needs_orthanc
 
 
 @pytest.fixture
@@ -69,9 +53,9 @@ def test_references_are_whole_on_both_sides_and_restored_equal(
     release = tmp_path / "release"
     done = run(
         "protect",
-        f"dicomweb:{source.url}/studies/{STUDY}",
+        address(source, STUDY),
         *("--owner", owner_name, "--out", release, "--no-ledger", "--json"),
-        *("--push", f"dicomweb:{target.url}"),
+        *("--push", address(target, "")),
     )
     assert done.code == 0, done.err
     assert STUDY not in done.err + done.out
@@ -106,7 +90,7 @@ def test_without_companions_they_stay_on_the_server(
     source.upload(*(saved(ds) for ds in write_study(tmp_path / "study").values()))
     done = run(
         "protect",
-        f"dicomweb:{source.url}/studies/{STUDY}",
+        address(source, STUDY),
         *("--owner", owner_name, "--out", tmp_path / "release", "--no-ledger", "--json"),
         "--without-companions",
     )
