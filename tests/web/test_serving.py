@@ -6,9 +6,9 @@ import asyncio
 import socket
 from pathlib import Path
 
-from medlocker.web._pictures import Cache
+from medlocker.serving.cache import Cache
+from medlocker.serving.listening import listening
 from medlocker.web._roots import MOST_ENTRIES, Roots
-from medlocker.web.server import listening
 
 
 def test_answers_do_not_wait_for_the_other_side() -> None:
