@@ -8,8 +8,8 @@
 
 For pictures in memory: models (:class:`TorchModel`, :func:`OnnxModel`, :func:`load_model`) and ways of
 marking (:class:`Veil`, :class:`Marks`). For files, as the commands do: :func:`protect`, :func:`verify`,
-:func:`review`, :func:`grant`, :func:`restore`, :func:`whose`, :func:`audit`, :func:`evaluate`. Nothing is imported before it
-is used; see docs/API.md.
+:func:`review`, :func:`grant`, :func:`restore`, :func:`whose`, :func:`audit`, :func:`evaluate`. Nothing is
+imported before it is used; see docs/API.md.
 """
 
 from __future__ import annotations

@@ -186,7 +186,7 @@ class VeilStyle:
 
 
 def redraw(veil: Veil, *, key: bytes) -> Veil:
-    """Return the veil that another key would have given: of the same distance and size of copies, and keep-outs.
+    """Return the veil that another key would have given, with the same sizes and keep-outs.
 
     Args:
         key: 1 to 64 bytes.

@@ -19,7 +19,7 @@ from medlocker.errors import InputError
 from medlocker.labels import class_indices, load_labels
 from medlocker.options import AUDITED_IMAGES, OTHER_MARKS, SIGNIFICANCE
 
-LEAST_GROUPS = 20
+LEAST_GROUPS = 10
 """Fewer images with marks of their own are too few to tell anything."""
 _Path = str | os.PathLike[str]
 
@@ -90,8 +90,8 @@ def audit(
 ) -> Audited:
     """Tell whether a model was trained on the marked files of a release.
 
-    Images are restored in memory and marked again: with their own marks, and with others of the same kind whose keys
-    are new. A model that never saw the marked files cannot know which are the own ones.
+    Images are restored in memory and marked again: with their own marks, and with others of the same kind
+    whose keys are new. A model that never saw the marked files cannot know which are the own ones.
 
     Args:
         model: A classifier, or the path of one.
@@ -131,7 +131,7 @@ def audit(
             seed=seed,
             progress=lambda total: advance("opening records", 1, total),
         )
-    _refuse_few(len(sample.members), access, sample, labelled=truth is not None)
+    _refuse_few(len(sample.members), access, sample)
     marker = Marker(access, access.release.logo(), (classifier,), others, seed, sample.faintness)
     with listener.steps() as advance:
         answers = ask(
@@ -145,9 +145,11 @@ def audit(
     for failure in answers.failures:
         listener.note(f"failed: {failure}")
     scores = answers.scores[0]
-    _refuse_few(len(scores), access, sample, labelled=truth is not None)
+    _refuse_few(len(scores), access, sample)
     for text in _notes(access, sample, answers.not_as_filed):
         listener.note(text)
+    if (scores == scores[:, :1]).all():
+        listener.warn("the model answers the same whatever the mark: nothing can be told")
     compared = compare_with_others(scores, seed=seed)
     return Audited(
         release=access.release.statement.release,
@@ -208,31 +210,28 @@ def _truth(
     return truth
 
 
-def _refuse_few(count: int, access: Access, sample: Sample, *, labelled: bool) -> None:
+def _refuse_few(count: int, access: Access, sample: Sample) -> None:
     if count >= LEAST_GROUPS:
         return
     name = access.release.path.name
-    why = []
-    if labelled:
-        why.append("images without a label are left out")
-    if sample.passed_over:
-        why.append(f"the records of {sample.passed_over} images do not say where else their marks may lie")
     raise InputError(
         f"release {name}: expected at least {LEAST_GROUPS} images with marks of their own, got {count}",
-        hint="; ".join(why) or "fewer tell nothing of a model; give more with --images if there are more",
+        hint="; ".join(_left_out(sample)) or "fewer tell nothing of a model; ask about more with --images",
         subject=name,
     )
 
 
+def _left_out(sample: Sample) -> list[str]:
+    return [f"{count} images are left out: {why}" for why, count in sample.passed_over.items()]
+
+
 def _notes(access: Access, sample: Sample, not_as_filed: int) -> list[str]:
-    notes = []
-    if access.release.statement.models:
+    notes = _left_out(sample)
+    if access.release.statement.models and access.release.statement.preset != "veil":
         notes.append(
-            "the marks were chosen with models: those mislead the audited model too, perhaps, "
-            "and it is then found less easily"
+            "single marks were searched to mislead models: if they mislead the audited one too, it is found "
+            "less easily"
         )
-    if sample.passed_over:
-        notes.append(f"{sample.passed_over} images left out: their records do not say what marks must keep out of")
     if not_as_filed:
         notes.append(f"{not_as_filed} images: this machine marks them a little differently from their files")
     return notes

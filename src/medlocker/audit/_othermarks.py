@@ -34,8 +34,8 @@ def draw_others(
 ) -> tuple[AnyMark, ...]:
     """Draw one list of marks like the own ones.
 
-    A veil keeps everything but what its key decides: where it lies and how its copies look. A single mark keeps size,
-    opacity and turn; place, key, and a searched texture are others.
+    A veil keeps everything but what its key decides: where it lies and how its copies look. A single mark
+    keeps size, opacity and turn; place, key, and a searched texture are others.
 
     Args:
         own: The image's own marks.

@@ -33,7 +33,7 @@ class Comparison:
     gain_interval: tuple[float, float]
 
 
-def compare_with_others(scores: NDArray[np.float64], *, seed: int = 0) -> Comparison:
+def compare_with_others(scores: NDArray[np.float64], *, seed: int = 0, draws: int = DRAWS) -> Comparison:
     """Compare the first column with the others.
 
     If own and others were drawn alike and the scores come from something that knows neither, each column is
@@ -43,21 +43,22 @@ def compare_with_others(scores: NDArray[np.float64], *, seed: int = 0) -> Compar
     Args:
         scores: (N, K + 1), one row for each image, at least one row and two columns; finite.
         seed: Of the draws.
+        draws: How often columns are drawn; the smallest p-value is 1 / (draws + 1).
     """
     rows, columns = scores.shape
     rng = np.random.default_rng(seed)
     worth = _standardised(scores)
     least = worth[:, 0].sum() - _ALMOST * rows
     reached, everywhere = 0, np.arange(rows)
-    for start in range(0, DRAWS, _AT_ONCE):
-        drawn = rng.integers(0, columns, (min(_AT_ONCE, DRAWS - start), rows))
+    for start in range(0, draws, _AT_ONCE):
+        drawn = rng.integers(0, columns, (min(_AT_ONCE, draws - start), rows))
         reached += int((worth[everywhere, drawn].sum(axis=1) >= least).sum())
     own, others = scores[:, :1], scores[:, 1:]
     wins = ((own > others).mean(axis=1) + (own >= others).mean(axis=1)) / 2
     gains = own[:, 0] - others.mean(axis=1)
     again = rng.integers(0, rows, (_RESAMPLED, rows))
     return Comparison(
-        p_value=(1 + reached) / (1 + DRAWS),
+        p_value=(1 + reached) / (1 + draws),
         surer=float(wins.mean()),
         interval=_middle(wins[again].mean(axis=1)),
         gain=float(gains.mean()),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Sequence
-from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -13,11 +12,8 @@ from numpy.typing import NDArray
 
 from medlocker.audit._sample import Member
 from medlocker.audit._views import Marker, Views
-from medlocker.classifiers import Classifier, in_batches
+from medlocker.classifiers import Classifier, logits_of
 from medlocker.errors import Failure, MedlockerError, ModelError
-
-LOOKS = 4
-"""As it is, and mirrored along each axis and both: models learn from mirrored pictures too."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,22 +110,14 @@ def _views(
 
 
 def _logits(model: Classifier, canvases: NDArray[np.float32], batch: int) -> NDArray[np.float64]:
-    """Return (K + 1, looks, classes)."""
+    """Return (K + 1, F, classes)."""
     marks, frames = canvases.shape[:2]
-    flat = canvases.reshape(-1, *canvases.shape[2:])
-    looks = (look for picture in flat for look in _looks(picture))
-    answers = np.concatenate([model.logits(np.stack(some)) for some in in_batches(looks, batch)])
-    return answers.astype(np.float64).reshape(marks, frames * LOOKS, -1)
-
-
-def _looks(picture: NDArray[np.float32]) -> Iterator[NDArray[np.float32]]:
-    for flipped in (picture, picture[::-1]):
-        yield flipped
-        yield flipped[:, ::-1]
+    answers = logits_of(model, canvases.reshape(marks * frames, *canvases.shape[2:]), batch=batch)
+    return answers.astype(np.float64).reshape(marks, frames, -1)
 
 
 def _log_odds(logits: NDArray[np.float64], label: int | None) -> NDArray[np.float64]:
-    """Return (K + 1,) log-odds of a class, the mean over all looks; without a label, of the likeliest."""
+    """Return (K + 1,) log-odds of a class, the mean over frames; without a label, of the likeliest."""
     own = int(logits.mean(axis=(0, 1)).argmax()) if label is None else label
     rest = np.delete(logits, own, axis=-1)
     highest = rest.max(axis=-1)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from medlocker.certificates import Access, IndexLine, SealedRecord
+from medlocker.errors import CertificateError
 from medlocker.protect import Settings
 from medlocker.protect.veiled import reduce_opacity
 from medlocker.review import MarkingFacts
@@ -42,7 +44,9 @@ class Faintness:
             return None
         settings = Settings(legibility=min(self.least_psnr_db, 60.0), opacity=(1e-4, 1.0))
         weaker = [
-            (reduce_opacity(mark, psnr_db=psnr_db, settings=settings) or mark) if isinstance(mark, Veil) else mark
+            (reduce_opacity(mark, psnr_db=psnr_db, settings=settings) or mark)
+            if isinstance(mark, Veil)
+            else mark
             for mark in marks
         ]
         return None if weaker == list(marks) else tuple(weaker)
@@ -74,12 +78,12 @@ class Sample:
     Args:
         members: The images.
         faintness: Of the release's veils.
-        passed_over: Images whose record does not say where single marks may lie.
+        passed_over: Why images were left out, and how many.
     """
 
     members: tuple[Member, ...]
     faintness: Faintness
-    passed_over: int
+    passed_over: Mapping[str, int]
 
 
 def choose(
@@ -97,29 +101,36 @@ def choose(
         wanted: Tells from an original's name whether it may be asked about.
         images: At most so many.
         seed: Of the draw.
-        progress: Called for each record with how many there are.
+        progress: Called for each image that is taken, with how many may be.
 
     Raises:
-        CertificateError: If a record is not the signed one.
+        CertificateError: If the index is not the signed one.
     """
-    lines = [line for line in access.release.lines() if access.covers(line.entry.index)]
-    order = np.random.default_rng(seed).permutation(len(lines))
+    covered = [line.entry.index for line in access.release.lines() if access.covers(line.entry.index)]
     records: list[tuple[IndexLine, SealedRecord]] = []
-    passed_over = 0
-    for place in order:
+    passed_over: Counter[str] = Counter()
+    for index in np.random.default_rng(seed).permutation(covered).tolist():
         if len(records) == images:
             break
-        line = lines[place]
-        record = access.open(line)
-        progress(min(images, len(lines)))
+        line = access.release.line(index)
+        try:
+            record = access.open(line)
+        except CertificateError:
+            passed_over["their sealed records are damaged"] += 1
+            continue
         if not wanted(record.original_name):
+            passed_over["they have no label"] += 1
             continue
-        if not _may_be_moved(record):
-            passed_over += 1
+        why_not = _why_not(record)
+        if why_not:
+            passed_over[why_not] += 1
             continue
+        progress(min(images, len(covered)))
         records.append((line, replace(record, residual=b"", original=None)))
-    textures = [tuple(mark.overlay for mark in record.marks if not isinstance(mark, Veil) and mark.overlay)
-                for _, record in records]
+    textures = [
+        tuple(mark.overlay for mark in record.marks if not isinstance(mark, Veil) and mark.overlay)
+        for _, record in records
+    ]
     members = [
         Member(
             line,
@@ -133,12 +144,15 @@ def choose(
     return Sample(tuple(members), _faintness(members), passed_over)
 
 
-def _may_be_moved(record: SealedRecord) -> bool:
-    """Tell whether all is known that the image's marks keep out of."""
-    if all(isinstance(mark, Veil) for mark in record.marks):
-        return True
+def _why_not(record: SealedRecord) -> str:
+    """Return why others like the marks of an image cannot be drawn; empty if they can."""
     facts = MarkingFacts.from_sealed(record.facts)
-    return "regions" in record.facts and facts.regions == len(facts.kept_out)
+    if any(isinstance(mark, Veil) for mark in record.marks) and facts.veils_tried > 1:
+        return "models chose their veils among several (--budget)"
+    single = any(not isinstance(mark, Veil) for mark in record.marks)
+    if single and ("regions" not in record.facts or facts.regions != len(facts.kept_out)):
+        return "their records do not say what marks must keep out of"
+    return ""
 
 
 def _faintness(members: Sequence[Member]) -> Faintness:

@@ -23,8 +23,8 @@ EXAMPLES = """
 medlocker audit theirs.onnx --release release --owner hospital --labels labels.csv
 medlocker audit theirs.onnx --release release --owner hospital.sign.pub --identity me.age.key --grant grant
 
-[bold]How to read the result[/bold]: the p-value says how often a model that never saw the marked files looks as
-suspicious as this one. No evidence does not mean that the model was not trained on them.
+[bold]How to read the result[/bold]: the p-value says how often a model that never saw the marked files looks
+as suspicious as this one. No evidence does not mean that the model was not trained on them.
 """
 
 
@@ -90,7 +90,7 @@ def audit(
     batch: Batch = None,
     json: AsJson = False,
 ) -> None:
-    """Tell whether a model was trained on the marked files of a release: is it surer with their own marks?
+    """Tell whether a model was trained on the marked files of a release: is it surer with their marks?
 
     Exit code 0: evidence was found; 1: none was found.
     """

@@ -59,7 +59,7 @@ COMMANDS = {
     ),
     "audit": _Command(
         "audit",
-        "Tell whether a model was trained on the marked files of a release: is it surer with their own marks?",
+        "Tell whether a model was trained on the marked files of a release: is it surer with their marks?",
     ),
     "serve": _Command(
         "serve",
