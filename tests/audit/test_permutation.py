@@ -50,11 +50,17 @@ def test_answers_that_never_change_tell_nothing() -> None:
     assert found.gain == 0
 
 
-def test_one_image_alone_decides_nothing() -> None:
-    scores = np.random.default_rng(1).normal(size=(30, 5))
-    loud = scores.copy()
-    loud[0] = (1e6, 0, 0, 0, 0)
-    assert compare_with_others(loud).p_value > 0.01
+def test_one_loud_image_hides_no_others() -> None:
+    scores = np.random.default_rng(1).normal(size=(40, 5))
+    scores[:, 0] += 1
+    scores[0] = (-1e6, 0, 0, 0, 0)
+    assert compare_with_others(scores).p_value < 1e-4
+
+
+def test_no_p_value_is_smaller_than_its_draws_can_tell() -> None:
+    scores = np.zeros((40, 5))
+    scores[:, 0] = 1
+    assert compare_with_others(scores, draws=999).p_value == 1 / 1000
 
 
 def test_the_same_seed_gives_the_same_value() -> None:
