@@ -36,6 +36,7 @@ def test_a_model_that_learned_the_marked_files_by_heart_is_found(veiled: Release
     assert found.images == found.groups == 16
     assert found.evaluations == 16 * 5
     assert not found.failed
+    assert found.exact
 
 
 def test_one_that_learned_the_originals_is_not(veiled: Release) -> None:
@@ -61,7 +62,10 @@ def test_models_by_chance_are_found_as_rarely_as_promised(veiled: Release) -> No
 def test_single_marks_are_found_and_by_chance_not(preset: Any, tmp_path: Path) -> None:
     marks = ml.Marks(preset=preset, search="random", budget=1)
     release = Release(tmp_path, preset=marks, count=20, models="medlocker.testing:LinearClassifier")
-    assert release.audit(Memory(release.marked)).comparison.p_value < 0.01
+    found = release.audit(Memory(release.marked))
+    assert found.comparison.p_value < 0.01
+    assert not found.exact  # nothing tells that these marks were not searched for
+    assert found.notes[-1].startswith("the marks were searched for with models: the p-value is not exact")
     assert not release.audit(Memory(release.originals)).found
     models = [LinearClassifier(size=24, classes=2, seed=k) for k in range(1, 81)]
     values = np.array([one.p_value for one in _compared(release, models)])

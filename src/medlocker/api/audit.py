@@ -32,6 +32,7 @@ class Audited:
         release: Id of the release.
         model: Name of the model.
         comparison: Own marks against others.
+        exact: Whether the p-value is exact. It is not where marks were searched for, and not just drawn.
         alpha: Largest p-value that counts as evidence.
         images: How many images were asked about.
         groups: How many of them, or series of them, have marks of their own.
@@ -46,6 +47,7 @@ class Audited:
     release: str
     model: str
     comparison: Comparison
+    exact: bool
     alpha: float
     images: int
     groups: int
@@ -58,7 +60,7 @@ class Audited:
 
     @property
     def found(self) -> bool:
-        """Whether there is evidence that the model was trained on the marked files."""
+        """Whether there is evidence that the model was trained on the marked files; see ``exact``."""
         return self.comparison.p_value < self.alpha
 
     @property
@@ -155,6 +157,7 @@ def audit(
         release=access.release.statement.release,
         model=classifier.name,
         comparison=compared,
+        exact=sample.exact,
         alpha=alpha,
         images=answers.images,
         groups=len(scores),
@@ -227,10 +230,10 @@ def _left_out(sample: Sample) -> list[str]:
 
 def _notes(access: Access, sample: Sample, not_as_filed: int) -> list[str]:
     notes = _left_out(sample)
-    if access.release.statement.models and access.release.statement.preset != "veil":
+    if not sample.exact:
         notes.append(
-            "single marks were searched to mislead models: if they mislead the audited one too, it is found "
-            "less easily"
+            "the marks were searched for with models: the p-value is not exact; a model that those marks "
+            "mislead is found less easily, one that they help may be found wrongly"
         )
     if not_as_filed:
         notes.append(f"{not_as_filed} images: this machine marks them a little differently from their files")

@@ -79,11 +79,13 @@ class Sample:
         members: The images.
         faintness: Of the release's veils.
         passed_over: Why images were left out, and how many.
+        exact: Whether all own marks were drawn as the others are, none chosen by what a model answered.
     """
 
     members: tuple[Member, ...]
     faintness: Faintness
     passed_over: Mapping[str, int]
+    exact: bool
 
 
 def choose(
@@ -141,7 +143,9 @@ def choose(
         )
         for k, (line, record) in enumerate(records)
     ]
-    return Sample(tuple(members), _faintness(members), passed_over)
+    no_models = not access.release.statement.models
+    exact = all(_is_drawn(member, no_models=no_models) for member in members)
+    return Sample(tuple(members), _faintness(members), passed_over, exact)
 
 
 def _why_not(record: SealedRecord) -> str:
@@ -153,6 +157,12 @@ def _why_not(record: SealedRecord) -> str:
     if single and ("regions" not in record.facts or facts.regions != len(facts.kept_out)):
         return "their records do not say what marks must keep out of"
     return ""
+
+
+def _is_drawn(member: Member, *, no_models: bool) -> bool:
+    """Tell whether the marks of an image are certain to have been drawn by key alone."""
+    veiled = all(isinstance(mark, Veil) for mark in member.marks)
+    return veiled and (no_models or member.facts.veils_tried == 1)
 
 
 def _faintness(members: Sequence[Member]) -> Faintness:

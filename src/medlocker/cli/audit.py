@@ -126,12 +126,14 @@ def _show(done: Audited) -> None:
     compared = done.comparison
     low, high = compared.interval
     if done.found:
-        first = f"evidence: {shown(done.model)} was trained on marked files of this release"
+        word = "evidence" if done.exact else "signs"
+        first = f"{word}: {shown(done.model)} was trained on marked files of this release"
     else:
         first = f"no evidence that {shown(done.model)} was trained on marked files of this release"
+    exact = "" if done.exact else ", not exact, as these marks were searched for"
     lines = [
         first,
-        f"p-value  {compared.p_value:.5f}; evidence is below {done.alpha:g}",
+        f"p-value  {compared.p_value:.5f}{exact}; evidence is below {done.alpha:g}",
         f"surer with the own mark than with another in {compared.surer:.1%} of comparisons "
         f"(95 % interval {low:.1%} to {high:.1%}); chance gives 50 %",
         f"asked    {done.images} images, each with its own mark and {done.others} others of the same kind",
