@@ -14,8 +14,8 @@ from medlocker.api.trust import load_access
 from medlocker.arguments import AtLeastOne, AtLeastZero, checked_arguments
 from medlocker.audit import Comparison, Marker, Sample, ask, choose, compare_with_others
 from medlocker.certificates import Access, load_owner, load_verify_key, open_release, owner_access
-from medlocker.classifiers import Classifier, batch_for
-from medlocker.errors import InputError
+from medlocker.classifiers import Classifier, batch_for, checked_classifier
+from medlocker.errors import InputError, ModelError
 from medlocker.labels import class_indices, load_labels
 from medlocker.options import AUDITED_IMAGES, OTHER_MARKS, SIGNIFICANCE
 
@@ -121,7 +121,11 @@ def audit(
         raise InputError(f"expected a significance above 0 and below 1, got {alpha:g}")
     listener = as_listener(progress)
     access = _access(Path(release), Path(owner), identity, grant, listener=listener)
-    classifier = as_classifiers(model)[0]
+    classifier = checked_classifier(as_classifiers(model)[0])
+    if len(classifier.classes) < 2:
+        raise ModelError(
+            f"{classifier.name}: expected a model of at least 2 classes", subject=classifier.name
+        )
     for text in classifier.notes:
         listener.note(text)
     truth = _truth(classifier, labels, label_column, image_column, listener=listener)
