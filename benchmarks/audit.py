@@ -33,6 +33,7 @@ from medlocker.audit import Marker, ask, choose, compare_with_others
 from medlocker.certificates import load_owner, new_owner, open_release, owner_access
 from medlocker.classifiers import Classifier, batch_for, load_classifier
 from medlocker.files import write_atomic
+from medlocker.options import AUDITED_IMAGES, OTHER_MARKS
 
 _BACKBONE = "mobilenetv2_100"
 _SIZE_PX = (536, 356)
@@ -167,8 +168,8 @@ def scores(study: Study, release: str, names: Sequence[str]) -> dict[str, NDArra
         keys = load_owner(study.out / release)
         opened = open_release(study.release(release), keys.signing.public)
         access = owner_access(opened, keys.identity())
-        sample = choose(access, lambda name: True, images=1000, seed=0)
-        marker = Marker(access, opened.logo(), models, 4, 0, sample.faintness)
+        sample = choose(access, lambda name: True, images=AUDITED_IMAGES, seed=0)
+        marker = Marker(access, opened.logo(), models, OTHER_MARKS, 0, sample.faintness)
         with study.labels.open(newline="") as stream:
             truth = {row["image"]: row["referable"] for row in csv.DictReader(stream)}
         truths = [partial(_index_of, truth, model.classes) for model in models]
