@@ -2,7 +2,7 @@
 
     python benchmarks/audit_calibration.py [--releases 10] [--models 40]
 
-Small synthetic pictures are marked: with veils, with single marks at random places, and with single marks that
+Small synthetic pictures are marked: with veils, with single marks at random places, and with such marks that
 were searched for with one linear model. Every release is audited with many linear models that know nothing of
 it, drawn anew for each. P-values of one release hang together: its own marks are the same for all of them.
 """
