@@ -9,7 +9,7 @@ import pytest
 
 TESTS = Path(__file__).parent
 LONG = {
-    "cli", "fuzz", "release", "train", "evaluate/removal",
+    "audit/test_audit.py", "cli", "fuzz", "release", "train", "evaluate/removal",
     "demo/test_builtin_model.py", "marking/test_keepouts.py", "formats/test_veiled_files.py",
     "prepare/test_choose_veil.py", "protect/test_decoys.py", "regions/test_anatomy.py",
     "regions/test_candidates.py", "test_hardening.py", "test_platforms.py",

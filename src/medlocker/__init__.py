@@ -8,8 +8,8 @@
 
 For pictures in memory: models (:class:`TorchModel`, :func:`OnnxModel`, :func:`load_model`) and ways of
 marking (:class:`Veil`, :class:`Marks`). For files, as the commands do: :func:`protect`, :func:`verify`,
-:func:`review`, :func:`grant`, :func:`restore`, :func:`whose`, :func:`evaluate`. Nothing is imported before it
-is used; see docs/API.md.
+:func:`review`, :func:`grant`, :func:`restore`, :func:`whose`, :func:`audit`, :func:`evaluate`. Nothing is
+imported before it is used; see docs/API.md.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from medlocker.version import __version__ as __version__
 
 if TYPE_CHECKING:
     from medlocker import errors as errors
+    from medlocker.api.audit import Audited as Audited
+    from medlocker.api.audit import audit as audit
     from medlocker.api.evaluate import Evaluated as Evaluated
     from medlocker.api.evaluate import evaluate as evaluate
     from medlocker.api.found import Found as Found
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
     from medlocker.veilstyle import VeilStyle as VeilStyle
 
 __all__ = [
+    "Audited",
     "Box",
     "Evaluated",
     "Found",
@@ -65,6 +68,7 @@ __all__ = [
     "Veil",
     "VeilStyle",
     "Verified",
+    "audit",
     "errors",
     "evaluate",
     "grant",
@@ -79,6 +83,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Audited": "api.audit:Audited",
     "Box": "geometry:Box",
     "Evaluated": "api.evaluate:Evaluated",
     "Found": "api.found:Found",
@@ -94,6 +99,7 @@ _HOMES = {
     "Veil": "api.veil:Veil",
     "VeilStyle": "veilstyle:VeilStyle",
     "Verified": "api.trust:Verified",
+    "audit": "api.audit:audit",
     "evaluate": "api.evaluate:evaluate",
     "grant": "api.grant:grant",
     "load_model": "api.models:load_model",

@@ -22,3 +22,9 @@ DEFAULT_LIMIT = 100
 """Images that are attacked."""
 DEFAULT_MINUTES = 20.0
 """Of the training of one network that removes marks."""
+AUDITED_IMAGES = 200
+"""Images that a model is asked about."""
+OTHER_MARKS = 4
+"""With which the own mark of each is compared."""
+SIGNIFICANCE = 0.01
+"""Largest p-value that counts as evidence."""

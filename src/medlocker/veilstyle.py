@@ -138,7 +138,7 @@ class VeilStyle:
         size = max(round(period * self.fill * shorter), SMALLEST_TILE_PX)
         period_px = max(round(size / self.fill), _least_period(width, height), 2)
         size = max(size, round(period_px * self.fill))
-        angle, phase_x, phase_y = stream(key, "veil", 3).tolist()
+        angle, phase_x, phase_y = _lie(key)
         return Veil(
             period_px=min(period_px, 65535),
             size_px=min(size, 65535),
@@ -183,6 +183,22 @@ class VeilStyle:
         if set(fields) != set(cls.__dataclass_fields__):
             raise InputError(f"veil: expected the fields {', '.join(cls.__dataclass_fields__)}")
         return cls(**fields)
+
+
+def redraw(veil: Veil, *, key: bytes) -> Veil:
+    """Return the veil that another key would have given, with the same sizes and keep-outs.
+
+    Args:
+        key: 1 to 64 bytes.
+    """
+    angle, phase_x, phase_y = _lie(key)
+    return replace(veil, key=key.hex(), angle=angle, phase_x=phase_x, phase_y=phase_y)
+
+
+def _lie(key: bytes) -> tuple[int, int, int]:
+    """Return angle and phases of a veil."""
+    angle, phase_x, phase_y = stream(key, "veil", 3).tolist()
+    return angle, phase_x, phase_y
 
 
 def _least_period(width: int, height: int) -> int:

@@ -57,6 +57,10 @@ COMMANDS = {
         "whose",
         "Find the marked image that a picture was made of, whether cropped, resized, compressed or printed.",
     ),
+    "audit": _Command(
+        "audit",
+        "Tell whether a model was trained on the marked files of a release: is it surer with their marks?",
+    ),
     "serve": _Command(
         "serve",
         "Mark, review, verify, grant and restore on pages in a browser; only on this machine.",

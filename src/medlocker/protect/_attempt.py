@@ -179,6 +179,7 @@ class CandidateWriter:
             seed=self._seed,
             kept_out=self.original.boxes,
             anatomy=self.original.findings.firm,
+            veils_tried=self._shared.settings.veils_for(len(self._shared.classifiers)),
         )
         return written, again
 

@@ -63,6 +63,7 @@ class Marked:
         seed: 32 bytes that all randomness of this image came from.
         kept_out: Boxes that the marks keep out of; decoys are not among them.
         anatomy: Those of them that a finder took for optic disc and macula.
+        veils_tried: Among how many veils models may have chosen.
     """
 
     job: Job
@@ -79,6 +80,7 @@ class Marked:
     seed: bytes = field(repr=False)
     kept_out: tuple[Box, ...] = ()
     anatomy: tuple[Box, ...] = ()
+    veils_tried: int = 1
 
 
 @dataclass(frozen=True)

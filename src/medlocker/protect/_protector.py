@@ -117,9 +117,8 @@ class Protector:
         attempt = CandidateWriter(self, job, original, labels, seed, wanted=wanted)
         try:
             evaluations = len(self.classifiers)
-            draws = max(self.settings.budget_for(len(self.classifiers)) // max(len(self.classifiers), 1), 1)
             best: tuple[float, Veil] | None = None
-            for number in range(draws):
+            for number in range(self.settings.veils_for(len(self.classifiers))):
                 key = hashlib.sha256(seed + number.to_bytes(4, "big")).digest()[:16]
                 veil = yield BackgroundTask(partial(self._draw, original, key), "read")
                 worth = yield from self._try(attempt, veil)

@@ -271,6 +271,10 @@ class Settings:
         budget = STRONG_BUDGET * models if self.preset == "strong" else PAPER_BUDGET
         return budget * (1 + len(set(self.against_names) | ({"resize"} if self.bear_shrinking else set())))
 
+    def veils_for(self, models: int) -> int:
+        """Return among how many veils each image's is chosen by the answers of so many models."""
+        return max(self.budget_for(models) // models, 1) if models else 1
+
     @property
     def texture_levels(self) -> int:
         """Bound of the searched texture, grey levels."""

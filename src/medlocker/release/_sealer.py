@@ -157,5 +157,6 @@ def _facts(marked: Marked, outcome: Outcome) -> MarkingFacts:
         kept_out=marked.kept_out,
         regions=len(marked.kept_out),
         anatomy=marked.anatomy,
+        veils_tried=marked.veils_tried,
         in_series=marked.job.series is not None,
     )

@@ -25,6 +25,7 @@ class MarkingFacts:
         regions: How many there are.
         anatomy: Those of them that were taken for optic disc and macula.
         in_series: Whether it shares its marks with the other images of a series.
+        veils_tried: Among how many veils models may have chosen; 0 if that is not known.
     """
 
     psnr_db: float | None = None
@@ -35,6 +36,7 @@ class MarkingFacts:
     regions: int = 0
     anatomy: tuple[Box, ...] = ()
     in_series: bool = False
+    veils_tried: int = 0
 
     def to_sealed(self) -> dict[str, str | int | bool]:
         """Return what the sealed record holds: texts, integers and truth values."""
@@ -46,6 +48,7 @@ class MarkingFacts:
             "anatomy": _text(self.anatomy),
             "regions": self.regions,
             "in_series": self.in_series,
+            "veils_tried": self.veils_tried,
         }
         return facts if self.psnr_db is None else facts | {"psnr_mdb": round(1000 * self.psnr_db)}
 
@@ -62,6 +65,7 @@ class MarkingFacts:
             regions=_whole(facts.get("regions")) or 0,
             anatomy=_boxes(facts.get("anatomy")),
             in_series=facts.get("in_series") is True,
+            veils_tried=_whole(facts.get("veils_tried")) or 0,
         )
 
 
