@@ -63,6 +63,8 @@ class Marked:
         seed: 32 bytes that all randomness of this image came from.
         kept_out: Boxes that the marks keep out of; decoys are not among them.
         anatomy: Those of them that a finder took for optic disc and macula.
+        layers: What lies around the marked file, see :func:`medlocker.formats.without_layers`.
+        notes: What its owner should know of the file.
     """
 
     job: Job
@@ -79,6 +81,8 @@ class Marked:
     seed: bytes = field(repr=False)
     kept_out: tuple[Box, ...] = ()
     anatomy: tuple[Box, ...] = ()
+    layers: tuple[bytes, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

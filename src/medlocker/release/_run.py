@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from medlocker.certificates import (
+    ContentCredentials,
     IndexEntry,
     Ledger,
     ModelFact,
@@ -30,9 +31,11 @@ from medlocker.formats.dicom import series_key
 from medlocker.labels import Labels
 from medlocker.logo import LearnedLogo, Logo
 from medlocker.protect import DecoySource, Job, Outcome, Settings, source_of
+from medlocker.provenance import Provenance
 from medlocker.regions import Finder, Regions, checked_finder, lesion_finder, without_lesions
 from medlocker.release._beside import Beside
 from medlocker.release._copies import Copied
+from medlocker.release._credentials import CredentialsWriter
 from medlocker.release._donors import kept_donors
 from medlocker.release._findbeside import find_beside
 from medlocker.release._fingerprint import fingerprint_path
@@ -204,7 +207,8 @@ def run_release(
         progress: Called with each outcome as it is known, also with those of an earlier, interrupted run.
         checking: Called before, with the number of images that an interrupted run has finished, once for each
             as it was looked at again.
-        say: Called with a sentence if something in an unfinished release is not the owner's: it is made anew.
+        say: Called with a sentence if something in an unfinished release is not the owner's: it is made anew;
+            and if files could not be given what was asked for.
 
     Returns:
         Counts and timings. If nothing was marked there is no release.
@@ -248,6 +252,8 @@ def _attempt(
         summary = Summary(
             tuple(model.name for model in run.classifiers), len(run.inputs.items), run.regions_source
         )
+        told_by = None if run.settings.provenance == "none" else Provenance(secret.release)
+        credentials = _credentials(run, told_by)
         keeper = Sealer(
             secret,
             journal,
@@ -256,6 +262,8 @@ def _attempt(
             seed=run.settings.seed,
             ledger=run.ledger,
             same_mark=run.same_mark,
+            provenance=told_by,
+            credentials=credentials,
         )
         revalidate(
             journal,
@@ -273,6 +281,9 @@ def _attempt(
         donors = kept_donors(journal, secret, run.donors) if run.has_donors else None
         engine = _work(run, keeper, journal, tell, donors)
         beside = Beside()
+        if credentials is not None and credentials.without:
+            without = credentials.without
+            say(f"{without} files carry no content credentials: there is no place for them in the file")
         if summary.marked:
             beside = _beside(run, journal, keeper, summary)
             summary.travel(one.file.name for one in beside.travelling.objects)
@@ -287,6 +298,12 @@ def _attempt(
         "engine": engine.facts,
     }
     return Result(summary, told | more, beside)
+
+
+def _credentials(run: Run, provenance: Provenance | None) -> CredentialsWriter | None:
+    if provenance is None or run.settings.provenance != "c2pa":
+        return None
+    return CredentialsWriter(ContentCredentials(run.owner.signing, provenance))
 
 
 def _begin(run: Run, release: str, *, is_new: bool = True) -> None:
@@ -335,7 +352,16 @@ def _work(
         settle(journal.done[index].outcome)
     engine = run.engine(
         EngineRequest(
-            Common(run.logo, run.settings, run.regions, run.learned, run.workers, run.batch, donors),
+            Common(
+                run.logo,
+                run.settings,
+                run.regions,
+                run.learned,
+                run.workers,
+                run.batch,
+                donors,
+                keeper.provenance,
+            ),
             run.classifiers,
             run.finder,
             gate=keeper,
