@@ -6,6 +6,7 @@ from medlocker.certificates._assemble import assemble
 from medlocker.certificates._companionrecord import CompanionRecord, open_companion, seal_companion
 from medlocker.certificates._companions import CompanionEntry, CompanionKind, CompanionLine, unproved_names
 from medlocker.certificates._contentcredentials import (
+    CREDENTIALS_ENDING,
     ContentCredentials,
     FoundCredentials,
     find_content_credentials,
@@ -57,6 +58,7 @@ from medlocker.certificates._verify import FileProblems, VerifyReport, verify_re
 __all__ = [
     "AGE_KEY",
     "AGE_PUB",
+    "CREDENTIALS_ENDING",
     "MAX_SHARD_BYTES",
     "NOTICE",
     "PROMISE",

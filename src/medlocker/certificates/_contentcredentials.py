@@ -25,11 +25,15 @@ from medlocker.certificates._signing import SigningKey
 from medlocker.errors import MissingExtraError
 from medlocker.provenance import PROGRAM, SOURCE_TYPE, Provenance
 
+CREDENTIALS_ENDING = ".c2pa"
+"""Of a file that holds another one's credentials, behind its whole name."""
 _LIBRARY = "c2pa"
 _EMBEDDED: Mapping[str, str] = MappingProxyType(
     {"png": "image/png", "jpeg": "image/jpeg", "tiff": "image/tiff"}
 )
 """Formats with a place for credentials, and their media types."""
+_OTHER = "application/octet-stream"
+"""Of files with credentials beside them: their type decides nothing."""
 _ORGANIZATION = "self-signed key of a medlocker release's owner"
 _FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 """No time of its own (RFC 5280, 4.1.2.5): the same key always has the same certificate."""
@@ -122,6 +126,7 @@ class ContentCredentials:
         import c2pa
 
         self._c2pa: Any = c2pa
+        self._key_id = signing.public.key_id
         self._sign: Callable[[bytes], bytes] = signing.sign
         self._chain = owner_certificate(signing).decode("ascii")
         self._manifest = json.dumps(_manifest(provenance))
@@ -143,6 +148,20 @@ class ContentCredentials:
         except self._c2pa.C2paError:
             return None
         return signed.getvalue()
+
+    def detach(self, data: bytes) -> bytes:
+        """Return credentials for a file that stays as it is, to be kept beside it."""
+        return self._write(data, _OTHER, io.BytesIO(), inside=False)
+
+    def signed(self, data: bytes, *, kind: str) -> bool:
+        """Tell whether a file has valid credentials of this key inside.
+
+        Args:
+            data: The file.
+            kind: Name of its format.
+        """
+        found = find_content_credentials(data, kind=kind)
+        return found is not None and found.valid and found.key_id == self._key_id
 
     def _write(self, data: bytes, media_type: str, signed: io.BytesIO, *, inside: bool) -> bytes:
         c2pa = self._c2pa
@@ -183,12 +202,15 @@ class FoundCredentials:
     key_id: str
 
 
-def find_content_credentials(data: bytes, *, kind: str) -> FoundCredentials | None:
-    """Check the credentials inside a file; **that they are valid does not say whose key signed**.
+def find_content_credentials(
+    data: bytes, *, kind: str, beside: bytes | None = None
+) -> FoundCredentials | None:
+    """Check the credentials of a file; **that they are valid does not say whose key signed**.
 
     Args:
         data: The file.
         kind: Name of its format.
+        beside: Credentials that are not inside it, if there are any.
 
     Returns:
         None if there are none.
@@ -196,16 +218,16 @@ def find_content_credentials(data: bytes, *, kind: str) -> FoundCredentials | No
     Raises:
         MissingExtraError: If the library is not installed.
     """
-    media_type = _EMBEDDED.get(kind)
-    if media_type is None or b"c2pa" not in data:
+    if beside is None and (kind not in _EMBEDDED or b"c2pa" not in data):
         return None
+    media_type = _EMBEDDED.get(kind, _OTHER)
     need_content_credentials()
     import c2pa
 
     try:
         with (
             c2pa.Context(c2pa.Settings.from_dict(dict(_SETTINGS))) as context,
-            c2pa.Reader(media_type, io.BytesIO(data), context=context) as reader,
+            c2pa.Reader(media_type, io.BytesIO(data), beside, context=context) as reader,
         ):
             told = reader.get_active_manifest() or {}
             state = reader.get_validation_state()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 from dataclasses import replace
 
 from medlocker.certificates import ContentCredentials
@@ -22,13 +21,14 @@ class CredentialsWriter:
     """
 
     def __init__(self, credentials: ContentCredentials) -> None:
-        self._credentials = credentials
-        self._lock = threading.Lock()
-        self.without = 0
-        """Files that have no place for credentials."""
+        self.credentials = credentials
+        self.holding: set[str] = set()
+        """Digests of the files that got some."""
 
     def add(self, marked: Marked) -> Marked:
         """Return the same with credentials around the file, or as it was if there is no place for them.
+
+        Those without get credentials beside the file, at the end of the run.
 
         The file is read again: it must hold the marked pixels, and come off to the byte.
 
@@ -37,14 +37,14 @@ class CredentialsWriter:
         """
         name = marked.job.output_name
         data = read_limited(marked.temporary, max_bytes=LIMITS.max_file_bytes, what="marked image")
-        signed = self._credentials.embed(data, kind=glance_image(data, name=name).format)
+        kind = glance_image(data, name=name).format
+        signed = self.credentials.embed(data, kind=kind)
         layer = None if signed is None else layer_between(data, signed)
         if signed is None or layer is None or not _holds(signed, marked):
-            with self._lock:
-                self.without += 1
             return marked
         write_atomic(marked.temporary, signed, overwrite=True)
         sha256 = hashlib.sha256(signed).hexdigest()
+        self.holding.add(sha256)
         return replace(marked, sha256=sha256, layers=(*marked.layers, layer))
 
 

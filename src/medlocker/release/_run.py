@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from medlocker.certificates import (
+    CompanionEntry,
     ContentCredentials,
     IndexEntry,
     Ledger,
@@ -47,6 +48,7 @@ from medlocker.release._journal import (
 )
 from medlocker.release._recheck import file_stamp, revalidate
 from medlocker.release._sealer import Sealer
+from medlocker.release._sidecars import SidecarWriter
 from medlocker.release._summary import Summary
 from medlocker.release._target import IMAGES, check_target, refuse_links
 from medlocker.review import NewMark
@@ -280,14 +282,12 @@ def _attempt(
 
         donors = kept_donors(journal, secret, run.donors) if run.has_donors else None
         engine = _work(run, keeper, journal, tell, donors)
-        beside = Beside()
-        if credentials is not None and credentials.without:
-            without = credentials.without
-            say(f"{without} files carry no content credentials: there is no place for them in the file")
+        beside, sidecars = Beside(), list[CompanionEntry]()
         if summary.marked:
             beside = _beside(run, journal, keeper, summary)
             summary.travel(one.file.name for one in beside.travelling.objects)
-            _finish(run, secret, journal, summary, beside)
+            sidecars = _sidecars(run, journal, told_by, credentials, beside, say)
+            _finish(run, secret, journal, summary, beside, sidecars)
         journal.remove()
     if not summary.marked:
         _discard(run.release)
@@ -416,7 +416,40 @@ def _beside(run: Run, journal: Journal, keeper: Sealer, summary: Summary) -> Bes
     )
 
 
-def _finish(run: Run, secret: ReleaseSecret, journal: Journal, summary: Summary, beside: Beside) -> None:
+def _sidecars(
+    run: Run,
+    journal: Journal,
+    provenance: Provenance | None,
+    writer: CredentialsWriter | None,
+    beside: Beside,
+    say: Callable[[str], None],
+) -> list[CompanionEntry]:
+    """Write what says where marked files come from that have no place for it themselves."""
+    if provenance is None:
+        return []
+    entries = (journal.done[index].entry for index in sorted(journal.done))
+    sidecars = SidecarWriter(
+        run.release / IMAGES,
+        provenance,
+        None if writer is None else writer.credentials,
+        () if writer is None else writer.holding,
+        run.workers,
+    )
+    taken = {entry.name for entry in beside.entries}
+    made, missing = sidecars.write((entry for entry in entries if entry is not None), taken=taken)
+    if missing:
+        say(f"{missing} files beside marked ones could not be written: others have their names")
+    return made
+
+
+def _finish(
+    run: Run,
+    secret: ReleaseSecret,
+    journal: Journal,
+    summary: Summary,
+    beside: Beside,
+    sidecars: Sequence[CompanionEntry],
+) -> None:
     def sealed() -> Iterator[tuple[IndexEntry, bytes]]:
         yield from journal.marked()
         if run.ledger is not None:  # last, but for the statement
@@ -439,5 +472,5 @@ def _finish(run: Run, secret: ReleaseSecret, journal: Journal, summary: Summary,
         recipient=run.owner.recipient,
         logo=run.logo,
         facts=facts,
-        companions=beside.sealed(keep=run.settings.keep),
+        companions=beside.sealed(keep=run.settings.keep, sidecars=sidecars),
     )
