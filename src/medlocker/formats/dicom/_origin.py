@@ -29,23 +29,28 @@ _VERSION = re.compile(rb"[0-9A-Za-z.+!-]{1,64}")
 _MOST_ITEMS = 1000
 
 
-def derived_uid(purpose: str, image: Image, marks: Sequence[AnyMark], *, logo: Logo) -> str:
+def derived_uid(
+    purpose: str, image: Image, marks: Sequence[AnyMark], *, logo: Logo, release: str = ""
+) -> str:
     """Return a UID, the same whenever it is made.
 
-    It is the UUID form ``2.25.`` of 128 bits of SHA-256 over the whole original file, the marks and the
-    logo. Whoever has not that very file and the marks' key cannot tell by the UID which original it belongs
-    to, even with a list of all originals' UIDs.
+    It is the UUID form ``2.25.`` of 128 bits of SHA-256 over the whole original file, the marks, the logo
+    and the release, if the file tells it: files of one UID have the same bytes. Whoever has not that very
+    file and the marks' key cannot tell by the UID which original it belongs to, even with a list of all
+    originals' UIDs.
 
     Args:
         purpose: ``instance`` or ``source``.
         image: The original.
         marks: What is put on.
         logo: Likewise.
+        release: Id of the release, if the file tells it.
     """
     digest = hashlib.sha256(f"medlocker-dicom-{purpose}-v1\n".encode("ascii"))
     digest.update(hashlib.sha256(image.source).digest())
     digest.update(json.dumps([mark.to_json() for mark in marks], sort_keys=True).encode())
     digest.update(logo.digest.encode())
+    digest.update(release.encode("ascii"))
     return f"2.25.{uuid.UUID(bytes=digest.digest()[:16], version=4).int}"
 
 

@@ -69,7 +69,8 @@ class Dicom:
         source = original.dicom
         with translated("image", what="DICOM"):  # a header may be readable and yet no place for changes
             base, written = source.written
-            uid = derived_uid("instance", image, marks, logo=logo)
+            release = "" if provenance is None else provenance.release
+            uid = derived_uid("instance", image, marks, logo=logo, release=release)
             origin = None
             if provenance is not None:
                 origin = Origin(provenance, derived_uid("source", image, marks, logo=logo))
