@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import struct
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 from xml.etree import ElementTree
 
 import numpy as np
@@ -96,7 +96,8 @@ def _variant(draw: st.DrawFn) -> bytes:
     if kind in ("jpeg", "progressive"):
         colour = pixels[..., : 1 if channels == 1 else 3]
         return pillow(colour, "JPEG", progressive=kind == "progressive", quality=draw(st.integers(30, 100)))
-    order, big = draw(st.sampled_from("<>")), draw(st.booleans())
+    order: Literal["<", ">"] = draw(st.sampled_from(("<", ">")))
+    big = draw(st.booleans())
     options: dict[str, Any] = {} if draw(st.booleans()) else {"tile": (16, 16)}
     if kind == "tiff":
         return tiff(pixels, byteorder=order, bigtiff=big, **options)
