@@ -1,7 +1,7 @@
 """What lies around a marked file: put on last, taken off first, to the byte.
 
 A layer is known by what takes it off again: edits, sealed with the record. So no reader must tell what in a
-file is a layer, and what was there before. See docs/FORMAT.md, section 19.
+file is a layer, and what was there before. See docs/FORMAT.md, section 20.
 """
 
 from __future__ import annotations
