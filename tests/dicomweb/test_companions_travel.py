@@ -26,9 +26,14 @@ def servers(tmp_path: Path) -> Iterator[tuple[Any, Any]]:
 
 
 def whole(files: list[bytes]) -> int:
-    """How many references there are to stored objects; each must lead to one of the files."""
+    """How many references there are to stored objects; each must lead to one of the files.
+
+    Only the owner can follow what a marked image says of its source.
+    """
     objects = [read(data) for data in files]
     there = {str(one.SOPInstanceUID) for one in objects}
+    sources = [item for one in objects for item in one.get("SourceImageSequence", [])]
+    there |= {str(item.ReferencedSOPInstanceUID) for item in sources}
     found = [
         value
         for one in objects

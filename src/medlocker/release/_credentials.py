@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
-from medlocker.certificates import ContentCredentials
+from medlocker.certificates import ContentCredentials, Owner
 from medlocker.errors import UnsupportedImageError
 from medlocker.files import read_limited, write_atomic
 from medlocker.formats import glance_image, layer_between, read_image
 from medlocker.images import LIMITS, content_digest
-from medlocker.protect import Marked
+from medlocker.protect import Marked, Settings
+from medlocker.provenance import Provenance
 
 
 class CredentialsWriter:
@@ -46,6 +47,19 @@ class CredentialsWriter:
         sha256 = hashlib.sha256(signed).hexdigest()
         self.holding.add(sha256)
         return replace(marked, sha256=sha256, layers=(*marked.layers, layer))
+
+
+def credentials_writer(
+    settings: Settings, owner: Owner, provenance: Provenance | None
+) -> CredentialsWriter | None:
+    """Return what signs the files of a run, None if that was not asked for.
+
+    Raises:
+        MissingExtraError: If the library is not installed.
+    """
+    if provenance is None or settings.provenance != "c2pa":
+        return None
+    return CredentialsWriter(ContentCredentials(owner.signing, provenance))
 
 
 def _holds(signed: bytes, marked: Marked) -> bool:

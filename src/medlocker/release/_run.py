@@ -15,7 +15,6 @@ from typing import Any
 
 from medlocker.certificates import (
     CompanionEntry,
-    ContentCredentials,
     IndexEntry,
     Ledger,
     ModelFact,
@@ -36,7 +35,7 @@ from medlocker.provenance import Provenance
 from medlocker.regions import Finder, Regions, checked_finder, lesion_finder, without_lesions
 from medlocker.release._beside import Beside
 from medlocker.release._copies import Copied
-from medlocker.release._credentials import CredentialsWriter
+from medlocker.release._credentials import credentials_writer
 from medlocker.release._donors import kept_donors
 from medlocker.release._findbeside import find_beside
 from medlocker.release._fingerprint import fingerprint_path
@@ -48,7 +47,7 @@ from medlocker.release._journal import (
 )
 from medlocker.release._recheck import file_stamp, revalidate
 from medlocker.release._sealer import Sealer
-from medlocker.release._sidecars import SidecarWriter
+from medlocker.release._sidecars import write_sidecars
 from medlocker.release._summary import Summary
 from medlocker.release._target import IMAGES, check_target, refuse_links
 from medlocker.review import NewMark
@@ -255,7 +254,7 @@ def _attempt(
             tuple(model.name for model in run.classifiers), len(run.inputs.items), run.regions_source
         )
         told_by = None if run.settings.provenance == "none" else Provenance(secret.release)
-        credentials = _credentials(run, told_by)
+        credentials = credentials_writer(run.settings, run.owner, told_by)
         keeper = Sealer(
             secret,
             journal,
@@ -286,7 +285,15 @@ def _attempt(
         if summary.marked:
             beside = _beside(run, journal, keeper, summary)
             summary.travel(one.file.name for one in beside.travelling.objects)
-            sidecars = _sidecars(run, journal, told_by, credentials, beside, say)
+            sidecars = write_sidecars(
+                journal,
+                images=run.release / IMAGES,
+                provenance=told_by,
+                credentials=credentials,
+                taken={entry.name for entry in beside.entries},
+                workers=run.workers,
+                say=say,
+            )
             _finish(run, secret, journal, summary, beside, sidecars)
         journal.remove()
     if not summary.marked:
@@ -298,12 +305,6 @@ def _attempt(
         "engine": engine.facts,
     }
     return Result(summary, told | more, beside)
-
-
-def _credentials(run: Run, provenance: Provenance | None) -> CredentialsWriter | None:
-    if provenance is None or run.settings.provenance != "c2pa":
-        return None
-    return CredentialsWriter(ContentCredentials(run.owner.signing, provenance))
 
 
 def _begin(run: Run, release: str, *, is_new: bool = True) -> None:
@@ -414,32 +415,6 @@ def _beside(run: Run, journal: Journal, keeper: Sealer, summary: Summary) -> Bes
         keep=run.settings.keep,
         workers=run.workers,
     )
-
-
-def _sidecars(
-    run: Run,
-    journal: Journal,
-    provenance: Provenance | None,
-    writer: CredentialsWriter | None,
-    beside: Beside,
-    say: Callable[[str], None],
-) -> list[CompanionEntry]:
-    """Write what says where marked files come from that have no place for it themselves."""
-    if provenance is None:
-        return []
-    entries = (journal.done[index].entry for index in sorted(journal.done))
-    sidecars = SidecarWriter(
-        run.release / IMAGES,
-        provenance,
-        None if writer is None else writer.credentials,
-        () if writer is None else writer.holding,
-        run.workers,
-    )
-    taken = {entry.name for entry in beside.entries}
-    made, missing = sidecars.write((entry for entry in entries if entry is not None), taken=taken)
-    if missing:
-        say(f"{missing} files beside marked ones could not be written: others have their names")
-    return made
 
 
 def _finish(

@@ -20,6 +20,8 @@ from medlocker.files import check_relative_name, read_limited, write_atomic
 from medlocker.formats import glance_image
 from medlocker.images import LIMITS
 from medlocker.provenance import PROGRAM, Provenance
+from medlocker.release._credentials import CredentialsWriter
+from medlocker.release._journal import Journal
 
 _NIFTI_ENDINGS = (".nii.gz", ".nii")
 
@@ -118,6 +120,44 @@ class SidecarWriter:
         if self.credentials.signed(data, kind=kind):
             return b""
         return self.credentials.detach(data)
+
+
+def write_sidecars(
+    journal: Journal,
+    *,
+    images: Path,
+    provenance: Provenance | None,
+    credentials: CredentialsWriter | None,
+    taken: Collection[str],
+    workers: int,
+    say: Callable[[str], None],
+) -> list[CompanionEntry]:
+    """Write what says where marked files come from that have no place for it themselves.
+
+    Args:
+        journal: Of the run; all images are done.
+        images: Folder of the marked files.
+        provenance: What is said; None for nothing.
+        credentials: What signed the marked files, or None.
+        taken: Names of other files of the release.
+        workers: Threads.
+        say: Called with a sentence if some could not be written.
+
+    Returns:
+        What to list, by ascending name.
+
+    Raises:
+        WriteError: If the system refuses.
+    """
+    if provenance is None:
+        return []
+    signer, holding = (None, ()) if credentials is None else (credentials.credentials, credentials.holding)
+    writer = SidecarWriter(images, provenance, signer, holding, workers)
+    entries = (journal.done[index].entry for index in sorted(journal.done))
+    made, missing = writer.write((entry for entry in entries if entry is not None), taken=taken)
+    if missing:
+        say(f"{missing} files beside marked ones could not be written: others have their names")
+    return made
 
 
 def _is_good(name: str) -> bool:
