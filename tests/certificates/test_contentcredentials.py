@@ -84,7 +84,9 @@ def test_they_say_who_signed_and_nothing_of_an_original() -> None:
     assert created["action"] == "c2pa.created"
     assert created["digitalSourceType"] == "http://cv.iptc.org/newscodes/digitalsourcetype/composite"
     assert edited["action"] == "c2pa.edited"
-    assert edited["description"] == TOLD.description
+    agent = {"name": "medlocker", "version": "1.2.3"}
+    assert edited == {"action": "c2pa.edited", "softwareAgent": agent, "description": TOLD.description}
+    assert created.keys() == {"action", "softwareAgent", "digitalSourceType"}
     labels = set(json.loads(found.detailed_json())["manifests"][told["label"]]["assertion_store"])
     assert labels == {"c2pa.actions.v2", "c2pa.hash.data"}
 

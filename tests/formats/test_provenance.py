@@ -155,6 +155,36 @@ def test_tifffile_reads_all_pages_and_the_packet() -> None:
     np.testing.assert_array_equal(tifffile.imread(io.BytesIO(marked(data).data)), plain)
 
 
+def test_a_tiffs_entries_stay_in_order() -> None:
+    data = tiff(noise((40, 50, 3)), extratags=[(33432, 2, 0, "somebody, 2026", True)])
+    with tifffile.TiffFile(io.BytesIO(marked(data).data)) as file:
+        first = file.pages[0]
+        assert isinstance(first, tifffile.TiffPage)
+        codes = [tag.code for tag in first.tags]
+    assert codes == sorted(codes)
+    assert codes[-2:] == [700, 33432]
+
+
+def test_in_a_jpeg_jfif_and_exif_stay_in_front() -> None:
+    exif = Pillow.Exif()
+    exif[0x0112] = 6
+    stream = io.BytesIO()
+    Pillow.fromarray(noise((40, 50, 3))).save(stream, "JPEG", exif=exif, dpi=(72, 72))
+    starts = [content[:14] for content in _segments(marked(stream.getvalue()).data)]
+    assert [start.partition(b"\0")[0] for start in starts[:3]] == [b"JFIF", b"Exif", b"http://ns.adob"]
+    assert told_by(read_image(marked(stream.getvalue()).data, name="x")) == TOLD
+
+
+def _segments(data: bytes) -> list[bytes]:
+    """The contents of a JPEG's segments before the first scan."""
+    at, found = 2, []
+    while data[at + 1] != 0xDA:
+        size = int.from_bytes(data[at + 2 : at + 4], "big")
+        found.append(data[at + 4 : at + 2 + size])
+        at += 2 + size
+    return found
+
+
 def _with_own(kind: str, packet: bytes = b"<x>own</x>") -> bytes:
     data = pillow(noise((40, 50, 3)), kind)
     if kind == "PNG":

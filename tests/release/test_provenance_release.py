@@ -16,6 +16,8 @@ from pydicom import dcmread, uid
 from every_format import every_file
 from medlocker.certificates import (
     CREDENTIALS_ENDING,
+    ContentCredentials,
+    IndexEntry,
     Owner,
     find_content_credentials,
     open_owner_grant,
@@ -31,6 +33,7 @@ from medlocker.protect import Settings
 from medlocker.provenance import Provenance
 from medlocker.release import _run as run_module
 from medlocker.release import run_release
+from medlocker.release._sidecars import SidecarWriter
 from medlocker.restore import restore_release
 from runs import called, make_run, protect
 
@@ -230,7 +233,12 @@ def test_a_source_with_credentials_of_its_own_that_pass(
 
 @pytest.mark.parametrize("kind", ["standard", "c2pa"])
 def test_an_interrupted_run_goes_on_with_the_same_files(
-    source: Path, owner: Owner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: ProvenanceName
+    releases: dict[str, Path],
+    source: Path,
+    owner: Owner,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: ProvenanceName,
 ) -> None:
     out = tmp_path / "out"
     wanted = settings(kind)
@@ -248,6 +256,8 @@ def test_an_interrupted_run_goes_on_with_the_same_files(
     after = files_of(out)
     restored(out, owner, tmp_path / "back")
     assert b"somebody else" not in after["short.json"]
+    made = {name for name in after if name.endswith((".json", ".c2pa"))}
+    assert made == {name for name in files_of(releases[kind]) if name.endswith((".json", ".c2pa"))}
     same = {name for name in before if after.get(name) == before[name]}
     if kind == "standard":
         assert same == set(before)
@@ -260,6 +270,16 @@ def test_an_interrupted_run_goes_on_with_the_same_files(
 
 def _disk_is_full(*args: Any, **options: Any) -> None:
     raise WriteError("cannot write statement: no space left on device")
+
+
+def test_a_file_that_somebody_changed_is_not_signed(owner: Owner, tmp_path: Path) -> None:
+    provenance = Provenance("ab" * 16)
+    writer = SidecarWriter(tmp_path, provenance, ContentCredentials(owner.signing, provenance), (), 1)
+    (tmp_path / "a.bmp").write_bytes(every_file()["rgb.bmp"])
+    for told, made in ((every_file()["grey.bmp"], []), (every_file()["rgb.bmp"], ["a.bmp.c2pa"])):
+        entry = IndexEntry(0, "a.bmp", hashlib.sha256(told).hexdigest(), "0" * 64)
+        found, missing = writer.write([entry], taken=())
+        assert ([one.name for one in found], missing) == (made, 0)
 
 
 def test_a_sidecar_never_takes_the_place_of_an_image(owner: Owner, tmp_path: Path) -> None:
