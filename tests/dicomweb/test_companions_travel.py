@@ -32,13 +32,13 @@ def whole(files: list[bytes]) -> int:
     """
     objects = [read(data) for data in files]
     there = {str(one.SOPInstanceUID) for one in objects}
-    sources = [item for one in objects for item in one.get("SourceImageSequence", [])]
-    there |= {str(item.ReferencedSOPInstanceUID) for item in sources}
+    items = [item for one in objects for item in one.get("SourceImageSequence", [])]
+    sources = {str(item.ReferencedSOPInstanceUID) for item in items}
     found = [
         value
         for one in objects
         for keyword, value in uids_in(one)
-        if keyword == "ReferencedSOPInstanceUID" and value != STUDY
+        if keyword == "ReferencedSOPInstanceUID" and value not in (STUDY, *sources)
     ]
     assert set(found) <= there
     return len(found)
