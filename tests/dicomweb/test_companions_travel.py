@@ -32,7 +32,8 @@ def whole(files: list[bytes]) -> int:
     """
     objects = [read(data) for data in files]
     there = {str(one.SOPInstanceUID) for one in objects}
-    items = [item for one in objects for item in one.get("SourceImageSequence", [])]
+    marked = [one for one in objects if "ContributingEquipmentSequence" in one]
+    items = [item for one in marked for item in one.get("SourceImageSequence", [])]
     sources = {str(item.ReferencedSOPInstanceUID) for item in items}
     found = [
         value
