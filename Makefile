@@ -20,7 +20,7 @@ $(VENV)/.base: $(BIN)/python pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.base
-	$(PIP) --editable '.[torch,segment,baselines,dicomweb,ray,web]' --group test
+	$(PIP) --editable '.[torch,segment,baselines,dicomweb,ray,web,c2pa]' --group test
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.test

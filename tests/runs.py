@@ -111,9 +111,18 @@ def release_of(out: Path, owner: Owner) -> str:
 
 
 def images_of(out: Path) -> dict[str, bytes]:
-    """The marked files by relative name."""
+    """The marked files by relative name; PNG files without what names the release: like marks, like bytes."""
     folder = out / "images"
-    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): without_packet(path.read_bytes()) for path in files}
+
+
+def without_packet(data: bytes) -> bytes:
+    """A PNG without its XMP chunk."""
+    at = data.find(b"iTXtXML:com.adobe.xmp\0") - 4
+    if at < 0 or not data.startswith(b"\x89PNG"):
+        return data
+    return data[:at] + data[at + 12 + int.from_bytes(data[at : at + 4], "big") :]
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ Placement = Literal["series", "image"]
 StyleName = Literal["auto", "shipped"]
 EngineName = Literal["local", "ray"]
 MissingRegions = Literal["refuse", "none", "candidates"]
+ProvenanceName = Literal["standard", "c2pa", "none"]
 RemovalName = Literal["none", "standard", "full"]
 
 MAX_AREA = 0.12

@@ -40,7 +40,7 @@ from medlocker.errors import (
     WrongImageError,
 )
 from medlocker.files import TEMPORARY_PREFIX, make_folder, read_limited, sweep_temporaries, write_atomic
-from medlocker.formats import metadata_digest, read_image, unmark_file
+from medlocker.formats import metadata_digest, read_image, unmark_file, without_layers
 from medlocker.images import Limits, content_digest
 from medlocker.logo import Logo
 
@@ -134,15 +134,14 @@ def restore_image(data: bytes, record: SealedRecord, *, logo: Logo) -> RestoredF
     if logo.digest != record.logo:
         raise WrongImageError(f"{record.name}: the logo is not the one that was put on", subject=record.name)
     try:
-        marked = read_image(data, name=record.name)
+        plain, method, residual = without_layers(data, method=record.method, residual=record.residual)
+        marked = read_image(plain, name=record.name)
         if content_digest(marked) != record.pixels:
             raise RestoreError(
                 f"{record.name}: this machine reads other pixels from the file than the one that marked it",
                 subject=record.name,
             )
-        restored = unmark_file(
-            marked, record.marks, logo=logo, residual=record.residual, method=record.method
-        )
+        restored = unmark_file(marked, record.marks, logo=logo, residual=residual, method=method)
         again = read_image(restored, name=record.name)
     except InputError as error:
         raise RestoreError(f"{record.name}: {error}", subject=record.name) from error

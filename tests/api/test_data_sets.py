@@ -36,6 +36,7 @@ def test_a_release_is_that_of_the_command(
         seed=4,
         lesions="none",
         ledger=False,
+        provenance="none",
         progress=lambda *told: counted.append(told),
     )
     assert (done.marked, len(done.skipped), done.failed) == (3, 1, ())
@@ -52,6 +53,8 @@ def test_a_release_is_that_of_the_command(
         "--lesions",
         "none",
         "--no-ledger",
+        "--provenance",
+        "none",
         "--json",
     ]
     answer = shell("protect", source, "--out", tmp_path / "cli", *options, cwd=tmp_path)

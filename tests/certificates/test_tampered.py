@@ -24,7 +24,7 @@ from medlocker.certificates import (
     write_owner_grant,
 )
 from medlocker.errors import MalformedError, MedlockerError, RestoreError, SignatureError, WrongImageError
-from medlocker.formats import METHODS
+from medlocker.formats import LAYERED, METHODS
 from medlocker.logo import Logo
 from medlocker.mark import Mark
 from medlocker.restore import RestoreReport, restore_release
@@ -376,7 +376,7 @@ COSTS_AN_IMAGE: dict[str, tuple[Tamper, str, str]] = {
     "sealed record: unknown method": (
         lambda sample, _: sample.reseal(0, method="lens-v9"),
         NAMES[0],
-        f"left/eye.png: expected the method {' or '.join(METHODS)}, got lens-v9",
+        f"left/eye.png: expected the method {' or '.join((*METHODS, LAYERED))}, got lens-v9",
     ),
     "sealed record: kept original is another file": (
         lambda sample, _: sample.reseal(2, original=b"other"),

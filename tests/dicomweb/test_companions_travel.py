@@ -26,14 +26,20 @@ def servers(tmp_path: Path) -> Iterator[tuple[Any, Any]]:
 
 
 def whole(files: list[bytes]) -> int:
-    """How many references there are to stored objects; each must lead to one of the files."""
+    """How many references there are to stored objects; each must lead to one of the files.
+
+    Only the owner can follow what a marked image says of its source.
+    """
     objects = [read(data) for data in files]
     there = {str(one.SOPInstanceUID) for one in objects}
+    marked = [one for one in objects if "ContributingEquipmentSequence" in one]
+    items = [item for one in marked for item in one.get("SourceImageSequence", [])]
+    sources = {str(item.ReferencedSOPInstanceUID) for item in items}
     found = [
         value
         for one in objects
         for keyword, value in uids_in(one)
-        if keyword == "ReferencedSOPInstanceUID" and value != STUDY
+        if keyword == "ReferencedSOPInstanceUID" and value not in (STUDY, *sources)
     ]
     assert set(found) <= there
     return len(found)

@@ -13,6 +13,7 @@ from dicom_samples import FOLDER
 from medlocker.formats import mark_file, read_image
 from medlocker.logo import builtin_logo
 from medlocker.mark import Mark
+from medlocker.provenance import Provenance
 
 pytestmark = [
     pytest.mark.slow,
@@ -37,7 +38,8 @@ def test_marking_brings_no_new_error(name: str, tmp_path: Path) -> None:
     image = read_image(data, name=name)
     mark = Mark(x=1, y=1, size_px=max(min(image.height, image.width) // 3, 8), opacity=50000)
     path = tmp_path / "marked.dcm"
-    path.write_bytes(mark_file(image, [mark], logo=builtin_logo()).data)
+    told = Provenance("ab" * 16)
+    path.write_bytes(mark_file(image, [mark], logo=builtin_logo(), provenance=told).data)
     assert errors_in(path) <= errors_in(FOLDER / name)
 
 

@@ -21,7 +21,7 @@ from pictures import smooth
 from runs import fill, images_of, make_run, picture, tiny_model
 
 SIZE = 64
-SETTINGS = Settings(preset="paper", search="screened", budget=30, margin=50, seed=1)
+SETTINGS = Settings(preset="paper", search="screened", budget=30, margin=50, seed=1, provenance="none")
 
 
 def local_run(source: Path, out: Path, owner: Owner, model: Path, **options: Any) -> Run:

@@ -27,6 +27,8 @@ cluster = several.cluster
 """Fixtures."""
 
 SERIES = "1.2.3"
+SAME = Settings(preset="strong", budget=6, seed=1, provenance="none")
+"""Files that name their release differ from one to the other."""
 
 
 def slice_of(path: Path, number: int, *, cut: int = 0) -> None:
@@ -80,14 +82,14 @@ def test_resumed_after_any_image(
     tmp_path: Path, owner: Owner, source: Path, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
     whole = tmp_path / "whole"
-    protect(source, whole, owner)
+    protect(source, whole, owner, settings=SAME)
     out = tmp_path / "out"
     for number in (count, max(1, 5 - count)):
         heal = failing_after(monkeypatch, number)
         with pytest.raises(WriteError, match=r"^cannot write the journal: no space left on device$"):
-            protect(source, out, owner)
+            protect(source, out, owner, settings=SAME)
         heal()
-    check(protect(source, out, owner))
+    check(protect(source, out, owner, settings=SAME))
     assert images_of(out) == images_of(whole)
     assert marks_of(out, owner) == marks_of(whole, owner)
 
@@ -96,10 +98,10 @@ def test_resumed_after_any_image(
     "moment", [20, *(pytest.param(k, marks=pytest.mark.slow) for k in range(5, 60, 5) if k != 20)]
 )
 def test_resumed_after_a_kill(tmp_path: Path, owner: Owner, source: Path, moment: int) -> None:
-    protect(source, tmp_path / "whole", owner)
+    protect(source, tmp_path / "whole", owner, settings=SAME)
     out = tmp_path / "out"
-    assert killed_child(moment, out, protect, source, out, owner, workers=1) == -signal.SIGKILL
-    check(protect(source, out, owner))
+    assert killed_child(moment, out, protect, source, out, owner, workers=1, settings=SAME) == -signal.SIGKILL
+    check(protect(source, out, owner, settings=SAME))
     assert images_of(out) == images_of(tmp_path / "whole")
 
 

@@ -16,7 +16,8 @@ from medlocker.regions import load_regions
 from runs import check_release, images_of, protect
 
 NAMES = ("grey16.png", "pages.tif", "420.jpg", "ct.dcm", "short.nii")
-SETTINGS = Settings(preset="veil", seed=1, budget=3)
+SETTINGS = Settings(preset="veil", seed=1, budget=3, provenance="none")
+"""Files that name their release differ from one to the other."""
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from medlocker.api.protection import Protected, Protection
 from medlocker.api.protectoptions import labels_of, look_of, prepared_of
 from medlocker.api.searching import MarkStyle
 from medlocker.arguments import AtLeastOne, AtLeastZero, checked_arguments
-from medlocker.options import EngineName, MissingRegions, Placement, Preset
+from medlocker.options import EngineName, MissingRegions, Placement, Preset, ProvenanceName
 from medlocker.preparedveil import PreparedVeil
 from medlocker.protect import Lesions, Settings
 
@@ -42,6 +42,7 @@ def protect(
     preset: Preset | MarkStyle = "veil",
     seed: int | None = None,
     keep_original: bool = False,
+    provenance: ProvenanceName = "standard",
     placement: Placement = "series",
     workers: AtLeastOne = 1,
     engine: EngineName = "local",
@@ -79,6 +80,8 @@ def protect(
             own. The name ``veil`` with models and at least 8 images tries a few styles on a sample first.
         seed: Repeats the search; None draws it from the release's secret.
         keep_original: Seal the original files too: restored byte for byte.
+        provenance: What marked files say of themselves: ``standard``, in their formats' own terms; ``c2pa``:
+            with signed content credentials too; or ``none``.
         placement: ``series``: the slices of a series carry the same marks; ``image``: each its own.
         workers: Processes that search.
         engine: ``local`` or ``ray``.
@@ -113,7 +116,13 @@ def protect(
     return Protection(
         owner=Path(owner),
         out=Path(out),
-        settings=replace(settings, seed=seed, keep_original=keep_original, placement=placement),
+        settings=replace(
+            settings,
+            seed=seed,
+            keep_original=keep_original,
+            provenance=one_of(provenance, ProvenanceName, what="provenance"),
+            placement=placement,
+        ),
         models=_paths(models),
         labels=labels_of(
             None if labels is None else Path(labels), column=label_column, image_column=image_column

@@ -17,7 +17,7 @@ from medlocker.api.newmarks import AskedAgain, asked_again
 from medlocker.api.preview import MOST_IMAGES, Preview, write_preview
 from medlocker.api.protectoptions import engine_maker, open_ledger, veil_warnings
 from medlocker.api.protecttold import run_told, say_inputs, warn_of_nothing_found
-from medlocker.certificates import Owner, load_owner
+from medlocker.certificates import Owner, load_owner, need_content_credentials
 from medlocker.classifiers import Classifier, batch_for, load_classifier, with_gradients
 from medlocker.engines import EngineMaker, make_search, search_warning
 from medlocker.errors import Failure, InputError
@@ -147,6 +147,8 @@ class Protection:
             segmenter=self.keep_out.segmenter,
             lesions=self.keep_out.candidates(preset),
         )
+        if self.settings.provenance == "c2pa":
+            need_content_credentials()
         self.keys = load_owner(self.owner)
         for text in self.keys.signing.notes:
             self.listener.warn(text)

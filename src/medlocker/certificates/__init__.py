@@ -5,6 +5,14 @@ from medlocker.certificates._age import Identity, Recipient, seal, unseal
 from medlocker.certificates._assemble import assemble
 from medlocker.certificates._companionrecord import CompanionRecord, open_companion, seal_companion
 from medlocker.certificates._companions import CompanionEntry, CompanionKind, CompanionLine, unproved_names
+from medlocker.certificates._contentcredentials import (
+    CREDENTIALS_ENDING,
+    ContentCredentials,
+    FoundCredentials,
+    find_content_credentials,
+    need_content_credentials,
+    owner_certificate,
+)
 from medlocker.certificates._dsse import check_statement, sign_statement
 from medlocker.certificates._grants import NOTICE, Grant, open_grant, read_grant, write_grant
 from medlocker.certificates._index import (
@@ -50,6 +58,7 @@ from medlocker.certificates._verify import FileProblems, VerifyReport, verify_re
 __all__ = [
     "AGE_KEY",
     "AGE_PUB",
+    "CREDENTIALS_ENDING",
     "MAX_SHARD_BYTES",
     "NOTICE",
     "PROMISE",
@@ -61,7 +70,9 @@ __all__ = [
     "CompanionKind",
     "CompanionLine",
     "CompanionRecord",
+    "ContentCredentials",
     "FileProblems",
+    "FoundCredentials",
     "Grant",
     "Identity",
     "IndexEntry",
@@ -83,6 +94,7 @@ __all__ = [
     "check_binding",
     "check_line",
     "check_statement",
+    "find_content_credentials",
     "index_name",
     "ledger_path",
     "load_identity",
@@ -90,6 +102,7 @@ __all__ = [
     "load_recipient",
     "load_signing_key",
     "load_verify_key",
+    "need_content_credentials",
     "new_owner",
     "open_companion",
     "open_grant",
@@ -98,6 +111,7 @@ __all__ = [
     "open_release",
     "open_secret",
     "owner_access",
+    "owner_certificate",
     "parse_shard",
     "read_grant",
     "refuse_inside_release",

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from medlocker.api.provenancefacts import provenance_facts
 from medlocker.api.releasefacts import STATEMENT, release_facts
 from medlocker.classifiers import Classifier, has_gradients, is_feature_extractor, load_classifier
 from medlocker.cli._console import print_facts, print_json, warn
@@ -85,6 +86,7 @@ def _image_facts(path: Path) -> dict[str, Any]:
         "bytes": len(data),
         "pixel digest": content_digest(image),
         **image.facts,
+        **provenance_facts(image, path),
     }
 
 

@@ -33,7 +33,15 @@ from medlocker.cli._options import (
 from medlocker.cli._panels import CERTIFICATE, INPUT, KEEP_OUT, MARKS, RUN, SEARCH
 from medlocker.cli._progress import Telling
 from medlocker.errors import InputError, WriteError
-from medlocker.options import LEAST_PSNR_DB, EngineName, MissingRegions, Placement, Preset, StyleName
+from medlocker.options import (
+    LEAST_PSNR_DB,
+    EngineName,
+    MissingRegions,
+    Placement,
+    Preset,
+    ProvenanceName,
+    StyleName,
+)
 
 EXAMPLES = """
 [bold]Examples[/bold]
@@ -296,6 +304,14 @@ def protect(
             rich_help_panel=CERTIFICATE,
         ),
     ] = None,
+    provenance: Annotated[
+        ProvenanceName,
+        typer.Option(
+            help="What marked files say of themselves in their format's own terms. standard: the program and "
+            "the release; c2pa: signed content credentials too. They say nothing of the originals.",
+            rich_help_panel=CERTIFICATE,
+        ),
+    ] = "standard",
     ledger: Annotated[
         bool,
         typer.Option(
@@ -407,6 +423,7 @@ def protect(
         harden=harden_of(harden, warp=warp, texture=texture, opaque=opaque),
         keep_original=keep_original,
         keep_metadata=tuple(dict.fromkeys(keep_metadata or ())),
+        provenance=provenance,
         **look_of(prepared, aim=aim),
     )
     protection = Protection(

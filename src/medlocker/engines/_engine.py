@@ -16,6 +16,7 @@ from medlocker.classifiers import Classifier
 from medlocker.engines._strategy import make_search
 from medlocker.logo import LearnedLogo, Logo
 from medlocker.protect import DecoySource, Job, Marked, Outcome, Protector, Settings
+from medlocker.provenance import Provenance
 from medlocker.regions import Finder, Regions
 from medlocker.search import BatchScheduler, Clock
 
@@ -46,6 +47,7 @@ class Common:
         workers: Threads that read and write, in each process.
         batch: Most pictures in one call of a model.
         donors: Regions of some images, which the decoys of veils are made like; or None.
+        provenance: What marked files say of themselves; None for nothing.
     """
 
     logo: Logo
@@ -55,6 +57,7 @@ class Common:
     workers: int
     batch: int
     donors: DecoySource | None = None
+    provenance: Provenance | None = None
 
     def protector(
         self, classifiers: Sequence[Classifier], finder: Finder | None, gate: RunCoordinator
@@ -72,6 +75,7 @@ class Common:
             commit=gate.commit,
             learned=self.learned,
             donors=self.donors,
+            provenance=self.provenance,
         )
 
     def driver(self, classifiers: Sequence[Classifier], executor: Executor) -> BatchScheduler:

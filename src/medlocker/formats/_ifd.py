@@ -197,6 +197,31 @@ def drop_entries(
     data[start : end + form.inline] = table.ljust(size * count + form.inline, b"\0")
 
 
+def directory_with(entry: Entry, data: bytes, at: int, *, order: str, big: bool = False) -> bytes:
+    """Return the directory at offset ``at`` with one entry more, to be put at the end of the file.
+
+    All other entries, and the place of the next directory, are as they stand there.
+
+    Args:
+        entry: With values that do not fit into it, and a tag that the directory has not.
+        data: The file, of even length.
+        at: Offset.
+        order: ``<`` or ``>``.
+        big: Whether it is one of a BigTIFF.
+    """
+    form = _BIG if big else _CLASSIC
+    (count,) = struct.unpack_from(f"{order}{form.count}", data, at)
+    start, size = at + form.head_size, form.entry_size
+    end = start + size * count
+    rows = [data[start + size * i : start + size * (i + 1)] for i in range(count)]
+    values_at = len(data) + form.head_size + size * (count + 1) + form.inline
+    row = struct.pack(f"{order}{form.entry}", entry.tag, entry.type, entry.count)
+    rows.append(row + struct.pack(f"{order}{form.place}", values_at))
+    rows.sort(key=lambda row: int(struct.unpack_from(f"{order}H", row)[0]))
+    head = struct.pack(f"{order}{form.count}", count + 1)
+    return b"".join((head, *rows, data[end : end + form.inline], entry.data))
+
+
 def weight(entries: Iterable[Entry]) -> int:
     """Return how many bytes of a file entries take, with the directories below them, if they share none."""
     return sum(_ENTRY_BYTES + max(len(entry.data), 4) + weight(entry.child or ()) for entry in entries)

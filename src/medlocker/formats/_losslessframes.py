@@ -14,6 +14,7 @@ from medlocker.geometry import Box
 from medlocker.images import Frames, FramesHash, Image, Pixels
 from medlocker.logo import Logo
 from medlocker.marking import mark_pixels, unmark_pixels
+from medlocker.provenance import Provenance
 from medlocker.veil import AnyMark
 
 _NUMBER = struct.Struct("<I")
@@ -38,7 +39,15 @@ class LosslessFrames:
         """Return the box: every pixel is on its own."""
         return box
 
-    def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo, keep: Keep = NOTHING) -> MarkedFile:
+    def mark(
+        self,
+        image: Image,
+        marks: Sequence[AnyMark],
+        *,
+        logo: Logo,
+        keep: Keep = NOTHING,
+        provenance: Provenance | None = None,
+    ) -> MarkedFile:
         """Put marks on; see :class:`medlocker.formats._method.Method`."""
         frames = _frames(image)
         residuals: list[bytes] = []

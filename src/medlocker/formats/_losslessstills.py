@@ -12,6 +12,7 @@ from medlocker.geometry import Box
 from medlocker.images import Image, pixel_digest
 from medlocker.logo import Logo
 from medlocker.marking import mark_pixels, unmark_pixels
+from medlocker.provenance import Provenance
 from medlocker.veil import AnyMark
 
 
@@ -29,7 +30,15 @@ class LosslessStills:
         """Return the box: every pixel is on its own."""
         return box
 
-    def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo, keep: Keep = NOTHING) -> MarkedFile:
+    def mark(
+        self,
+        image: Image,
+        marks: Sequence[AnyMark],
+        *,
+        logo: Logo,
+        keep: Keep = NOTHING,
+        provenance: Provenance | None = None,
+    ) -> MarkedFile:
         """Put marks on; see :class:`medlocker.formats._method.Method`."""
         marked = mark_pixels(image, marks, logo=logo)
         return MarkedFile(

@@ -10,6 +10,7 @@ from medlocker.formats._keep import NOTHING, Keep
 from medlocker.geometry import Box
 from medlocker.images import Image
 from medlocker.logo import Logo
+from medlocker.provenance import Provenance
 from medlocker.veil import AnyMark
 
 
@@ -25,6 +26,9 @@ class MarkedFile:
             where the format rounds the marked pixels and only the reader can tell.
         metadata: :func:`medlocker.formats.metadata_digest` of the file that restoring writes; None if it is
             that of the marked file.
+        layers: What lies around the file in ``data``, the innermost first; see
+            :func:`medlocker.formats.without_layers`.
+        notes: What its owner should know of the file.
     """
 
     data: bytes = field(repr=False)
@@ -32,6 +36,8 @@ class MarkedFile:
     method: str
     pixels: str | None
     metadata: str | None = None
+    layers: tuple[bytes, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 class Method(Protocol):
@@ -50,13 +56,22 @@ class Method(Protocol):
         Symmetric: a mark that stays out of ``reach(image, lesion)`` changes nothing inside ``lesion``.
         """
 
-    def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo, keep: Keep = NOTHING) -> MarkedFile:
+    def mark(
+        self,
+        image: Image,
+        marks: Sequence[AnyMark],
+        *,
+        logo: Logo,
+        keep: Keep = NOTHING,
+        provenance: Provenance | None = None,
+    ) -> MarkedFile:
         """Put marks on.
 
         Args:
             image: To be marked.
             marks: In the order in which they are put on.
             keep: What else than harmless metadata is passed on; some formats are rid of it before.
+            provenance: What the file says of itself, where that is not put around it afterwards.
 
         Raises:
             InputError: If a mark leaves the image, or the file cannot be written.

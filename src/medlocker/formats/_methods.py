@@ -6,12 +6,15 @@ from collections.abc import Mapping, Sequence
 
 from medlocker.errors import RestoreError
 from medlocker.formats._keep import NOTHING, Keep
+from medlocker.formats._layer import LAYERED
 from medlocker.formats._method import MarkedFile, Method
 from medlocker.formats._sealed import INNER, Sealed
+from medlocker.formats._told import with_packet
 from medlocker.formats.jpeg.mark import JpegDct, JpegFile
 from medlocker.geometry import Box
 from medlocker.images import Image
 from medlocker.logo import Logo
+from medlocker.provenance import Provenance
 from medlocker.veil import AnyMark
 
 _JPEG: tuple[Method, ...] = (JpegDct(), JpegFile())
@@ -19,7 +22,14 @@ METHODS: Mapping[str, Method] = {method.name: method for method in (*_JPEG, Seal
 """By the names that sealed records give; the first that suits an image marks it."""
 
 
-def mark_file(image: Image, marks: Sequence[AnyMark], *, logo: Logo, keep: Keep = NOTHING) -> MarkedFile:
+def mark_file(
+    image: Image,
+    marks: Sequence[AnyMark],
+    *,
+    logo: Logo,
+    keep: Keep = NOTHING,
+    provenance: Provenance | None = None,
+) -> MarkedFile:
     """Put marks on an image and return the file to write.
 
     It has no metadata but what is known to be harmless; the rest is in the residual.
@@ -28,11 +38,13 @@ def mark_file(image: Image, marks: Sequence[AnyMark], *, logo: Logo, keep: Keep 
         image: From :func:`medlocker.formats.read_image`.
         marks: In the order in which they are put on.
         keep: What else passes, see :data:`medlocker.formats.KEEPABLE`.
+        provenance: What the file says of itself, in the terms of its format; None for nothing.
 
     Raises:
         InputError: If a mark leaves the image, or the file cannot be written.
     """
-    return _method_for(image).mark(image, marks, logo=logo, keep=keep)
+    marked = _method_for(image).mark(image, marks, logo=logo, keep=keep, provenance=provenance)
+    return marked if provenance is None else with_packet(marked, image, provenance)
 
 
 def unmark_file(
@@ -40,14 +52,15 @@ def unmark_file(
 ) -> bytes:
     """Take marks off and return the original as a file; the caller compares digests.
 
+    What lies around the file was taken off before, see :func:`medlocker.formats.without_layers`.
+
     Raises:
         RestoreError: If the method is unknown, or parameters and residual do not belong to this image.
     """
     known = METHODS.get(method)
     if known is None:
-        raise RestoreError(
-            f"expected the method {' or '.join(METHODS)}, got {method}", hint="a newer medlocker may know it"
-        )
+        names = " or ".join((*METHODS, LAYERED))
+        raise RestoreError(f"expected the method {names}, got {method}", hint="a newer medlocker may know it")
     if not known.suits(marked):
         raise RestoreError(f"the method {method} does not suit this file")
     return known.unmark(marked, marks, logo=logo, residual=residual)

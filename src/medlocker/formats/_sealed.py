@@ -26,6 +26,7 @@ from medlocker.formats.tiff import complete_tiff, hold_tiff
 from medlocker.geometry import Box
 from medlocker.images import Image
 from medlocker.logo import Logo
+from medlocker.provenance import Provenance
 from medlocker.veil import AnyMark
 
 _LENGTHS = struct.Struct("<BI")
@@ -72,12 +73,20 @@ class Sealed:
         """Return the box: every pixel is on its own."""
         return box
 
-    def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo, keep: Keep = NOTHING) -> MarkedFile:
+    def mark(
+        self,
+        image: Image,
+        marks: Sequence[AnyMark],
+        *,
+        logo: Logo,
+        keep: Keep = NOTHING,
+        provenance: Provenance | None = None,
+    ) -> MarkedFile:
         """Put marks on; see :class:`medlocker.formats._method.Method`."""
         own = _FORMATS[image.format]
         bare, held = own.hold(image, keep)
         inner = next(method for method in own.methods if method.suits(bare))
-        marked = told_if_needed(inner.mark(bare, marks, logo=logo, keep=keep), bare)
+        marked = told_if_needed(inner.mark(bare, marks, logo=logo, keep=keep, provenance=provenance), bare)
         if not held:
             return marked
         packed, name = zlib.compress(held, 6), marked.method.encode("ascii")

@@ -22,6 +22,7 @@ from medlocker.formats.tiff import tell_range_tiff
 from medlocker.geometry import Box
 from medlocker.images import NO_LIMITS, Image, content_digest
 from medlocker.logo import Logo
+from medlocker.provenance import Provenance
 from medlocker.veil import AnyMark
 
 _WIDE = 32
@@ -54,7 +55,15 @@ class Windowed:
         """Return the box: every pixel is on its own."""
         return box
 
-    def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo, keep: Keep = NOTHING) -> MarkedFile:
+    def mark(
+        self,
+        image: Image,
+        marks: Sequence[AnyMark],
+        *,
+        logo: Logo,
+        keep: Keep = NOTHING,
+        provenance: Provenance | None = None,
+    ) -> MarkedFile:
         """Put marks on; see :class:`medlocker.formats._method.Method`."""
         if image.inks is None:
             raise InputError("expected a volume that states how it is displayed")

@@ -25,6 +25,7 @@ from medlocker.protect._outcome import Job, Marked
 from medlocker.protect._robustness import attacked_views, attacks_for, attacks_survived
 from medlocker.protect._settings import Settings
 from medlocker.protect.legibility import VisibleChange, visible_change
+from medlocker.provenance import Provenance
 from medlocker.regions import Findings
 from medlocker.search import Ask, BackgroundTask, ModelAnswers, margins_of
 from medlocker.veil import AnyMark
@@ -66,6 +67,10 @@ class RunContext(Protocol):
     @property
     def settings(self) -> Settings:
         """Options."""
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """What marked files say of themselves."""
 
 
 class CandidateWriter:
@@ -154,7 +159,9 @@ class CandidateWriter:
         """Write a candidate, and return what is read again."""
         image, job = self.original.image, self._job
         keep = self._shared.settings.keep
-        marked = mark_file(image, candidate, logo=self._shared.logo, keep=keep)
+        marked = mark_file(
+            image, candidate, logo=self._shared.logo, keep=keep, provenance=self._shared.provenance
+        )
         make_folder(self._temporary.parent)
         write_atomic(self._temporary, marked.data, overwrite=True)
         data = read_limited(self._temporary, max_bytes=LIMITS.max_file_bytes, what="marked image")
@@ -180,6 +187,8 @@ class CandidateWriter:
             kept_out=self.original.boxes,
             anatomy=self.original.findings.firm,
             veils_tried=self._shared.settings.veils_for(len(self._shared.classifiers)),
+            layers=marked.layers,
+            notes=marked.notes,
         )
         return written, again
 

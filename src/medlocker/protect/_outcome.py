@@ -64,6 +64,8 @@ class Marked:
         kept_out: Boxes that the marks keep out of; decoys are not among them.
         anatomy: Those of them that a finder took for optic disc and macula.
         veils_tried: Among how many veils models may have chosen.
+        layers: What lies around the marked file, see :func:`medlocker.formats.without_layers`.
+        notes: What its owner should know of the file.
     """
 
     job: Job
@@ -81,6 +83,8 @@ class Marked:
     kept_out: tuple[Box, ...] = ()
     anatomy: tuple[Box, ...] = ()
     veils_tried: int = 1
+    layers: tuple[bytes, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ from medlocker.protect.veiled import (
     reduce_opacity,
     wanted_classes,
 )
+from medlocker.provenance import Provenance
 from medlocker.regions import Finder, Findings, Regions, finder_for, lesion_finder
 from medlocker.search import BackgroundTask, Found, ModelAnswers, Preview, Search, Task
 from medlocker.veil import AnyMark, Veil
@@ -72,6 +73,7 @@ class Protector:
         learned: Textures that searches start from, or None.
         commit: Seals a marked image and puts it into its place; runs in a thread, once for each image.
         donors: Regions of other images, which the decoys of veils are made like; or None.
+        provenance: What marked files say of themselves; None for nothing.
     """
 
     classifiers: Sequence[Classifier]
@@ -85,6 +87,7 @@ class Protector:
     learned: LearnedLogo | None = None
     finder: Finder | None = None
     donors: DecoySource | None = None
+    provenance: Provenance | None = None
 
     def task(self, job: Job) -> Task[Outcome]:
         """Return the work on one image, for :class:`medlocker.search.BatchScheduler`.
@@ -269,7 +272,7 @@ class Protector:
             fooled=attempt.fooled,
             withstood=attempt.withstood,
             size_px=written.marks[0].size_px,
-            notes=outcome.notes,
+            notes=(*outcome.notes, *written.notes),
             found_regions=len(original.findings.boxes),
             marks=len(written.marks),
             area=area,

@@ -10,7 +10,7 @@ from medlocker.errors import InputError
 from medlocker.formats import Keep, check_keep
 from medlocker.logo import Hardening
 from medlocker.mark import OPACITY_ONE
-from medlocker.options import LEAST_PSNR_DB, MAX_AREA, Aim, Placement, Preset
+from medlocker.options import LEAST_PSNR_DB, MAX_AREA, Aim, Placement, Preset, ProvenanceName
 from medlocker.review import NewMark
 from medlocker.search import AUTO, AnySearch, known_search, search_name
 from medlocker.veilstyle import DEFAULT_STYLE, VeilStyle
@@ -104,6 +104,8 @@ class Settings:
         keep_original: Put the original file into its sealed record.
         keep_metadata: Names of :data:`medlocker.formats.KEEPABLE`, or ``all``: metadata that are passed on
             although they may hold an unmarked picture.
+        provenance: Whether marked files say in their formats' own terms that they are marked, and by which
+            release: ``standard``; ``c2pa``: with signed content credentials too; or ``none``.
         placement: ``series``: all images of a series carry the marks of one of them; ``image``: each has its
             own, which is for series of unlike images.
         aim: What a veil is chosen for if several are drawn (``budget``): all images shall get the ``same``
@@ -133,6 +135,7 @@ class Settings:
     harden: Harden = field(default_factory=lambda: Harden())
     keep_original: bool = False
     keep_metadata: tuple[str, ...] = ()
+    provenance: ProvenanceName = "standard"
     placement: Placement = "series"
     style: VeilStyle = DEFAULT_STYLE
     aim: Aim = "same"
@@ -178,6 +181,9 @@ class Settings:
         if not 0 <= self.legibility <= 60:
             raise InputError(f"expected a smallest PSNR of 0 to 60 dB, got {self.legibility:g}")
         check_keep(self.keep_metadata)
+        if self.provenance not in get_args(ProvenanceName):
+            names = ", ".join(get_args(ProvenanceName))
+            raise InputError(f"expected a provenance of {names}, got {self.provenance!r:.40}")
         if self.preset == "veil":
             self._check_veil()
 
@@ -328,11 +334,13 @@ class Settings:
         return [px for px in dict.fromkeys(sizes) if px >= SMALLEST_LOGO_PX]
 
     def to_json(self) -> dict[str, Any]:
-        """Return all options as a JSON-ready object; older runs, which go on, know no ``keep_metadata``."""
+        """Return all options as a JSON-ready object; older runs, which go on, know not all of them."""
         value = asdict(replace(self, against=(), search=AUTO)) | {
             "against": self.against_names,
             "search": search_name(self.search),
         }
         if not self.keep_metadata:
             del value["keep_metadata"]
+        if self.provenance == "standard":
+            del value["provenance"]
         return value

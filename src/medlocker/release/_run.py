@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from medlocker.certificates import (
+    CompanionEntry,
     IndexEntry,
     Ledger,
     ModelFact,
@@ -30,9 +31,11 @@ from medlocker.formats.dicom import series_key
 from medlocker.labels import Labels
 from medlocker.logo import LearnedLogo, Logo
 from medlocker.protect import DecoySource, Job, Outcome, Settings, source_of
+from medlocker.provenance import Provenance
 from medlocker.regions import Finder, Regions, checked_finder, lesion_finder, without_lesions
 from medlocker.release._beside import Beside
 from medlocker.release._copies import Copied
+from medlocker.release._credentials import credentials_writer
 from medlocker.release._donors import kept_donors
 from medlocker.release._findbeside import find_beside
 from medlocker.release._fingerprint import fingerprint_path
@@ -44,6 +47,7 @@ from medlocker.release._journal import (
 )
 from medlocker.release._recheck import file_stamp, revalidate
 from medlocker.release._sealer import Sealer
+from medlocker.release._sidecars import write_sidecars
 from medlocker.release._summary import Summary
 from medlocker.release._target import IMAGES, check_target, refuse_links
 from medlocker.review import NewMark
@@ -204,7 +208,8 @@ def run_release(
         progress: Called with each outcome as it is known, also with those of an earlier, interrupted run.
         checking: Called before, with the number of images that an interrupted run has finished, once for each
             as it was looked at again.
-        say: Called with a sentence if something in an unfinished release is not the owner's: it is made anew.
+        say: Called with a sentence if something in an unfinished release is not the owner's: it is made anew;
+            and if files could not be given what was asked for.
 
     Returns:
         Counts and timings. If nothing was marked there is no release.
@@ -248,6 +253,8 @@ def _attempt(
         summary = Summary(
             tuple(model.name for model in run.classifiers), len(run.inputs.items), run.regions_source
         )
+        told_by = None if run.settings.provenance == "none" else Provenance(secret.release)
+        credentials = credentials_writer(run.settings, run.owner, told_by)
         keeper = Sealer(
             secret,
             journal,
@@ -256,6 +263,8 @@ def _attempt(
             seed=run.settings.seed,
             ledger=run.ledger,
             same_mark=run.same_mark,
+            provenance=told_by,
+            credentials=credentials,
         )
         revalidate(
             journal,
@@ -272,11 +281,20 @@ def _attempt(
 
         donors = kept_donors(journal, secret, run.donors) if run.has_donors else None
         engine = _work(run, keeper, journal, tell, donors)
-        beside = Beside()
+        beside, sidecars = Beside(), list[CompanionEntry]()
         if summary.marked:
             beside = _beside(run, journal, keeper, summary)
             summary.travel(one.file.name for one in beside.travelling.objects)
-            _finish(run, secret, journal, summary, beside)
+            sidecars = write_sidecars(
+                journal,
+                images=run.release / IMAGES,
+                provenance=told_by,
+                credentials=credentials,
+                taken={entry.name for entry in beside.entries},
+                workers=run.workers,
+                say=say,
+            )
+            _finish(run, secret, journal, summary, beside, sidecars)
         journal.remove()
     if not summary.marked:
         _discard(run.release)
@@ -335,7 +353,16 @@ def _work(
         settle(journal.done[index].outcome)
     engine = run.engine(
         EngineRequest(
-            Common(run.logo, run.settings, run.regions, run.learned, run.workers, run.batch, donors),
+            Common(
+                run.logo,
+                run.settings,
+                run.regions,
+                run.learned,
+                run.workers,
+                run.batch,
+                donors,
+                keeper.provenance,
+            ),
             run.classifiers,
             run.finder,
             gate=keeper,
@@ -390,7 +417,14 @@ def _beside(run: Run, journal: Journal, keeper: Sealer, summary: Summary) -> Bes
     )
 
 
-def _finish(run: Run, secret: ReleaseSecret, journal: Journal, summary: Summary, beside: Beside) -> None:
+def _finish(
+    run: Run,
+    secret: ReleaseSecret,
+    journal: Journal,
+    summary: Summary,
+    beside: Beside,
+    sidecars: Sequence[CompanionEntry],
+) -> None:
     def sealed() -> Iterator[tuple[IndexEntry, bytes]]:
         yield from journal.marked()
         if run.ledger is not None:  # last, but for the statement
@@ -413,5 +447,5 @@ def _finish(run: Run, secret: ReleaseSecret, journal: Journal, summary: Summary,
         recipient=run.owner.recipient,
         logo=run.logo,
         facts=facts,
-        companions=beside.sealed(keep=run.settings.keep),
+        companions=beside.sealed(keep=run.settings.keep, sidecars=sidecars),
     )

@@ -17,8 +17,11 @@ from medlocker.certificates import (
     seal_record,
 )
 from medlocker.errors import CertificateError, WriteError
+from medlocker.formats import with_layers
 from medlocker.logo import Logo
 from medlocker.protect import Marked, Outcome, SharedMarks, marks_digest, seeded, series_error
+from medlocker.provenance import Provenance
+from medlocker.release._credentials import CredentialsWriter
 from medlocker.release._journal import Journal
 from medlocker.release._journalindex import Done
 from medlocker.review import MarkingFacts
@@ -31,6 +34,8 @@ class Sealer:
         seed: Repeats searches exactly, or None.
         ledger: The owner's memory of what was marked before, or None.
         same_mark: Whether the same mark may be put on again.
+        provenance: What marked files say of themselves; None for nothing.
+        credentials: Signs marked files, or None.
     """
 
     def __init__(
@@ -43,7 +48,11 @@ class Sealer:
         seed: int | None,
         ledger: Ledger | None,
         same_mark: bool,
+        provenance: Provenance | None,
+        credentials: CredentialsWriter | None,
     ) -> None:
+        self._credentials = credentials
+        self.provenance = provenance
         self._secret = secret
         self._journal = journal
         self._owner = owner.signing.public.key_id
@@ -75,13 +84,17 @@ class Sealer:
     def commit(self, marked: Marked, outcome: Outcome) -> None:
         """Seal the record, note it in the ledger, move the file to its place, then into the journal.
 
-        A kill in between leaves a file that the resumed run writes again, equal to the first.
+        A kill in between leaves a file that the resumed run writes again, equal to the first but for
+        content credentials: these hold random numbers.
 
         Raises:
             AlreadyMarkedError: If the ledger knows another mark of this original.
             WriteError: If the system refuses.
         """
         job = marked.job
+        if self._credentials is not None:
+            marked = self._credentials.add(marked)
+        method, residual = with_layers(marked.method, marked.residual, marked.layers)
         record = SealedRecord(
             release=self._secret.release,
             index=job.index,
@@ -95,8 +108,8 @@ class Sealer:
             owner=self._owner,
             marks=marked.marks,
             logo=self._logo.digest,
-            residual=marked.residual,
-            method=marked.method,
+            residual=residual,
+            method=method,
             seeds={"search": int.from_bytes(marked.seed[:6], "big")},
             original=marked.original,
             facts=_facts(marked, outcome).to_sealed(),

@@ -13,6 +13,7 @@ from medlocker.formats.dicom._file import (
 )
 from medlocker.formats.dicom._header import MARK_TEXT
 from medlocker.formats.dicom._layout import Layout
+from medlocker.formats.dicom._origin import told_dicom
 from medlocker.formats.dicom._parts import looks_like_dicom
 from medlocker.formats.dicom._tags import (
     dicom_identity,
@@ -49,4 +50,5 @@ __all__ = [
     "read_tags",
     "read_tags_from",
     "series_key",
+    "told_dicom",
 ]

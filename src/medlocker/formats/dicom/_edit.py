@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from medlocker.formats._edits import Edit, apply_edits
 from medlocker.formats.dicom._parts import Parts, with_head
 from medlocker.formats.dicom._walk import EXPLICIT, build_element
 
@@ -14,46 +14,6 @@ _META_LENGTH = 0x00020000
 
 Changes: TypeAlias = Mapping[int, tuple[str, bytes] | None]
 """By tag the new value representation and value, or None to leave the element out."""
-
-
-@dataclass(frozen=True)
-class Edit:
-    """Bytes in place of others.
-
-    Args:
-        at: First byte that is replaced.
-        length: How many are.
-        data: What takes their place.
-    """
-
-    at: int
-    length: int
-    data: bytes
-
-
-def apply_edits(head: bytes, edits: Sequence[Edit]) -> tuple[bytes, tuple[Edit, ...]]:
-    """Return edited bytes and the edits that undo it.
-
-    Args:
-        head: Bytes.
-        edits: In the order of their places, not overlapping.
-
-    Raises:
-        ValueError: If they are not.
-    """
-    pieces: list[bytes] = []
-    undo: list[Edit] = []
-    at = made = 0
-    for edit in edits:
-        if not at <= edit.at <= edit.at + edit.length <= len(head):
-            raise ValueError("expected edits in the order of their places")
-        pieces += (head[at : edit.at], edit.data)
-        made += edit.at - at
-        undo.append(Edit(made, len(edit.data), head[edit.at : edit.at + edit.length]))
-        made += len(edit.data)
-        at = edit.at + edit.length
-    pieces.append(head[at:])
-    return b"".join(pieces), tuple(undo)
 
 
 def plan_edits(parts: Parts, changes: Changes) -> list[Edit]:

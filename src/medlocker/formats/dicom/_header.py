@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import uuid
 from collections.abc import Sequence
+from dataclasses import dataclass
 
+from medlocker.formats._edits import Edit, apply_edits
 from medlocker.formats._keep import NOTHING, Keep
 from medlocker.formats.dicom._codecs import CODECS
-from medlocker.formats.dicom._edit import Edit, apply_edits, changed
+from medlocker.formats.dicom._edit import changed
 from medlocker.formats.dicom._file import DicomImage
 from medlocker.formats.dicom._frames import DicomFrames
 from medlocker.formats.dicom._layout import PHOTOMETRIC, Layout
-from medlocker.formats.dicom._parts import Parts, with_head
+from medlocker.formats.dicom._origin import EQUIPMENT, SOURCES, coded_item, equipment_item, source_item
+from medlocker.formats.dicom._parts import SOP_CLASS, Parts, with_head
 from medlocker.formats.dicom._unmarked import known_head, known_items, known_tail
-from medlocker.formats.dicom._walk import Dialect, build_element, build_item
-from medlocker.images import Image
-from medlocker.logo import Logo
-from medlocker.veil import AnyMark
+from medlocker.formats.dicom._walk import Dialect
+from medlocker.provenance import Provenance
 
 SMALLEST, LARGEST = 0x00280106, 0x00280107
 _MEDIA_INSTANCE, _INSTANCE = 0x00020003, 0x00080018
@@ -33,22 +31,27 @@ _TEXT = MARK_TEXT.encode("ascii")
 _MOST_TEXT = 1024
 
 
-def instance_uid(image: Image, marks: Sequence[AnyMark], *, logo: Logo) -> str:
-    """Return the SOP Instance UID of a marked file, the same whenever it is made.
+@dataclass(frozen=True)
+class Origin:
+    """Where a marked file comes from.
 
-    It is the UUID form ``2.25.`` of 128 bits of SHA-256 over the whole original file, the marks and the
-    logo. Whoever has not that very file cannot tell by the UID which original it belongs to, even with a
-    list of all originals' UIDs.
+    Args:
+        provenance: The program and the release.
+        source: UID under which the original is referred to, none of its own.
     """
-    digest = hashlib.sha256(b"medlocker-dicom-instance-v1\n")
-    digest.update(hashlib.sha256(image.source).digest())
-    digest.update(json.dumps([mark.to_json() for mark in marks], sort_keys=True).encode())
-    digest.update(logo.digest.encode())
-    return f"2.25.{uuid.UUID(bytes=digest.digest()[:16], version=4).int}"
+
+    provenance: Provenance
+    source: str
 
 
 def marked_header(
-    base: Parts, layout: Layout, image: DicomImage, *, uid: str, keep: Keep = NOTHING
+    base: Parts,
+    layout: Layout,
+    image: DicomImage,
+    *,
+    uid: str,
+    keep: Keep = NOTHING,
+    origin: Origin | None = None,
 ) -> tuple[Parts, Layout, tuple[Edit, ...]]:
     """Return parts and layout for a marked file, and the edits that give its header back.
 
@@ -63,11 +66,15 @@ def marked_header(
         image: The original.
         uid: The new SOP Instance UID.
         keep: What else than harmless elements is passed on.
+        origin: What it says of where it comes from, or None.
     """
     dialect, plain = base.dialect, uid.encode("ascii")
     told = base.value(_IMAGE_TYPE)
     kinds = told.strip(b" \0").split(b"\\") if len(told) <= _MOST_TEXT else []
-    sources = known_items(base.value(_DERIVATION_CODE), dialect, keep=keep, frames=layout.frames)
+
+    def passed(tag: int) -> bytes:
+        return known_items(base.value(tag), dialect, keep=keep, frames=layout.frames)
+
     derived = b"\\".join((b"DERIVED", *(kinds[1:] or (b"SECONDARY",))))
     changes: dict[int, tuple[str, bytes] | None] = {
         _MEDIA_INSTANCE: ("UI", plain),
@@ -75,7 +82,7 @@ def marked_header(
         _IMAGE_TYPE: ("CS", derived),
         _BURNED_IN: ("CS", b"YES"),
         _DERIVATION: ("ST", _described(base.value(_DERIVATION))),
-        _DERIVATION_CODE: ("SQ", sources + _code(dialect)),
+        _DERIVATION_CODE: ("SQ", passed(_DERIVATION_CODE) + _derivation(dialect)),
         _ICON: None,
         _MAC: None,
     }
@@ -86,6 +93,12 @@ def marked_header(
         changes[_CENTER] = ("DS", image.window.center.encode("ascii"))
         changes[_WIDTH] = ("DS", image.window.width.encode("ascii"))
         changes[_FUNCTION] = ("CS", image.window.function.encode("ascii"))
+    if origin is not None:
+        changes[EQUIPMENT] = ("SQ", passed(EQUIPMENT) + equipment_item(origin.provenance, dialect=dialect))
+        sop_class = base.value(SOP_CLASS)
+        if sop_class:
+            item = source_item(sop_class, origin.source, dialect=dialect)
+            changes[SOURCES] = ("SQ", passed(SOURCES) + item)
     changes |= _loss(image.dicom)
     marked_layout = layout
     if layout.shared_color and not base.encapsulated:  # each pixel needs colours of its own
@@ -141,11 +154,6 @@ def _described(text: bytes) -> bytes:
     return joined if len(joined) <= _MOST_TEXT else _TEXT
 
 
-def _code(dialect: Dialect) -> bytes:
+def _derivation(dialect: Dialect) -> bytes:
     """Return the item that says how pixels were derived, of the standard's context group 7203."""
-    content = (
-        build_element(0x00080100, "SH", b"113042", dialect=dialect)
-        + build_element(0x00080102, "SH", b"DCM", dialect=dialect)
-        + build_element(0x00080104, "LO", b"Pixel by pixel addition", dialect=dialect)
-    )
-    return build_item(content, dialect=dialect)
+    return coded_item("113042", "Pixel by pixel addition", dialect=dialect)

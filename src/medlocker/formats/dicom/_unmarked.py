@@ -13,9 +13,10 @@ from typing import ClassVar
 
 from pydicom.datadict import dictionary_VR
 
+from medlocker.formats._edits import Edit
 from medlocker.formats._icc import is_plain_profile
 from medlocker.formats._keep import MOST_BYTES, Keep
-from medlocker.formats.dicom._edit import Changes, Edit
+from medlocker.formats.dicom._edit import Changes
 from medlocker.formats.dicom._parts import MAGIC, PREAMBLE, Parts
 from medlocker.formats.dicom._walk import (
     IMPLICIT,

@@ -15,22 +15,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.errors import RestoreError
+from medlocker.formats._edits import Edit, pack_edits, unpack_edits
 from medlocker.formats._keep import NOTHING, Keep
 from medlocker.formats._losslessframes import join_residuals, split_residuals
 from medlocker.formats._method import MarkedFile
 from medlocker.formats._registry import metadata_digest
-from medlocker.formats.dicom._edit import Edit
 from medlocker.formats.dicom._file import DicomImage, dicom_of
 from medlocker.formats.dicom._frames import DicomFrames, FrameWriter
-from medlocker.formats.dicom._header import LARGEST, SMALLEST, instance_uid, marked_header, original_header
+from medlocker.formats.dicom._header import LARGEST, SMALLEST, Origin, marked_header, original_header
 from medlocker.formats.dicom._layout import PHOTOMETRIC, Layout, Words, to_pixels
+from medlocker.formats.dicom._origin import derived_uid
 from medlocker.geometry import Box
 from medlocker.images import FramesHash, Image, pixel_digest, translated
 from medlocker.logo import Logo
 from medlocker.marking import mark_pixels, unmark_pixels
+from medlocker.provenance import Provenance
 from medlocker.veil import AnyMark
 
-_COUNT, _EDIT = struct.Struct("<I"), struct.Struct("<III")
+_COUNT = struct.Struct("<I")
 _INKS = 256
 _MOST_BYTES = 1 << 30
 
@@ -53,14 +55,26 @@ class Dicom:
         """Return the box: every pixel is on its own."""
         return box
 
-    def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo, keep: Keep = NOTHING) -> MarkedFile:
+    def mark(
+        self,
+        image: Image,
+        marks: Sequence[AnyMark],
+        *,
+        logo: Logo,
+        keep: Keep = NOTHING,
+        provenance: Provenance | None = None,
+    ) -> MarkedFile:
         """Put marks on; see :class:`medlocker.formats._method.Method`."""
         original = dicom_of(image)
         source = original.dicom
         with translated("image", what="DICOM"):  # a header may be readable and yet no place for changes
             base, written = source.written
-            uid = instance_uid(image, marks, logo=logo)
-            parts, layout, undo = marked_header(base, written, original, uid=uid, keep=keep)
+            release = "" if provenance is None else provenance.release
+            uid = derived_uid("instance", image, marks, logo=logo, release=release)
+            origin = None
+            if provenance is not None:
+                origin = Origin(provenance, derived_uid("source", image, marks, logo=logo))
+            parts, layout, undo = marked_header(base, written, original, uid=uid, keep=keep, origin=origin)
         own_pad = layout.frame_bytes == source.layout.frame_bytes and "trailing" in keep
         size = len(source) * layout.frame_bytes
         pad = source.pad if own_pad else bytes(0 if parts.encapsulated else size % 2)
@@ -137,9 +151,7 @@ class _Patch:
 def _pack(patch: _Patch) -> bytes:
     """Return a patch as bytes; see docs/FORMAT.md."""
     inks = b"" if patch.inks is None else patch.inks.astype("<u2").tobytes()
-    pieces = [_COUNT.pack(len(patch.edits))]
-    for edit in patch.edits:
-        pieces += (_EDIT.pack(edit.at, edit.length, len(edit.data)), edit.data)
+    pieces = [pack_edits(patch.edits)]
     for block in (patch.tail, patch.pad, inks):
         pieces += (_COUNT.pack(len(block)), block)
     return zlib.compress(b"".join(pieces), 9)
@@ -156,13 +168,7 @@ def _unpack(data: bytes) -> _Patch:
         plain = unpacker.decompress(data, _MOST_BYTES)
         if not unpacker.eof or unpacker.unused_data:
             raise ValueError("expected one whole stream")
-        at = _COUNT.size
-        edits: list[Edit] = []
-        for _ in range(_COUNT.unpack_from(plain)[0]):
-            place, length, size = _EDIT.unpack_from(plain, at)
-            at += _EDIT.size
-            edits.append(Edit(place, length, _piece(plain, at, size)))
-            at += size
+        edits, at = unpack_edits(plain, 0)
         blocks: list[bytes] = []
         for _ in range(3):
             (size,) = _COUNT.unpack_from(plain, at)

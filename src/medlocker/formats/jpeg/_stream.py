@@ -143,7 +143,7 @@ def parse_stream(data: bytes, name: str = "image", limits: Limits = NO_LIMITS) -
     frame: Frame | None = None
     segments: list[Segment] = []
     scans, end = 0, len(data)
-    for segment, after in _segments(data, name):
+    for segment, after in each_segment(data, name):
         end = after
         if segment is None:
             break
@@ -177,13 +177,13 @@ def _may_be_whole(frame: Frame, segments: Sequence[Segment]) -> bool:
 
 def frame_of(data: bytes) -> Frame:
     """Return the frame header of a file that has been read before, without looking behind it."""
-    for segment, _ in _segments(data, "image"):
+    for segment, _ in each_segment(data, "image"):
         if segment is not None and segment.marker in _FRAMES:
             return _frame(segment, "image", NO_LIMITS)
     refuse("image", "expected a JPEG with pixels")
 
 
-def _segments(data: bytes, name: str) -> Iterator[tuple[Segment | None, int]]:
+def each_segment(data: bytes, name: str) -> Iterator[tuple[Segment | None, int]]:
     """Yield each segment and the place after it; None for the end of the image."""
     at = 2
     while True:

@@ -21,6 +21,7 @@ from medlocker.geometry import Box
 from medlocker.images import Image
 from medlocker.logo import Logo
 from medlocker.marking import render_layer, render_layer_coarsely
+from medlocker.provenance import Provenance
 from medlocker.veil import AnyMark, Veil
 
 _KNOWN: WeakKeyDictionary[Image, tuple[frozenset[int], frozenset[int]]] = WeakKeyDictionary()
@@ -50,7 +51,15 @@ class JpegDct:
         bottom = min(max(last for _, last in down), image.height)
         return Box(left, top, right - left, bottom - top)
 
-    def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo, keep: Keep = NOTHING) -> MarkedFile:
+    def mark(
+        self,
+        image: Image,
+        marks: Sequence[AnyMark],
+        *,
+        logo: Logo,
+        keep: Keep = NOTHING,
+        provenance: Provenance | None = None,
+    ) -> MarkedFile:
         """Put marks on; see :class:`medlocker.formats._method.Method`."""
         if isinstance(marks[0], Veil):
             return self._veil(image, marks, logo, keep)
@@ -138,7 +147,15 @@ class JpegFile:
         """Return what :class:`JpegDct` does."""
         return JpegDct().influence_box(image, box)
 
-    def mark(self, image: Image, marks: Sequence[AnyMark], *, logo: Logo, keep: Keep = NOTHING) -> MarkedFile:
+    def mark(
+        self,
+        image: Image,
+        marks: Sequence[AnyMark],
+        *,
+        logo: Logo,
+        keep: Keep = NOTHING,
+        provenance: Provenance | None = None,
+    ) -> MarkedFile:
         """Put marks on as :class:`JpegDct` does."""
         return JpegDct().mark(image, marks, logo=logo, keep=keep)
 

@@ -95,7 +95,7 @@ def _decoded(data: bytes, layout: Layout, name: str) -> Pixels:
     return pixels
 
 
-def _parse_start(data: Content) -> tuple[str, bool, int]:
+def parse_start(data: Content) -> tuple[str, bool, int]:
     """Return byte order, whether it is a BigTIFF, and the place of the first directory."""
     if data[:4] not in _BIG_MARKS:
         order, at = parse_header(data)
@@ -109,7 +109,7 @@ def _parse_start(data: Content) -> tuple[str, bool, int]:
 
 def _layouts(data: bytes, name: str, limits: Limits) -> Iterator[tuple[int, Layout]]:
     """Yield all pages' places and layouts, each read when it is asked for."""
-    order, big, at = _parse_start(data)
+    order, big, at = parse_start(data)
     seen: set[int] = set()
     left = _MAX_SHARED * len(data)
     while at:
@@ -173,7 +173,7 @@ def read_tiff(data: bytes, name: str, *, limits: Limits) -> Image:
 def glance_tiff(data: Content, name: str, *, limits: Limits) -> Glance:
     """Tell what the first page's tags say and how many pages there are; see :func:`read_tiff`."""
     with translated(name, what="TIFF"):
-        order, big, at = _parse_start(data)
+        order, big, at = parse_start(data)
         first = parse_page(data, at, name, order=order, big=big, limits=limits)
         count, following, seen = 1, first.directory.next_at, {at}
         while following:
@@ -253,7 +253,7 @@ def encode_tiff(image: Image, frames: Iterator[Pixels]) -> bytes:
         image: Read from TIFF.
         frames: As many as its pages, checked to be of the image's shape and type.
     """
-    order, big, _ = _parse_start(image.source)
+    order, big, _ = parse_start(image.source)
     layouts = [layout for _, layout in _layouts(image.source, "image", NO_LIMITS)]
     pieces = (
         [pack_segment(segment, layout, pixels) for segment in layout.segments]
@@ -304,7 +304,7 @@ def hold_tiff(image: Image, keep: Keep) -> tuple[Image, bytes]:
         The image, and what :func:`medlocker.formats.tiff._held.pack_held` makes of the entries of all pages.
     """
     bare = bytearray(image.source)
-    order, big, _ = _parse_start(image.source)
+    order, big, _ = parse_start(image.source)
     held = []
     for at, layout in _layouts(image.source, "image", NO_LIMITS):
         held.append(take_out(bare, at, layout.directory.entries, keep, order=order, big=big))
@@ -320,7 +320,7 @@ def tell_range_tiff(data: bytes, shown: tuple[int, int] | None) -> bytes:
         data: The file, of 16 bits.
         shown: Both, as held in memory; None for no note.
     """
-    order, _, _ = _parse_start(data)
+    order, _, _ = parse_start(data)
     layouts = [layout for _, layout in _layouts(data, "image", NO_LIMITS)]
     entries = [entry for entry in layouts[0].directory.entries if entry.tag != SHOWN]
     if shown is not None:
@@ -340,7 +340,7 @@ def complete_tiff(bare: bytes, held: bytes) -> bytes:
 
 def _with_layouts(data: bytes, layouts: Sequence[Layout]) -> bytes:
     """Return a file with the same strips or tiles and other directories."""
-    order, big, _ = _parse_start(data)
+    order, big, _ = parse_start(data)
     segments = ([data[s.at : s.at + s.size] for s in layout.segments] for layout in layouts)
     one_run = len(layouts) > 1 and _shares_one_run(layouts[0])
     return _written(data[:2], layouts, segments, order=order, big=big, one_run=one_run)
@@ -383,7 +383,7 @@ def _write_directory(out: io.BytesIO, layout: Layout, segments: Sequence[tuple[i
 
 def metadata_tiff(image: Image) -> Iterator[bytes]:
     """Yield what is kept of an image's source besides its pixels and their layout."""
-    order, big, _ = _parse_start(image.source)
+    order, big, _ = parse_start(image.source)
     yield (b"bigtiff " if big else b"tiff ") + order.encode("ascii")
     for _, layout in _layouts(image.source, "image", NO_LIMITS):
         entries = tuple(entry for entry in layout.kept() if entry.tag not in LAYOUT_TAGS)
