@@ -9,7 +9,7 @@ from fuzz_worker import Worker, fuzz
 
 from patience import HANGS_S
 
-QUICK, SLOW = 100, 3000
+QUICK, SLOW = 200, 3000
 READERS = {
     "png": 1, "tiff": 1, "bmp": 1, "jpeg": 1, "dicom": 1, "nifti": 1, "mask": 1, "regions-csv": 1, "coco": 1,
     "yolo": 2, "segmentation": 3, "labels": 1, "list": 1, "card": 1, "model": 8, "carded-model": 2,
