@@ -32,7 +32,11 @@ def whole(files: list[bytes]) -> int:
     """
     objects = [read(data) for data in files]
     there = {str(one.SOPInstanceUID) for one in objects}
-    marked = [one for one in objects if "ContributingEquipmentSequence" in one]
+    marked = [
+        one
+        for one in objects
+        if any(by.Manufacturer == "medlocker" for by in one.get("ContributingEquipmentSequence", []))
+    ]
     items = [item for one in marked for item in one.get("SourceImageSequence", [])]
     sources = {str(item.ReferencedSOPInstanceUID) for item in items}
     found = [
