@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 ROOT_PACKAGE = "medlocker"
 """What everybody below may use has a plain name: nothing private here belongs to all."""
 PRIVATE = re.compile(r"\._(?!_)")
-INNERMOST = {"make_vectors.py", "vector_parts.py", "attack_unfinished.py"}
+INNERMOST = {"make_vectors.py", "vector_parts.py", "companion_vectors.py", "attack_unfinished.py"}
 """They write test vectors of what nobody else sees, or attack it, so they look inside as tests do."""
 
 
