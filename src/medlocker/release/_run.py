@@ -38,13 +38,13 @@ from medlocker.release._copies import Copied
 from medlocker.release._credentials import credentials_writer
 from medlocker.release._donors import kept_donors
 from medlocker.release._findbeside import find_beside
-from medlocker.release._fingerprint import fingerprint_path
 from medlocker.release._groups import Key, Scheduler, dicom_instance, find_groups
 from medlocker.release._inputs import Inputs
 from medlocker.release._journal import (
     ChangedRecordsError,
     Journal,
 )
+from medlocker.release._pathdigest import fingerprint_path
 from medlocker.release._recheck import file_stamp, revalidate
 from medlocker.release._sealer import Sealer
 from medlocker.release._sidecars import write_sidecars
