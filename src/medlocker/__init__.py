@@ -8,8 +8,8 @@
 
 For pictures in memory: models (:class:`TorchModel`, :func:`OnnxModel`, :func:`load_model`) and ways of
 marking (:class:`Veil`, :class:`Marks`). For files, as the commands do: :func:`protect`, :func:`verify`,
-:func:`review`, :func:`grant`, :func:`restore`, :func:`whose`, :func:`audit`, :func:`evaluate`. Nothing is
-imported before it is used; see docs/API.md.
+:func:`review`, :func:`grant`, :func:`restore`, :func:`whose`, :func:`audit`, :func:`evaluate`,
+:func:`inspect`, :func:`proxy`. Nothing is imported before it is used; see docs/API.md.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from medlocker.api.grant import Granted as Granted
     from medlocker.api.grant import grant as grant
     from medlocker.api.images import read_image as read_image
+    from medlocker.api.inspect import inspect as inspect
     from medlocker.api.marks import Marks as Marks
     from medlocker.api.models import OnnxModel as OnnxModel
     from medlocker.api.models import load_model as load_model
@@ -72,6 +73,7 @@ __all__ = [
     "errors",
     "evaluate",
     "grant",
+    "inspect",
     "load_model",
     "protect",
     "proxy",
@@ -102,6 +104,7 @@ _HOMES = {
     "audit": "api.audit:audit",
     "evaluate": "api.evaluate:evaluate",
     "grant": "api.grant:grant",
+    "inspect": "api.inspect:inspect",
     "load_model": "api.models:load_model",
     "protect": "api.protect:protect",
     "proxy": "api.proxy:proxy",
