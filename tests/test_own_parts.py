@@ -207,7 +207,7 @@ def test_several_processes_open_the_same_parts(
     parts = (
         *("--preset", "paper", "--budget", 24, "--model", names_of("classifier")[1]),
         *("--search", names_of("search")[0], "--lesions", names_of("finder")[1]),
-        *("--robust-to", names_of("against")[1]),
+        *("--robust-to", names_of("against")[1], "--provenance", "none"),
     )
     alone = protect(shell, eyes, owner_name, *parts, "--out", "one")
     several = protect(shell, eyes, owner_name, *parts, "--out", "two", "--workers", 2)
