@@ -20,7 +20,7 @@ class _KeepLast(TrainObserver):
 
     def backbone(self, backbone: Backbone) -> None:
         # two thirds of the time on a CPU; the results differ by rounding alone
-        self._network = backbone.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = backbone.network.to(memory_format=torch.channels_last)
 
     def epoch(self, row: dict[str, Any]) -> None:
         self._last = copy.deepcopy(self._network.state_dict())
