@@ -6,8 +6,6 @@ import copy
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from medlocker.labels import load_labels
 from medlocker.train import Backbone, TrainObserver, TrainOptions, train_classifier
 
@@ -19,15 +17,13 @@ class _KeepLast(TrainObserver):
     """
 
     def backbone(self, backbone: Backbone) -> None:
-        # two thirds of the time on a CPU; the results differ by rounding alone
-        self._network = backbone.network.to(memory_format=torch.channels_last)
+        self._network = backbone.network
 
     def epoch(self, row: dict[str, Any]) -> None:
         self._last = copy.deepcopy(self._network.state_dict())
 
     def exporting(self) -> None:
         self._network.load_state_dict(self._last)
-        self._network.to(memory_format=torch.contiguous_format)  # as the file format needs it
 
 
 def train_to_the_end(
