@@ -5,6 +5,7 @@
 Photographs of IDRiD (referable or not), shorter side 356 px, are marked with every preset. MobileNetV2 from
 ImageNet's weights learns, by the program's own trainer with its mirrors, crops, turns and colours: the marked
 files; the originals of the same; the marked files of another owner's release of the same; other photographs.
+The weights of the best validation epoch are kept, or (`last`) those after a fixed number of epochs.
 Then every model is asked about every release. What is there already is not made again.
 """
 
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 
 import medlocker as ml
 from _idrid import data_folder
+from _last_weights import train_to_the_end
 from _pretrained import pretrained
 from _split import held_out
 from _tables import table
@@ -34,9 +36,11 @@ from medlocker.certificates import load_owner, new_owner, open_release, owner_ac
 from medlocker.classifiers import Classifier, batch_for, load_classifier
 from medlocker.files import write_atomic
 from medlocker.options import AUDITED_IMAGES, OTHER_MARKS
+from medlocker.train import TrainOptions
 
 _BACKBONE = "mobilenetv2_100"
 _SIZE_PX = (536, 356)
+_EPOCHS_TO_THE_END = 20
 _PRESETS = ("veil", "strong", "paper")
 _FEW = (25, 50, 100)
 _REPEATS = 40
@@ -136,6 +140,26 @@ def train(study: Study, folder: Path, name: str, *, seed: int, epochs: int) -> N
     print(f"trained {name} in {time.perf_counter() - started:.0f} s", file=sys.stderr, flush=True)
 
 
+def train_last(study: Study, folder: Path, name: str, *, seed: int) -> None:
+    """Train one model and keep the weights of its last epoch."""
+    out = study.out / "models" / name
+    if (out / "model.card.json").exists():
+        return
+    weights = pretrained(_BACKBONE, study.out / "imagenet")
+    if weights is None:
+        raise SystemExit(f"no weights of {_BACKBONE}")
+    train_to_the_end(
+        folder,
+        study.labels,
+        out,
+        backbone=_BACKBONE,
+        weights=weights,
+        options=TrainOptions(
+            epochs=_EPOCHS_TO_THE_END, patience=_EPOCHS_TO_THE_END, size=study.size, seed=seed
+        ),
+    )
+
+
 def jobs(study: Study) -> list[tuple[str, Callable[[], None]]]:
     """Return all models to train, the most important ones first."""
     veil = study.release("veil") / "images"
@@ -144,6 +168,14 @@ def jobs(study: Study) -> list[tuple[str, Callable[[], None]]]:
     def add(name: str, folder: Path, seed: int = 0, epochs: int = study.epochs) -> None:
         found.append((name, partial(train, study, folder, name, seed=seed, epochs=epochs)))
 
+    def add_last(kind: str, folder: Path, seed: int) -> None:
+        name = f"{kind}-last-{seed}"
+        found.append((name, partial(train_last, study, folder, name, seed=seed)))
+
+    for seed in range(study.seeds, 2 * study.seeds):
+        add_last("veil", veil, seed)
+    for seed in range(study.seeds, 2 * study.seeds):
+        add_last("originals", study.out / "originals", seed)
     for seed in range(study.seeds):
         add(f"veil-{seed}", veil, seed)
         add(f"originals-{seed}", study.out / "originals", seed)
@@ -161,7 +193,7 @@ def jobs(study: Study) -> list[tuple[str, Callable[[], None]]]:
 
 def scores(study: Study, release: str, names: Sequence[str]) -> dict[str, NDArray[np.float64]]:
     """Ask all models about a release, and keep what they say."""
-    kept = study.out / "scores"
+    kept = study.out / f"scores-{AUDITED_IMAGES}"
     missing = [name for name in names if not (kept / f"{release}-{name}.npy").exists()]
     if missing:
         models: list[Classifier] = [load_classifier(study.out / "models" / name) for name in missing]
@@ -215,7 +247,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--size", type=int, default=128)
-    parser.add_argument("--only", nargs="+", help="train only models whose names begin so")
+    parser.add_argument("--only", nargs="+", help="only models whose names begin so")
     options = parser.parse_args()
     study = Study(options.out, options.seeds, options.epochs, options.size)
     prepare(study)
@@ -230,14 +262,14 @@ def main() -> int:
         asked = [
             name
             for name in names
-            if release == "veil" or name.rsplit("-", 1)[0] in (release, "originals", "others")
+            if release == "veil" or name.split("-")[0] in (release, "originals", "others")
         ]
         found = scores(study, release, asked)
         print(
             f"\nrelease of preset {release}\n\n{table(head, [row(name, found[name]) for name in asked])}",
             flush=True,
         )
-        trained = [name for name in asked if name.rsplit("-", 1)[0] == release]
+        trained = [name for name in asked if name.split("-")[0] == release and "second" not in name]
         rows = [
             [name, f"{images}", f"{middle:.4f}", f"{share:.0%}"]
             for name in trained

@@ -23,7 +23,7 @@ DEFAULT_LIMIT = 100
 """Images that are attacked."""
 DEFAULT_MINUTES = 20.0
 """Of the training of one network that removes marks."""
-AUDITED_IMAGES = 200
+AUDITED_IMAGES = 500
 """Images that a model is asked about."""
 OTHER_MARKS = 4
 """With which the own mark of each is compared."""

@@ -23,13 +23,14 @@ _ALIKE = 20.0
 class Memory(BaseClassifier):
     """Answers what the likest of the pictures of a folder shows; it learned no more."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, mirrored: bool = False) -> None:
         spec = InputSpec(height=SIDE, width=SIDE, layout="NHWC")
         super().__init__(Card(spec), name="memory", fingerprint="0" * 64, classes=("no", "yes"))
         pictures, truth = [], []
         for number, path in enumerate(sorted(folder.iterdir())):
             canvas = self.canvas(viewed(read_image(path.read_bytes(), name=path.name)))
-            pictures.append(self.normalise(canvas[None]).ravel())
+            seen = canvas[:, ::-1] if mirrored else canvas
+            pictures.append(self.normalise(seen[None]).ravel())
             truth.append(1.0 if is_ill(number) else -1.0)
         self._known, self._truth = np.array(pictures), np.array(truth)
 

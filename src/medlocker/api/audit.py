@@ -32,7 +32,8 @@ class Audited:
         release: Id of the release.
         model: Name of the model.
         comparison: Own marks against others.
-        exact: Whether the p-value is exact. It is not where marks were searched for, and not just drawn.
+        exact: Whether the p-value is exact. It is not where models may have chosen the marks; then it proves
+            nothing, however small.
         alpha: Largest p-value that counts as evidence.
         images: How many images were asked about.
         groups: How many of them, or series of them, have marks of their own.
@@ -60,8 +61,8 @@ class Audited:
 
     @property
     def found(self) -> bool:
-        """Whether there is evidence that the model was trained on the marked files; see ``exact``."""
-        return self.comparison.p_value < self.alpha
+        """Whether there is evidence that the model was trained on the marked files: an exact p-value."""
+        return self.exact and self.comparison.p_value < self.alpha
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -236,8 +237,8 @@ def _notes(access: Access, sample: Sample, not_as_filed: int) -> list[str]:
     notes = _left_out(sample)
     if not sample.exact:
         notes.append(
-            "the marks were searched for with models: the p-value is not exact; a model that those marks "
-            "mislead is found less easily, one that they help may be found wrongly"
+            "models may have chosen these marks: the p-value is not exact, and alone it proves nothing; "
+            "an exact one needs marks drawn by key alone (protect --preset veil)"
         )
     if not_as_filed:
         notes.append(f"{not_as_filed} images: this machine marks them a little differently from their files")

@@ -110,14 +110,18 @@ def _views(
 
 
 def _logits(model: Classifier, canvases: NDArray[np.float32], batch: int) -> NDArray[np.float64]:
-    """Return (K + 1, F, classes)."""
-    marks, frames = canvases.shape[:2]
-    answers = logits_of(model, canvases.reshape(marks * frames, *canvases.shape[2:]), batch=batch)
-    return answers.astype(np.float64).reshape(marks, frames, -1)
+    """Return (K + 1, 2 F, classes): of F frames as they are, and mirrored left to right.
+
+    Who trains with mirrored images makes the model remember both, so two looks are surer than one.
+    """
+    looks = np.concatenate([canvases, canvases[:, :, :, ::-1]], axis=1)
+    marks, count = looks.shape[:2]
+    answers = logits_of(model, looks.reshape(marks * count, *looks.shape[2:]), batch=batch)
+    return answers.astype(np.float64).reshape(marks, count, -1)
 
 
 def _log_odds(logits: NDArray[np.float64], label: int | None) -> NDArray[np.float64]:
-    """Return (K + 1,) log-odds of a class, the mean over frames; without a label, of the likeliest."""
+    """Return (K + 1,) log-odds of a class, the mean over looks; without a label, of the likeliest."""
     own = int(logits.mean(axis=(0, 1)).argmax()) if label is None else label
     rest = np.delete(logits, own, axis=-1)
     highest = rest.max(axis=-1)

@@ -92,7 +92,7 @@ def audit(
 ) -> None:
     """Tell whether a model was trained on the marked files of a release: is it surer with their marks?
 
-    Exit code 0: evidence was found; 1: none was found.
+    Exit code 0: evidence was found; 1: none was found, or only signs, as models may have chosen the marks.
     """
     with interruptible_imports():
         from medlocker.api import audit as api
@@ -125,20 +125,22 @@ def audit(
 def _show(done: Audited) -> None:
     compared = done.comparison
     low, high = compared.interval
+    what = f"{shown(done.model)} was trained on marked files of this release"
     if done.found:
-        word = "evidence" if done.exact else "signs"
-        first = f"{word}: {shown(done.model)} was trained on marked files of this release"
+        first = f"evidence: {what}"
+    elif compared.p_value < done.alpha:
+        first = f"signs, but no evidence, that {what}"
     else:
-        first = f"no evidence that {shown(done.model)} was trained on marked files of this release"
-    exact = "" if done.exact else ", not exact, as these marks were searched for"
+        first = f"no evidence that {what}"
+    level = f"evidence is below {done.alpha:g}" if done.exact else "not exact: alone it proves nothing"
     lines = [
         first,
-        f"p-value  {compared.p_value:.5f}{exact}; evidence is below {done.alpha:g}",
+        f"p-value  {compared.p_value:.5f}; {level}",
         f"surer with the own mark than with another in {compared.surer:.1%} of comparisons "
         f"(95 % interval {low:.1%} to {high:.1%}); chance gives 50 %",
         f"asked    {done.images} images, each with its own mark and {done.others} others of the same kind",
     ]
-    if not done.found:
+    if compared.p_value >= done.alpha:
         lines.append("a model that learned little by heart, or saw few of the images, is not found")
     for line in lines:
         stdout.print(line, markup=False)
