@@ -25,7 +25,7 @@ DEFAULT_MINUTES = 20.0
 """Of the training of one network that removes marks."""
 AUDITED_IMAGES = 500
 """Images that a model is asked about."""
-OTHER_MARKS = 4
+OTHER_MARKS, MOST_OTHERS = 4, 1000
 """With which the own mark of each is compared."""
 SIGNIFICANCE = 0.01
 """Largest p-value that counts as evidence."""

@@ -127,6 +127,7 @@ def test_the_same_seed_gives_the_same_result_whatever_the_threads(veiled: Releas
         ),
         ({"alpha": 0.0}, InputError, "expected a significance above 0 and below 1, got 0"),
         ({"others": 0}, InputError, "others: expected "),
+        ({"others": 1001}, InputError, "expected at most 1000 other marks, got 1001"),
         ({"owner": "own.sign.pub"}, InputError, "own.sign.pub: expected a private key: the marks are sealed"),
         ({"owner": "nobody"}, InputError, "nobody"),
         ({"owner": "stranger"}, SignatureError, "statement"),
@@ -145,6 +146,13 @@ def test_what_cannot_be_audited_is_refused(
     with pytest.raises(error) as caught:
         veiled.audit(LinearClassifier(size=24, classes=2), **{"labels": None, **options})
     assert text in str(caught.value)
+
+
+def test_one_model_is_audited(veiled: Release) -> None:
+    with pytest.raises(InputError, match="expected one model, got 0"):
+        veiled.audit(None)
+    with pytest.raises(InputError, match="expected one model, got 2"):
+        veiled.audit([LinearClassifier(size=24), LinearClassifier(size=24)])
 
 
 class _Broken(LinearClassifier):

@@ -100,6 +100,10 @@ def test_private_keys_and_the_release_itself_are_not_copied(
         assert refused(source / "images", tmp_path / "table.csv") == (
             "--with: table.csv is a private key and must not be copied"
         )
+        key = Path(f"{owner_name}.{kind}.key").read_text()
+        for hidden in (" " * 5000 + key).encode(), key.encode("utf-16"):
+            (tmp_path / "table.csv").write_bytes(hidden)
+            assert "is a private key" in refused(source / "images", tmp_path / "table.csv")
     (tmp_path / "table.csv").unlink()
     shutil.copytree(source / "masks", tmp_path / "all")
     given = tmp_path / "all"

@@ -35,7 +35,7 @@ from medlocker.release import _run as run_module
 from medlocker.release import run_release
 from medlocker.release._sidecars import SidecarWriter
 from medlocker.restore import restore_release
-from runs import called, make_run, protect
+from runs import called, images_of, make_run, protect
 
 NAMES = (
     "rgb.png", "422.jpg", "rgb.tif", "pages.tif", "rgb.bmp", "ct.dcm", "jpegls.dcm", "short.nii",
@@ -295,6 +295,18 @@ def test_a_sidecar_never_takes_the_place_of_an_image(owner: Owner, tmp_path: Pat
     assert sorted(names) == ["a.json", "a.nii"]
     image = next((tmp_path / "out" / "images").rglob("a.json")).read_bytes()
     assert read_image(image, name="a").format == "png"
+    assert said == ["1 files beside marked ones could not be written: others have their names"]
+
+
+def test_a_sidecar_never_takes_the_place_of_a_folder(owner: Owner, tmp_path: Path) -> None:
+    (tmp_path / "in" / "a.json").mkdir(parents=True)
+    (tmp_path / "in" / "a.nii").write_bytes(every_file()["short.nii"])
+    (tmp_path / "in" / "a.json" / "b.png").write_bytes(every_file()["rgb.png"])
+    said: list[str] = []
+    run_release(
+        make_run(tmp_path / "in", tmp_path / "out", owner, settings=settings("standard")), say=said.append
+    )
+    assert sorted(images_of(tmp_path / "out")) == ["a.json/b.png", "a.nii"]
     assert said == ["1 files beside marked ones could not be written: others have their names"]
 
 

@@ -6,9 +6,17 @@ import asyncio
 import socket
 from pathlib import Path
 
+import pytest
+import uvicorn
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from medlocker.serving import prompt
 from medlocker.serving.cache import Cache
 from medlocker.serving.listening import listening
 from medlocker.web._roots import MOST_ENTRIES, Roots
+from patience import HANGS_S
 
 
 def test_answers_do_not_wait_for_the_other_side() -> None:
@@ -64,3 +72,31 @@ def test_keys_are_found_beside_many_images(tmp_path: Path) -> None:
     assert roots.find(".sign.key") == ["0/deep/er/own.sign.key", "0/own.sign.key"]
     assert roots.find(".sign.key", depth=1) == ["0/own.sign.key"]
     assert roots.find(".age.pub", ".sign.key")[1:] == ["0/own.age.pub", "0/own.sign.key"]
+
+
+@pytest.mark.parametrize("before", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"])
+def test_who_opens_connections_and_does_not_ask_keeps_nobody_out(
+    before: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prompt, "HEADER_S", 0.05)
+    app = Starlette(routes=[Route("/", lambda request: PlainTextResponse("here"))])
+    config = uvicorn.Config(
+        app, http=prompt.PromptProtocol, log_level="critical", lifespan="off", timeout_keep_alive=1000
+    )
+
+    async def answered() -> bytes:
+        with listening(0) as listener:
+            server = uvicorn.Server(config)
+            serving = asyncio.create_task(server.serve(sockets=[listener]))
+            reader, writer = await asyncio.open_connection(*listener.getsockname())
+            if before:
+                writer.write(before)
+                await reader.readuntil(b"here")
+            writer.write(b"GET / HTTP/1.1\r\nHo")
+            rest = await asyncio.wait_for(reader.read(), HANGS_S)  # until it is closed
+            writer.close()
+            server.should_exit = True
+            await serving
+            return rest
+
+    assert asyncio.run(answered()) == b""

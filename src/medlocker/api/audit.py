@@ -17,7 +17,7 @@ from medlocker.certificates import Access, load_owner, load_verify_key, open_rel
 from medlocker.classifiers import Classifier, batch_for, checked_classifier
 from medlocker.errors import InputError, ModelError
 from medlocker.labels import class_indices, load_labels
-from medlocker.options import AUDITED_IMAGES, OTHER_MARKS, SIGNIFICANCE
+from medlocker.options import AUDITED_IMAGES, MOST_OTHERS, OTHER_MARKS, SIGNIFICANCE
 
 LEAST_GROUPS = 10
 """Fewer images with marks of their own are too few to tell anything."""
@@ -120,9 +120,14 @@ def audit(
     """
     if not 0 < alpha < 1:
         raise InputError(f"expected a significance above 0 and below 1, got {alpha:g}")
+    if others > MOST_OTHERS:
+        raise InputError(f"expected at most {MOST_OTHERS} other marks, got {others}")
+    models = as_classifiers(model)
+    if len(models) != 1:
+        raise InputError(f"expected one model, got {len(models)}", hint="audit models one after the other")
     listener = as_listener(progress)
     access = _access(Path(release), Path(owner), identity, grant, listener=listener)
-    classifier = checked_classifier(as_classifiers(model)[0])
+    classifier = checked_classifier(models[0])
     if len(classifier.classes) < 2:
         raise ModelError(
             f"{classifier.name}: expected a model of at least 2 classes", subject=classifier.name

@@ -12,7 +12,7 @@ from medlocker.cli._interrupts import interruptible_imports
 from medlocker.cli._options import AsJson, Batch, ImageColumn, LabelColumn
 from medlocker.cli._panels import INPUT, RUN
 from medlocker.cli._progress import Telling
-from medlocker.options import AUDITED_IMAGES, OTHER_MARKS, SIGNIFICANCE
+from medlocker.options import AUDITED_IMAGES, MOST_OTHERS, OTHER_MARKS, SIGNIFICANCE
 
 if TYPE_CHECKING:
     from medlocker.api.audit import Audited
@@ -73,6 +73,7 @@ def audit(
         typer.Option(
             metavar="K",
             min=1,
+            max=MOST_OTHERS,
             help="Compare each image's own mark with this many others.",
             rich_help_panel=RUN,
         ),

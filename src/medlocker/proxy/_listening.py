@@ -13,6 +13,7 @@ from starlette.types import ASGIApp
 
 from medlocker.errors import InputError
 from medlocker.serving.listening import LOOPBACK, listening
+from medlocker.serving.prompt import PromptProtocol
 
 _MOST_AT_ONCE = 64
 """Requests; the others are told to come again."""
@@ -105,6 +106,7 @@ def run_app(make: Callable[[list[str]], ASGIApp], where: Listening, *, say: Call
         server_header=False,
         date_header=True,
         limit_concurrency=_MOST_AT_ONCE,
+        http=PromptProtocol,
         ssl_certfile=where.certificate,
         ssl_keyfile=where.key,
         timeout_graceful_shutdown=5,

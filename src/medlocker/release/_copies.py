@@ -14,8 +14,9 @@ from medlocker.release._inputs import Inputs
 
 _NO_DIGEST = "0" * 64
 _MOST_FILES = 1_000_000
-_LOOKED_AT = 4096
-_SECRETS = (b"PRIVATE KEY-----", b"AGE-SECRET-KEY-1")
+_LOOKED_AT = 1 << 20
+_WORDS = ("PRIVATE KEY-----", "AGE-SECRET-KEY-1")
+_SECRETS = tuple(word.encode(code) for word in _WORDS for code in ("ascii", "utf-16-le", "utf-16-be"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,7 @@ class SidecarWriter:
         """
         entries = list(marked)
         others = {*taken, *(entry.name for entry in entries)}
+        others |= {name[:end] for name in others for end, letter in enumerate(name) if letter == "/"}
         planned = [one for entry in entries for one in self._plan(entry)]
         fitting: dict[str, _Planned] = {}
         for one in planned:

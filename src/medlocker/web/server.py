@@ -10,6 +10,7 @@ from pathlib import Path
 import uvicorn
 
 from medlocker.serving.listening import LOOPBACK, listening
+from medlocker.serving.prompt import PromptProtocol
 from medlocker.web._app import make_app
 from medlocker.web._roots import Roots
 
@@ -37,7 +38,9 @@ def run_server(
     token = secrets.token_urlsafe(32)
     app = make_app(roots, hosts=(f"{LOOPBACK}:{port}", f"localhost:{port}"), token=token)
     address = f"http://{LOOPBACK}:{port}/?token={token}"
-    config = uvicorn.Config(app, log_level="error", access_log=False, server_header=False)
+    config = uvicorn.Config(
+        app, log_level="error", access_log=False, server_header=False, http=PromptProtocol
+    )
     say(address)
     if opens_browser:
         webbrowser.open(address)
