@@ -6,7 +6,7 @@ import io
 import json
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -91,12 +91,11 @@ class World:
         return self.folder / name
 
 
-def make_world(folder: Path, *, keys: Path | None = None) -> World:
-    """Mark six images and grant two of them, with keys of their own or those of another world."""
-    source = folder / "in"
-    source.mkdir(parents=True)
-    for k, data in enumerate(ORIGINALS):
-        (source / f"{k}.dcm").write_bytes(data)
+def make_world(folder: Path, *, keys: Path | None = None, files: Mapping[str, bytes] | None = None) -> World:
+    """Mark six images, or others, and grant two, with keys of their own or those of another world."""
+    for name, data in (files or {f"{k}.dcm": data for k, data in enumerate(ORIGINALS)}).items():
+        (folder / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / "in" / name).write_bytes(data)
     for name in ("own", "alice"):
         if keys is None:
             new_owner(folder / name)

@@ -19,6 +19,7 @@ from medlocker.proxy import AccessLog
 world, store, proxy = helpers.world, helpers.store, helpers.proxy
 """Fixtures."""
 Seen = importlib.import_module("medlocker.proxy._log").Seen
+Member = importlib.import_module("medlocker.proxy._members").Member
 
 
 def test_what_cannot_be_written_down_is_not_shown(
@@ -48,7 +49,7 @@ def test_it_is_private_and_appended_to(tmp_path: Path) -> None:
     path = tmp_path / "log"
     for name in ("alice", "bob"):
         log = AccessLog(path)
-        log.write(name, "frames", [Seen("restored", "ab", 3)])
+        log.write(name, "frames", [Seen("restored", Member("ab", 3))])
         log.close()
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [json.loads(line)["who"] for line in path.read_text().splitlines()] == ["alice", "bob"]
@@ -59,7 +60,7 @@ def test_what_a_kill_left_of_a_line_is_not_continued(tmp_path: Path) -> None:
     path.write_text('{"time": "2026')
     path.chmod(0o600)
     log = AccessLog(path)
-    log.write("alice", "frames", [Seen("restored", "ab", 3)])
+    log.write("alice", "frames", [Seen("restored", Member("ab", 3))])
     torn, whole = path.read_text().splitlines()
     assert torn == '{"time": "2026'
     assert json.loads(whole)["image"] == 3
@@ -79,8 +80,8 @@ def test_a_line_that_was_cut_by_a_full_disk_is_not_continued(
     with monkeypatch.context() as patched:
         patched.setattr(os, "write", nearly_full)
         with pytest.raises(WriteError, match="no space left"):
-            log.write("alice", "frames", [Seen("restored", "ab", 3)])
-    log.write("alice", "frames", [Seen("restored", "ab", 4)])
+            log.write("alice", "frames", [Seen("restored", Member("ab", 3))])
+    log.write("alice", "frames", [Seen("restored", Member("ab", 4))])
     assert json.loads((tmp_path / "log").read_text().splitlines()[1])["image"] == 4
 
 

@@ -11,7 +11,7 @@ import ssl
 import subprocess
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +25,8 @@ from dicomweb_client.api import DICOMwebClient
 from requests import Session
 from requests.exceptions import HTTPError
 
+from companion_samples import STUDY as SEGMENTED
+from companion_samples import saved, segmentation, slice_of, uids_in
 from fake_server import self_signed, uids
 from medlocker.certificates import new_owner
 from orthancs import STUDY, needs_orthanc, orthanc, small_study
@@ -82,9 +84,17 @@ class Place:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     folder = tmp_path_factory.mktemp("place")
+    files = {f"{k}.dcm": data for k, data in enumerate(ORIGINALS)}
+    with placed(folder, files, granted="[012].dcm") as found:
+        yield found
+
+
+@contextmanager
+def placed(folder: Path, files: Mapping[str, bytes], *, granted: str) -> Iterator[Place]:
+    """Mark files, send them to an Orthanc, and grant some of them to alice."""
     (folder / "in").mkdir()
-    for k, data in enumerate(ORIGINALS):
-        (folder / "in" / f"{k}.dcm").write_bytes(data)
+    for name, data in files.items():
+        (folder / "in" / name).write_bytes(data)
     new_owner(folder / "own")
     new_owner(folder / "alice")
     store = orthanc.Orthanc(folder / "store")
@@ -92,7 +102,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
         for command in (
             "protect in --owner own --out rel --no-ledger --lesions none --keep-original",
             f"push rel dicomweb:{store.url} --owner own.sign.pub",
-            "grant rel --owner own --to alice.age.pub --out grant --images [012].dcm",
+            f"grant rel --owner own --to alice.age.pub --out grant --images {granted}",
         ):
             done = called(*command.split(), cwd=folder)
             assert done.code == 0, done.err
@@ -154,6 +164,26 @@ def test_an_independent_client_sees_the_originals(place: Place) -> None:
     assert {line["who"] for line in place.log} == {"local"}
     text = (place.folder / "log").read_text()
     assert not any(word in text for word in (STUDY, "CompressedSamples", "P1"))
+
+
+def test_a_segmentation_refers_to_what_the_proxy_shows(tmp_path: Path) -> None:
+    images = [slice_of(number) for number in (1, 2)]
+    objects = {"1.dcm": images[0], "2.dcm": images[1], "seg.dcm": segmentation(images)}
+    files = {name: saved(one) for name, one in objects.items()}
+    with placed(tmp_path, files, granted="[12].dcm") as place, place.proxy("--grant", "grant") as url:
+        client = DICOMwebClient(url)
+        headers = [pydicom.Dataset.from_json(one) for one in client.retrieve_study_metadata(SEGMENTED)]
+        [seg] = [one for one in headers if one.Modality == "SEG"]
+        referred = [value for keyword, value in uids_in(seg) if keyword == "ReferencedSOPInstanceUID"]
+        assert set(referred) == {str(one.SOPInstanceUID) for one in images}
+        for one in images:
+            file = client.retrieve_instance(SEGMENTED, one.SeriesInstanceUID, one.SOPInstanceUID)
+            assert file.PixelData == one.PixelData
+        assert raw(address_of(url, files["seg.dcm"])) == files["seg.dcm"]
+        [frame] = client.retrieve_instance_frames(SEGMENTED, seg.SeriesInstanceUID, seg.SOPInstanceUID, [1])
+        assert frame == objects["seg.dcm"].PixelData[: len(frame)]
+    assert {line["shown"] for line in place.log} == {"restored"}
+    assert {line["companion"] for line in place.log if "companion" in line} == {0}
 
 
 def test_tokens_over_tls_and_two_callers_at_once(place: Place) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 from medlocker.certificates import Access
 from medlocker.errors import InputError
 from medlocker.files import read_limited
+from medlocker.proxy._members import Member
 
 LOCAL = "local"
 """Name of everybody on this machine, where there are no tokens."""
@@ -45,9 +46,10 @@ class Opening:
         """Tell whether the last moment has passed."""
         return self.until is not None and now > self.until
 
-    def opens(self, index: int, now: datetime) -> bool:
-        """Tell whether an image may be opened now."""
-        return not self.is_over(now) and self.access.covers(index)
+    def opens(self, member: Member, now: datetime) -> bool:
+        """Tell whether an image or companion may be opened now."""
+        covers = self.access.covers_companion if member.is_companion else self.access.covers
+        return not self.is_over(now) and covers(member.number)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,11 +64,13 @@ class Caller:
     name: str
     openings: Mapping[str, Sequence[Opening]] = field(repr=False)
 
-    def opening(self, release: str, index: int) -> Opening | None:
-        """Return what opens an image now, None if nothing does."""
+    def opening(self, member: Member | None) -> Opening | None:
+        """Return what opens an image or companion now, None if nothing does."""
+        if member is None:
+            return None
         now = _now()
-        for one in self.openings.get(release, ()):
-            if one.opens(index, now):
+        for one in self.openings.get(member.release, ()):
+            if one.opens(member, now):
                 return one
         return None
 

@@ -1,7 +1,8 @@
 """The store's instances as a caller may see them: restored where a grant opens them, else as they are.
 
 What is restored is proved by the owner's signature, digest by digest. A file that says that it is marked, but
-is not one of the releases' signed files, is refused: nobody can say what was changed in it.
+is not one of the releases' signed files, is refused: nobody can say what was changed in it. A companion says
+nothing of itself: a changed one is a file like any other, of no release.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from concurrent.futures import TimeoutError as WaitedError
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
-from medlocker.certificates import IndexLine
 from medlocker.dicomweb import NotFoundError, Server, ServerGoneError, SilentServerError, find_instances
 from medlocker.errors import (
     CertificateError,
@@ -24,13 +24,13 @@ from medlocker.errors import (
     UnsupportedImageError,
     WrongImageError,
 )
-from medlocker.proxy._callers import Caller, Opening
+from medlocker.proxy._callers import Caller
 from medlocker.proxy._fetching import fetch
 from medlocker.proxy._known import Known, KnownInstances, Place
 from medlocker.proxy._log import Seen
+from medlocker.proxy._members import Member
 from medlocker.proxy._parts import names_of
-from medlocker.proxy._releases import ServedRelease, ServedReleases
-from medlocker.restore import restore_image
+from medlocker.proxy._releases import ServedReleases
 from medlocker.serving.cache import Cache
 
 RESTORED, MARKED, FOREIGN, REFUSED = "restored", "marked", "not of a release", "refused"
@@ -56,22 +56,20 @@ class Item:
         place: On the store.
         uid: SOP Instance UID that the caller sees.
         state: ``restored``, ``marked``, or ``not of a release``.
-        release: Id, or empty.
-        image: Number in the release, or -1.
+        member: What it is of a release, or None.
         syntax: Transfer syntax of what is shown.
     """
 
     place: Place
     uid: str
     state: str
-    release: str
-    image: int
+    member: Member | None
     syntax: str
 
     @property
     def seen(self) -> Seen:
         """The line of the log."""
-        return Seen(self.state, self.release, self.image if self.release else None)
+        return Seen(self.state, self.member)
 
 
 @dataclass(frozen=True)
@@ -141,7 +139,7 @@ class Instances:
             kind: Stands for ``make``: what differs in it differs here.
         """
         known = self._known.find(place)
-        opens = known is not None and caller.opening(known.release, known.image) is not None
+        opens = known is not None and caller.opening(known.member) is not None
 
         def anew() -> tuple[Item, bytes]:
             shown = self._load(caller, place)
@@ -208,7 +206,7 @@ class Instances:
         """Return the UID on the store of the original that a caller may open; empty if it is not known."""
         found = self._known.marked_uid(study, series, uid)
         known = self._known.find(Place(study, series, found)) if found else None
-        return found if known is not None and caller.opening(known.release, known.image) else ""
+        return found if known is not None and caller.opening(known.member) else ""
 
     def close(self) -> None:
         """End the workers; what waits is dropped."""
@@ -217,7 +215,7 @@ class Instances:
     def _item(self, caller: Caller, place: Place) -> Item:
         known = self._known.find(place)
         if known is not None:
-            opens = caller.opening(known.release, known.image) is not None
+            opens = caller.opening(known.member) is not None
             if known.original or not opens:
                 return self._kept_back(_item(place, known, is_restored=opens))
         return self._load(caller, place).item
@@ -234,7 +232,7 @@ class Instances:
         known = self._known.find(place)
         if known is None:
             return self._kept(self._anew(caller, place))
-        opens = caller.opening(known.release, known.image) is not None
+        opens = caller.opening(known.member) is not None
         return self._kept(self._files.get((place, opens), lambda: self._anew(caller, place)))
 
     def _anew(self, caller: Caller, place: Place) -> Shown:
@@ -252,13 +250,18 @@ class Instances:
                     "the instance says that it is marked, but it is not a signed file of the given releases",
                     hint="it was changed on the server, or belongs to another release",
                 )
-            known, opening = Known("", -1, names.syntax), None
+            known, opening = Known(None, names.syntax), None
         else:
             release, line = found
-            opening = caller.opening(release.name, line.entry.index)
-            known = self._known.find(place) or Known(release.name, line.entry.index, names.syntax)
+            member = release.member(line)
+            opening = caller.opening(member)
+            known = Known(member, names.syntax)
+            before = self._known.find(place)
+            if before is not None and before.member == member:  # another file may have lain there
+                known = before
             if opening is not None:
-                data, known = _restored(data, release, line, opening, known, place)
+                data = release.restored(data, line, opening.access)
+                known = _with_original(known, data, member, place)
         self._known.keep(place, known)
         shown = Shown(_item(place, known, is_restored=opening is not None), data)
         self._files.keep((place, opening is not None), shown)
@@ -306,17 +309,13 @@ class Instances:
 
 def _item(place: Place, known: Known, *, is_restored: bool) -> Item:
     if is_restored:
-        return Item(place, known.original, RESTORED, known.release, known.image, known.original_syntax)
-    state = MARKED if known.release else FOREIGN
-    return Item(place, place.uid, state, known.release, known.image, known.syntax)
+        return Item(place, known.original, RESTORED, known.member, known.original_syntax)
+    state = FOREIGN if known.member is None else MARKED
+    return Item(place, place.uid, state, known.member, known.syntax)
 
 
-def _restored(
-    data: bytes, release: ServedRelease, line: IndexLine, opening: Opening, known: Known, place: Place
-) -> tuple[bytes, Known]:
-    record = opening.access.open(line)
-    original = restore_image(data, record, logo=release.logo).data
+def _with_original(known: Known, original: bytes, member: Member, place: Place) -> Known:
     names = names_of(original)
     if (names.study, names.series) != place[:2]:
-        raise RestoreError(f"image {line.entry.index}: the original is of another series")
-    return original, replace(known, original=names.uid, original_syntax=names.syntax)
+        raise RestoreError(f"{member.word} {member.number}: the original is of another series")
+    return replace(known, original=names.uid, original_syntax=names.syntax)

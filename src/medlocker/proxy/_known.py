@@ -1,4 +1,4 @@
-"""What is known of the store's instances: to which image they belong, and what the original is called.
+"""What is known of the store's instances: which image or companion they are, and what the original is called.
 
 An instance on the store has another SOP Instance UID than its original. The original's is only found by
 restoring, so it is remembered, series by series, for a while.
@@ -11,6 +11,8 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from medlocker.proxy._members import Member
 
 _MOST_INSTANCES = 200_000
 _MOST_AGE_S = 300.0
@@ -29,15 +31,13 @@ class Known:
     """One instance of the store.
 
     Args:
-        release: Id of the release that it belongs to, or empty.
-        image: Its number there, or -1.
+        member: What it is of a release, or None.
         original: SOP Instance UID of the original; empty as long as nobody had it restored.
         syntax: Transfer syntax of the file that the store has.
         original_syntax: That of the original, once it is known.
     """
 
-    release: str
-    image: int
+    member: Member | None
     syntax: str
     original: str = ""
     original_syntax: str = ""

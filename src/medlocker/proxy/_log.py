@@ -1,7 +1,7 @@
 """Who saw what: a file of JSON lines, written before anything is shown.
 
-It names releases and numbers of images, never a patient, a UID or what was searched for. What cannot be
-written down is not shown.
+It names releases and numbers of images and companions, never a patient, a UID or what was searched for. What
+cannot be written down is not shown.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from medlocker.errors import InputError, WriteError
+from medlocker.proxy._members import Member
 
 _PRIVATE = 0o600
 _NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -23,18 +24,16 @@ _NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getatt
 
 @dataclass(frozen=True)
 class Seen:
-    """One image that somebody is shown, or refused.
+    """One instance that somebody is shown, or refused.
 
     Args:
-        shown: ``restored``, ``marked``, ``not of a release``, ``refused``, or ``list`` for what is no image.
-        release: Id, or empty.
-        image: Number in the release, or None.
+        shown: ``restored``, ``marked``, ``not of a release``, ``refused``, or ``list`` for other answers.
+        member: What it is of a release, or None.
         code: Of the error, where it is refused.
     """
 
     shown: str
-    release: str = ""
-    image: int | None = None
+    member: Member | None = None
     code: str = ""
 
 
@@ -70,7 +69,7 @@ class AccessLog:
         self._is_torn = bool(status.st_size) and self._last_byte() != b"\n"
 
     def write(self, who: str, asked: str, seen: Iterable[Seen]) -> None:
-        """Append a line for each image; they are with the system when this returns.
+        """Append a line for each instance; they are with the system when this returns.
 
         Args:
             who: Name of the caller.
@@ -83,8 +82,8 @@ class AccessLog:
         lines = []
         for one in seen:
             line: dict[str, object] = {"time": time, "who": who, "asked": asked, "shown": one.shown}
-            if one.release:
-                line |= {"release": one.release, "image": one.image}
+            if one.member is not None:
+                line |= {"release": one.member.release, one.member.word: one.member.number}
             if one.code:
                 line["code"] = one.code
             lines.append(json.dumps(line) + "\n")
