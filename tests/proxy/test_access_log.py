@@ -55,6 +55,27 @@ def test_it_is_private_and_appended_to(tmp_path: Path) -> None:
     assert [json.loads(line)["who"] for line in path.read_text().splitlines()] == ["alice", "bob"]
 
 
+def test_it_stays_where_people_look_for_it(tmp_path: Path) -> None:
+    path, kept = tmp_path / "log", tmp_path / "log.1"
+    log = AccessLog(path)
+    for who, away in (("alice", None), ("bob", lambda: path.rename(kept)), ("carol", path.unlink)):
+        if away is not None:
+            away()
+        log.write(who, "frames", [Seen("restored", Member("ab", 3))])
+        assert [json.loads(line)["who"] for line in path.read_text().splitlines()] == [who]
+    assert json.loads(kept.read_text())["who"] == "alice"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(WriteError):
+        log.write("dave", "frames", [Seen("restored", Member("ab", 3))])
+    path.rmdir()
+    path.symlink_to(kept)
+    with pytest.raises(WriteError):
+        log.write("dave", "frames", [Seen("restored", Member("ab", 3))])
+    log.close()
+    assert "dave" not in kept.read_text()
+
+
 def test_what_a_kill_left_of_a_line_is_not_continued(tmp_path: Path) -> None:
     path = tmp_path / "log"
     path.write_text('{"time": "2026')

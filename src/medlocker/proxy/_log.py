@@ -49,24 +49,49 @@ class AccessLog:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._name = path.name
         self._lock = threading.Lock()
+        self._file, self._is_torn = self._open()
+
+    def _open(self) -> tuple[int, bool]:
+        """Return the file, and whether a kill in the middle of a line left it: the next one begins anew."""
         try:
             flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | _NO_LINKS
-            self._file = os.open(path, flags, _PRIVATE)
-            status = os.fstat(self._file)
+            file = os.open(self._path, flags, _PRIVATE)
+            status = os.fstat(file)
         except OSError as error:
             raise self._refused(error) from error
         shared = os.name == "posix" and status.st_mode & 0o077
         if not stat.S_ISREG(status.st_mode) or shared:
-            os.close(self._file)
+            os.close(file)
             raise InputError(
                 f"log {self._name}: expected a file that only this user can read",
                 subject=self._name,
                 hint=f"chmod 600 {self._name}, or choose another --log",
             )
-        # a kill in the middle of a line: the next one begins anew
-        self._is_torn = bool(status.st_size) and self._last_byte() != b"\n"
+        if not status.st_size:
+            return file, False
+        os.lseek(file, -1, os.SEEK_END)
+        return file, os.read(file, 1) != b"\n"
+
+    def _follow(self) -> None:
+        """Go on in a new file where the old one was renamed or deleted: nobody would find its lines."""
+        try:
+            if os.path.samestat(os.fstat(self._file), os.lstat(self._path)):
+                return
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise self._refused(error) from error
+        try:
+            fresh, is_torn = self._open()
+        except InputError as error:
+            raise WriteError(
+                str(error), subject=self._name, hint="nothing is shown without the log"
+            ) from error
+        os.close(self._file)
+        self._file, self._is_torn = fresh, is_torn
 
     def write(self, who: str, asked: str, seen: Iterable[Seen]) -> None:
         """Append a line for each instance; they are with the system when this returns.
@@ -90,12 +115,9 @@ class AccessLog:
         if lines:
             self._append("".join(lines).encode("ascii"))
 
-    def _last_byte(self) -> bytes:
-        os.lseek(self._file, -1, os.SEEK_END)
-        return os.read(self._file, 1)
-
     def _append(self, data: bytes) -> None:
         with self._lock:
+            self._follow()
             if self._is_torn:
                 data = b"\n" + data
             try:
