@@ -28,6 +28,7 @@ from proxied import (
 )
 
 from fake_server import STUDY, FakeServer, uids
+from medlocker.certificates import IndexLine
 from medlocker.proxy import ServedReleases
 
 world, store, proxy = helpers.world, helpers.store, helpers.proxy
@@ -211,7 +212,7 @@ def test_a_file_whose_digest_only_begins_like_a_signed_one(world: World) -> None
     [served] = ServedReleases([world.release]).served
     digest = hashlib.sha256(world.marked[0]).hexdigest()
     found = served.find(digest)
-    assert found is not None
+    assert isinstance(found, IndexLine)
     assert found.entry.index == 0
     assert served.find(digest[:20] + "0" * 44) is None
 
