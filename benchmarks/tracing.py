@@ -1,10 +1,12 @@
 """How surely `medlocker whose` finds the marked image that a picture was made of, and nothing else.
 
     MEDLOCKER_DATA=... python benchmarks/tracing.py [--marked 200] [--asked 60] [--foreign 2000]
-        [--preset veil ...] [--only halftone ...]
+        [--preset veil ...] [--only halftone ...] [--marks] [--first 0]
 
 Photographs are marked and their fingerprints taken. Every asked image is changed in each way and looked for
 among all; then foreign pictures are: photographs that were never marked, of eyes and of skin, whole and cut.
+With --marks the sealed marks decide where points do not tell, as with the owner's keys; then each asked image
+is also looked for among all the others, as if it were not known, and the unmarked originals are asked for.
 Screenshots are those of a real browser (Debian's chromium). How long it takes among very many known pictures:
 benchmarks/tracing_scale.py.
 """
@@ -33,9 +35,21 @@ from _tables import share, table
 from medlocker.formats import read_image
 from medlocker.images import viewed
 from medlocker.testing import LinearClassifier
-from medlocker.tracing import Candidate, fingerprint_of, query_of, trace
+from medlocker.tracing import (
+    Candidate,
+    Decision,
+    Fingerprint,
+    Likeness,
+    Look,
+    decided,
+    fingerprint_of,
+    mark_evidence,
+    query_of,
+    trace,
+)
 
 Picture = NDArray[np.uint8]
+Queries = Sequence[Fingerprint]
 Change = Callable[[Picture, np.random.Generator], Picture]
 _SIDE_PX = 700
 
@@ -145,24 +159,78 @@ class Marked:
     preset: str
     known: list[Candidate] = field(default_factory=list)
     asked: list[tuple[int, Picture]] = field(default_factory=list)
+    files: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """Original and marked picture of each, if marks are to be looked at."""
+
+    def made_of(self, picture: Picture, queries: Queries, *, without: int | None = None) -> Decision | None:
+        """Tell what `medlocker whose` says with the owner's keys, or without them where no files are kept."""
+        traced = trace(queries, [one for one in self.known if one.index != without])
+
+        def look(candidate: Candidate, likeness: Likeness) -> Look | None:
+            if not self.files:
+                return None
+            original, marked = (_opened(data) for data in self.files[candidate.index])
+            return Look(mark_evidence(picture, original, marked, likeness), marked)
+
+        return None if traced is None else decided(traced, look, sealed=bool(self.files))
+
+
+def _packed(picture: Picture) -> bytes:
+    return bytes(cv2.imencode(".png", picture)[1])
+
+
+def _opened(data: bytes) -> Picture:
+    return np.asarray(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR), np.uint8)
 
 
 def changed(marked: Marked, ways: Mapping[str, Change], *, only: Sequence[str]) -> None:
     """Print how many are found after each change."""
     title = f"{marked.preset}, {len(marked.asked)} of {len(marked.known)} marked photographs"
-    print(table([title, "found", "fewest points", "most of another image", "s"], []))
+    columns = [title, "found", "of these by the mark", "another named", "another named if it is not known"]
+    print(table([*columns, "fewest points", "most of another image", "s"], []))
     for name in only or ways:
-        right, least, other, started = 0, 10**6, 0, time.process_time()
+        right, by_mark, wrong, alone, least, other = 0, 0, 0, 0, 10**6, 0
+        started = time.process_time()
         for number, picture in marked.asked:
-            found = trace(query_of(ways[name](picture, np.random.default_rng(number))), marked.known)
-            if found is None:
+            found = ways[name](picture, np.random.default_rng(number))
+            queries = query_of(found)
+            made = marked.made_of(found, queries)
+            if made is None:
                 continue
-            is_it = found.candidate.index == number
-            right += is_it and found.is_found
-            least = min(least, found.likeness.matches if is_it else 0)
-            other = max(other, found.second if is_it else found.likeness.matches)
+            matches, is_it = made.traced.likeness.matches, made.traced.candidate.index == number
+            right += made.found and is_it
+            by_mark += made.found and is_it and made.next_deviations is not None
+            wrong += made.found and not is_it
+            least = min(least, matches if is_it else 0)
+            other = max(other, made.traced.second if is_it else matches)
+            if marked.files:
+                rest = marked.made_of(found, queries, without=number)
+                alone += rest is not None and rest.found
         each = (time.process_time() - started) / len(marked.asked)
-        print(f"| {name} | {share(right, len(marked.asked))} | {least} | {other} | {each:.2f} |", flush=True)
+        print(
+            f"| {name} | {share(right, len(marked.asked))} | {by_mark} | {wrong} "
+            f"| {alone if marked.files else ''} | {least} | {other} | {each:.2f} |",
+            flush=True,
+        )
+    print(flush=True)
+
+
+def originals(marked: Marked, ways: Mapping[str, Change], *, only: Sequence[str]) -> None:
+    """Print how often the unmarked original of an asked image is said to carry a mark."""
+    print(
+        table([f"{marked.preset}, {len(marked.asked)} unmarked originals", "found", "said to be marked"], [])
+    )
+    for name in only or ways:
+        found, certain = 0, 0
+        for number, _ in marked.asked:
+            original = _opened(marked.files[number][0])
+            picture = ways[name](original, np.random.default_rng(number))
+            made = marked.made_of(picture, query_of(picture))
+            found += made is not None and made.found
+            evidence = None if made is None or made.look is None else made.look.evidence
+            certain += evidence is not None and evidence.is_certain
+        asked = len(marked.asked)
+        print(f"| {name} | {share(found, asked)} | {share(certain, asked)} |", flush=True)
     print(flush=True)
 
 
@@ -172,11 +240,13 @@ def foreign_ones(pictures: Sequence[Picture], every: Sequence[Marked], *, count:
     wrong, most = dict.fromkeys(every_name(every), 0), dict.fromkeys(every_name(every), 0)
     for number in range(count):
         picture = pictures[number % len(pictures)]
-        queries = query_of(picture if number < len(pictures) else _half(picture, rng))
+        picture = picture if number < len(pictures) else _half(picture, rng)
+        queries = query_of(picture)
         for marked in every:
-            found = trace(queries, marked.known)
-            wrong[marked.preset] += found is not None and found.is_found
-            most[marked.preset] = max(most[marked.preset], 0 if found is None else found.likeness.matches)
+            made = marked.made_of(picture, queries)
+            wrong[marked.preset] += made is not None and made.found
+            matches = 0 if made is None else made.traced.likeness.matches
+            most[marked.preset] = max(most[marked.preset], matches)
     rows = [[name, share(wrong[name], count), str(most[name])] for name in wrong]
     print(table([f"{count} foreign pictures", "found wrongly", "most points in common"], rows), flush=True)
 
@@ -196,6 +266,8 @@ def main() -> None:
     parser.add_argument("--foreign", type=int, default=2000)
     parser.add_argument("--preset", action="append", default=[], help="veil, strong, paper; default all")
     parser.add_argument("--only", action="append", default=[], help="only this change; nothing: none at all")
+    parser.add_argument("--marks", action="store_true", help="let the sealed marks decide too")
+    parser.add_argument("--first", type=int, default=0, help="first asked photograph; others follow evenly")
     options = parser.parse_args()
     cv2.setNumThreads(1)
     every = [Marked(preset) for preset in options.preset or ("veil", "strong", "paper")]
@@ -207,12 +279,17 @@ def main() -> None:
         for marked in every:
             painted = marked_by(marked.preset, picture, number)
             marked.known.append(Candidate("0" * 32, number, str(number), 0, fingerprint_of(painted)))
-            if len(marked.asked) < options.asked and number % max(options.marked // options.asked, 1) == 0:
+            if options.marks:
+                marked.files.append((_packed(picture), _packed(painted)))
+            each = max(options.marked // options.asked, 1)
+            if len(marked.asked) < options.asked and number % each == options.first % each:
                 marked.asked.append((number, painted))
     if options.only != ["nothing"]:
         with screen() as shown:
             for marked in every:
                 changed(marked, changes(shown), only=options.only)
+                if options.marks:
+                    originals(marked, changes(shown), only=options.only)
     if options.foreign:
         foreign_ones([*foreign, *photographs("isic2017")], every, count=options.foreign)
 

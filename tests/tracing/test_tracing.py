@@ -140,20 +140,72 @@ def test_other_pictures_are_not_found(study: Study, tmp_path: Path, what: str) -
     assert origin.facts["image"] is None
 
 
-def test_pictures_that_only_have_the_same_logo_are_not_found(tmp_path: Path) -> None:
-    made = write_samples(tmp_path / "made", count=3, seed=4, width=SIDE, height=SIDE)
-    other = write_samples(tmp_path / "other", count=1, seed=77, width=SIDE, height=SIDE)
-    new_owner(tmp_path / "own")
-    style = ml.Marks(preset="paper", search="random", budget=1, opacity=(0.9, 0.9), size=0.5)
-    options: Any = {"models": builtin_model(), "lesions": "none", "preset": style, "ledger": False}
-    done = ml.protect(made.images, owner=tmp_path / "own", out=tmp_path / "rel", seed=1, **options)
-    foreign = ml.protect(other.images, owner=tmp_path / "own", out=tmp_path / "foreign", seed=2, **options)
-    picture = next((foreign.release / "images").iterdir())
+class AlikeLogos:
+    """A release of four photographs whose large logos look alike, and another one with the same logo."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        made = write_samples(folder / "made", count=4, seed=4, width=SIDE, height=SIDE)
+        other = write_samples(folder / "other", count=1, seed=77, width=SIDE, height=SIDE)
+        self.originals = sorted(made.images.iterdir())
+        new_owner(folder / "own")
+        style = ml.Marks(preset="paper", search="random", budget=1, opacity=(0.9, 0.9), size=0.5)
+        options: Any = {"models": builtin_model(), "lesions": "none", "preset": style, "ledger": False}
+        options["owner"] = folder / "own"
+        done = ml.protect(made.images, out=folder / "rel", seed=1, **options)
+        foreign = ml.protect(other.images, out=folder / "foreign", seed=2, **options)
+        self.marked = sorted((done.release / "images").iterdir())
+        self.foreign = next((foreign.release / "images").iterdir())
+
+    def found(self, picture: Path, owner: str = "own") -> ml.Origin:
+        return ml.whose(picture, release=self.folder / "rel", owner=self.folder / owner)
+
+    def printed(self, picture: Path) -> Path:
+        """Return a halftone print of a picture."""
+        grey = np.asarray(cv2.imread(str(picture)), np.uint8).mean(axis=2)
+        y, x = np.mgrid[: grey.shape[0], : grey.shape[1]]
+        screen = (np.sin(1.1 * x + 0.6 * y) + np.sin(1.1 * y - 0.6 * x)) / 4 + 0.5
+        dots = cv2.GaussianBlur(np.where(grey / 255 > screen, 255, 0).astype(np.uint8), (0, 0), 1.2)
+        path = self.folder / "print.png"
+        cv2.imwrite(str(path), np.repeat(dots[..., None], 3, axis=2))
+        return path
+
+
+@pytest.fixture(scope="module")
+def alike(tmp_path_factory: pytest.TempPathFactory) -> AlikeLogos:
+    return AlikeLogos(tmp_path_factory.mktemp("alike"))
+
+
+@pytest.mark.parametrize("is_printed", [False, True])
+def test_pictures_that_only_have_the_same_logo_are_not_found(alike: AlikeLogos, is_printed: bool) -> None:
+    picture = alike.printed(alike.foreign) if is_printed else alike.foreign
     for owner in ("own", "own.sign.pub"):
-        origin = ml.whose(picture, release=done.release, owner=tmp_path / owner)
+        origin = alike.found(picture, owner)
         assert not origin.found, origin.facts
-    own = next((done.release / "images").iterdir())
-    assert ml.whose(own, release=done.release, owner=tmp_path / "own").found
+    assert alike.found(alike.marked[0]).facts["found_by"] == "points"
+
+
+def test_the_sealed_mark_tells_whose_print_it_is_where_points_do_not(alike: AlikeLogos) -> None:
+    told = {}
+    for index in (2, 3):
+        found = alike.printed(alike.marked[index])
+        facts = alike.found(found).facts
+        assert (facts["found"], facts["index"]) == (True, index)
+        assert facts["mark"]["certain"]
+        told[index] = facts["found_by"]
+        assert alike.found(found, "own.sign.pub").found == (told[index] == "points")
+    assert told[3] == "mark"
+    names = ("print.png", "--release", "rel", "--owner", "own", "--page", "p.html")
+    answer = called("whose", *names, cwd=alike.folder)
+    assert answer.code == 0
+    assert "found by the mark: points alone do not tell the image" in answer.out
+    assert "sealed marks of the likeliest decided" in (alike.folder / "p.html").read_text("utf-8")
+
+
+def test_a_print_of_the_unmarked_original_is_not_found_by_its_mark(alike: AlikeLogos) -> None:
+    origin = alike.found(alike.printed(alike.originals[3]))
+    assert origin.facts["found_by"] != "mark"
+    assert origin.evidence is None or not origin.evidence.is_certain
 
 
 def test_the_ledger_alone_is_enough_once_it_remembers(study: Study) -> None:

@@ -8,14 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from medlocker.api.listener import Callback, Listener, as_listener
 from medlocker.arguments import checked_arguments
 from medlocker.attacks import as_bytes
 from medlocker.certificates import (
-    Access,
     Ledger,
     Owner,
     Release,
@@ -24,7 +22,6 @@ from medlocker.certificates import (
     load_owner,
     load_verify_key,
     open_release,
-    owner_access,
     sha256_file,
     sign_statement,
     utc_now,
@@ -34,18 +31,19 @@ from medlocker.files import read_limited, write_atomic
 from medlocker.formats import read_image as decode
 from medlocker.images import LIMITS, viewed
 from medlocker.pages import render_page, shrunk
-from medlocker.restore import read_marked, restore_image
 from medlocker.tracing import (
     CERTAIN,
-    CERTAIN_MATCHES,
     LEAST_MATCHES,
     TEMPLATES,
     Candidate,
+    Likeness,
+    Look,
+    MarkedPictures,
     MarkEvidence,
     Memory,
     Traced,
     candidates_of,
-    mark_evidence,
+    decided,
     query_of,
     remembered,
     trace,
@@ -55,6 +53,7 @@ from medlocker.version import __version__
 ORIGIN_TYPE = "urn:medlocker:origin:v1"
 _SHOWN_PX = 640
 _MOST_BYTES = 1 << 20
+_TOLD = ("release", "image", "index", "matches", "second_matches", "found_by")
 _LEDGER_ENDING = ".ledger.sqlite"
 _Path = str | os.PathLike[str]
 
@@ -70,6 +69,8 @@ class Origin:
         looked_at: How many known pictures there were.
         picture: The found picture, (H, W, 3) uint8 or uint16.
         marked: The marked picture that it was made of, if its release is at hand.
+        next_deviations: What the best other mark came to, where points did not tell the image and the sealed
+            marks of the likeliest decided; else None.
     """
 
     found: bool
@@ -78,6 +79,7 @@ class Origin:
     looked_at: int
     picture: NDArray[Any] = field(repr=False)
     marked: NDArray[Any] | None = field(default=None, repr=False)
+    next_deviations: float | None = None
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -95,6 +97,8 @@ class Origin:
             "mirrored": bool(traced is not None and traced.likeness.query.mirrored) if self.found else None,
             "mark": None if evidence is None else {**vars(evidence), "certain": evidence.is_certain},
             "looked_at": self.looked_at,
+            "found_by": None if not self.found else "points" if self.next_deviations is None else "mark",
+            "next_deviations": self.next_deviations,
         }
 
 
@@ -152,17 +156,22 @@ def whose(
     finally:
         if book is not None:
             book.close()
-    found = best is not None and best.is_found
-    evidence, marked = None, None
-    if best is not None and found:
-        try:
-            evidence, marked = _proved(best, colors, releases, keys)
-        except MedlockerError as error:
-            listener.warn(f"the mark was not looked for: {error}")
-    few = best is not None and best.likeness.matches < CERTAIN_MATCHES
-    if few and evidence is not None and not evidence.is_certain:
-        found = False  # the same logo, or the unmarked original: too little to tell
-    return Origin(found, best, evidence, count, colors, marked)
+    if best is None:
+        return Origin(False, None, None, count, colors)
+    pictures = MarkedPictures(colors, releases, keys)
+    with listener.steps() as advance:
+
+        def look(candidate: Candidate, likeness: Likeness) -> Look | None:
+            advance("looking at marks", 1, len(best.likeliest))
+            try:
+                return pictures.look(candidate, likeness)
+            except MedlockerError as error:
+                listener.warn(f"the mark was not looked for: {error}")
+                return None
+
+        made = decided(best, look, sealed=pictures.can_prove)
+    evidence, marked = (None, None) if made.look is None else (made.look.evidence, made.look.marked)
+    return Origin(made.found, made.traced, evidence, count, colors, marked, made.next_deviations)
 
 
 def made_of(data: bytes, release: Release, *, name: str, listener: Listener) -> Candidate | None:
@@ -178,8 +187,7 @@ def made_of(data: bytes, release: Release, *, name: str, listener: Listener) -> 
 def _better(best: Traced | None, other: Traced | None) -> Traced | None:
     if best is None or other is None:
         return best or other
-    first, last = sorted((best, other), key=lambda one: -one.likeness.matches)
-    return Traced(first.candidate, first.likeness, max(first.second, last.likeness.matches))
+    return Traced.of((*best.likeliest, *other.likeliest))
 
 
 def _keys(owner: Path | None, ledger: Path | None) -> Owner | None:
@@ -216,30 +224,6 @@ def _known(release: Release, book: Ledger | None, listener: Listener) -> Iterato
         )
 
 
-def _proved(
-    best: Traced, colors: NDArray[Any], releases: Sequence[Release], keys: Owner | None
-) -> tuple[MarkEvidence | None, NDArray[Any] | None]:
-    """Look for the sealed mark, where the release is at hand; return the marked picture too."""
-    candidate = best.candidate
-    opened = next((one for one in releases if one.statement.release == candidate.release), None)
-    if opened is None:
-        return None, None
-    line = opened.line(candidate.index)
-    data = read_marked(opened, line.entry)
-    marked = _frame(data, candidate.name, candidate.frame)
-    if keys is None:
-        return None, marked
-    access: Access = owner_access(opened, keys.identity())
-    original = restore_image(data, access.open(line), logo=opened.logo())
-    clean = _frame(original.data, candidate.name, candidate.frame)
-    return mark_evidence(colors, clean, marked, best.likeness), marked
-
-
-def _frame(data: bytes, name: str, frame: int) -> NDArray[Any]:
-    image = decode(data, name=name)
-    return np.asarray(viewed(image, None if image.frames is None else image.frames[frame]))
-
-
 def write_origin(origin: Origin, picture: Path, out: Path, *, owner: Path) -> None:
     """Sign where a found picture comes from; whoever has the owner's public key can check it.
 
@@ -260,7 +244,7 @@ def write_origin(origin: Origin, picture: Path, out: Path, *, owner: Path) -> No
     predicate = {
         "tool": f"medlocker {__version__}",
         "created": utc_now(),
-        **{name: origin.facts[name] for name in ("release", "image", "index", "matches", "second_matches")},
+        **{name: origin.facts[name] for name in _TOLD},
         "mark_deviations": None if origin.evidence is None else str(origin.evidence.deviations),
     }
     key = load_owner(owner).signing

@@ -119,6 +119,11 @@ def _show(found: Origin) -> None:
             f"mark     the sealed mark {how}: {evidence.deviations:.1f} deviations above other places, "
             f"{evidence.seen:.0%} of the image is seen"
         )
+    if found.next_deviations is not None:
+        lines.append(
+            "found by the mark: points alone do not tell the image; the next best of the likeliest "
+            f"has {found.next_deviations:.1f} deviations"
+        )
     for line in lines:
         stdout.print(line, markup=False)
     if evidence is None:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from medlocker.tracing._choice import Decision, decided
 from medlocker.tracing._fingerprint import (
     LEAST_MATCHES,
     Fingerprint,
@@ -11,6 +12,7 @@ from medlocker.tracing._fingerprint import (
     query_of,
 )
 from medlocker.tracing._memory import Memory, remembered
+from medlocker.tracing._pictures import Look, MarkedPictures
 from medlocker.tracing._proof import CERTAIN, MarkEvidence, mark_evidence
 from medlocker.tracing._search import CERTAIN_MATCHES, Candidate, Traced, candidates_of, trace
 
@@ -22,13 +24,17 @@ __all__ = [
     "LEAST_MATCHES",
     "TEMPLATES",
     "Candidate",
+    "Decision",
     "Fingerprint",
     "Likeness",
+    "Look",
     "MarkEvidence",
+    "MarkedPictures",
     "Memory",
     "Traced",
     "candidates_of",
     "compare",
+    "decided",
     "fingerprint_of",
     "mark_evidence",
     "query_of",

@@ -21,6 +21,8 @@ CERTAIN_MATCHES = 30
 _CLEARLY_MORE = 4
 _FEW = 300
 """So many known pictures are all compared; of more the likeliest."""
+_OTHERS = 9
+"""Beside the best: so many more are worth a look at their marks."""
 _WORDS = 1 << 14
 
 
@@ -60,12 +62,28 @@ class Traced:
     Args:
         candidate: The known picture that is most like it.
         likeness: How alike they are.
-        second: Matches of the next best picture: what chance, or a near copy, comes to.
+        others: The next pictures, most matches first, at most 9.
     """
 
     candidate: Candidate
     likeness: Likeness
-    second: int
+    others: tuple[tuple[Candidate, Likeness], ...] = ()
+
+    @classmethod
+    def of(cls, compared: Iterable[tuple[Candidate, Likeness]]) -> Traced | None:
+        """Put the picture with the most matches first; None without any."""
+        ordered = sorted(compared, key=lambda pair: -pair[1].matches)[: _OTHERS + 1]
+        return cls(*ordered[0], tuple(ordered[1:])) if ordered else None
+
+    @property
+    def likeliest(self) -> tuple[tuple[Candidate, Likeness], ...]:
+        """The candidate and the others."""
+        return ((self.candidate, self.likeness), *self.others)
+
+    @property
+    def second(self) -> int:
+        """Most matches of another picture: what chance, or a near copy, comes to."""
+        return max((likeness.matches for _, likeness in self.others), default=0)
 
     @property
     def is_found(self) -> bool:
@@ -92,7 +110,7 @@ def trace(
         progress: Called once for each.
 
     Returns:
-        The best one, even if it is not alike enough (see :attr:`Traced.is_found`); None without any.
+        The best one and the next, even if not alike enough (see :attr:`Traced.is_found`); None without any.
     """
     tables = [_table(query) for query in queries]
     best: list[tuple[float, int, Candidate]] = []
@@ -103,12 +121,7 @@ def trace(
         if len(best) > _FEW:
             heapq.heappop(best)
         progress()
-    compared = [(compare(queries, candidate.fingerprint), candidate) for *_, candidate in best]
-    compared.sort(key=lambda pair: pair[0].matches, reverse=True)
-    if not compared:
-        return None
-    likeness, candidate = compared[0]
-    return Traced(candidate, likeness, compared[1][0].matches if len(compared) > 1 else 0)
+    return Traced.of((candidate, compare(queries, candidate.fingerprint)) for *_, candidate in best)
 
 
 def _table(query: Fingerprint) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
