@@ -114,7 +114,8 @@ def _show(found: Origin) -> None:
     if traced.likeness.query.mirrored:
         lines.append("the picture is mirrored")
     if evidence is not None:
-        how = "is in it" if evidence.is_certain else "is not seen in it: it may be of the unmarked original"
+        unseen = "is not seen in it: this may be a part without it, or of the unmarked original"
+        how = "is in it" if evidence.is_certain else unseen
         lines.append(
             f"mark     the sealed mark {how}: {evidence.deviations:.1f} deviations above other places, "
             f"{evidence.seen:.0%} of the image is seen"
