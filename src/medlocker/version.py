@@ -1,3 +1,3 @@
 """The version, apart from the face of the package: every module may import it."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

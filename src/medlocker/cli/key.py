@@ -38,5 +38,5 @@ def new(
     for path in paths.all:
         stdout.print(str(path), markup=False)
     note(f"signing key id: {sign.key_id}")
-    note(f"age recipient: {age.text}")
+    note(f"age recipient: {age.text}, key id {age.key_id}")
     note("keep a copy of the two .key files in a safe place: without them nothing can be restored")
