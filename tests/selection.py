@@ -14,9 +14,8 @@ LONG = {
     "prepare/test_choose_veil.py", "protect/test_decoys.py", "regions/test_anatomy.py",
     "regions/test_candidates.py", "test_hardening.py", "test_platforms.py",
     "test_readme.py", "test_veilstyle.py", "test_docs.py", "tracing",
-    "review/test_reviewing.py", "web/test_serve_story.py", "test_own_parts.py",
+    "review/test_reviewing.py", "test_own_parts.py",
     "formats/test_coefficients.py", "evaluate/test_probe.py", "demo/test_paint.py", "test_lattice.py",
-    "proxy/test_proxy_story.py",
 }  # fmt: skip
 """What takes two thirds of the time: folders, files. `make test-fast` leaves them out."""
 REAL = "MEDLOCKER_DATA"

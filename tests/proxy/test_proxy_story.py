@@ -33,7 +33,7 @@ from orthancs import STUDY, needs_orthanc, orthanc, small_study
 from patience import HANGS_S
 from runs import COMMAND, LISTEN, called, environment, images_of
 
-pytestmark = needs_orthanc
+pytestmark = [needs_orthanc, pytest.mark.slow]  # a real server, and the real command, again and again
 ORIGINALS = small_study()
 GRANTED = 3
 """The last one, of two frames, stays marked."""
@@ -224,7 +224,6 @@ def test_tokens_over_tls_and_two_callers_at_once(place: Place) -> None:
     }  # fmt: skip
 
 
-@pytest.mark.slow
 def test_orthanc_dies_and_comes_back(place: Place) -> None:
     own = orthanc.Orthanc(place.folder / "own-store")
     own.upload(*place.marked)

@@ -20,6 +20,9 @@ from medlocker.web._started import Asked, notes_folder
 from patience import wait_until
 from runs import called, fill
 
+pytestmark = pytest.mark.slow
+"""Whole runs, started from pages."""
+
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
