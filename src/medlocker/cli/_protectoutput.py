@@ -48,10 +48,13 @@ def say_result(result: Result, run: Run, *, as_json: bool) -> None:
         stdout.print(f"{text} ({count} images)", markup=False)
     stands_in = run.regions is not None and run.regions.stand_in and not run.regions.has_unlisted
     if lesion_finder(run.finder) is not None and not stands_in:
-        rest = "nothing" if run.regions is None else "only what was given"
+        kept = "nothing" if run.regions is None else "only what was given"
+        others = f": {kept} is kept out in the others" if summary.with_found < summary.marked else ""
         found = f"{summary.with_found} of {summary.marked} images"
-        stdout.print(f"regions were found in {found}: {rest} is kept out in the others", markup=False)
-    for kind, items in (("skipped", summary.skipped), ("failed", summary.failed)):
+        stdout.print(f"regions were found in {found}{others}", markup=False)
+    told = {failure.name for failure in beside.left_out}
+    skipped = [failure for failure in summary.skipped if failure.name not in told]
+    for kind, items in (("skipped", skipped), ("failed", summary.failed)):
         if items:
             stdout.print(f"{kind} {len(items)}:", markup=False)
             for failure in items[:20]:
