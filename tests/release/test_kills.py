@@ -88,6 +88,7 @@ class Command:
         arguments: list[object] = ["protect", self.source, "--model", builtin_model(), "--owner"]
         arguments += [self.folder / "owner", "--out", out, "--preset", "paper", "--search", "screened"]
         arguments += ["--budget", 40, "--seed", 5, "--allow-identical-mark", "--lesions", "none"]
+        arguments += ["--provenance", "none"]  # else files name their release
         process = FORKS.Process(target=_run, args=([str(a) for a in arguments], str(self.log)))
         process.start()
         return process

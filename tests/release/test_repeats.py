@@ -149,7 +149,7 @@ def test_on_a_ray_cluster(
     tmp_path: Path, cluster: Any, owner: Owner, source: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = tiny_model(tmp_path)
-    settings = Settings(preset="paper", search="screened", budget=6, seed=1)
+    settings = Settings(preset="paper", search="screened", budget=6, seed=1, provenance="none")
     run = make_run(source, tmp_path / "out", owner, classifiers=[load_classifier(model)], settings=settings)
     run_release(replace(run, release=tmp_path / "whole"))
     heal = failing_after(monkeypatch, 4)
