@@ -237,7 +237,7 @@ def originals(marked: Marked, ways: Mapping[str, Change], *, only: Sequence[str]
 def foreign_ones(pictures: Sequence[Picture], every: Sequence[Marked], *, count: int) -> None:
     """Print how many foreign pictures are found wrongly."""
     rng = np.random.default_rng(0)
-    wrong, most = dict.fromkeys(every_name(every), 0), dict.fromkeys(every_name(every), 0)
+    wrong, most = ({marked.preset: 0 for marked in every} for _ in range(2))
     for number in range(count):
         picture = pictures[number % len(pictures)]
         picture = picture if number < len(pictures) else _half(picture, rng)
@@ -249,11 +249,6 @@ def foreign_ones(pictures: Sequence[Picture], every: Sequence[Marked], *, count:
             most[marked.preset] = max(most[marked.preset], matches)
     rows = [[name, share(wrong[name], count), str(most[name])] for name in wrong]
     print(table([f"{count} foreign pictures", "found wrongly", "most points in common"], rows), flush=True)
-
-
-def every_name(every: Sequence[Marked]) -> list[str]:
-    """Return the presets."""
-    return [marked.preset for marked in every]
 
 
 def main() -> None:

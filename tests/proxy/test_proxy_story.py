@@ -114,7 +114,9 @@ def placed(folder: Path, files: Mapping[str, bytes], *, granted: str) -> Iterato
 
 def raw(address: str, **headers: str) -> bytes:
     request = urllib.request.Request(address, headers={"Accept": "application/dicom", **headers})
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=60) as answer:
+    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(
+        request, timeout=HANGS_S
+    ) as answer:
         return bytes(answer.read())
 
 
@@ -218,7 +220,7 @@ def test_tokens_over_tls_and_two_callers_at_once(place: Place) -> None:
         basic = base64.b64encode(b"alice:wrong").decode()
         for headers in ({}, {"Authorization": f"Basic {basic}"}):
             with pytest.raises(urllib.error.HTTPError, match="401"):
-                opener.open(urllib.request.Request(f"{url}/studies", headers=headers), timeout=60)
+                opener.open(urllib.request.Request(f"{url}/studies", headers=headers), timeout=HANGS_S)
     assert {(line["who"], line["shown"]) for line in place.log} == {
         ("alice", "restored"), ("alice", "marked"), ("bob", "marked"),
     }  # fmt: skip

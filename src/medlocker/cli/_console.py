@@ -112,3 +112,12 @@ def note(text: str) -> None:
 def warn(text: str) -> None:
     """Tell the user something that deserves attention."""
     stderr.print(f"warning: {shown(text)}", style="yellow", markup=False)
+
+
+def say_address(address: str, *, as_json: bool) -> None:
+    """Tell where a server listens that runs until it is interrupted."""
+    if as_json:
+        print_json({"address": address})
+    else:
+        stdout.print(address, markup=False)
+    note("end with Ctrl-C")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from medlocker.cli._console import note, print_json, stdout
+from medlocker.cli._console import say_address
 from medlocker.cli._dicomweb import CaOption
 from medlocker.cli._interrupts import interruptible_imports
 from medlocker.cli._progress import Telling
@@ -99,13 +100,6 @@ def proxy(
     with interruptible_imports():
         from medlocker.api import proxy as api
 
-    def say(address: str) -> None:
-        if json:
-            print_json({"address": address})
-        else:
-            stdout.print(address, markup=False)
-        note("end with Ctrl-C")
-
     api.proxy(
         server,
         release,
@@ -123,6 +117,6 @@ def proxy(
         cache_mb=cache,
         auth=auth,
         ca=ca,
-        say=say,
+        say=partial(say_address, as_json=json),
         progress=Telling(),
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from medlocker.cli._console import note, print_json, stdout
+from medlocker.cli._console import say_address
 from medlocker.cli._interrupts import interruptible_imports
 
 EXAMPLES = """
@@ -41,11 +42,5 @@ def serve(
     with interruptible_imports():
         from medlocker.web import load_server
 
-    def say(address: str) -> None:
-        if json:
-            print_json({"address": address})
-        else:
-            stdout.print(address, markup=False)
-        note("end with Ctrl-C")
-
+    say = partial(say_address, as_json=json)
     load_server().run_server(root or [Path()], port=port, opens_browser=browser, say=say)

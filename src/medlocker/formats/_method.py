@@ -53,7 +53,7 @@ class Method(Protocol):
     def influence_box(self, image: Image, box: Box) -> Box:
         """Return the pixels that may change if any pixel of a box is marked (the box itself, or more).
 
-        Symmetric: a mark that stays out of ``reach(image, lesion)`` changes nothing inside ``lesion``.
+        Symmetric: a mark out of ``influence_box(image, lesion)`` changes nothing inside ``lesion``.
         """
 
     def mark(
